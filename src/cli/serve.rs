@@ -1,0 +1,217 @@
+//! `wstap serve`: binds, says where it is and what to do next, and serves until it is told to
+//! stop.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::ArgMatches;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{Failure, sources};
+use crate::auth::Hosts;
+use crate::config::{Config, Listen, LogFormat};
+use crate::hub::Hub;
+use crate::server::{BindError, Server, bind};
+use crate::web::Web;
+
+pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let sources = sources(matches)?;
+    let config = Config::load(&sources)?;
+    if matches.get_flag("print-config") {
+        // A closed pipe has seen enough.
+        let _ = std::io::stdout().write_all(sources.print().as_bytes());
+        return Ok(());
+    }
+    log_to_stderr(config.log_format, &config.log_filter);
+    for unknown in sources.unknown_variables() {
+        tracing::warn!("{unknown}");
+    }
+    make_room_for_connections(&config);
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|e| Failure::Failed(format!("cannot start: {e}")))?;
+    let served = runtime.block_on(serve(&config));
+    // Whatever a second signal left behind is not waited for.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(config: &Config) -> Result<(), Failure> {
+    let mut ending =
+        Ending::new().map_err(|e| Failure::Failed(format!("cannot wait for signals: {e}")))?;
+    let traffic = bind_each(&config.listen, "listen", config).await?;
+    let observers = bind_each(&config.tap_listen, "tap-listen", config).await?;
+    let hub = Hub::new(config.hub.clone());
+    let (web, listeners) = routes(config, &hub, traffic, observers);
+    announce(&web, config);
+    let stop = CancellationToken::new();
+    let server = Server { listeners, max_per_address: config.max_per_address };
+    let mut running = std::pin::pin!(server.run(hub, stop.clone(), config.shutdown_grace));
+    tokio::select! {
+        () = running.as_mut() => return Ok(()),
+        () = ending.next() => {
+            let grace = config.shutdown_grace;
+            tracing::info!("stopping within {grace:?}; once more Ctrl-C is at once");
+        }
+    }
+    stop.cancel();
+    tokio::select! {
+        () = running => tracing::info!("stopped"),
+        () = ending.next() => tracing::warn!("stopped at once"),
+    }
+    Ok(())
+}
+
+/// What was asked for, and what it has become.
+type Bound = Vec<(Listen, Vec<TcpListener>)>;
+
+async fn bind_each(
+    asked: &[Listen],
+    flag: &'static str,
+    config: &Config,
+) -> Result<Bound, Failure> {
+    let mut bound = Vec::new();
+    for listen in asked {
+        let listeners = bind(listen, flag, config.no_auth).await.map_err(|error| match error {
+            BindError::Exposed { .. } => Failure::Usage(error.to_string()),
+            BindError::Unknown { .. } | BindError::Taken { .. } | BindError::Failed { .. } => {
+                Failure::Failed(error.to_string())
+            }
+        })?;
+        bound.push((listen.clone(), listeners));
+    }
+    Ok(bound)
+}
+
+fn routes(
+    config: &Config,
+    hub: &Hub,
+    traffic: Bound,
+    observers: Bound,
+) -> (Web, Vec<(TcpListener, axum::Router)>) {
+    let apart = !observers.is_empty();
+    let bound: Vec<SocketAddr> = traffic
+        .iter()
+        .chain(&observers)
+        .flat_map(|(_, all)| all)
+        .filter_map(|l| l.local_addr().ok())
+        .collect();
+    let web = Web {
+        hub: hub.clone(),
+        limits: config.limits,
+        cors: config.cors_origins.clone(),
+        ws_origins: config.ws_origins.clone(),
+        hosts: Arc::new(Hosts::new(&bound, &config.hosts)),
+        websocket: traffic.iter().map(|bound| url("ws", bound)).collect(),
+        observers: (if apart { &observers } else { &traffic })
+            .iter()
+            .map(|bound| url("http", bound))
+            .collect(),
+        apart,
+    };
+    let side = |bound: Bound, router: axum::Router| {
+        bound.into_iter().flat_map(|(_, all)| all).map(move |listener| (listener, router.clone()))
+    };
+    let listeners = if apart {
+        side(traffic, web.traffic()).chain(side(observers, web.observers())).collect()
+    } else {
+        side(traffic, web.together()).collect()
+    };
+    (web, listeners)
+}
+
+/// Returns the URL that a person would use for an address: by its name, with its real port.
+fn url(scheme: &str, (asked, listeners): &(Listen, Vec<TcpListener>)) -> String {
+    let port = listeners
+        .first()
+        .and_then(|listener| listener.local_addr().ok())
+        .map_or(asked.port, |a| a.port());
+    let host = match asked.host.as_str() {
+        "0.0.0.0" | "::" => "localhost".to_owned(),
+        host => host.to_owned(),
+    };
+    format!("{scheme}://{}", Listen { host, port })
+}
+
+/// The first screen: where everything is, and what to do next.
+fn announce(web: &Web, config: &Config) {
+    let (sockets, observers) = (web.websocket.join(" and "), web.observers.join(" and "));
+    if config.log_format == LogFormat::Json {
+        return tracing::info!(websockets = %sockets, observers = %observers, "wstap is ready");
+    }
+    let first = web.observers.first().map_or("", String::as_str);
+    let bold = anstyle::Style::new().bold();
+    let link = anstyle::AnsiColor::Cyan.on_default().underline();
+    let place = |name: &str, url: &str| anstream::eprintln!("  {name:<12}{link}{url}{link:#}");
+    anstream::eprintln!("{bold}wstap {}{bold:#}\n", env!("CARGO_PKG_VERSION"));
+    let path = if web.apart { "" } else { "/ws" };
+    web.websocket.iter().for_each(|url| place("WebSockets", &format!("{url}{path}")));
+    place("Events", &format!("{first}/events"));
+    place("Watch", &format!("{first}/es-client"));
+    place("Try it", &format!("{first}/ws-client"));
+    anstream::eprintln!("\nNext: open Watch and Try it in two windows, or");
+    anstream::eprintln!("  {bold}curl -N {first}/events{bold:#}");
+    if config.no_auth {
+        anstream::eprintln!(
+            "\nEverybody who reaches these addresses may read and do everything (--no-auth)."
+        );
+    }
+    anstream::eprintln!("\nCtrl-C stops.");
+}
+
+fn log_to_stderr(format: LogFormat, filter: &str) {
+    let (filter, fault) = match filter.parse::<EnvFilter>() {
+        Ok(filter) => (filter, None),
+        Err(fault) => (EnvFilter::new("info"), Some(fault)),
+    };
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second logger in one process can only be a test's.
+    let _ = match format {
+        LogFormat::Text => {
+            logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+        }
+        LogFormat::Json => logs.json().try_init(),
+    };
+    if let Some(fault) = fault {
+        tracing::warn!("RUST_LOG: {fault}; something like info or wstap=debug is right");
+    }
+}
+
+/// Raises the limit of open files as far as the system lets us, and says if that is too little.
+fn make_room_for_connections(config: &Config) {
+    let wanted =
+        (config.hub.max_connections as u64).saturating_add(config.hub.max_listeners as u64);
+    // Beside them: pages, API calls, and the files of the process itself.
+    match rlimit::increase_nofile_limit(wanted.saturating_add(2048)) {
+        Ok(limit) if limit < wanted => tracing::warn!(
+            "the system allows {limit} open files, which is less than --max-connections and --max-listeners need; raise it with ulimit -n"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+    }
+}
+
+/// SIGTERM and Ctrl-C.
+struct Ending {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Ending {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

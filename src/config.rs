@@ -1,0 +1,232 @@
+//! What the server is told: plain data with defaults, read from flags, environment and file.
+//!
+//! [`SETTINGS`] is the one list of all settings: the flags, the variables, the keys of the file,
+//! the help and the table in the README come from it. Flags win over the environment, the
+//! environment over the file, the file over the defaults. All faults are told at once, each with
+//! what would be right. Nothing else in wstap reads the environment.
+
+mod settings;
+mod sources;
+mod values;
+
+use std::time::Duration;
+
+use crate::auth::Origins;
+use crate::hub::{DuplicateId, Retention, Settings};
+use crate::session::Limits;
+
+pub use settings::{SETTINGS, Setting};
+pub use sources::{Faults, Source, Sources};
+pub use values::Listen;
+
+use sources::Reader;
+
+/// Everything that the server can be told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where WebSockets come in, and observers too unless `tap_listen` has addresses.
+    pub listen: Vec<Listen>,
+    /// Where observers come in, if that is apart.
+    pub tap_listen: Vec<Listen>,
+    /// What the hub is made of.
+    pub hub: Settings,
+    /// Times and sizes of WebSocket sessions.
+    pub limits: Limits,
+    /// At most so many connections from one address; `None` is the default rule.
+    pub max_per_address: Option<usize>,
+    /// How long a stop may take.
+    pub shutdown_grace: Duration,
+    /// Who may read the observers' side from a browser.
+    pub cors_origins: Origins,
+    /// Whose pages may open WebSockets.
+    pub ws_origins: Origins,
+    /// Host names that the observers' side answers to, beside its own.
+    pub hosts: Vec<String>,
+    /// Whether everybody who reaches the server may do everything.
+    pub no_auth: bool,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// What is logged, in the notation of `RUST_LOG`.
+    pub log_filter: String,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads a configuration from its sources.
+    ///
+    /// # Errors
+    ///
+    /// All faults of all sources together.
+    pub fn load(sources: &Sources) -> Result<Self, Faults> {
+        let mut reader = Reader::new(sources);
+        let config = Self {
+            listen: reader.all("listen", values::listen),
+            tap_listen: reader.all("tap-listen", values::listen),
+            hub: Settings {
+                history: Retention {
+                    events: reader.one("history-events", values::count),
+                    bytes: reader.one("history-bytes", values::size),
+                    age: reader.maybe("history-age", values::duration),
+                },
+                max_connections: reader.one("max-connections", values::count),
+                max_listeners: reader.one("max-listeners", values::count),
+                duplicate_id: reader.one("duplicate-id", |text| match text {
+                    "replace" => Ok(DuplicateId::Replace),
+                    "reject" => Ok(DuplicateId::Reject),
+                    _ => Err("replace or reject"),
+                }),
+                heartbeat: reader.one("heartbeat", values::nonzero_duration),
+            },
+            limits: Limits {
+                max_message_bytes: reader.one("max-message-bytes", values::size),
+                register_timeout: reader.one("register-timeout", values::nonzero_duration),
+                ping_interval: reader.one("ping-interval", values::nonzero_duration),
+                pong_timeout: reader.one("pong-timeout", values::nonzero_duration),
+            },
+            max_per_address: reader.maybe("max-per-address", values::count),
+            shutdown_grace: reader.one("shutdown-grace", values::duration),
+            cors_origins: values::origins(&reader.all("cors-origin", values::origin), Origins::Any),
+            ws_origins: values::origins(
+                &reader.all("ws-origin", values::origin),
+                Origins::Loopback,
+            ),
+            hosts: reader.all("host", values::host),
+            no_auth: reader.one("no-auth", values::switch),
+            log_format: reader.one("log-format", |text| match text {
+                "text" => Ok(LogFormat::Text),
+                "json" => Ok(LogFormat::Json),
+                _ => Err("text or json"),
+            }),
+            log_filter: sources.variable("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
+        };
+        reader.finish()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(flags: &[(&str, &str)], env: &[(&str, &str)], file: Option<&str>) -> Sources {
+        Sources {
+            flags: flags
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]))
+                .collect(),
+            env: env
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            file: file.map(|text| ("wstap.toml".to_owned(), text.to_owned())),
+        }
+    }
+
+    fn load(
+        flags: &[(&str, &str)],
+        env: &[(&str, &str)],
+        file: Option<&str>,
+    ) -> Result<Config, Vec<String>> {
+        Config::load(&sources(flags, env, file)).map_err(|faults| faults.0)
+    }
+
+    #[test]
+    fn without_sources_all_defaults_hold() {
+        let config = load(&[], &[], None).expect("the defaults are right");
+        let defaults = Settings::default();
+        assert_eq!(config.hub.max_connections, defaults.max_connections);
+        assert_eq!(config.hub.history.events, defaults.history.events);
+        assert_eq!(config.hub.history.bytes, defaults.history.bytes);
+        assert_eq!(config.hub.heartbeat, defaults.heartbeat);
+        assert_eq!(config.limits.max_message_bytes, Limits::default().max_message_bytes);
+        assert_eq!(config.limits.ping_interval, Limits::default().ping_interval);
+        assert_eq!(config.listen, [Listen { host: "localhost".to_owned(), port: 8080 }]);
+        assert_eq!((config.cors_origins, config.ws_origins), (Origins::Any, Origins::Loopback));
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_defaults() {
+        let file = Some("heartbeat = \"3s\"\nping_interval = \"3s\"\npong-timeout = \"3s\"\n");
+        let env = [("WSTAP_HEARTBEAT", "2s"), ("WSTAP_PING_INTERVAL", "2s")];
+        let config = load(&[("heartbeat", "1s")], &env, file).expect("all right");
+        assert_eq!(config.hub.heartbeat, Duration::from_secs(1));
+        assert_eq!(config.limits.ping_interval, Duration::from_secs(2));
+        assert_eq!(config.limits.pong_timeout, Duration::from_secs(3));
+        assert_eq!(config.limits.register_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn the_file_may_use_the_types_of_toml() {
+        let file = "listen = [\"127.0.0.1:1\", \"[::1]:2\"]\nhistory-events = 5\nno-auth = true\ncors-origin = \"https://a.example\"";
+        let config =
+            load(&[], &[("WSTAP_HOST", "a.example, b.example")], Some(file)).expect("all right");
+        assert_eq!(config.listen[1], Listen { host: "::1".to_owned(), port: 2 });
+        assert_eq!(config.hub.history.events, 5);
+        assert!(config.no_auth);
+        assert_eq!(config.cors_origins, Origins::Listed(vec!["https://a.example".to_owned()]));
+        assert_eq!(config.hosts, ["a.example", "b.example"]);
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_with_a_right_example() {
+        let file = "heartbeat = \"soon\"\nlisten = [\"nowhere\"]\nhistry-events = 5\nmax-listeners = { a = 1 }";
+        let env = [("WSTAP_MAX_MESSAGE_BYTES", "1XB")];
+        let faults = load(&[("duplicate-id", "both"), ("ping-interval", "0s")], &env, Some(file))
+            .expect_err("all wrong");
+        let told = faults.join("\n");
+        for part in [
+            "wstap.toml, line 1: heartbeat = \"soon\"",
+            "such as 15s",
+            "wstap.toml, line 2: listen = \"nowhere\"",
+            "such as localhost:8080",
+            "wstap.toml, line 3: there is no setting \"histry-events\"; did you mean history-events?",
+            "wstap.toml, line 4: max-listeners",
+            "WSTAP_MAX_MESSAGE_BYTES = \"1XB\"",
+            "such as 64MiB",
+            "--duplicate-id = \"both\": replace or reject",
+            "--ping-interval = \"0s\"",
+        ] {
+            assert!(told.contains(part), "{part:?} in\n{told}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_no_setting_is_told_and_no_fault() {
+        let env = [("WSTAP_CONFIG", "x"), ("WSTAP_HEARTBAET", "1s"), ("HOME", "/")];
+        let told = sources(&[], &env, None).unknown_variables();
+        assert_eq!(
+            told,
+            ["WSTAP_HEARTBAET: there is no such setting; did you mean WSTAP_HEARTBEAT?"]
+        );
+        assert!(load(&[], &env, None).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_told_by_line() {
+        let faults = load(&[], &[], Some("listen = [\n\nheartbeat")).expect_err("no TOML");
+        assert!(faults[0].starts_with("wstap.toml, line "), "{faults:?}");
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_as_the_same() {
+        let sources = sources(
+            &[("heartbeat", "1m"), ("host", "a.example")],
+            &[("WSTAP_NO_AUTH", "true")],
+            None,
+        );
+        let printed = sources.print();
+        assert!(printed.contains("heartbeat = \"1m\" # --heartbeat"), "{printed}");
+        assert!(printed.contains("no-auth = true # WSTAP_NO_AUTH"), "{printed}");
+        let again = load(&[], &[], Some(&printed)).expect("what is printed is right");
+        let first = Config::load(&sources).expect("all right");
+        assert_eq!(format!("{again:?}"), format!("{first:?}"));
+    }
+}

@@ -1,0 +1,197 @@
+//! The one list of all settings.
+
+/// A setting: a flag, an environment variable and a key of the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The flag without its hyphens; also the key of the file.
+    pub name: &'static str,
+    /// What stands for the value in the help; empty for a switch.
+    pub value: &'static str,
+    /// The default, as it would be written; empty for none.
+    pub default: &'static str,
+    /// Whether it may be given more than once.
+    pub repeatable: bool,
+    /// What it does, in a sentence or two.
+    pub help: &'static str,
+    /// The heading that it stands under in the help.
+    pub group: &'static str,
+}
+
+impl Setting {
+    /// Returns the name of the environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("WSTAP_{}", self.name.replace('-', "_").to_ascii_uppercase())
+    }
+}
+
+const ADDRESSES: &str = "Addresses";
+const HISTORY: &str = "History";
+const LIMITS: &str = "Limits";
+const TIMES: &str = "Times";
+const ACCESS: &str = "Who may do what";
+const OPERATION: &str = "Operation";
+
+/// Every setting, in the order of the help.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "listen",
+        value: "HOST:PORT",
+        default: "localhost:8080",
+        repeatable: true,
+        help: "Address to serve at. Every address that the name resolves to is bound; port 0 takes a free one, which is printed",
+        group: ADDRESSES,
+    },
+    Setting {
+        name: "tap-listen",
+        value: "HOST:PORT",
+        default: "",
+        repeatable: true,
+        help: "Moves the observers' side (events, API, pages, metrics) to an address of its own; --listen then takes WebSockets only",
+        group: ADDRESSES,
+    },
+    Setting {
+        name: "history-events",
+        value: "N",
+        default: "100000",
+        repeatable: false,
+        help: "Events kept in memory, for listeners that come back. 0 keeps none",
+        group: HISTORY,
+    },
+    Setting {
+        name: "history-bytes",
+        value: "SIZE",
+        default: "64MiB",
+        repeatable: false,
+        help: "Memory that they may take",
+        group: HISTORY,
+    },
+    Setting {
+        name: "history-age",
+        value: "DURATION",
+        default: "",
+        repeatable: false,
+        help: "How long they are kept at most; without it, as long as there is room",
+        group: HISTORY,
+    },
+    Setting {
+        name: "max-message-bytes",
+        value: "SIZE",
+        default: "1MiB",
+        repeatable: false,
+        help: "A larger message closes its connection with code 1009",
+        group: LIMITS,
+    },
+    Setting {
+        name: "max-connections",
+        value: "N",
+        default: "10000",
+        repeatable: false,
+        help: "WebSocket connections at one time; more are answered 503",
+        group: LIMITS,
+    },
+    Setting {
+        name: "max-listeners",
+        value: "N",
+        default: "10000",
+        repeatable: false,
+        help: "Listeners at one time; more are answered 503, an EventSource with a time to come back",
+        group: LIMITS,
+    },
+    Setting {
+        name: "max-per-address",
+        value: "N",
+        default: "",
+        repeatable: false,
+        help: "TCP connections from one address (of IPv6, from one /64). Without it 1000, and no limit on loopback",
+        group: LIMITS,
+    },
+    Setting {
+        name: "duplicate-id",
+        value: "WHAT",
+        default: "replace",
+        repeatable: false,
+        help: "What a second live connection with the same connectionId does: replace the first, or reject the second",
+        group: LIMITS,
+    },
+    Setting {
+        name: "register-timeout",
+        value: "DURATION",
+        default: "10s",
+        repeatable: false,
+        help: "How long a WebSocket may stay without a connectionId",
+        group: TIMES,
+    },
+    Setting {
+        name: "ping-interval",
+        value: "DURATION",
+        default: "25s",
+        repeatable: false,
+        help: "How often a WebSocket is pinged",
+        group: TIMES,
+    },
+    Setting {
+        name: "pong-timeout",
+        value: "DURATION",
+        default: "20s",
+        repeatable: false,
+        help: "How long it may stay silent after a ping",
+        group: TIMES,
+    },
+    Setting {
+        name: "heartbeat",
+        value: "DURATION",
+        default: "15s",
+        repeatable: false,
+        help: "How often a listener without news gets a sign of life",
+        group: TIMES,
+    },
+    Setting {
+        name: "shutdown-grace",
+        value: "DURATION",
+        default: "10s",
+        repeatable: false,
+        help: "How long a stop may take: close events, ends of streams",
+        group: TIMES,
+    },
+    Setting {
+        name: "cors-origin",
+        value: "ORIGIN",
+        default: "",
+        repeatable: true,
+        help: "Origin whose pages may read the observers' side, such as https://app.example; without it, every one (*). One that is named here may also send and close",
+        group: ACCESS,
+    },
+    Setting {
+        name: "ws-origin",
+        value: "ORIGIN",
+        default: "",
+        repeatable: true,
+        help: "Origin whose pages may open WebSockets, beside wstap's own; * is every one. Without it, those on loopback. Programs send no Origin and always may",
+        group: ACCESS,
+    },
+    Setting {
+        name: "host",
+        value: "NAME",
+        default: "",
+        repeatable: true,
+        help: "Host name that the observers' side answers to, beside loopback names and the bound addresses",
+        group: ACCESS,
+    },
+    Setting {
+        name: "no-auth",
+        value: "",
+        default: "false",
+        repeatable: false,
+        help: "Lets everybody who reaches the server do everything; needed to listen beyond loopback",
+        group: ACCESS,
+    },
+    Setting {
+        name: "log-format",
+        value: "FORMAT",
+        default: "text",
+        repeatable: false,
+        help: "Logs go to stderr as text or json; RUST_LOG says how much (info, wstap=debug)",
+        group: OPERATION,
+    },
+];

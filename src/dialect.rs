@@ -1,0 +1,235 @@
+//! What a client says in hub mode: text of a frame in, meaning out.
+//!
+//! Pure: it knows neither sockets nor the hub, and cannot fail on any input but by a [`Refusal`]
+//! that says what would be right.
+//!
+//! ```text
+//! {"connectionId":"a"}                      registers; later, no event
+//! {"connectionId":"a","message":"hello"}    passed on as it is
+//! {"price":100.5}   [1,2]   true            the value becomes `message`
+//! hello                                     the text becomes `message`
+//! ```
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::event::{Body, ConnectionId, InvalidConnectionId};
+use crate::json::{self, Json, Key, NoObject};
+
+/// Why a frame is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The first frame does not register.
+    #[error(
+        "the first frame must be a JSON object with a connectionId, such as {{\"connectionId\":\"a\"}}"
+    )]
+    NoRegistration,
+    /// The first frame registers under something that is no id.
+    #[error(transparent)]
+    InvalidId(#[from] InvalidConnectionId),
+    /// The key `connectionId` occurs twice: readers would not agree on whose the frame is.
+    #[error("connectionId stands twice in the object; once would be right")]
+    RepeatedId,
+    /// A registered client speaks for another connection.
+    #[error(
+        "this connection is registered under another connectionId; leave the key out or send the same"
+    )]
+    IdMismatch,
+    /// The key `close` is how the server tells of the end of a connection; nobody may forge it.
+    #[error("the key \"close\" is reserved for the server; put it inside \"message\"")]
+    ReservedKey,
+}
+
+/// Reads the first text frame of a connection that has no id yet: the id, and the frame again if
+/// it says more than that.
+///
+/// # Errors
+///
+/// If it does not register.
+pub fn registration(text: &str) -> Result<(ConnectionId, Option<Body>), Refusal> {
+    let mut head = Head::default();
+    let Ok(whole) = json::object(text, |key, value| head.member(key, value)) else {
+        return Err(Refusal::NoRegistration);
+    };
+    head.check()?;
+    let id = head.id.ok_or(Refusal::NoRegistration)?;
+    let id = id_text(id).ok_or(InvalidConnectionId)?.parse()?;
+    Ok((id, head.says_more.then_some(Body::Object(whole))))
+}
+
+/// Reads a text frame of the connection `own`. `None` is a repeated registration: no event.
+///
+/// # Errors
+///
+/// If it speaks for another connection or forges a close.
+pub fn message(text: &str, own: &ConnectionId) -> Result<Option<Body>, Refusal> {
+    let mut head = Head::default();
+    match json::object(text, |key, value| head.member(key, value)) {
+        Ok(whole) => {
+            head.check()?;
+            match head.id {
+                None => Ok(Some(Body::Value(whole))),
+                Some(id) if id_text(id).as_deref() != Some(own.as_str()) => {
+                    Err(Refusal::IdMismatch)
+                }
+                Some(_) => Ok(head.says_more.then_some(Body::Object(whole))),
+            }
+        }
+        Err(NoObject::OtherJson(value)) => Ok(Some(Body::Value(value))),
+        Err(NoObject::NoJson) => Ok(Some(Body::Value(Json::string(text)))),
+    }
+}
+
+/// What the top level of an object says.
+#[derive(Default)]
+struct Head<'a> {
+    id: Option<&'a RawValue>,
+    repeated_id: bool,
+    close: bool,
+    says_more: bool,
+}
+
+impl<'a> Head<'a> {
+    fn member(&mut self, key: Key<'_>, value: &'a RawValue) {
+        if key.is("connectionId") {
+            self.repeated_id |= self.id.replace(value).is_some();
+        } else if key.is("close") {
+            self.close = true;
+        } else {
+            self.says_more = true;
+        }
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        if self.repeated_id {
+            Err(Refusal::RepeatedId)
+        } else if self.close {
+            Err(Refusal::ReservedKey)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Returns the text of a JSON string, or the digits of a number as they came.
+fn id_text(value: &RawValue) -> Option<Cow<'_, str>> {
+    match value.get().as_bytes() {
+        [b'"', ..] => serde_json::from_str(value.get()).ok(),
+        [b'-' | b'0'..=b'9', ..] => Some(Cow::Borrowed(value.get())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn first(text: &str) -> Result<(String, Option<String>), Refusal> {
+        registration(text).map(|(id, body)| (id.to_string(), body.map(shown)))
+    }
+
+    fn later(text: &str) -> Result<Option<String>, Refusal> {
+        message(text, &"a".parse().expect("an id")).map(|body| body.map(shown))
+    }
+
+    fn shown(body: Body) -> String {
+        match body {
+            Body::Object(json) => format!("object {}", json.as_str()),
+            Body::Value(json) => format!("value {}", json.as_str()),
+            Body::Binary(bytes) => format!("binary {bytes:?}"),
+        }
+    }
+
+    #[test]
+    fn the_first_frame_registers() {
+        let id = |text: &str| first(text).map(|(id, _)| id);
+        assert_eq!(first(r#"{"connectionId":"a"}"#), Ok(("a".into(), None)));
+        assert_eq!(first(" {\"connectionId\" :\"a\"}\n"), Ok(("a".into(), None)));
+        assert_eq!(id(r#"{"connectionId":1700000000000}"#), Ok("1700000000000".into()));
+        assert_eq!(id(r#"{"connectionId":1.50}"#), Ok("1.50".into()));
+        assert_eq!(id(r#"{"connection\u0049d":"\u00e9"}"#), Ok("é".into()));
+        assert_eq!(
+            first(r#"{"connectionId":"a","message":1}"#),
+            Ok(("a".into(), Some(r#"object {"connectionId":"a","message":1}"#.into())))
+        );
+    }
+
+    #[test]
+    fn a_first_frame_that_does_not_register_is_refused() {
+        for text in [
+            "",
+            "hello",
+            "{}",
+            "[]",
+            "null",
+            r#"["connectionId"]"#,
+            r#"{"message":1}"#,
+            r#"{"a":{"connectionId":"a"}}"#,
+        ] {
+            assert_eq!(first(text), Err(Refusal::NoRegistration), "{text}");
+        }
+        for id in
+            ["\"\"", "null", "true", "{}", "[\"a\"]", "\"a\\n\"", "\"\\u0000\"", "\"\\ud800\""]
+        {
+            let text = format!("{{\"connectionId\":{id}}}");
+            assert_eq!(first(&text), Err(Refusal::InvalidId(InvalidConnectionId)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_with_the_own_id_is_passed_on_as_it_is() {
+        let text =
+            r#"{"z":1,"connectionId":"a","message":{"n":1.0},"message":12345678901234567890}"#;
+        assert_eq!(later(text), Ok(Some(format!("object {text}"))));
+    }
+
+    #[test]
+    fn a_repeated_registration_is_no_event() {
+        assert_eq!(later(r#"{"connectionId":"a"}"#), Ok(None));
+    }
+
+    #[test]
+    fn anything_else_becomes_the_message() {
+        for text in ["{}", r#"{"x":1}"#, "[1,2]", "1e400", "\"s\"", "null"] {
+            assert_eq!(later(text), Ok(Some(format!("value {text}"))), "{text}");
+        }
+        assert_eq!(later("hello \"you\"\n"), Ok(Some(r#"value "hello \"you\"\n""#.into())));
+        assert_eq!(later(""), Ok(Some("value \"\"".into())));
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        assert_eq!(later(&deep), Ok(Some(format!("value \"{deep}\""))));
+    }
+
+    #[test]
+    fn nobody_speaks_for_another_connection() {
+        for text in [
+            r#"{"connectionId":"b","message":1}"#,
+            r#"{"connectionId":"b"}"#,
+            r#"{"connectionId":null}"#,
+            r#"{"connectionId":["a"]}"#,
+        ] {
+            assert_eq!(later(text), Err(Refusal::IdMismatch), "{text}");
+        }
+        let twice = r#"{"connectionId":"a","connection\u0049d":"b","message":1}"#;
+        assert_eq!(later(twice), Err(Refusal::RepeatedId));
+        assert_eq!(first(twice), Err(Refusal::RepeatedId));
+    }
+
+    #[test]
+    fn nobody_forges_a_close() {
+        for text in [r#"{"connectionId":"a","close":{"connectionId":"b"}}"#, r#"{"\u0063lose":1}"#]
+        {
+            assert_eq!(later(text), Err(Refusal::ReservedKey), "{text}");
+        }
+        assert_eq!(first(r#"{"connectionId":"a","close":1}"#), Err(Refusal::ReservedKey));
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_read_or_refused(text: String) {
+            let _ = first(&text);
+            let _ = later(&text);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A registered connection, as its session holds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::registry::Entry;
+use super::shared::Shared;
+use super::{Ended, Ending, now_ms};
+use crate::event::{ConnectionId, Draft, EventId, Message, What};
+
+/// A registered connection in the hand of its session. Whatever happens to the session, dropping
+/// this publishes the `close` event if nothing else has.
+#[derive(Debug)]
+pub struct Connection {
+    shared: Arc<Shared>,
+    entry: Arc<Entry>,
+    /// A shutdown waits until this is dropped.
+    _token: TaskTrackerToken,
+}
+
+impl Connection {
+    pub(super) fn new(shared: Arc<Shared>, entry: Arc<Entry>) -> Self {
+        let token = shared.connected.token();
+        Self { shared, entry, _token: token }
+    }
+
+    /// Returns the id that it is registered under.
+    #[must_use]
+    pub fn id(&self) -> &ConnectionId {
+        &self.entry.id
+    }
+
+    /// Publishes a message of this connection and returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`] if the `close` event has been published already: nothing comes after that.
+    pub fn publish(&self, message: Message) -> Result<EventId, Ended> {
+        let (direction, size, now) = (message.direction, message.size, now_ms());
+        let draft = Draft { connection: self.entry.id.clone(), what: What::Message(message) };
+        let mut stream = self.shared.stream();
+        if self.entry.ended() {
+            return Err(Ended);
+        }
+        let (event, next) = self.shared.publish(&mut stream, draft, now);
+        drop(stream);
+        self.shared.announce(next);
+        self.entry.count(direction, size, now);
+        self.shared.metrics.received_bytes.inc_by(size);
+        Ok(event.id)
+    }
+
+    /// Notes the time from a ping to its pong.
+    pub fn round_trip(&self, time: Duration) {
+        self.entry.set_round_trip(time);
+    }
+
+    /// Publishes the `close` event, unless that has been done: by a replacement or a shutdown.
+    pub fn end(self, ending: Ending) {
+        self.finish(ending);
+    }
+
+    fn finish(&self, ending: Ending) {
+        let mut stream = self.shared.stream();
+        let next = self.shared.end(&mut stream, &self.entry, ending, now_ms());
+        drop(stream);
+        self.shared.announce(next);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.finish(Ending::lost("its session ended without a word"));
+    }
+}

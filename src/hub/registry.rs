@@ -1,0 +1,222 @@
+//! Who is here: the registered connections, what is known of each, and the way back to it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::code::absent;
+use crate::event::{By, Close, Connect, ConnectionId, Direction, Flow};
+
+/// Messages that wait for a connection to take them; what is more is refused. Enough for a burst,
+/// and with messages of 1 MiB a bound that one may still call memory.
+const QUEUE: usize = 64;
+
+/// A message for a client.
+#[derive(Debug, Clone)]
+pub enum Outgoing {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+/// The order to close a connection, with what the close frame says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseOrder {
+    /// Close code.
+    pub code: u16,
+    /// Reason, at most 123 bytes.
+    pub reason: String,
+}
+
+/// How a connection ended, as its session saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Close code; 1005 for a close frame without one, 1006 for none.
+    pub code: u16,
+    /// Reason of the close frame, or what is known.
+    pub reason: String,
+    /// Whether both sides sent a close frame.
+    pub clean: bool,
+    /// Who ended it.
+    pub by: By,
+}
+
+impl Ending {
+    /// The end that nobody announced.
+    #[must_use]
+    pub fn lost(reason: impl Into<String>) -> Self {
+        Self { code: absent::ABNORMAL, reason: reason.into(), clean: false, by: By::Network }
+    }
+}
+
+/// A registered connection, shared by its session, the registry and whoever lists it.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name.
+    pub id: ConnectionId,
+    /// How it came.
+    pub connect: Connect,
+    since: Instant,
+    since_ms: u64,
+    ended: AtomicBool,
+    messages: [AtomicU64; 2],
+    bytes: [AtomicU64; 2],
+    last_ms: AtomicU64,
+    round_trip_us: AtomicU64,
+    queue: mpsc::Sender<Outgoing>,
+    close: Mutex<Option<oneshot::Sender<CloseOrder>>>,
+}
+
+/// The receiving end of what others want from a connection.
+#[derive(Debug)]
+pub struct Orders {
+    /// Messages to send.
+    pub queue: mpsc::Receiver<Outgoing>,
+    /// The order to close; comes at most once, and past a full queue.
+    pub close: oneshot::Receiver<CloseOrder>,
+}
+
+impl Entry {
+    pub(super) fn new(id: ConnectionId, connect: Connect, now_ms: u64) -> (Arc<Self>, Orders) {
+        let (queue, queued) = mpsc::channel(QUEUE);
+        let (close, closing) = oneshot::channel();
+        let entry = Self {
+            id,
+            connect,
+            since: Instant::now(),
+            since_ms: now_ms,
+            ended: AtomicBool::new(false),
+            messages: Default::default(),
+            bytes: Default::default(),
+            last_ms: AtomicU64::new(now_ms),
+            round_trip_us: AtomicU64::new(0),
+            queue,
+            close: Mutex::new(Some(close)),
+        };
+        (Arc::new(entry), Orders { queue: queued, close: closing })
+    }
+
+    /// Returns when it registered, in milliseconds since 1970.
+    #[must_use]
+    pub fn since_ms(&self) -> u64 {
+        self.since_ms
+    }
+
+    /// Returns when its last message passed, or when it registered, in milliseconds since 1970.
+    #[must_use]
+    pub fn last_ms(&self) -> u64 {
+        self.last_ms.load(Relaxed)
+    }
+
+    /// Returns the messages that passed so far.
+    #[must_use]
+    pub fn messages(&self) -> Flow {
+        flow(&self.messages)
+    }
+
+    /// Returns the payload bytes that passed so far.
+    #[must_use]
+    pub fn bytes(&self) -> Flow {
+        flow(&self.bytes)
+    }
+
+    /// Returns the time from the last ping to its pong, once there was one.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        Some(self.round_trip_us.load(Relaxed)).filter(|us| *us > 0).map(Duration::from_micros)
+    }
+
+    pub(super) fn set_round_trip(&self, time: Duration) {
+        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.round_trip_us.store(us.max(1), Relaxed);
+    }
+
+    /// Whether its end is told already. Written and read under the lock of the stream.
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Relaxed);
+    }
+
+    pub(super) fn count(&self, direction: Direction, size: u64, now_ms: u64) {
+        self.messages[direction as usize].fetch_add(1, Relaxed);
+        self.bytes[direction as usize].fetch_add(size, Relaxed);
+        self.last_ms.store(now_ms, Relaxed);
+    }
+
+    /// Takes a place in the queue to the client, if there is one.
+    pub(super) fn place_in_queue(&self) -> Option<mpsc::Permit<'_, Outgoing>> {
+        self.queue.try_reserve().ok()
+    }
+
+    /// Tells the session to close. Only the first order counts.
+    pub(super) fn order_close(&self, order: CloseOrder) {
+        let sender = self.close.lock().expect("nothing panics while it holds this lock").take();
+        if let Some(sender) = sender {
+            // Without a receiver the session has ended already.
+            let _ = sender.send(order);
+        }
+    }
+
+    pub(super) fn close_event(&self, ending: Ending) -> Close {
+        Close {
+            code: ending.code,
+            reason: ending.reason,
+            clean: ending.clean,
+            by: ending.by,
+            duration: self.since.elapsed(),
+            messages: self.messages(),
+            bytes: self.bytes(),
+        }
+    }
+}
+
+fn flow(pair: &[AtomicU64; 2]) -> Flow {
+    Flow {
+        inward: pair[Direction::In as usize].load(Relaxed),
+        outward: pair[Direction::Out as usize].load(Relaxed),
+    }
+}
+
+/// The registered connections by id. Guarded by the lock of the stream, so that the table and the
+/// events that tell of it change together.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    by_id: HashMap<ConnectionId, Arc<Entry>>,
+}
+
+impl Registry {
+    pub(super) fn get(&self, id: &ConnectionId) -> Option<&Arc<Entry>> {
+        self.by_id.get(id)
+    }
+
+    pub(super) fn insert(&mut self, entry: Arc<Entry>) {
+        self.by_id.insert(entry.id.clone(), entry);
+    }
+
+    /// Removes this entry, unless another has taken its id.
+    pub(super) fn remove(&mut self, entry: &Arc<Entry>) {
+        if self.by_id.get(&entry.id).is_some_and(|held| Arc::ptr_eq(held, entry)) {
+            self.by_id.remove(&entry.id);
+        }
+        // A table that a flood has blown up gets small again.
+        if self.by_id.capacity() > 1024 && self.by_id.len() < self.by_id.capacity() / 8 {
+            self.by_id.shrink_to_fit();
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Entry>> {
+        self.by_id.values().cloned().collect()
+    }
+}

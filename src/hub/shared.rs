@@ -1,0 +1,161 @@
+//! What all handles of a hub share, and the two tasks that run behind it.
+//!
+//! The pump sends what was published, a batch at a time; the pulse is the one clock of heartbeats.
+//! Neither holds a lock across an await.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::{Notify, Semaphore, broadcast};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::registry::Entry;
+use super::stream::{Next, RING, Stream};
+use super::subscription::{Listeners, Signal};
+use super::{DuplicateId, Ending, Refused, Settings, now_ms};
+use crate::event::{ConnectionId, Draft, Event, What};
+use crate::metrics::Metrics;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) stream: Mutex<Stream>,
+    pub(super) live: broadcast::Sender<Signal>,
+    /// Whose turn it is to send a batch: batches go out in the order in which they were made.
+    pub(super) turn: Mutex<()>,
+    pub(super) wake: Notify,
+    pub(super) listeners: Listeners,
+    pub(super) seats: Arc<Semaphore>,
+    pub(super) metrics: Metrics,
+    /// Tokens of the connections, so that a shutdown can wait for them.
+    pub(super) connected: TaskTracker,
+    /// Tokens of the listeners, likewise.
+    pub(super) listening: TaskTracker,
+    /// Sessions, and whatever else serves somebody.
+    pub(super) serving: TaskTracker,
+    /// The pump and the pulse.
+    pub(super) tasks: TaskTracker,
+    pub(super) stopping: CancellationToken,
+    pub(super) stopped: CancellationToken,
+}
+
+impl Shared {
+    /// Makes the state and starts the tasks.
+    pub(super) fn start(settings: Settings) -> Arc<Self> {
+        let shared = Arc::new(Self {
+            stream: Mutex::new(Stream::new(&settings)),
+            live: broadcast::channel(RING).0,
+            turn: Mutex::new(()),
+            wake: Notify::new(),
+            listeners: Listeners::default(),
+            seats: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
+            metrics: Metrics::new(),
+            connected: TaskTracker::new(),
+            listening: TaskTracker::new(),
+            serving: TaskTracker::new(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+            settings,
+        });
+        shared.tasks.spawn(pump(Arc::clone(&shared)));
+        shared.tasks.spawn(pulse(Arc::clone(&shared)));
+        shared
+    }
+
+    pub(super) fn stream(&self) -> MutexGuard<'_, Stream> {
+        self.stream.lock().expect("nothing panics while it holds this lock")
+    }
+
+    pub(super) fn may_connect(&self, stream: &Stream, id: &ConnectionId) -> Result<(), Refused> {
+        if stream.stopping {
+            Err(Refused::Stopping)
+        } else if self.settings.duplicate_id == DuplicateId::Reject
+            && stream.registry.get(id).is_some()
+        {
+            Err(Refused::Taken)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn publish(
+        &self,
+        stream: &mut Stream,
+        draft: Draft,
+        now: u64,
+    ) -> (Arc<Event>, Next) {
+        let (event, next) = stream.publish(draft, now);
+        self.metrics.events(event.kind()).inc();
+        (event, next)
+    }
+
+    /// Publishes the end of a connection and takes it out of the registry, once.
+    pub(super) fn end(
+        &self,
+        stream: &mut Stream,
+        entry: &Arc<Entry>,
+        ending: Ending,
+        now: u64,
+    ) -> Next {
+        if entry.ended() {
+            return Next::Nothing;
+        }
+        entry.end();
+        stream.registry.remove(entry);
+        let close = Box::new(entry.close_event(ending));
+        self.publish(stream, Draft { connection: entry.id.clone(), what: What::Close(close) }, now)
+            .1
+    }
+
+    /// Sees to it that what was published gets sent. Called without the lock of the stream.
+    pub(super) fn announce(&self, next: Next) {
+        match next {
+            Next::Nothing => {}
+            Next::Wake => self.wake.notify_one(),
+            Next::Flush => self.flush(),
+        }
+    }
+
+    pub(super) fn flush(&self) {
+        let _turn = self.turn.lock().expect("nothing panics while it holds this lock");
+        let batch = self.stream().take_batch(self.live.receiver_count() > 0);
+        if let Some(batch) = batch {
+            self.signal(Signal::Batch(batch));
+        }
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        // An error says that nobody listens.
+        let _ = self.live.send(signal);
+    }
+}
+
+/// Sends what was published, a batch at a time.
+async fn pump(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.wake.notified() => {}
+            () = shared.stopped.cancelled() => return,
+        }
+        // Whoever is ready to publish does so first: under load that makes one batch of it.
+        tokio::task::yield_now().await;
+        shared.flush();
+    }
+}
+
+/// The one clock of all heartbeats, and of history that gets too old.
+async fn pulse(shared: Arc<Shared>) {
+    let period = shared.settings.heartbeat;
+    let mut clock = interval_at(Instant::now() + period, period);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = clock.tick() => {}
+            () = shared.stopped.cancelled() => return,
+        }
+        shared.stream().history.evict(now_ms());
+        shared.signal(Signal::Pulse);
+    }
+}

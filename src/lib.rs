@@ -1,0 +1,95 @@
+//! wstap makes WebSocket traffic visible: WebSocket clients in, Server-Sent Events out.
+//!
+//! # As a library
+//!
+//! Mount it in an axum program of your own; its pages and addresses work below any prefix:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use std::time::Duration;
+//!
+//! let hub = wstap::Hub::new(wstap::Settings::default());
+//! let app: axum::Router = axum::Router::new().nest("/tap", wstap::router(hub.clone()));
+//! // axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+//! hub.shutdown(Duration::from_secs(1)).await;
+//! # }
+//! ```
+//!
+//! # How it is built
+//!
+//! ```text
+//!    session (WebSocket)   Draft   ┌──────────── hub ────────────┐  Delivery   live   (SSE, ndjson)
+//!    control (send, HTTP) ────────▶│ stream: id, history, order  │────────────▶ poll   (long poll)
+//!            ▲                     │ broadcast: Arc<Batch>       │             export (json, ndjson)
+//!            └── send, close ──────│ registry: who is here       │
+//!                                  └─────────────────────────────┘
+//! ```
+//!
+//! - [`event::Event`] is the only value that crosses the hub. An inlet makes a
+//!   [`event::Draft`], the hub stamps it with an [`event::EventId`], and from then on it is an
+//!   `Arc<Event>` that nobody changes.
+//! - What goes through the tokio broadcast channel is a batch: everything published since the
+//!   last one, rendered at most once in each form, on first demand, for all listeners together.
+//! - A listener reads [`hub::Delivery`]: events, or a gap. What the broadcast channel has dropped
+//!   comes from history; what history no longer has becomes a gap, which is told. The ordinals of
+//!   events make the joins safe: a batch is taken only if it is the one that comes next.
+//! - Flow is one way. The one way back is a message in a connection's bounded queue, or the order
+//!   to close.
+//!
+//! Rows, each of which imports only from those above it:
+//!
+//! ```text
+//! json  code                                    ground
+//! event                                         data
+//! filter  wire  dialect  auth                   pure: no tokio, no axum, no clock
+//! metrics                                       numbers
+//! hub                                           state; tokio, no axum
+//! problem                                       errors of all rows above as answers
+//! request                                       what handlers read off a request
+//! session  outlet  pages                        axum lives here; none knows another
+//! control                                       reads and orders over HTTP
+//! web                                           the routes
+//! config                                        settings of all rows above
+//! server                                        sockets
+//! cli                                           knows only what the others offer
+//! ```
+//!
+//! Absences, kept by `tests/it/house.rs`: the hub knows no HTTP; a dialect does no I/O; an inlet
+//! never reads the stream and an outlet never publishes; only `hub` and `server` start tasks; only
+//! `json`, `wire` and `dialect` know the JSON of events; only `code` names an error status or a
+//! close code of ours; only `config` reads the environment.
+
+pub mod auth;
+pub mod cli;
+pub mod code;
+pub mod config;
+mod control;
+pub mod dialect;
+pub mod event;
+pub mod filter;
+pub mod hub;
+pub mod json;
+pub mod metrics;
+mod outlet;
+mod pages;
+mod problem;
+mod request;
+pub mod server;
+pub mod session;
+pub mod web;
+pub mod wire;
+
+pub use hub::{Hub, Settings};
+
+/// Returns all routes of a hub, with the defaults of a server on loopback: WebSockets on `/ws` and
+/// on every path that is not taken, the stream on `/events`, the pages on `/`.
+///
+/// It answers to loopback names only, and lets only pages of loopback open WebSockets;
+/// [`web::Web`] has the settings.
+pub fn router(hub: Hub) -> axum::Router {
+    web::Web::new(hub).together()
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -1,0 +1,200 @@
+//! The numbers that Prometheus asks for. Names begin with `wstap_`, units are base units.
+//!
+//! Counters are atomics that the hot path holds in its hand; gauges are read off the hub when
+//! somebody asks. No label takes a value from the network.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::event::Kind;
+
+/// All counters of one hub.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    gauges: Gauges,
+    events: [Counter; Kind::ALL.len()],
+    /// WebSocket connections that registered.
+    pub(crate) connections_opened: Counter,
+    /// Listeners that were let in.
+    pub(crate) listeners_opened: Counter,
+    /// Payload bytes of messages from WebSocket clients.
+    pub(crate) received_bytes: Counter,
+    /// Payload bytes of messages to WebSocket clients.
+    pub(crate) sent_bytes: Counter,
+    /// Bytes of the event stream handed to listeners.
+    pub(crate) delivered_bytes: Counter,
+    /// Bytes rendered, once for all listeners of a form.
+    pub(crate) rendered_bytes: Counter,
+    /// Gaps told to listeners.
+    pub(crate) gaps: Counter,
+    /// Events in these gaps, as far as their number is known.
+    pub(crate) missed_events: Counter,
+    /// Times that a listener fell behind the live channel and was fed from history.
+    pub(crate) lagged: Counter,
+    /// Messages to a WebSocket client that its full queue did not take.
+    pub(crate) queue_refusals: Counter,
+    /// Frames of clients that were answered with an error.
+    pub(crate) frame_errors: Counter,
+}
+
+/// What can be read off the hub at any time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Registered connections.
+    pub connections: usize,
+    /// Listeners.
+    pub listeners: usize,
+    /// Events in the history.
+    pub history_events: usize,
+    /// Bytes of memory that the history takes.
+    pub history_bytes: usize,
+    /// How many events the listener furthest behind has not been given yet.
+    pub max_lag: u64,
+}
+
+#[derive(Debug, Default)]
+struct Gauges {
+    connections: Gauge,
+    listeners: Gauge,
+    history_events: Gauge,
+    history_bytes: Gauge,
+    max_lag: Gauge,
+}
+
+impl Metrics {
+    /// Makes all numbers, at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("wstap");
+        let info = prometheus_client::metrics::info::Info::new(vec![(
+            "version",
+            env!("CARGO_PKG_VERSION"),
+        )]);
+        registry.register("build", "Version of wstap", info);
+
+        let gauges = Gauges::default();
+        let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
+        gauge("connections", "WebSocket connections registered now", &gauges.connections);
+        gauge("listeners", "Readers of the event stream now", &gauges.listeners);
+        gauge("history_events", "Events kept in memory for resume", &gauges.history_events);
+        gauge(
+            "listener_lag_events",
+            "Events that the listener furthest behind has yet to be given",
+            &gauges.max_lag,
+        );
+        registry.register_with_unit(
+            "history",
+            "Memory that the kept events take",
+            Unit::Bytes,
+            gauges.history_bytes.clone(),
+        );
+
+        let events = Family::<[(&str, &str); 1], Counter>::default();
+        let by_kind =
+            Kind::ALL.map(|kind| events.get_or_create(&[("kind", kind.as_str())]).clone());
+        registry.register("events", "Events published, by kind", events);
+
+        let mut counter = |name: &str, help: &str, unit: Option<Unit>| {
+            let counter = Counter::default();
+            match unit {
+                Some(unit) => registry.register_with_unit(name, help, unit, counter.clone()),
+                None => registry.register(name, help, counter.clone()),
+            }
+            counter
+        };
+        let bytes = || Some(Unit::Bytes);
+        Self {
+            connections_opened: counter(
+                "connections_opened",
+                "WebSocket connections that registered",
+                None,
+            ),
+            listeners_opened: counter("listeners_opened", "Listeners that were let in", None),
+            received_bytes: counter(
+                "received",
+                "Payload of messages from WebSocket clients",
+                bytes(),
+            ),
+            sent_bytes: counter("sent", "Payload of messages to WebSocket clients", bytes()),
+            delivered_bytes: counter("delivered", "Event stream handed to listeners", bytes()),
+            rendered_bytes: counter(
+                "rendered",
+                "Event stream rendered, once for all listeners of a form",
+                bytes(),
+            ),
+            gaps: counter("gaps", "Gaps told to listeners", None),
+            missed_events: counter(
+                "missed_events",
+                "Events in gaps, as far as their number is known",
+                None,
+            ),
+            lagged: counter(
+                "lagged",
+                "Times a listener fell behind and was fed from history",
+                None,
+            ),
+            queue_refusals: counter(
+                "queue_refusals",
+                "Messages to a WebSocket client that its full queue did not take",
+                None,
+            ),
+            frame_errors: counter("frame_errors", "Frames of clients answered with an error", None),
+            events: by_kind,
+            gauges,
+            registry,
+        }
+    }
+
+    /// Returns the counter of the events of a kind.
+    pub(crate) fn events(&self, kind: Kind) -> &Counter {
+        &self.events[kind as usize]
+    }
+
+    /// Writes everything in the text format of Prometheus.
+    #[must_use]
+    pub fn render(&self, now: Numbers) -> String {
+        let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.gauges.connections, now.connections);
+        set(&self.gauges.listeners, now.listeners);
+        set(&self.gauges.history_events, now.history_events);
+        set(&self.gauges.history_bytes, now.history_bytes);
+        set(&self.gauges.max_lag, usize::try_from(now.max_lag).unwrap_or(usize::MAX));
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a String takes all");
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_the_prefix_a_type_and_a_help_text() {
+        let metrics = Metrics::new();
+        metrics.events(Kind::Close).inc();
+        let text = metrics.render(Numbers { connections: 3, ..Numbers::default() });
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.starts_with("wstap_"), "{line}");
+        }
+        assert_eq!(text.matches("# HELP").count(), text.matches("# TYPE").count());
+        for line in [
+            "wstap_connections 3",
+            "wstap_events_total{kind=\"close\"} 1",
+            "wstap_history_bytes 0",
+            "wstap_received_bytes_total 0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

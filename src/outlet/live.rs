@@ -1,0 +1,161 @@
+//! `GET /events`: the live stream, as Server-Sent Events or as lines of JSON.
+//!
+//! The body is a `http_body::Body` of its own over the subscription: it hands the rendered bytes
+//! of a batch to hyper as they are, shared by all listeners, without a copy.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http_body::Frame;
+
+use super::query;
+use super::{Endless, RETRY, retry_with_jitter};
+use crate::hub::{About, Delivery, Hub, Start, Subscription};
+use crate::problem::Problem;
+use crate::request::{Params, accepts, remote};
+use crate::wire::Form;
+
+/// Answers `GET /events` and `HEAD /events`.
+pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
+    if parts.headers.contains_key("sec-websocket-key") {
+        return Err(Problem::malformed(
+            "this is the event stream; WebSocket clients connect to /ws",
+        ));
+    }
+    let mut params = Params::new(parts.uri.query());
+    let filter = query::filter(&mut params);
+    let start = query::start(&mut params, &parts.headers).unwrap_or(Start::Now);
+    let form = query::form(&mut params, &parts.headers);
+    params.finish()?;
+    if parts.method == Method::HEAD {
+        return Ok((head(form), Body::empty()).into_response());
+    }
+    let about = About {
+        remote: remote(&parts),
+        form: form.as_str(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+    };
+    match hub.subscribe(start, filter, about) {
+        Ok(subscription) => {
+            let body = Stream::new(subscription, hub, form);
+            Ok((Extension(Endless), head(form), Body::new(body)).into_response())
+        }
+        // Any status but 200 would stop an EventSource for ever.
+        Err(_) if accepts(&parts.headers, "text/event-stream") => {
+            let mut goodbye = Vec::new();
+            form.goodbye(retry_with_jitter(), &mut goodbye);
+            Ok((head(form), Body::from(goodbye)).into_response())
+        }
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+fn head(form: Form) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
+    // no-transform: a proxy that compresses would hold events back.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    headers
+}
+
+/// The body of a stream.
+struct Stream {
+    subscription: Subscription,
+    hub: Hub,
+    form: Form,
+    /// Pieces that are ready, beyond the one that is being handed over.
+    ready: VecDeque<Bytes>,
+    state: Reading,
+    /// Nothing was sent since the last tick of the heartbeat.
+    quiet: bool,
+}
+
+#[derive(PartialEq, Eq)]
+enum Reading {
+    Fresh,
+    Running,
+    Done,
+}
+
+impl Stream {
+    fn new(subscription: Subscription, hub: Hub, form: Form) -> Self {
+        let ready = VecDeque::new();
+        Self { subscription, hub, form, ready, state: Reading::Fresh, quiet: true }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(piece) = self.ready.pop_front() {
+            return Poll::Ready(Some(piece));
+        }
+        match self.state {
+            Reading::Fresh => {
+                self.state = Reading::Running;
+                return Poll::Ready(Some(self.written(|form, out| form.hello(RETRY, out))));
+            }
+            Reading::Running => {}
+            Reading::Done => return Poll::Ready(None),
+        }
+        loop {
+            match ready!(self.subscription.poll_next(cx)) {
+                Some(Delivery::Events(selection)) => {
+                    self.quiet = false;
+                    let mut first = None;
+                    selection.pieces(self.form, self.hub.metrics(), |piece| match first {
+                        None => first = Some(piece),
+                        Some(_) => self.ready.push_back(piece),
+                    });
+                    return Poll::Ready(first);
+                }
+                Some(Delivery::Gap(gap)) => {
+                    self.quiet = false;
+                    return Poll::Ready(Some(self.written(|form, out| form.gap(&gap, out))));
+                }
+                Some(Delivery::Pulse(seen)) => {
+                    if std::mem::replace(&mut self.quiet, true) || seen.is_some() {
+                        let beat = self.written(|form, out| form.heartbeat(seen, out));
+                        return Poll::Ready(Some(beat));
+                    }
+                }
+                None => {
+                    self.state = Reading::Done;
+                    let goodbye = self.written(|form, out| form.goodbye(retry_with_jitter(), out));
+                    return Poll::Ready(Some(goodbye).filter(|bytes| !bytes.is_empty()));
+                }
+            }
+        }
+    }
+
+    fn written(&self, write: impl FnOnce(Form, &mut Vec<u8>)) -> Bytes {
+        let mut out = Vec::new();
+        write(self.form, &mut out);
+        out.into()
+    }
+}
+
+impl http_body::Body for Stream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = ready!(self.poll_piece(cx));
+        if let Some(piece) = &piece {
+            self.subscription.listener().count_bytes(piece.len());
+            self.hub.metrics().delivered_bytes.inc_by(piece.len() as u64);
+        }
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}

@@ -1,0 +1,74 @@
+//! `GET /listen`: long polling, for those who cannot hold a stream open. An answer is a JSON array
+//! of full events: what came after `after`, as soon as there is something, `[]` when nothing came.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use tokio::time::Instant;
+
+use super::query;
+use crate::event::EventId;
+use crate::hub::{About, Delivery, Hub, Start};
+use crate::problem::Problem;
+use crate::request::{Params, duration, remote};
+use crate::wire;
+
+/// How long an answer waits for an event, if the client does not say.
+const WAIT: Duration = Duration::from_secs(25);
+
+/// The longest that it may say: what proxies tend to bear.
+const MAX_WAIT: Duration = Duration::from_mins(1);
+
+/// An answer that is larger than this is sent; the rest is the next one's.
+const FULL: usize = 1 << 20;
+
+/// Answers `GET /listen`.
+pub(crate) async fn listen(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
+    let mut params = Params::new(parts.uri.query());
+    let filter = query::filter(&mut params);
+    let after = params.one("after", "an event id such as 1700000000000-0 is right", |value| {
+        value.parse::<EventId>().ok()
+    });
+    let wait = params.one("wait", "a duration from 0s to 60s, such as 25s, is right", |value| {
+        duration(value).filter(|wait| *wait <= MAX_WAIT)
+    });
+    params.finish()?;
+    let about = About {
+        remote: remote(&parts),
+        form: "poll",
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+    };
+    let mut subscription = hub.subscribe(after.map_or(Start::Now, Start::After), filter, about)?;
+    let deadline = Instant::now() + wait.unwrap_or(WAIT);
+    let mut out = vec![b'['];
+    while out.len() < FULL {
+        // Once there is something, only what is there already goes with it.
+        let until = if out.len() > 1 { Instant::now() } else { deadline };
+        match tokio::time::timeout_at(until, subscription.next()).await {
+            Ok(Some(Delivery::Events(selection))) => {
+                selection.events().for_each(|event| item(&mut out, |out| wire::full(event, out)));
+            }
+            Ok(Some(Delivery::Gap(gap))) => item(&mut out, |out| wire::full_gap(&gap, out)),
+            Ok(Some(Delivery::Pulse(_))) => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
+    out.push(b']');
+    subscription.listener().count_bytes(out.len());
+    hub.metrics().delivered_bytes.inc_by(out.len() as u64);
+    let json = HeaderValue::from_static("application/json");
+    let no_store = HeaderValue::from_static("no-store");
+    Ok(([(CONTENT_TYPE, json), (CACHE_CONTROL, no_store)], out).into_response())
+}
+
+/// Appends an item to a JSON array that has been begun.
+fn item(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    if out.len() > 1 {
+        out.push(b',');
+    }
+    write(out);
+}

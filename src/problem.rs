@@ -1,0 +1,103 @@
+//! Every error as an answer: HTTP problem details (RFC 9457), or an error frame and a close code
+//! on a WebSocket. The only place where an error of the rows below becomes an answer.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::code::Code;
+use crate::dialect::Refusal;
+use crate::hub::{Refused, Undelivered};
+
+/// What went wrong, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// Row of the table.
+    pub(crate) code: Code,
+    /// A name in JSON that says more than that of the row; frames only.
+    name: Option<&'static str>,
+    /// What went wrong, for a person.
+    pub(crate) detail: String,
+}
+
+/// Seconds after which it makes sense to come back to a full or stopping server.
+const RETRY_AFTER: &str = "5";
+
+impl Problem {
+    /// Makes a problem of a code and a sentence that says what would be right.
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, name: None, detail: detail.into() }
+    }
+
+    /// Shorthand for a request that cannot be read.
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(Code::Malformed, detail)
+    }
+
+    /// Returns the error as the text of a WebSocket frame:
+    /// `{"error":{"code":"id_mismatch","message":"…"}}`.
+    #[must_use]
+    pub(crate) fn frame(&self) -> String {
+        let code = self.name.unwrap_or(self.code.row().name);
+        json!({"error": {"code": code, "message": self.detail}}).to_string()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let row = self.code.row();
+        let body = json!({
+            "type": "about:blank",
+            "title": row.title,
+            "status": row.status,
+            "code": row.name,
+            "detail": self.detail,
+        });
+        let status = StatusCode::from_u16(row.status).expect("the table holds statuses");
+        let mut response = (status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        let media_type = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, media_type);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if row.come_back {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        if self.code == Code::UpgradeRequired {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        response
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::Full => Code::Full,
+            Refused::Stopping => Code::Stopping,
+            Refused::Taken => Code::Replaced,
+        };
+        Self::new(code, refused.to_string())
+    }
+}
+
+impl From<Undelivered> for Problem {
+    fn from(undelivered: Undelivered) -> Self {
+        let code = match undelivered {
+            Undelivered::NotFound => Code::NotFound,
+            Undelivered::QueueFull => Code::SlowDown,
+        };
+        Self::new(code, undelivered.to_string())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let name = match refusal {
+            Refusal::IdMismatch => Some("id_mismatch"),
+            Refusal::ReservedKey => Some("reserved_key"),
+            Refusal::NoRegistration | Refusal::InvalidId(_) | Refusal::RepeatedId => None,
+        };
+        Self { code: Code::Malformed, name, detail: refusal.to_string() }
+    }
+}

@@ -1,0 +1,102 @@
+//! How many connections an address holds, so that one client cannot take all the room.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Counts connections by address; of IPv6 addresses the first 64 bits, since one customer has all
+/// of the rest.
+#[derive(Debug, Clone)]
+pub(super) struct PerAddress {
+    max: Option<usize>,
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// A connection that is counted; no more when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    key: IpAddr,
+}
+
+impl PerAddress {
+    /// The limit for an address that is not loopback, where none is given: a hundred tabs of a
+    /// large office behind one address have room, a flood from one host leaves nine tenths free.
+    const REMOTE: usize = 1000;
+
+    pub(super) fn new(max: Option<usize>) -> Self {
+        Self { max, counts: Arc::default() }
+    }
+
+    /// Counts a connection, if there is room for its address.
+    pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
+        let address = address.to_canonical();
+        let max = self.max.unwrap_or(if address.is_loopback() { usize::MAX } else { Self::REMOTE });
+        let key = match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        };
+        let mut counts = lock(&self.counts);
+        let count = counts.entry(key).or_default();
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        drop(counts);
+        Some(Place { counts: Arc::clone(&self.counts), key })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.counts);
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+            }
+        }
+    }
+}
+
+fn lock(counts: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    counts.lock().expect("nothing panics while it holds this lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn an_address_gets_its_share_and_no_more() {
+        let counts = PerAddress::new(Some(2));
+        let first = counts.enter(ip("10.0.0.1"));
+        let _second = counts.enter(ip("::ffff:10.0.0.1"));
+        assert!(first.is_some() && counts.enter(ip("10.0.0.1")).is_none());
+        assert!(counts.enter(ip("10.0.0.2")).is_some());
+        drop(first);
+        assert!(counts.enter(ip("10.0.0.1")).is_some());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_and_loopback_not_at_all() {
+        let counts = PerAddress::new(Some(1));
+        let _one = counts.enter(ip("2001:db8:0:1::1"));
+        assert!(counts.enter(ip("2001:db8:0:1:ffff::2")).is_none());
+        assert!(counts.enter(ip("2001:db8:0:2::1")).is_some());
+        let free = PerAddress::new(None);
+        let many: Vec<_> = (0..5000).filter_map(|_| free.enter(ip("127.0.0.1"))).collect();
+        assert_eq!(many.len(), 5000);
+    }
+
+    #[test]
+    fn those_who_left_take_no_memory() {
+        let counts = PerAddress::new(None);
+        drop(counts.enter(ip("10.0.0.1")));
+        assert!(lock(&counts.counts).is_empty());
+    }
+}

@@ -1,0 +1,160 @@
+//! The opening handshake in hub mode (RFC 6455 section 4.2): from a request to a session.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use tungstenite::handshake::derive_accept_key;
+
+use super::socket::Socket;
+use super::{Arrival, Limits, serve};
+use crate::auth::{Hosts, Origins};
+use crate::code::Code;
+use crate::event::{Connect, ConnectionId};
+use crate::hub::Hub;
+use crate::problem::Problem;
+use crate::request::remote;
+
+/// Where WebSockets come in: what the handshake needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    /// Where sessions register.
+    pub(crate) hub: Hub,
+    /// Times and sizes.
+    pub(crate) limits: Limits,
+    /// Pages of these origins may open a WebSocket, beside those of `hosts`.
+    pub(crate) origins: Origins,
+    /// Our own host names.
+    pub(crate) hosts: Arc<Hosts>,
+}
+
+/// Returns whether a request asks for a WebSocket.
+#[must_use]
+pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
+    names_token(headers, &UPGRADE, "websocket")
+}
+
+/// Answers the handshake and starts the session.
+///
+/// # Errors
+///
+/// Where the request is no proper handshake, its Origin is a stranger's, or there is no room.
+pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Response, Problem> {
+    let headers = request.headers();
+    let accept = check(request.method(), request.version(), headers)?;
+    if let Some(origin) = headers.get(ORIGIN) {
+        let origin = origin.to_str().unwrap_or_default();
+        if !door.origins.accept(origin) && !door.hosts.accept_origin(origin) {
+            return Err(Problem::new(
+                Code::Forbidden,
+                format!("pages of {origin} may not connect here; --ws-origin {origin} lets them"),
+            ));
+        }
+    }
+    let (id, ack) = wishes(request.uri().query())?;
+    if let Some(id) = &id {
+        door.hub.may_connect(id)?;
+    }
+    let seat = door.hub.seat()?;
+    // A browser drops a connection that takes none of the subprotocols that it offers.
+    let protocol = headers.get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
+    let upgraded = hyper::upgrade::on(&mut request);
+    let (parts, _) = request.into_parts();
+    let connect = Connect {
+        remote: remote(&parts),
+        path: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        headers: worth_knowing(&parts.headers),
+    };
+    let arrival = Arrival { connect, id, ack, _seat: seat };
+    let (hub, limits) = (door.hub.clone(), door.limits);
+    door.hub.run(async move {
+        // An error means that the connection went before it became a WebSocket.
+        if let Ok(io) = upgraded.await {
+            serve(Socket::new(io, limits.max_message_bytes).await, arrival, hub, limits).await;
+        }
+    });
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(protocol) = protocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    Ok(response)
+}
+
+/// Checks what RFC 6455 section 4.2.1 asks for and returns `Sec-WebSocket-Accept`.
+fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<HeaderValue, Problem> {
+    if !is_upgrade(headers) {
+        return Err(Problem::new(
+            Code::UpgradeRequired,
+            "this address speaks WebSocket; connect with a WebSocket client, for example new WebSocket(\"ws://…/ws\")",
+        ));
+    }
+    let proper = method == Method::GET && version == Version::HTTP_11;
+    if !proper || !names_token(headers, &CONNECTION, "upgrade") {
+        return Err(Problem::malformed(
+            "a WebSocket handshake is a GET by HTTP/1.1 with Connection: upgrade",
+        ));
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(Problem::malformed("a WebSocket handshake has Sec-WebSocket-Version: 13"));
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    let key = key.filter(|key| STANDARD.decode(key).is_ok_and(|key| key.len() == 16));
+    let key = key.ok_or_else(|| {
+        Problem::malformed("a WebSocket handshake has a Sec-WebSocket-Key of 16 bytes in base64")
+    })?;
+    Ok(HeaderValue::from_str(&derive_accept_key(key)).expect("base64 is a header value"))
+}
+
+/// Reads what the query wants of us. Parameters that are the client's own are not ours to judge.
+fn wishes(query: Option<&str>) -> Result<(Option<ConnectionId>, bool), Problem> {
+    let (mut id, mut ack) = (None, false);
+    for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match &*key {
+            "connectionId" if id.is_some() => {
+                return Err(Problem::malformed(
+                    "connectionId stands more than once; once is right",
+                ));
+            }
+            "connectionId" => {
+                let parsed = value.parse::<ConnectionId>();
+                id = Some(parsed.map_err(|fault| Problem::malformed(fault.to_string()))?);
+            }
+            "ack" => ack = matches!(&*value, "1" | "true"),
+            _ => {}
+        }
+    }
+    Ok((id, ack))
+}
+
+fn worth_knowing(headers: &HeaderMap) -> Vec<(&'static str, String)> {
+    let names = [
+        ("user-agent", USER_AGENT),
+        ("origin", ORIGIN),
+        ("sec-websocket-protocol", SEC_WEBSOCKET_PROTOCOL),
+    ];
+    let value = |name: &HeaderName| {
+        headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+    };
+    names.iter().filter_map(|(text, name)| Some((*text, value(name)?.into_owned()))).collect()
+}
+
+fn first_protocol(offered: &HeaderValue) -> Option<HeaderValue> {
+    let first = offered.to_str().ok()?.split(',').next()?.trim();
+    HeaderValue::from_str(first).ok().filter(|first| !first.is_empty())
+}
+
+fn names_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+}

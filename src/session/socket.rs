@@ -1,0 +1,167 @@
+//! A server's end of a WebSocket: frames in and out, and endings that the client gets to see.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, Stream, StreamExt as _};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tungstenite::{Error, Message as Frame};
+
+/// What is read from the kernel at once; each socket holds so much. tungstenite's own default,
+/// 128 KiB, would make an idle connection cost that.
+const READ_BUFFER: usize = 4 << 10;
+
+/// Bytes that are read and thrown away to let a close frame arrive: closing a TCP connection with
+/// unread data resets it, and the client would see the reset first.
+const LINGER_BYTES: usize = 16 << 20;
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    inner: WebSocketStream<Counted>,
+    /// The client had its time to answer a close frame, and did not.
+    deaf: bool,
+}
+
+impl Socket {
+    pub(super) async fn new(io: Upgraded, max_message_bytes: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(max_message_bytes))
+            .max_frame_size(Some(max_message_bytes));
+        let io = Counted { io: TokioIo::new(io), received: 0 };
+        let inner = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        Self { inner, deaf: false }
+    }
+
+    /// Returns how many bytes have come.
+    pub(super) fn received(&self) -> u64 {
+        self.inner.get_ref().received
+    }
+
+    pub(super) async fn send(&mut self, frame: Frame) -> Result<(), Error> {
+        self.inner.send(frame).await
+    }
+
+    /// Sends a close frame; [`Socket::linger`] then sees to it that it arrives.
+    pub(super) async fn close(&mut self, code: u16, reason: &str, limit: Duration) {
+        // Where it cannot be sent, nobody is left to read it.
+        let _ = timeout(limit, self.inner.send(close_frame(code, reason))).await;
+    }
+
+    /// Writes what waits to be written.
+    pub(super) async fn flush(&mut self, limit: Duration) {
+        let _ = timeout(limit, self.inner.flush()).await;
+    }
+
+    /// Sends a close frame and waits for the answer; what the client said before it saw our frame
+    /// goes to `each`. Returns whether the answer came.
+    pub(super) async fn close_and_wait(
+        &mut self,
+        code: u16,
+        reason: &str,
+        limit: Duration,
+        mut each: impl FnMut(Frame),
+    ) -> bool {
+        let handshake = async {
+            if self.inner.send(close_frame(code, reason)).await.is_err() {
+                return false;
+            }
+            while let Some(frame) = self.inner.next().await {
+                match frame {
+                    Ok(Frame::Close(_)) => return true,
+                    Ok(frame) => each(frame),
+                    Err(_) => return false,
+                }
+            }
+            false
+        };
+        let answered = timeout(limit, handshake).await;
+        self.deaf = answered.is_err();
+        answered.unwrap_or(false)
+    }
+
+    /// Lets what was written arrive: flushes, says that no more will come, and reads until the
+    /// client has gone.
+    pub(super) async fn linger(&mut self, limit: Duration) {
+        if self.deaf {
+            return;
+        }
+        let _ = timeout(limit, async {
+            let _ = self.inner.flush().await;
+            let io = self.inner.get_mut();
+            let _ = tokio::io::AsyncWriteExt::shutdown(io).await;
+            // On the heap, so that every session does not carry it all its life.
+            let (mut scratch, mut left) = (vec![0; 4096], LINGER_BYTES);
+            while let Ok(read @ 1..) = io.read(&mut scratch).await {
+                left = left.saturating_sub(read);
+                if left == 0 {
+                    break;
+                }
+            }
+        })
+        .await;
+    }
+}
+
+impl Stream for Socket {
+    type Item = Result<Frame, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.poll_next_unpin(cx)
+    }
+}
+
+/// The longest reason of a close frame: a control frame has 125 bytes, two of them the code.
+const MAX_REASON: usize = 123;
+
+fn close_frame(code: u16, reason: &str) -> Frame {
+    let end = (0..=reason.len().min(MAX_REASON)).rev().find(|end| reason.is_char_boundary(*end));
+    let reason = &reason[..end.unwrap_or(0)];
+    Frame::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
+}
+
+/// Counts the bytes that come.
+#[derive(Debug)]
+struct Counted {
+    io: TokioIo<Upgraded>,
+    received: u64,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.received += (buf.filled().len() - before) as u64;
+        polled
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

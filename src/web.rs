@@ -1,0 +1,315 @@
+//! The routes: which address answers what, and what stands before all of them.
+//!
+//! Two sides. Clients speak WebSocket to the *traffic* side; people and programs watch on the
+//! *observers'* side. They share an address unless `--tap-listen` parts them.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRef, OriginalUri, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, delete, get, post};
+use futures_util::FutureExt as _;
+use http::header::{HOST, ORIGIN};
+use http::{HeaderValue, Method, StatusCode, Version};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use crate::auth::{Hosts, Origins};
+use crate::code::Code;
+use crate::control::{self, Info, MaxMessageBytes};
+use crate::hub::Hub;
+use crate::outlet::{export, live, poll};
+use crate::pages;
+use crate::problem::Problem;
+use crate::session::{self, Door, Limits};
+
+/// What the routes are made of.
+#[derive(Debug, Clone)]
+pub struct Web {
+    /// The hub behind them.
+    pub hub: Hub,
+    /// Limits of WebSocket sessions and of messages.
+    pub limits: Limits,
+    /// Who may read the observers' side from a page of another origin.
+    pub cors: Origins,
+    /// Whose pages may open WebSockets.
+    pub ws_origins: Origins,
+    /// Our own host names.
+    pub hosts: Arc<Hosts>,
+    /// URLs for WebSocket clients, without path.
+    pub websocket: Vec<String>,
+    /// URLs of the observers' side, without path.
+    pub observers: Vec<String>,
+    /// Whether the two have different addresses.
+    pub apart: bool,
+}
+
+impl Web {
+    /// Makes the routes of a hub on loopback, with all defaults.
+    #[must_use]
+    pub fn new(hub: Hub) -> Self {
+        Self {
+            hub,
+            limits: Limits::default(),
+            cors: Origins::Any,
+            ws_origins: Origins::Loopback,
+            hosts: Arc::new(Hosts::new(&[], &[])),
+            websocket: Vec::new(),
+            observers: Vec::new(),
+            apart: false,
+        }
+    }
+
+    /// Both sides on one address: what is taken by neither and carries an Upgrade is traffic.
+    pub fn together(&self) -> Router {
+        let index = get(index_or_socket).fallback(wrong_method);
+        let routes =
+            routes().route("/", index).route("/ws", any(socket)).fallback(socket_or_nothing);
+        self.guarded(routes)
+    }
+
+    /// The observers' side alone.
+    pub fn observers(&self) -> Router {
+        let index = get(pages::index).fallback(wrong_method);
+        self.guarded(
+            routes().route("/", index).route("/ws", any(socket_elsewhere)).fallback(nothing),
+        )
+    }
+
+    /// The traffic side alone: WebSockets on every path, and nothing else.
+    pub fn traffic(&self) -> Router {
+        let routes = Router::new().fallback(socket_or_nothing);
+        routes.layer(from_fn(catch_panic)).with_state(self.app())
+    }
+
+    fn app(&self) -> App {
+        let info = Info {
+            started: Instant::now(),
+            websocket: self.websocket.clone(),
+            observers: self.observers.clone(),
+            apart: self.apart,
+            limits: self.limits,
+        };
+        let door = Door {
+            hub: self.hub.clone(),
+            limits: self.limits,
+            origins: self.ws_origins.clone(),
+            hosts: Arc::clone(&self.hosts),
+        };
+        let guard = Guard { hosts: Arc::clone(&self.hosts), cors: self.cors.clone() };
+        App {
+            hub: self.hub.clone(),
+            max: MaxMessageBytes(self.limits.max_message_bytes),
+            info: Arc::new(info),
+            door,
+            guard,
+        }
+    }
+
+    fn guarded(&self, routes: Router<App>) -> Router {
+        let app = self.app();
+        routes
+            .layer(from_fn_with_state(app.guard.clone(), guard))
+            .layer(from_fn(catch_panic))
+            .layer(cors(&self.cors))
+            .layer(from_fn(no_content_for_options))
+            .with_state(app)
+    }
+}
+
+/// The observers' routes, without `/` and without what answers unknown paths.
+fn routes() -> Router<App> {
+    Router::new()
+        .route("/events", get(live::events))
+        .route("/listen", get(poll::listen))
+        .route("/api/events", get(export::events))
+        .route("/api/events/{id}", get(export::event))
+        .route("/api/connections", get(control::connections))
+        .route("/api/connections/{id}", get(control::connection).delete(control::close))
+        .route("/api/connections/{id}/messages", post(control::send))
+        .route("/api/listeners", get(control::listeners))
+        .route("/api/listeners/{id}", delete(control::dismiss))
+        .route("/api/info", get(control::info))
+        .route("/metrics", get(control::metrics))
+        .route("/healthz", get(control::alive))
+        .route("/readyz", get(control::ready))
+        .route("/es-client", get(pages::es_client))
+        .route("/es-client.html", get(pages::es_client))
+        .route("/ws-client", get(pages::ws_client))
+        .route("/ws-client.html", get(pages::ws_client))
+        .route("/static/{*file}", get(pages::asset))
+        .method_not_allowed_fallback(wrong_method)
+}
+
+/// What handlers are given.
+#[derive(Debug, Clone)]
+struct App {
+    hub: Hub,
+    max: MaxMessageBytes,
+    info: Arc<Info>,
+    door: Door,
+    guard: Guard,
+}
+
+impl FromRef<App> for Hub {
+    fn from_ref(app: &App) -> Self {
+        app.hub.clone()
+    }
+}
+
+impl FromRef<App> for MaxMessageBytes {
+    fn from_ref(app: &App) -> Self {
+        app.max
+    }
+}
+
+impl FromRef<App> for Arc<Info> {
+    fn from_ref(app: &App) -> Self {
+        Self::clone(&app.info)
+    }
+}
+
+async fn socket(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    session::upgrade(&app.door, request)
+}
+
+async fn index_or_socket(
+    state: State<App>,
+    uri: OriginalUri,
+    request: Request,
+) -> Result<Response, Problem> {
+    if session::is_upgrade(request.headers()) {
+        return socket(state, request).await;
+    }
+    pages::index(uri, request.headers().clone()).await
+}
+
+async fn socket_or_nothing(state: State<App>, request: Request) -> Result<Response, Problem> {
+    if session::is_upgrade(request.headers()) {
+        return socket(state, request).await;
+    }
+    Err(nothing(request).await)
+}
+
+async fn socket_elsewhere(State(app): State<App>) -> Problem {
+    let there = app.info.websocket.first().map_or("the traffic address", String::as_str);
+    Problem::new(
+        Code::NotFound,
+        format!("this is the observers' side; WebSocket clients connect to {there}"),
+    )
+}
+
+async fn nothing(request: Request) -> Problem {
+    Problem::new(Code::NotFound, format!("there is nothing at {}", request.uri().path()))
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    let (method, path) = (request.method(), request.uri().path());
+    Problem::new(Code::MethodNotAllowed, format!("{path} does not take {method}"))
+}
+
+/// What a browser may do on the observers' side.
+#[derive(Debug, Clone)]
+struct Guard {
+    hosts: Arc<Hosts>,
+    cors: Origins,
+}
+
+/// Refuses names that are not ours (DNS rebinding), and strangers' pages that want to change
+/// something. WebSocket handshakes are judged at their own door.
+async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    if session::is_upgrade(request.headers()) {
+        return next.run(request).await;
+    }
+    match guard.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Guard {
+    fn check(&self, request: &Request) -> Result<(), Problem> {
+        let header = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str());
+        let host = match (header(HOST), request.uri().authority()) {
+            (_, Some(authority)) => Some(authority.as_str()),
+            (Some(host), None) => Some(host.unwrap_or("?")),
+            (None, None) => None,
+        };
+        match host {
+            Some(host) if self.hosts.accept(host) => {}
+            Some(host) => {
+                return Err(Problem::new(
+                    Code::Forbidden,
+                    format!(
+                        "this server does not answer to the name {host:?}; --host NAME lets it"
+                    ),
+                ));
+            }
+            // Only HTTP/1.0 may leave it out, and no browser speaks that.
+            None if request.version() == Version::HTTP_10 => {}
+            None => return Err(Problem::malformed("a request by HTTP/1.1 has a Host header")),
+        }
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        match header(ORIGIN) {
+            Some(origin) if !reads => {
+                let origin = origin.unwrap_or("null");
+                let own = ["http://", "https://"].iter().any(|scheme| {
+                    origin.strip_prefix(scheme).is_some_and(|there| Some(there) == host)
+                });
+                let listed = matches!(&self.cors, Origins::Listed(_)) && self.cors.accept(origin);
+                if own || listed {
+                    return Ok(());
+                }
+                Err(Problem::new(
+                    Code::Forbidden,
+                    format!(
+                        "pages of {origin} may not change anything here; --cors-origin {origin} lets them"
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn cors(origins: &Origins) -> CorsLayer {
+    let origin = match origins {
+        Origins::Any => AllowOrigin::any(),
+        some => {
+            let some = some.clone();
+            AllowOrigin::predicate(move |origin, _| {
+                origin.to_str().is_ok_and(|origin| some.accept(origin))
+            })
+        }
+    };
+    CorsLayer::new()
+        .allow_origin(origin)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS])
+        .allow_headers(AllowHeaders::mirror_request())
+        .max_age(Duration::from_hours(24))
+}
+
+/// An answer to OPTIONS has nothing in it, and says so.
+async fn no_content_for_options(request: Request, next: Next) -> Response {
+    let options = request.method() == Method::OPTIONS;
+    let mut response = next.run(request).await;
+    if options && response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+/// Answers for a handler that panics. (The layer of tower-http puts another box around every
+/// body, and a stream pays for that at each event.)
+async fn catch_panic(request: Request, next: Next) -> Response {
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a handler panicked; this is a fault of wstap");
+        Problem::new(Code::Internal, "wstap has failed at this request; its log says more")
+            .into_response()
+    })
+}

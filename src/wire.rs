@@ -1,0 +1,137 @@
+//! How an event is written: its JSON, and the forms that listeners read it in.
+//!
+//! Pure. Everything is appended to a buffer, so that a whole batch is rendered contiguously.
+
+mod full;
+mod plain;
+pub mod sse;
+
+use std::time::Duration;
+
+use crate::event::{Event, EventId, Gap};
+
+pub use full::{full, gap as full_gap, time};
+pub use plain::plain;
+
+/// A form of the stream. Listeners of the same form share the rendered bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Server-Sent Events whose data is what the client sent: for pages and EventSource.
+    Plain {
+        /// Whether events carry their kind as SSE event name.
+        names: bool,
+    },
+    /// Server-Sent Events whose data is the full object.
+    Full {
+        /// Whether events carry their kind as SSE event name.
+        names: bool,
+    },
+    /// The full objects, one a line.
+    Ndjson,
+}
+
+impl Form {
+    /// How many forms there are.
+    pub const COUNT: usize = 5;
+
+    /// Returns a number below [`Form::COUNT`] that no other form has.
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Self::Plain { names } => usize::from(names),
+            Self::Full { names } => 2 + usize::from(names),
+            Self::Ndjson => 4,
+        }
+    }
+
+    /// Returns the name in queries.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain { .. } => "plain",
+            Self::Full { .. } => "full",
+            Self::Ndjson => "ndjson",
+        }
+    }
+
+    /// Returns the media type of a stream of this form.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Plain { .. } | Self::Full { .. } => "text/event-stream",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+
+    /// Appends an event.
+    pub fn event(self, event: &Event, out: &mut Vec<u8>) {
+        let (names, write): (bool, fn(&Event, &mut Vec<u8>)) = match self {
+            Self::Plain { names } => (names, plain),
+            Self::Full { names } => (names, full),
+            Self::Ndjson => {
+                full(event, out);
+                out.push(b'\n');
+                return;
+            }
+        };
+        if names {
+            sse::name(event.kind().as_str(), out);
+        }
+        sse::id(event.id, out);
+        sse::data(out, |out| write(event, out));
+        sse::end(out);
+    }
+
+    /// Appends a gap, which is told by name in every form.
+    pub fn gap(self, gap: &Gap, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain { .. } | Self::Full { .. } => {
+                sse::name("gap", out);
+                sse::data(out, |out| plain::gap(gap, out));
+                sse::end(out);
+            }
+            Self::Ndjson => {
+                full::gap(gap, out);
+                out.push(b'\n');
+            }
+        }
+    }
+
+    /// Appends what a stream begins with: something to read at once, and how long to wait before
+    /// coming back. No empty line follows, here and in the other two: some clients (httpx-sse)
+    /// take one for an event.
+    pub fn hello(self, retry: Duration, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain { .. } | Self::Full { .. } => {
+                sse::comment("wstap", out);
+                sse::retry(retry, out);
+            }
+            Self::Ndjson => out.push(b'\n'),
+        }
+    }
+
+    /// Appends the sign of life of an idle stream. `seen`, for a listener that has filtered out
+    /// everything for a while, moves the point from which it would resume.
+    pub fn heartbeat(self, seen: Option<EventId>, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain { .. } | Self::Full { .. } => {
+                sse::comment("", out);
+                if let Some(id) = seen {
+                    sse::id(id, out);
+                    sse::end(out);
+                }
+            }
+            Self::Ndjson => out.push(b'\n'),
+        }
+    }
+
+    /// Appends what a stream ends with when the server ends it: when to come back.
+    pub fn goodbye(self, retry: Duration, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain { .. } | Self::Full { .. } => {
+                sse::retry(retry, out);
+            }
+            Self::Ndjson => {}
+        }
+    }
+}

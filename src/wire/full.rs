@@ -1,0 +1,109 @@
+//! The full JSON of an event: everything that is known of it, on one line.
+
+use std::io::Write as _;
+
+use jiff::Timestamp;
+
+use super::plain::{body, gap_members, string};
+use crate::event::{Body, Close, Connect, Event, Flow, Gap, Message, What};
+use crate::json;
+
+/// Appends the full JSON of an event:
+///
+/// ```json
+/// {"id":"1763670000123-0","time":"2025-11-20T20:20:00.123Z","kind":"message","connectionId":"a",
+///  "direction":"in","opcode":"text","size":36,"channel":null,"message":"hello"}
+/// ```
+///
+/// Keys that a client's own object has beside `connectionId` and `message` stand in `fields`.
+pub fn full(event: &Event, out: &mut Vec<u8>) {
+    write!(out, "{{\"id\":\"{}\",\"time\":\"{}\"", event.id, time(event.id.ms)).expect(VEC);
+    write!(out, ",\"kind\":\"{}\",\"connectionId\":", event.kind().as_str()).expect(VEC);
+    string(event.connection.as_str(), out);
+    match &event.what {
+        What::Connect(connect) => self::connect(connect, out),
+        What::Message(message) => self::message(message, out),
+        What::Close(close) => self::close(close, out),
+    }
+    out.push(b'}');
+}
+
+/// Formats milliseconds since 1970 as RFC 3339 in UTC.
+#[must_use]
+pub fn time(ms: u64) -> impl std::fmt::Display {
+    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    // An id may name a moment that no calendar has; ids of our own clock never do.
+    let time = time.unwrap_or(Timestamp::MAX);
+    std::fmt::from_fn(move |f| write!(f, "{time:.3}"))
+}
+
+const VEC: &str = "a Vec takes all";
+
+fn connect(connect: &Connect, out: &mut Vec<u8>) {
+    write!(out, ",\"remote\":\"{}\",\"path\":", connect.remote).expect(VEC);
+    string(&connect.path, out);
+    out.extend_from_slice(b",\"headers\":{");
+    for (n, (name, value)) in connect.headers.iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        string(name, out);
+        out.push(b':');
+        string(value, out);
+    }
+    out.push(b'}');
+}
+
+fn message(message: &Message, out: &mut Vec<u8>) {
+    let (direction, opcode) = (message.direction.as_str(), message.opcode.as_str());
+    write!(out, ",\"direction\":\"{direction}\",\"opcode\":\"{opcode}\"").expect(VEC);
+    write!(out, ",\"size\":{},\"channel\":null,\"message\":", message.size).expect(VEC);
+    match &message.body {
+        Body::Object(json) => own_object(json, out),
+        other => body(other, out),
+    }
+}
+
+/// Appends the value of `message` in a client's own object, and the other keys as `fields`.
+fn own_object(object: &json::Json, out: &mut Vec<u8>) {
+    // As in JavaScript, the last of a repeated key counts.
+    let mut value = "null";
+    let mut fields = Vec::new();
+    json::object(object.as_str(), |key, raw| {
+        if key.is("message") {
+            value = raw.get();
+        } else if !key.is("connectionId") {
+            fields.push(if fields.is_empty() { b'{' } else { b',' });
+            fields.extend_from_slice(key.as_json().as_bytes());
+            fields.push(b':');
+            fields.extend_from_slice(raw.get().as_bytes());
+        }
+    })
+    .expect("it was read as an object when it came");
+    out.extend_from_slice(value.as_bytes());
+    if !fields.is_empty() {
+        out.extend_from_slice(b",\"fields\":");
+        out.extend_from_slice(&fields);
+        out.push(b'}');
+    }
+}
+
+fn close(close: &Close, out: &mut Vec<u8>) {
+    write!(out, ",\"close\":{{\"code\":{},\"reason\":", close.code).expect(VEC);
+    string(&close.reason, out);
+    let (clean, by, duration) = (close.clean, close.by.as_str(), close.duration.as_secs_f64());
+    write!(out, ",\"clean\":{clean},\"by\":\"{by}\"}},\"duration\":{duration:.3}").expect(VEC);
+    flow("messages", close.messages, out);
+    flow("bytes", close.bytes, out);
+}
+
+fn flow(name: &str, flow: Flow, out: &mut Vec<u8>) {
+    write!(out, ",\"{name}\":{{\"in\":{},\"out\":{}}}", flow.inward, flow.outward).expect(VEC);
+}
+
+/// Appends `{"kind":"gap","missed":1234,"after":"…","before":"…"}`.
+pub fn gap(gap: &Gap, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"kind\":\"gap\",");
+    gap_members(gap, out);
+    out.push(b'}');
+}

@@ -1,0 +1,82 @@
+//! The plain JSON of an event: what the client said and nothing more, as the pages of the article
+//! that wstap grew out of expect it.
+
+use std::io::Write as _;
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::event::{Body, Close, ConnectionId, Direction, Event, Gap, Message, What};
+
+/// Appends the plain JSON of an event, one of
+///
+/// ```json
+/// {"connectionId":"a"}
+/// {"connectionId":"a","message":"hello"}
+/// {"connectionId":"a","message":"aGVsbG8=","encoding":"base64"}
+/// {"connectionId":"a","message":"hello","direction":"out"}
+/// {"close":{"connectionId":"a","code":1001,"reason":"","clean":true}}
+/// ```
+pub fn plain(event: &Event, out: &mut Vec<u8>) {
+    let id = &event.connection;
+    match &event.what {
+        What::Connect(_) => {
+            out.extend_from_slice(b"{\"connectionId\":");
+            string(id.as_str(), out);
+            out.push(b'}');
+        }
+        What::Message(message) => self::message(id, message, out),
+        What::Close(close) => self::close(id, close, out),
+    }
+}
+
+fn message(id: &ConnectionId, message: &Message, out: &mut Vec<u8>) {
+    if let Body::Object(json) = &message.body {
+        return out.extend_from_slice(json.as_str().as_bytes());
+    }
+    out.extend_from_slice(b"{\"connectionId\":");
+    string(id.as_str(), out);
+    out.extend_from_slice(b",\"message\":");
+    body(&message.body, out);
+    if message.direction == Direction::Out {
+        out.extend_from_slice(b",\"direction\":\"out\"");
+    }
+    out.push(b'}');
+}
+
+fn close(id: &ConnectionId, close: &Close, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"close\":{\"connectionId\":");
+    string(id.as_str(), out);
+    write!(out, ",\"code\":{},\"reason\":", close.code).expect("a Vec takes all");
+    string(&close.reason, out);
+    write!(out, ",\"clean\":{}}}}}", close.clean).expect("a Vec takes all");
+}
+
+/// Appends a body as a JSON value; after binary comes its encoding.
+pub(super) fn body(body: &Body, out: &mut Vec<u8>) {
+    match body {
+        Body::Object(json) | Body::Value(json) => out.extend_from_slice(json.as_str().as_bytes()),
+        Body::Binary(bytes) => {
+            let base64 = Base64Display::new(bytes, &STANDARD);
+            write!(out, "\"{base64}\",\"encoding\":\"base64\"").expect("a Vec takes all");
+        }
+    }
+}
+
+/// Appends `{"missed":1234,"after":"1763670000456-0","before":"1763670009999-0"}`.
+pub(super) fn gap(gap: &Gap, out: &mut Vec<u8>) {
+    out.push(b'{');
+    gap_members(gap, out);
+    out.push(b'}');
+}
+
+pub(super) fn gap_members(gap: &Gap, out: &mut Vec<u8>) {
+    let id = |id: Option<_>| id.map_or("null".to_owned(), |id| format!("\"{id}\""));
+    let missed = gap.missed.map_or("null".to_owned(), |missed| missed.to_string());
+    write!(out, "\"missed\":{missed},\"after\":{},\"before\":{}", id(gap.after), id(gap.before))
+        .expect("a Vec takes all");
+}
+
+pub(super) fn string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a string is always JSON");
+}

@@ -1,0 +1,74 @@
+// The overview: what runs here, live counts, lines to copy.
+
+import { ask, here, socketAddress } from "./server.js";
+import { bytes, count, duration } from "./text.js";
+
+const at = (id) => document.getElementById(id);
+let last = null;
+
+function lines(info) {
+  const events = here("events").href;
+  const root = here("./").href.replace(/\/$/, "");
+  return [
+    ["The stream, in a shell", `curl -N ${events}`],
+    ["Only messages, one JSON object a line", `curl -sN '${events}?format=ndjson&kind=message' | jq .message`],
+    ["In colour, and back after a break", `wstap watch ${root}`],
+    ["In a page of your own", `new EventSource("${events}").onmessage = (e) => console.log(e.data)`],
+    ["Point a WebSocket client here; its first message is its name", `${socketAddress(info)}   {"connectionId":"a"}`],
+  ];
+}
+
+function drawLines(info) {
+  const box = at("lines");
+  if (box.children.length > 0) return;
+  for (const [what, code] of lines(info)) {
+    const line = at("line").content.firstElementChild.cloneNode(true);
+    const [label, text, button] = line.children;
+    label.textContent = what;
+    text.textContent = code;
+    button.setAttribute("aria-label", `Copy: ${what}`);
+    button.addEventListener("click", () => copy(text, button));
+    box.append(line);
+  }
+}
+
+async function copy(text, button) {
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    button.textContent = "Copied";
+  } catch {
+    // Without a secure context there is no clipboard; what is selected can be copied by hand.
+    getSelection().selectAllChildren(text);
+    button.textContent = "Selected";
+  }
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+}
+
+function draw(info) {
+  const { now, limits } = info;
+  const time = performance.now();
+  const rate = last ? Math.max(0, (now.events - last.events) * 1000 / (time - last.time)) : 0;
+  last = { events: now.events, time };
+  at("connections").textContent = count(now.connections);
+  at("listeners").textContent = count(now.listeners);
+  at("events").textContent = count(now.events);
+  at("rate").textContent = rate < 10 ? rate.toFixed(rate > 0 ? 1 : 0) : count(Math.round(rate));
+  at("history").textContent = bytes(now.history.bytes);
+  at("history").title = `${count(now.history.events)} events; at most ${count(limits.historyEvents)} and ${bytes(limits.historyBytes)}`;
+  at("status").dataset.state = "open";
+  at("status").textContent = `wstap ${info.version}, ${info.mode} mode, up for ${duration(info.uptime)}`;
+}
+
+async function refresh() {
+  try {
+    const info = await ask("api/info");
+    draw(info);
+    drawLines(info);
+  } catch (error) {
+    at("status").dataset.state = "failed";
+    at("status").textContent = error.message;
+  }
+  setTimeout(refresh, 2000);
+}
+
+refresh();

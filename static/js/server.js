@@ -1,0 +1,31 @@
+// Link: what the server says of itself. All addresses are relative to the page, so that any prefix
+// works.
+
+/** The URL of something on the observers' side. */
+export function here(path) {
+  return new URL(path, document.baseURI);
+}
+
+/** Asks for JSON; rejects with a sentence for people. */
+export async function ask(path) {
+  let response;
+  try {
+    response = await fetch(here(path), { headers: { accept: "application/json" } });
+  } catch {
+    throw new Error("the server does not answer");
+  }
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new Error(body?.detail ?? `the server answers ${response.status}`);
+  return body;
+}
+
+/** The URL that WebSocket clients connect to, seen from this page. */
+export function socketAddress(info) {
+  const own = here("ws");
+  own.protocol = own.protocol === "https:" ? "wss:" : "ws:";
+  if (!info.addresses.apart || info.addresses.websocket.length === 0) return own.href;
+  const apart = new URL(info.addresses.websocket[0]);
+  // A server that calls itself localhost is, from another machine, where the page came from.
+  if (apart.hostname === "localhost") apart.hostname = location.hostname;
+  return apart.href;
+}
