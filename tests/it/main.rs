@@ -1,0 +1,14 @@
+//! Everything that is seen from outside, over real sockets.
+
+mod cli;
+mod control;
+mod harness;
+mod hostile;
+mod house;
+mod library;
+mod model;
+mod readme;
+mod security;
+mod session;
+mod shutdown;
+mod stream;

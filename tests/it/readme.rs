@@ -1,0 +1,162 @@
+//! The README says what is true: its tables are held against the program, its recipes are run.
+
+use std::process::{Command, Stdio};
+
+use wstap::code::Code;
+use wstap::config::SETTINGS;
+
+use crate::harness::{LIMIT, Tap, until};
+
+fn readme() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README")
+}
+
+/// Returns the rows of the table whose header begins with `first`, as cells.
+fn table(first: &str) -> Vec<Vec<String>> {
+    let text = readme();
+    let mut lines = text.lines().skip_while(|line| !line.starts_with(&format!("| {first} |")));
+    assert!(lines.next().is_some(), "a table that begins with {first}");
+    let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
+    let cells = |line: &str| {
+        let line = line.replace("\\|", "\u{0}");
+        line.trim_matches('|').split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect()
+    };
+    rows.map(cells).collect()
+}
+
+#[test]
+fn the_table_of_settings_is_that_of_the_program() {
+    let rows = table("setting");
+    let told: Vec<_> = rows.iter().map(|row| (row[0].as_str(), row[1].as_str())).collect();
+    let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
+    let real: Vec<_> =
+        SETTINGS.iter().map(|s| (code(&format!("--{}", s.name)), code(s.default))).collect();
+    let real: Vec<_> =
+        real.iter().map(|(name, default)| (name.as_str(), default.as_str())).collect();
+    assert_eq!(told, real);
+}
+
+#[test]
+fn the_table_of_codes_is_that_of_the_program() {
+    let told: Vec<_> = table("code")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].clone(), row[2].clone()))
+        .collect();
+    let real = Code::ALL.map(wstap::code::Code::row);
+    let real: Vec<_> = real
+        .iter()
+        .map(|row| (format!("`{}`", row.name), row.status.to_string(), row.close.to_string()))
+        .collect();
+    assert_eq!(told, real);
+}
+
+#[tokio::test]
+async fn every_address_in_the_table_answers() {
+    let tap = Tap::start().await;
+    let _ws = tap.registered("a").await;
+    let _events = tap.events("").await;
+    let event = tap.hub.head().0.expect("an event").to_string();
+    for row in table("address") {
+        let (method, path) = row[0].trim_matches('`').split_once(' ').expect("a method and a path");
+        let id = if path.contains("events/") {
+            event.as_str()
+        } else if path.contains("listeners") {
+            "1"
+        } else {
+            "a"
+        };
+        let path = path.replace("{id}", id);
+        let path = if path == "/listen" { "/listen?wait=0s".to_owned() } else { path };
+        let status = tap.request(method, &path, &[], "").await.status();
+        assert!(status.is_success(), "{method} {path}: {status}");
+    }
+}
+
+#[test]
+fn every_guarantee_names_tests_that_exist() {
+    let mut tests = String::new();
+    for folder in ["tests/it", "src", "src/wire", "src/hub"] {
+        let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_file() {
+                tests.push_str(&std::fs::read_to_string(path).expect("text"));
+            }
+        }
+    }
+    let rows = table("guarantee");
+    assert!(rows.len() >= 8);
+    for row in rows {
+        for name in row[1].split('`').skip(1).step_by(2) {
+            assert!(tests.contains(&format!("fn {name}(")), "there is no test {name}");
+        }
+    }
+}
+
+/// Returns the lines of the first shell block after a heading that are commands.
+fn recipes() -> Vec<String> {
+    let text = readme();
+    let block = text.split("## Recipes").nth(1).and_then(|rest| rest.split("```sh\n").nth(1));
+    let block = block.and_then(|rest| rest.split("```").next()).expect("a block of recipes");
+    let commands = block.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    commands.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_recipe_prints_what_it_promises() {
+    let tap = Tap::start().await;
+    let mut ws = tap.registered("a").await;
+    ws.send(r#"{"price":1.25}"#).await;
+    until("the message", || tap.hub.head().1 == 2).await;
+    let reader = tokio::spawn(async move { ws.closed().await });
+    let recipes = recipes();
+    assert_eq!(recipes.len(), 9);
+    let promises = [
+        "{\"price\":1.25}",
+        "data: {\"connectionId\":\"a\"}",
+        "\"kind\":\"connect\"",
+        "\tconnect\ta",
+        "a\n",
+        "{\"id\":\"",
+        "",
+        "[",
+        "+ a",
+    ];
+    for (recipe, promise) in recipes.iter().zip(promises) {
+        let command = recipe
+            .replace("localhost:8080", &tap.addr.to_string())
+            .replace("wstap watch", concat!(env!("CARGO_BIN_EXE_wstap"), " watch"))
+            // A stream that shows its past ends for this test once it has shown it.
+            .replace("kind=message'", "kind=message&last=9'")
+            .replace("connection=a'", "connection=a&last=9'")
+            .replace("| jq -c", "| jq --unbuffered -c");
+        let endless = recipe.contains("-sN") || recipe.contains("watch");
+        let printed = tokio::task::spawn_blocking(move || run(&command, promise, endless))
+            .await
+            .expect("no panic");
+        assert!(printed.contains(promise), "{recipe}: {promise:?} in {printed:?}");
+    }
+    assert_eq!(reader.await.expect("no panic"), 4000, "the recipe that closes has closed");
+}
+
+/// Runs a command to its end, or, if it has none, until it has printed `part`.
+fn run(command: &str, part: &str, endless: bool) -> String {
+    use std::io::Read as _;
+    let mut child = Command::new("timeout")
+        .args([&LIMIT.as_secs().to_string(), "sh", "-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let mut out = child.stdout.take().expect("it is piped");
+    let (mut printed, mut bytes) = (String::new(), [0; 4096]);
+    while !(endless && printed.contains(part)) {
+        match out.read(&mut bytes).expect("readable") {
+            0 => break,
+            read => printed.push_str(&String::from_utf8_lossy(&bytes[..read])),
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    printed
+}

@@ -1,0 +1,111 @@
+// A server of its own for each test, a real Chromium, and a limit to every wait.
+
+import { spawn } from "node:child_process";
+import { createServer, request } from "node:http";
+import { chromium } from "playwright-core";
+import WebSocket from "ws";
+
+const BINARY = process.env.WSTAP_BINARY ?? new URL("../../target/debug/wstap", import.meta.url).pathname;
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export const LIMIT = 20_000;
+
+/** Waits until something holds. */
+export async function until(what, condition) {
+  const end = Date.now() + LIMIT;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`${what} did not come within ${LIMIT} ms`);
+    await new Promise((wake) => setTimeout(wake, 20));
+  }
+}
+
+/** Runs wstap; resolves when it is ready. */
+export async function tap(...flags) {
+  const args = flags.includes("--listen") ? flags : ["--listen", "127.0.0.1:0", ...flags];
+  const child = spawn(BINARY, args, { stdio: ["ignore", "ignore", "pipe"] });
+  let words = "";
+  child.stderr.on("data", (data) => { words += data; });
+  await until("a server", () => {
+    if (child.exitCode !== null) throw new Error(`wstap ended: ${words}`);
+    return words.includes("Ctrl-C stops.");
+  });
+  const url = /Events\s+(http:\S+)\/events/.exec(words)[1];
+  const ended = new Promise((done) => child.once("exit", done));
+  return {
+    url,
+    port: new URL(url).port,
+    words,
+    kill: (signal = "SIGTERM") => {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+/** A WebSocket that is registered. */
+export async function client(server, id) {
+  const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws`);
+  await new Promise((open, fail) => socket.once("open", open).once("error", fail));
+  socket.send(JSON.stringify({ connectionId: id }));
+  return socket;
+}
+
+let browser;
+
+/** Opens a page; what it says against the rules fails the test at `page.check()`. */
+export async function page(url, options = {}) {
+  browser ??= await chromium.launch({
+    executablePath: CHROMIUM,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const opened = await context.newPage();
+  opened.setDefaultTimeout(LIMIT);
+  opened.lines = [];
+  opened.faults = [];
+  opened.on("console", (message) => {
+    opened.lines.push(message.text());
+    if (message.type() === "error" && !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|WebSocket connection to/.test(message.text())) opened.faults.push(message.text());
+  });
+  opened.on("pageerror", (error) => opened.faults.push(String(error)));
+  await opened.goto(url);
+  return opened;
+}
+
+export async function end() {
+  await browser?.close();
+  browser = undefined;
+}
+
+/** Serves other pages, or a prefix in front of a server, as a reverse proxy would. */
+export async function serve(answer, port = 0) {
+  const server = createServer(answer);
+  await new Promise((ready, fail) => server.once("error", fail).listen(port, "127.0.0.1", ready));
+  return { server, url: `http://localhost:${server.address().port}` };
+}
+
+/** A reverse proxy that puts a prefix in front of all paths, WebSockets included. */
+export async function prefixed(prefix, target) {
+  const { port } = new URL(target);
+  const options = (incoming) => ({ port, path: incoming.url.slice(prefix.length) || "/", method: incoming.method, headers: { ...incoming.headers, host: `127.0.0.1:${port}` } });
+  const proxy = await serve((incoming, outgoing) => {
+    if (!incoming.url.startsWith(`${prefix}/`)) return outgoing.writeHead(404).end();
+    const onward = request(options(incoming), (answer) => {
+      outgoing.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(outgoing);
+    });
+    outgoing.on("close", () => onward.destroy());
+    onward.on("error", () => outgoing.destroy());
+    incoming.pipe(onward);
+  });
+  proxy.server.on("upgrade", (incoming, socket) => {
+    const onward = request(options(incoming));
+    onward.on("upgrade", (answer, other) => {
+      const head = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${head}\r\n`);
+      socket.pipe(other).pipe(socket);
+      for (const end of [socket, other]) end.on("error", () => { socket.destroy(); other.destroy(); });
+    });
+    onward.end();
+  });
+  return proxy;
+}

@@ -1,0 +1,316 @@
+// The pages in a real Chromium. Names are claims.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, test } from "node:test";
+import { client, end, page, prefixed, serve, tap, until } from "./harness.mjs";
+
+after(end);
+
+/** Waits until what has changed is drawn. */
+const drawn = (watch) => watch.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done)))));
+const rows = (watch) => watch.$$eval(".event:not([hidden])", (all) => all.map((row) => ({
+  kind: row.dataset.kind, who: row.children[2].textContent, what: row.children[3].textContent,
+})));
+const text = (watch, selector) => watch.textContent(selector);
+const state = (watch, name) => watch.waitForSelector(`#status[data-state="${name}"]`);
+
+test("a connect is all that it takes to see traffic", async (t) => {
+  const server = await tap();
+  t.after(() => server.kill());
+  const watch = await page(`${server.url}/es-client`);
+  await state(watch, "open");
+  assert.match(await text(watch, "#blank"), /Nothing has happened yet/);
+  await until("the address", async () => (await text(watch, "#blank-address")) === `ws://127.0.0.1:${server.port}/ws`);
+  const connect = await page(`${server.url}/ws-client`);
+  await connect.waitForFunction(() => document.getElementById("address").value !== "");
+  const id = await connect.inputValue("#id");
+  await connect.click("#open");
+  await until("the connection", async () => (await rows(watch)).some((row) => row.kind === "connect" && row.who === id));
+  await connect.click("#sending button.main");
+  await connect.fill("#message", '{"price":1.50}');
+  await connect.check("[value=json]");
+  await connect.click("#sending button.main");
+  await connect.fill("#message", "00 ff");
+  await connect.check("[value=binary]");
+  await connect.click("#sending button.main");
+  await until("the messages", async () => (await rows(watch)).length === 4);
+  assert.deepEqual((await rows(watch)).slice(1), [
+    { kind: "in", who: id, what: "hello from WebSocket client!!" },
+    { kind: "in", who: id, what: '{"price":1.5}' },
+    { kind: "in", who: id, what: "AP8=" },
+  ]);
+  const sent = await fetch(`${server.url}/api/connections/${id}/messages`, { method: "POST", body: "hello back" });
+  assert.equal(sent.status, 202);
+  await until("the answer", async () => (await text(connect, "#log")).includes("hello back"));
+  await connect.fill("#code", "4001");
+  await connect.fill("#reason", "enough");
+  await connect.click("#closing button");
+  await until("the close", async () => (await rows(watch)).at(-1).what === "4001 by the client: enough");
+  assert.equal((await rows(watch)).at(-2).kind, "out");
+  assert.match(await text(connect, "#log"), /closed 4001: enough/);
+  await until("the end in the list", async () => (await text(watch, "#who-count")) === "0 open");
+  for (const opened of [watch, connect]) assert.deepEqual(opened.faults, []);
+});
+
+test("what cannot be sent is said, and nothing is sent", async (t) => {
+  const server = await tap();
+  t.after(() => server.kill());
+  const connect = await page(`${server.url}/ws-client`);
+  await connect.fill("#id", "");
+  await connect.click("#open");
+  assert.match(await text(connect, "#connect-fault"), /1 to 128 characters/);
+  await connect.fill("#id", "a");
+  await connect.fill("#address", "nonsense://");
+  await connect.click("#open");
+  assert.match(await text(connect, "#connect-fault"), /ws:\/\/localhost:8080\/ws would be one/);
+  await connect.fill("#address", `ws://127.0.0.1:${server.port}/ws`);
+  await connect.click("#open");
+  await state(connect, "open");
+  await connect.check("[value=json]");
+  await connect.fill("#message", "{no}");
+  await connect.click("#sending button.main");
+  assert.match(await text(connect, "#send-fault"), /That is no JSON/);
+  await connect.check("[value=binary]");
+  await connect.fill("#message", "xyz");
+  await connect.click("#sending button.main");
+  assert.match(await text(connect, "#send-fault"), /pairs of hexadecimal digits/);
+  await connect.fill("#code", "99");
+  await connect.click("#closing button");
+  assert.match(await text(connect, "#close-fault"), /1000 or 3000 to 4999/);
+  const { now } = await (await fetch(`${server.url}/api/info`)).json();
+  assert.equal(now.events, 1, "the registration alone");
+});
+
+test("the stream resumes after the server has restarted, and tells the gap", async (t) => {
+  const first = await tap();
+  const watch = await page(`${first.url}/es-client`);
+  await state(watch, "open");
+  const before = await client(first, "before");
+  await until("the first connection", async () => (await rows(watch)).length === 1);
+  await first.kill("SIGKILL");
+  before.on("error", () => {});
+  await state(watch, "waiting");
+  const second = await tap("--listen", `127.0.0.1:${first.port}`);
+  t.after(() => second.kill());
+  await client(second, "after");
+  await state(watch, "open");
+  await until("the new connection", async () => (await rows(watch)).some((row) => row.who === "after"));
+  const kinds = (await rows(watch)).map((row) => row.kind);
+  assert.deepEqual(kinds, ["connect", "gap", "connect"]);
+  assert.match(await text(watch, "#notice"), /gap in the stream/);
+  await until("the end of the old server's connection", async () => (await text(watch, "#who-count")) === "1 open");
+});
+
+test("a thousand events a second leave the page usable, and what is dropped is counted", async (t) => {
+  const server = await tap();
+  t.after(() => server.kill());
+  const watch = await page(`${server.url}/es-client`);
+  await state(watch, "open");
+  const socket = await client(server, "flood");
+  let n = 0;
+  const flood = new Promise((done) => {
+    const timer = setInterval(() => {
+      for (let k = 0; k < 20 && n < 8000; k += 1) socket.send(JSON.stringify({ n: n += 1, padding: "x".repeat(100) }));
+      if (n === 8000) {
+        clearInterval(timer);
+        done();
+      }
+    }, 20);
+  });
+  await until("the flood", () => n > 2000);
+  await watch.click("#pause");
+  await until("the pause", async () => /Resume/.test(await text(watch, "#pause")));
+  await drawn(watch);
+  const held = await rows(watch);
+  await until("more, while it is paused", async () => Number(/\((\d[\d,]*) new/.exec(await text(watch, "#pause"))?.[1].replace(",", "")) > 500);
+  assert.equal((await rows(watch))[0].what, held[0].what, "what is shown stays");
+  await watch.click("#pause");
+  await flood;
+  await until("all of it", async () => /8,001 events/.test(await text(watch, "#counts")));
+  const dropped = Number(/([\d,]+) older dropped/.exec(await text(watch, "#counts"))[1].replace(",", ""));
+  assert.ok(dropped >= 3001 && dropped < 8001, String(dropped));
+  assert.equal((await rows(watch)).at(-1).what.includes('"n":8000'), true);
+  assert.ok(await watch.$$eval(".event", (all) => all.length) < 100, "only what is in sight is in the document");
+  const frames = await watch.evaluate(() => new Promise((done) => {
+    let frames = 0;
+    const end = performance.now() + 500;
+    requestAnimationFrame(function next(now) {
+      frames += 1;
+      if (now < end) requestAnimationFrame(next);
+      else done(frames);
+    });
+  }));
+  assert.ok(frames > 1, "it draws");
+  assert.deepEqual(watch.faults, []);
+});
+
+test("text, kind and connection select", async (t) => {
+  const server = await tap();
+  t.after(() => server.kill());
+  const watch = await page(`${server.url}/es-client`);
+  await state(watch, "open");
+  const a = await client(server, "a");
+  const b = await client(server, "b");
+  a.send("apples");
+  b.send("Bananas");
+  await until("four events", async () => (await rows(watch)).length === 4);
+  await watch.fill("#text", "banana");
+  await drawn(watch);
+  assert.deepEqual((await rows(watch)).map((row) => row.what), ["Bananas"]);
+  await watch.fill("#text", "nothing like that");
+  await until("no event", async () => (await rows(watch)).length === 0);
+  assert.match(await text(watch, "#blank"), /No event here passes the filter/);
+  await watch.fill("#text", "");
+  await watch.click("#connections button:has-text('a')");
+  await until("those of a", async () => (await rows(watch)).every((row) => row.who === "a") && (await rows(watch)).length === 2);
+  await watch.click("#connections button:has-text('a')");
+  await watch.click("#connect");
+  await until("no connects", async () => (await rows(watch)).every((row) => row.kind === "in"));
+  await watch.click("#clear");
+  await until("nothing", async () => (await rows(watch)).length === 0);
+  a.send("again");
+  await until("the next", async () => (await rows(watch)).length === 1);
+});
+
+test("the keyboard alone is enough", async (t) => {
+  const server = await tap();
+  t.after(() => server.kill());
+  const connect = await page(`${server.url}/ws-client`);
+  const watch = await page(`${server.url}/es-client`);
+  await state(watch, "open");
+  await connect.waitForFunction(() => document.activeElement.id === "open" && document.getElementById("address").value !== "");
+  await connect.keyboard.press("Enter");
+  await state(connect, "open");
+  await connect.waitForFunction(() => document.activeElement.id === "message");
+  await connect.keyboard.press("Control+Enter");
+  await until("both events", async () => (await rows(watch)).length === 2);
+  await watch.keyboard.press("/");
+  await watch.keyboard.type("hello");
+  await until("the filtered one", async () => (await rows(watch)).length === 1);
+  await watch.keyboard.press("Escape");
+  await until("both again", async () => (await rows(watch)).length === 2);
+  await watch.keyboard.press("Home");
+  await watch.keyboard.press("ArrowDown");
+  await watch.keyboard.press("Enter");
+  assert.match(await text(watch, "#json"), /"message": "hello from WebSocket client!!"/);
+  await watch.keyboard.press("Escape");
+  assert.equal(await watch.isHidden("#detail"), true);
+  await watch.keyboard.press("p");
+  await until("the pause", async () => /Resume/.test(await text(watch, "#pause")));
+  await watch.keyboard.press("p");
+  await watch.keyboard.press("c");
+  await until("nothing", async () => (await rows(watch)).length === 0);
+  const stops = new Set();
+  for (let n = 0; n < 14; n += 1) {
+    await watch.keyboard.press("Tab");
+    stops.add(await watch.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim()));
+  }
+  for (const stop of ["text", "connect", "message", "close", "pause", "clear", "events"]) assert.ok(stops.has(stop), `${stop} in ${[...stops]}`);
+});
+
+test("a narrow window shows everything without scrolling sideways", async (t) => {
+  const server = await tap();
+  t.after(() => server.kill());
+  const socket = await client(server, "a-connection-with-a-name-that-is-longer-than-the-window-is-wide-".padEnd(120, "x"));
+  socket.send("x".repeat(5000));
+  for (const path of ["", "es-client", "ws-client"]) {
+    const narrow = await page(`${server.url}/${path}`, { viewport: { width: 360, height: 700 } });
+    if (path === "es-client") await until("rows", async () => (await rows(narrow)).length === 2);
+    const [wide, room] = await narrow.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(wide <= room, `/${path}: ${wide} in ${room}`);
+    assert.deepEqual(narrow.faults, []);
+  }
+});
+
+test("the pages work from any prefix", async (t) => {
+  const server = await tap();
+  const proxy = await prefixed("/some/prefix", server.url);
+  t.after(() => {
+    proxy.server.close();
+    return server.kill();
+  });
+  const watch = await page(`${proxy.url}/some/prefix/es-client`);
+  await state(watch, "open");
+  const overview = await page(`${proxy.url}/some/prefix/`);
+  await state(overview, "open");
+  await until("the lines", async () => (await text(overview, "#lines")).includes(`curl -N ${proxy.url}/some/prefix/events`));
+  const connect = await page(`${proxy.url}/some/prefix/ws-client`);
+  await connect.waitForFunction(() => document.getElementById("address").value.includes("/some/prefix/ws"));
+  await connect.click("#open");
+  await state(connect, "open");
+  await until("the connection", async () => (await rows(watch)).length === 1);
+  for (const opened of [watch, overview, connect]) assert.deepEqual(opened.faults, []);
+});
+
+test("hostile traffic is text and nothing else", async (t) => {
+  const server = await tap();
+  t.after(() => server.kill());
+  const watch = await page(`${server.url}/es-client`);
+  await state(watch, "open");
+  const id = '<img src=x onerror="document.title=1">';
+  const socket = await client(server, id);
+  socket.send("<script>document.title = 'broken'</script>\u202Eevil");
+  socket.send(JSON.stringify({ connectionId: id, message: { "</pre><script>": "</script><svg onload=alert(1)>" } }));
+  socket.send('"\\ud800"');
+  await until("all of it", async () => (await rows(watch)).length === 4);
+  const [connect, script] = await rows(watch);
+  assert.equal(connect.who, id);
+  assert.equal(script.what, "<script>document.title = 'broken'</script>\\u{202e}evil");
+  await watch.click(".event >> nth=2");
+  assert.match(await text(watch, "#json"), /<svg onload/);
+  assert.equal(await watch.title(), "Watch – wstap");
+  assert.equal(await watch.$$eval("img[src='x'], pre script", (all) => all.length), 0);
+  assert.deepEqual(watch.faults, []);
+});
+
+test("the overview shows live counts and lines to copy", async (t) => {
+  const server = await tap();
+  t.after(() => server.kill());
+  const overview = await page(`${server.url}/`);
+  await state(overview, "open");
+  await client(server, "a");
+  await until("the count", async () => (await text(overview, "#connections")) === "1");
+  assert.match(await text(overview, "#lines"), new RegExp(`curl -N ${server.url}/events`));
+  await server.kill();
+  await state(overview, "failed");
+  assert.match(await text(overview, "#status"), /does not answer/);
+});
+
+test("a page that is refused says so and tries again", async (t) => {
+  const server = await tap("--max-listeners", "1");
+  t.after(() => server.kill());
+  const first = await page(`${server.url}/es-client`);
+  await state(first, "open");
+  const second = await page(`${server.url}/es-client`);
+  await state(second, "waiting");
+  await first.close();
+  await state(second, "open");
+});
+
+test("the article's two pages work unchanged", async (t) => {
+  const server = await tap("--listen", "localhost:8080", "--tap-listen", "localhost:8082");
+  const files = new URL("../fixtures/article/", import.meta.url);
+  const site = await serve(async (incoming, outgoing) => {
+    if (incoming.url === "/favicon.ico") return outgoing.writeHead(204).end();
+    const file = await readFile(new URL(`.${incoming.url}.html`, files)).catch(() => null);
+    outgoing.writeHead(file ? 200 : 404, { "content-type": "text/html" }).end(file ?? "");
+  });
+  t.after(() => {
+    site.server.close();
+    return server.kill();
+  });
+  const watch = await page(`${site.url}/es-client`);
+  await until("the listener", async () => (await (await fetch("http://localhost:8082/api/listeners")).json()).length === 1);
+  const connect = await page(`${site.url}/ws-client`);
+  await until("the message", () => watch.lines.length === 2);
+  await connect.close({ runBeforeUnload: true });
+  await until("the close", () => watch.lines.length === 3);
+  const id = /connectionId (\d{13}): connected/.exec(watch.lines[0])?.[1];
+  assert.deepEqual(watch.lines, [`connectionId ${id}: connected`, `connectionId ${id}: hello from WebSocket client!!`, `connectionId ${id}: closed`]);
+  assert.deepEqual(connect.lines, ["WebSocket Open"]);
+  for (const host of ["127.0.0.1", "[::1]"]) {
+    assert.equal((await fetch(`http://${host}:8082/healthz`)).status, 200);
+    assert.equal((await fetch(`http://${host}:8080/healthz`)).status, 404, "the traffic side answers none of it");
+  }
+});
