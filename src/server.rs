@@ -43,6 +43,7 @@ use per_address::PerAddress;
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
 /// How long the kernel may keep bytes that the other end does not acknowledge.
+#[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// What hyper may buffer for a connection: it stops to ask a stream for more above that.
@@ -228,8 +229,9 @@ impl Finish for endless::Writer {
 
 fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let socket = socket2::SockRef::from(stream);
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    Ok(())
 }
 
 /// Answers somebody for whom there is no room, as well as that can be done without waiting.

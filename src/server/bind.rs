@@ -110,9 +110,12 @@ fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, (Socket
         let address = SocketAddr::new(*ip, port);
         match bind_one(address) {
             Ok(listener) => listeners.push(listener),
-            // A machine without this family of addresses.
-            Err(error) if !listeners.is_empty() && is_absent(&error) => {
+            // A machine without this family of addresses, which says so in many ways.
+            Err(error) if !listeners.is_empty() && !is_taken(&error) && ip.is_loopback() => {
                 tracing::debug!(%address, %error, "this address does not exist here");
+            }
+            Err(error) if !listeners.is_empty() && !is_taken(&error) => {
+                tracing::warn!(%address, %error, "cannot listen on this address of the name");
             }
             Err(error) => return Err((address, error)),
         }
@@ -135,12 +138,6 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn is_taken(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrInUse
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    /// "Address family not supported by protocol".
-    const EAFNOSUPPORT: i32 = 97;
-    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
 }
 
 fn free_port(ip: IpAddr) -> u16 {
