@@ -156,7 +156,7 @@ impl Session {
         let mut burst = 0_u32;
         loop {
             burst = burst.wrapping_add(1);
-            if burst % BURST == 0 {
+            if burst.is_multiple_of(BURST) {
                 tokio::task::yield_now().await;
             }
             let turn = tokio::select! {
