@@ -42,7 +42,7 @@ fn the_table_of_codes_is_that_of_the_program() {
         .into_iter()
         .map(|row| (row[0].clone(), row[1].clone(), row[2].clone()))
         .collect();
-    let real = Code::ALL.map(wstap::code::Code::row);
+    let real = Code::ALL.map(Code::row);
     let real: Vec<_> = real
         .iter()
         .map(|row| (format!("`{}`", row.name), row.status.to_string(), row.close.to_string()))
