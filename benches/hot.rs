@@ -18,7 +18,7 @@ fn frame() -> String {
 fn message() -> Message {
     let own = "a".parse().expect("an id");
     let body = dialect::message(&frame(), &own).expect("accepted").expect("an event");
-    Message { direction: Direction::In, opcode: Opcode::Text, size: 256, body }
+    Message::new(Direction::In, Opcode::Text, 256, body)
 }
 
 fn event() -> Event {
@@ -55,8 +55,7 @@ fn render(c: &mut Criterion) {
         });
     }
     let binary = Body::Binary(vec![7; 192].into());
-    let message =
-        Message { direction: Direction::In, opcode: Opcode::Binary, size: 192, body: binary };
+    let message = Message::new(Direction::In, Opcode::Binary, 192, binary);
     let draft = Draft { connection: "a".parse().expect("an id"), what: What::Message(message) };
     let event = draft.stamp(EventId::default(), 1);
     group.bench_function("plain, binary", |b| {
@@ -76,6 +75,7 @@ fn publish(c: &mut Criterion) {
         remote: ([127, 0, 0, 1], 1).into(),
         path: "/".to_owned(),
         headers: Vec::new(),
+        answer: None,
     };
     let about =
         || About { remote: ([127, 0, 0, 1], 1).into(), form: "plain", query: String::new() };

@@ -96,6 +96,7 @@ Examples:
   wstap                                        serve on http://localhost:8080
   curl -N localhost:8080/events                see what passes
   wstap watch                                  the same, in colour
+  wstap --upstream ws://localhost:9000         see what clients and that server say
   wstap --listen localhost:8080 --tap-listen localhost:8082
                                                observers on a port of their own
   wstap --listen 0.0.0.0:8080 --no-auth        for everybody in reach";

@@ -31,6 +31,12 @@ pub enum Code {
     Full,
     /// The server is stopping.
     Stopping,
+    /// The server behind cannot be reached, or does not answer properly.
+    Unavailable,
+    /// The server behind did not take the connection in time.
+    UpstreamTimeout,
+    /// The server behind is wstap itself.
+    Loop,
     /// Our fault.
     Internal,
 }
@@ -52,7 +58,7 @@ pub struct Row {
 
 impl Code {
     /// Every code there is.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Malformed,
         Self::Forbidden,
         Self::NotFound,
@@ -66,6 +72,9 @@ impl Code {
         Self::SlowDown,
         Self::Full,
         Self::Stopping,
+        Self::Unavailable,
+        Self::UpstreamTimeout,
+        Self::Loop,
         Self::Internal,
     ];
 
@@ -88,6 +97,9 @@ impl Code {
             Self::SlowDown => ("slow_down", 429, 4429, "Too fast or too slow", true),
             Self::Full => ("full", 503, 1013, "Full", true),
             Self::Stopping => ("stopping", 503, 1001, "Stopping", true),
+            Self::Unavailable => ("unavailable", 502, 1014, "Upstream not there", true),
+            Self::UpstreamTimeout => ("upstream_timeout", 504, 1014, "Upstream too slow", true),
+            Self::Loop => ("loop", 508, 1014, "Loop", false),
             Self::Internal => ("internal", 500, 1011, "Our fault", true),
         };
         Row { name, status, close, title, come_back }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::auth::Origins;
 use crate::hub::{DuplicateId, Retention, Settings};
+use crate::proxy::{Route, Trust};
 use crate::session::Limits;
 
 pub use settings::{SETTINGS, Setting};
@@ -44,10 +45,27 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Whether everybody who reaches the server may do everything.
     pub no_auth: bool,
+    /// Where traffic goes in proxy mode; `None` is hub mode.
+    pub proxy: Option<ProxyConfig>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// What is logged, in the notation of `RUST_LOG`.
     pub log_filter: String,
+}
+
+/// What proxy mode is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// Where requests go; the first that fits counts.
+    pub routes: Vec<Route>,
+    /// Whether the `Host` header is passed on as it came.
+    pub preserve_host: bool,
+    /// Whether pings and pongs are shown.
+    pub control: bool,
+    /// Whom an upstream's certificate has to be signed by.
+    pub trust: Trust,
+    /// How long a connection to an upstream may take to stand.
+    pub timeout: Duration,
 }
 
 /// How logs are written.
@@ -67,9 +85,15 @@ impl Config {
     /// All faults of all sources together.
     pub fn load(sources: &Sources) -> Result<Self, Faults> {
         let mut reader = Reader::new(sources);
+        let proxy = proxy(&mut reader);
+        let mut tap_listen = reader.all("tap-listen", values::listen);
+        if proxy.is_some() && tap_listen.is_empty() {
+            tap_listen.push(Listen { host: "localhost".to_owned(), port: 8082 });
+        }
+        let readers = if proxy.is_some() { Origins::Loopback } else { Origins::Any };
         let config = Self {
             listen: reader.all("listen", values::listen),
-            tap_listen: reader.all("tap-listen", values::listen),
+            tap_listen,
             hub: Settings {
                 history: Retention {
                     events: reader.one("history-events", values::count),
@@ -93,13 +117,14 @@ impl Config {
             },
             max_per_address: reader.maybe("max-per-address", values::count),
             shutdown_grace: reader.one("shutdown-grace", values::duration),
-            cors_origins: values::origins(&reader.all("cors-origin", values::origin), Origins::Any),
+            cors_origins: values::origins(&reader.all("cors-origin", values::origin), readers),
             ws_origins: values::origins(
                 &reader.all("ws-origin", values::origin),
                 Origins::Loopback,
             ),
             hosts: reader.all("host", values::host),
             no_auth: reader.one("no-auth", values::switch),
+            proxy,
             log_format: reader.one("log-format", |text| match text {
                 "text" => Ok(LogFormat::Text),
                 "json" => Ok(LogFormat::Json),
@@ -110,6 +135,33 @@ impl Config {
         reader.finish()?;
         Ok(config)
     }
+}
+
+fn proxy(reader: &mut Reader<'_>) -> Option<ProxyConfig> {
+    let mut routes = reader.routes();
+    // One host before all, long paths before short ones: what is said last is said of the rest.
+    routes.sort_by_key(|route| (route.host.is_none(), std::cmp::Reverse(route.path.len())));
+    routes.extend(reader.maybe("upstream", values::upstream).map(Route::all));
+    let insecure = reader.one("upstream-insecure", values::switch);
+    let file = reader.maybe("upstream-ca", |text| Ok(text.to_owned()));
+    let trust = match file {
+        Some(file) => {
+            if insecure {
+                reader.fault("upstream-ca and upstream-insecure exclude each other; one is right");
+            }
+            Trust::File(file)
+        }
+        None if insecure => Trust::Anybody,
+        None => Trust::System,
+    };
+    let config = ProxyConfig {
+        routes,
+        preserve_host: reader.one("preserve-host", values::switch),
+        control: reader.one("tap-control", values::switch),
+        trust,
+        timeout: reader.one("upstream-timeout", values::nonzero_duration),
+    };
+    (!config.routes.is_empty()).then_some(config)
 }
 
 #[cfg(test)]
@@ -193,6 +245,52 @@ mod tests {
             "such as 64MiB",
             "--duplicate-id = \"both\": replace or reject",
             "--ping-interval = \"0s\"",
+        ] {
+            assert!(told.contains(part), "{part:?} in\n{told}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_is_proxy_mode_with_the_observers_apart() {
+        let config = load(&[("upstream", "ws://localhost:9000")], &[], None).expect("all right");
+        let proxy = config.proxy.expect("proxy mode");
+        assert_eq!(&*proxy.routes[0].upstream.url, "ws://localhost:9000");
+        assert_eq!(config.tap_listen, [Listen { host: "localhost".to_owned(), port: 8082 }]);
+        assert_eq!(config.cors_origins, Origins::Loopback);
+        assert_eq!(proxy.trust, Trust::System);
+    }
+
+    #[test]
+    fn the_file_routes_by_path_and_host_and_the_flag_takes_the_rest() {
+        let file = "[[upstream]]\npath = \"/chat\"\nurl = \"ws://a\"\n\
+                    [[upstream]]\npath = \"/chat/admin\"\nurl = \"wss://b\"\n\
+                    [[upstream]]\nhost = \"Api.Example\"\nurl = \"http://c:1\"\n";
+        let config = load(&[("upstream", "ws://d")], &[], Some(file)).expect("all right");
+        let proxy = config.proxy.expect("proxy mode");
+        let to = |host, path| {
+            let fits = proxy.routes.iter().find(|route| route.fits(host, path));
+            fits.map(|route| route.upstream.url.to_string())
+        };
+        assert_eq!(to(None, "/chat/1").as_deref(), Some("ws://a"));
+        assert_eq!(to(None, "/chat/admin").as_deref(), Some("wss://b"));
+        assert_eq!(to(Some("api.example:80"), "/chat").as_deref(), Some("http://c:1"));
+        assert_eq!(to(Some("x"), "/").as_deref(), Some("ws://d"));
+    }
+
+    #[test]
+    fn faults_of_upstreams_are_told_with_the_others() {
+        let file = "heartbeat = \"soon\"\n[[upstream]]\npath = \"chat\"\nurl = \"ftp://a\"\n[[upstream]]\nulr = \"ws://a\"\n";
+        let flags =
+            [("upstream", "nowhere"), ("upstream-ca", "x.pem"), ("upstream-insecure", "true")];
+        let told = load(&flags, &[], Some(file)).expect_err("all wrong").join("\n");
+        for part in [
+            "wstap.toml, line 1: heartbeat",
+            "wstap.toml, line 3: path = \"chat\": a path begins with a slash",
+            "wstap.toml, line 4: url = \"ftp://a\": an upstream is the URL",
+            "wstap.toml, line 6: there is no key \"ulr\" in [[upstream]]; there are path, host and url",
+            "wstap.toml, line 5: [[upstream]] needs a url",
+            "--upstream = \"nowhere\": an upstream is the URL",
+            "upstream-ca and upstream-insecure exclude each other",
         ] {
             assert!(told.contains(part), "{part:?} in\n{told}");
         }

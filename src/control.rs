@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -42,17 +42,27 @@ pub(crate) async fn connection(
     Ok(Json(connection_json(&entry)))
 }
 
-/// Answers `POST /api/connections/{id}/messages`: sends the body to that client.
+/// Answers `POST /api/connections/{id}/messages`: sends the body to that client, or to the server
+/// behind it.
 pub(crate) async fn send(
     State(hub): State<Hub>,
     State(max): State<MaxMessageBytes>,
     Path(id): Path<String>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let mut params = Params::new(query.as_deref());
+    let direction =
+        params.one("to", "to=client or, in proxy mode, to=server is right", |value| match value {
+            "client" => Some(Direction::Out),
+            "server" => Some(Direction::In),
+            _ => None,
+        });
+    params.finish()?;
+    let direction = direction.unwrap_or(Direction::Out);
     let to = connection_id(&id)?;
     let body = read(body, max.0).await?;
-    let size = body.len() as u64;
     let (outgoing, opcode, payload) = match media_type(&headers) {
         "application/octet-stream" => {
             (Outgoing::Binary(body.clone()), Opcode::Binary, Payload::Binary(body.as_ref().into()))
@@ -75,7 +85,8 @@ pub(crate) async fn send(
             )));
         }
     };
-    let message = Message { direction: Direction::Out, opcode, size, body: payload };
+    let message =
+        Message { synthetic: true, ..Message::new(direction, opcode, body.len(), payload) };
     let event =
         hub.send(&to, outgoing, message).map_err(|undelivered| undeliverable(undelivered, &id))?;
     Ok((StatusCode::ACCEPTED, Json(json!({"id": event.to_string()}))).into_response())
@@ -145,7 +156,8 @@ pub(crate) async fn info(State(hub): State<Hub>, State(about): State<Arc<Info>>)
     Json(json!({
         "name": "wstap",
         "version": env!("CARGO_PKG_VERSION"),
-        "mode": "hub",
+        "mode": if about.upstreams.is_empty() { "hub" } else { "proxy" },
+        "upstreams": about.upstreams,
         "uptime": about.started.elapsed().as_secs_f64(),
         "addresses": {"websocket": about.websocket, "observers": about.observers, "apart": about.apart},
         "now": {
@@ -183,6 +195,8 @@ pub(crate) struct Info {
     pub(crate) observers: Vec<String>,
     /// Whether the two have different addresses.
     pub(crate) apart: bool,
+    /// URLs of the servers behind, in proxy mode.
+    pub(crate) upstreams: Vec<String>,
     /// Limits of sessions.
     pub(crate) limits: Limits,
 }
@@ -219,7 +233,7 @@ fn connection_id(text: &str) -> Result<ConnectionId, Problem> {
 fn undeliverable(undelivered: Undelivered, id: &str) -> Problem {
     match undelivered {
         Undelivered::NotFound => no_connection(id),
-        Undelivered::QueueFull => undelivered.into(),
+        Undelivered::QueueFull | Undelivered::NoServer => undelivered.into(),
     }
 }
 
@@ -237,6 +251,7 @@ fn connection_json(entry: &Entry) -> Value {
         "bytes": flow_json(entry.bytes()),
         "lastActivity": wire::time(entry.last_ms()).to_string(),
         "roundTrip": entry.round_trip().map(|time| time.as_secs_f64()),
+        "upstream": entry.connect.answer.as_ref().map(|answer| &*answer.upstream),
     })
 }
 

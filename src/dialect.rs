@@ -139,6 +139,7 @@ mod tests {
             Body::Object(json) => format!("object {}", json.as_str()),
             Body::Value(json) => format!("value {}", json.as_str()),
             Body::Binary(bytes) => format!("binary {bytes:?}"),
+            Body::Absent => unreachable!("what a client sends is kept"),
         }
     }
 

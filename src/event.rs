@@ -42,6 +42,9 @@ pub enum What {
     Message(Message),
     /// It ended, in whatever way.
     Close(Box<Close>),
+    /// So many messages passed that the tap had no room for. Nobody's event: its connection is
+    /// [`ConnectionId::nobody`], and every listener is told.
+    Lost(u64),
 }
 
 /// The name of what happened, without the details.
@@ -53,6 +56,8 @@ pub enum Kind {
     Message,
     /// A connection ended.
     Close,
+    /// Messages passed unseen.
+    Gap,
 }
 
 /// How a connection came.
@@ -64,6 +69,23 @@ pub struct Connect {
     pub path: String,
     /// Request headers worth knowing, names in lower case.
     pub headers: Vec<(&'static str, String)>,
+    /// What the server behind answered, in proxy mode.
+    pub answer: Option<Box<Answer>>,
+}
+
+/// What the server behind wstap answered to a handshake.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// URL of that server.
+    pub upstream: Arc<str>,
+    /// HTTP status; 101 where the connection became a WebSocket.
+    pub status: u16,
+    /// From the request to the answer.
+    pub time: Duration,
+    /// `Sec-WebSocket-Protocol`.
+    pub subprotocol: Option<String>,
+    /// `Sec-WebSocket-Extensions`.
+    pub extensions: Option<String>,
 }
 
 /// One message.
@@ -71,12 +93,29 @@ pub struct Connect {
 pub struct Message {
     /// Which way it went.
     pub direction: Direction,
-    /// Text or binary.
-    pub opcode: Opcode,
+    /// Text or binary; `None` for what cannot be read as a frame.
+    pub opcode: Option<Opcode>,
     /// Bytes of its payload.
     pub size: u64,
     /// The payload.
     pub body: Body,
+    /// True for one that wstap itself has put between those of the client or server.
+    pub synthetic: bool,
+    /// How it passed, where wstap only looked on.
+    pub passage: Option<Passage>,
+}
+
+/// How a message passed on its way between client and server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passage {
+    /// Bytes of all its frames on the wire.
+    pub wire: u64,
+    /// Frames.
+    pub fragments: u32,
+    /// Whether it was compressed.
+    pub compressed: bool,
+    /// What is odd about it, such as `compressed, not decoded`.
+    pub note: Option<Box<str>>,
 }
 
 /// What a message carries.
@@ -88,6 +127,8 @@ pub enum Body {
     Value(Json),
     /// Bytes.
     Binary(Box<[u8]>),
+    /// Nothing is kept of it; a note says why.
+    Absent,
 }
 
 /// How a connection ended.
@@ -108,6 +149,23 @@ pub struct Close {
     pub messages: Flow,
     /// Payload bytes in and out.
     pub bytes: Flow,
+    /// What the wire says of it, in proxy mode.
+    pub wire: Option<Wire>,
+    /// The handshake, if that is what the server behind has refused: then there was no `connect`.
+    pub refused: Option<Box<Connect>>,
+}
+
+/// What passed on the wire of a connection, and how long nothing has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wire {
+    /// Bytes each way, from the end of the handshake.
+    pub bytes: Flow,
+    /// From the last byte of the client to the end.
+    pub client_silence: Duration,
+    /// From the last byte of the server to the end.
+    pub server_silence: Duration,
+    /// What is odd about the close frame that began the end.
+    pub note: Option<Box<str>>,
 }
 
 /// A number for each direction.
@@ -128,13 +186,17 @@ pub enum Direction {
     Out,
 }
 
-/// Kind of a WebSocket data frame.
+/// Kind of a WebSocket frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
     /// UTF-8 text.
     Text,
     /// Bytes.
     Binary,
+    /// A ping, which a tap shows on demand.
+    Ping,
+    /// A pong, likewise.
+    Pong,
 }
 
 /// Who ended a connection.
@@ -142,6 +204,8 @@ pub enum Opcode {
 pub enum By {
     /// The WebSocket client.
     Client,
+    /// The server behind wstap.
+    Server,
     /// wstap itself: an order, a rule, a shutdown.
     Tap,
     /// Nobody said so: a reset, a vanished peer.
@@ -175,6 +239,7 @@ impl Event {
             What::Connect(_) => Kind::Connect,
             What::Message(_) => Kind::Message,
             What::Close(_) => Kind::Close,
+            What::Lost(_) => Kind::Gap,
         }
     }
 
@@ -183,7 +248,7 @@ impl Event {
     pub fn direction(&self) -> Option<Direction> {
         match &self.what {
             What::Message(message) => Some(message.direction),
-            What::Connect(_) | What::Close(_) => None,
+            What::Connect(_) | What::Close(_) | What::Lost(_) => None,
         }
     }
 
@@ -196,13 +261,34 @@ impl Event {
         const FIXED: usize = size_of::<Event>() + 2 * size_of::<usize>() + size_of::<usize>() + 32;
         FIXED
             + match &self.what {
-                What::Connect(connect) => {
-                    let headers = connect.headers.iter().map(|(_, value)| value.len() + 40);
-                    size_of::<Connect>() + connect.path.len() + headers.sum::<usize>()
-                }
+                What::Connect(connect) => connect.weight(),
                 What::Message(message) => message.body.len(),
-                What::Close(close) => size_of::<Close>() + close.reason.len(),
+                What::Close(close) => {
+                    let refused = close.refused.as_ref().map_or(0, |connect| connect.weight());
+                    size_of::<Close>() + close.reason.len() + refused
+                }
+                What::Lost(_) => 0,
             }
+    }
+}
+
+impl Connect {
+    fn weight(&self) -> usize {
+        let headers = self.headers.iter().map(|(_, value)| value.len() + 40);
+        let answer = self.answer.as_ref().map_or(0, |answer| {
+            let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            size_of::<Answer>() + text(&answer.subprotocol) + text(&answer.extensions)
+        });
+        size_of::<Self>() + self.path.len() + headers.sum::<usize>() + answer
+    }
+}
+
+impl Message {
+    /// Makes a message as a client of wstap sends it, or is sent it.
+    #[must_use]
+    pub fn new(direction: Direction, opcode: Opcode, size: usize, body: Body) -> Self {
+        let (opcode, size) = (Some(opcode), size as u64);
+        Self { direction, opcode, size, body, synthetic: false, passage: None }
     }
 }
 
@@ -213,6 +299,7 @@ impl Body {
         match self {
             Self::Object(json) | Self::Value(json) => json.as_str().len(),
             Self::Binary(bytes) => bytes.len(),
+            Self::Absent => 0,
         }
     }
 
@@ -278,6 +365,38 @@ impl ConnectionId {
     /// The most characters that an id has.
     pub const MAX_CHARS: usize = 128;
 
+    /// Makes an id for a connection that named none: short, and later ones sort behind earlier
+    /// ones. `ms` is milliseconds since 1970; `n` tells those of one millisecond apart.
+    ///
+    /// ```
+    /// # use wstap::event::ConnectionId;
+    /// assert_eq!(ConnectionId::made(1_763_670_000_123, 5).as_str(), "1kahc9d7v05");
+    /// ```
+    #[must_use]
+    pub fn made(ms: u64, n: u64) -> Self {
+        // Crockford's alphabet: digits and letters that nobody mixes up, in the order of ASCII.
+        const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        let digit =
+            |number: u64, place: u32| char::from(DIGITS[(number >> (5 * place)) as usize % 32]);
+        let time = (0..9).rev().map(|place| digit(ms, place));
+        let id: String = time.chain([digit(n, 1), digit(n, 0)]).collect();
+        Self(id.into())
+    }
+
+    /// Makes the id of a connection that was to have one which another has already.
+    #[must_use]
+    pub(crate) fn another(&self, made: &Self) -> Self {
+        let keep = self.0.char_indices().nth(Self::MAX_CHARS - made.0.len() - 1);
+        let kept = &self.0[..keep.map_or(self.0.len(), |(at, _)| at)];
+        Self(format!("{kept}~{}", made.0).into())
+    }
+
+    /// Returns the id of nobody: empty, as no connection's is.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self("".into())
+    }
+
     /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -312,7 +431,7 @@ impl FromStr for ConnectionId {
 
 impl Kind {
     /// All kinds, in the order in which a connection meets them.
-    pub const ALL: [Self; 3] = [Self::Connect, Self::Message, Self::Close];
+    pub const ALL: [Self; 4] = [Self::Connect, Self::Message, Self::Close, Self::Gap];
 
     /// Returns the name in JSON and in queries.
     #[must_use]
@@ -321,6 +440,7 @@ impl Kind {
             Self::Connect => "connect",
             Self::Message => "message",
             Self::Close => "close",
+            Self::Gap => "gap",
         }
     }
 }
@@ -343,6 +463,8 @@ impl Opcode {
         match self {
             Self::Text => "text",
             Self::Binary => "binary",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
         }
     }
 }
@@ -353,6 +475,7 @@ impl By {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
+            Self::Server => "server",
             Self::Tap => "tap",
             Self::Network => "network",
         }

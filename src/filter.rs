@@ -23,9 +23,12 @@ impl Filter {
         self.connections.is_empty() && self.kinds.is_empty() && self.directions.is_empty()
     }
 
-    /// Returns whether an event is selected.
+    /// Returns whether an event is selected. What the tap has lost concerns everybody.
     #[must_use]
     pub fn selects(&self, event: &Event) -> bool {
+        if event.kind() == Kind::Gap {
+            return true;
+        }
         (self.kinds.is_empty() || self.kinds.contains(&event.kind()))
             && (self.directions.is_empty()
                 || event.direction().is_some_and(|direction| self.directions.contains(&direction)))
@@ -40,7 +43,7 @@ mod tests {
 
     fn message(connection: &str, direction: Direction) -> Event {
         let body = Body::Binary(Box::default());
-        let message = Message { direction, opcode: Opcode::Binary, size: 0, body };
+        let message = Message::new(direction, Opcode::Binary, 0, body);
         let connection = connection.parse().expect("an id");
         Draft { connection, what: What::Message(message) }.stamp(EventId::default(), 1)
     }

@@ -8,6 +8,7 @@
 mod batch;
 mod connection;
 mod history;
+mod inbox;
 mod registry;
 mod scan;
 mod shared;
@@ -21,7 +22,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::code::Code;
-use crate::event::{By, Connect, ConnectionId, Direction, Draft, Event, EventId, Message, What};
+use crate::event::{
+    By, Close, Connect, ConnectionId, Direction, Draft, Event, EventId, Flow, Message, What,
+};
 use crate::filter::Filter;
 use crate::metrics::{Metrics, Numbers};
 
@@ -112,6 +115,9 @@ pub enum Undelivered {
     /// Its client reads slower than it is sent to.
     #[error("the client does not keep up with what it is sent; try again later")]
     QueueFull,
+    /// It is a client of wstap itself, and not relayed to a server.
+    #[error("there is no server behind this connection; to=client is right")]
+    NoServer,
 }
 
 /// The connection's end has been told already: it was replaced, or the hub stopped.
@@ -234,7 +240,8 @@ impl Hub {
         if let Some(old) = stream.registry.get(&id).cloned() {
             let (code, reason) = (Code::Replaced.close(), REPLACED.to_owned());
             // Whether its client answers the close frame is not waited for.
-            let ending = Ending { code, reason: reason.clone(), clean: false, by: By::Tap };
+            let ending =
+                Ending { code, reason: reason.clone(), clean: false, by: By::Tap, wire: None };
             next = self.shared.end(&mut stream, &old, ending, now);
             old.order_close(CloseOrder { code, reason });
         }
@@ -245,6 +252,55 @@ impl Hub {
         self.shared.announce(next);
         self.shared.metrics.connections_opened.inc();
         Ok((Connection::new(Arc::clone(&self.shared), entry), orders))
+    }
+
+    /// Registers a connection that is relayed to a server: under the id that it asks for, or, if it
+    /// asks for none or another has it, one that is made. Nobody is replaced or refused for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Stopping`].
+    pub fn connect_relayed(
+        &self,
+        wish: Option<ConnectionId>,
+        connect: Connect,
+    ) -> Result<(Connection, Orders), Refused> {
+        let now = now_ms();
+        let mut stream = self.shared.stream();
+        if stream.stopping {
+            return Err(Refused::Stopping);
+        }
+        let id = stream.free_id(wish, now);
+        let (entry, orders) = Entry::new(id.clone(), connect.clone(), now);
+        stream.registry.insert(Arc::clone(&entry));
+        let draft = Draft { connection: id, what: What::Connect(Box::new(connect)) };
+        let next = self.shared.publish(&mut stream, draft, now).1;
+        drop(stream);
+        self.shared.announce(next);
+        self.shared.metrics.connections_opened.inc();
+        Ok((Connection::new(Arc::clone(&self.shared), entry), orders))
+    }
+
+    /// Publishes that the server behind has refused a handshake: a `close` without a `connect`.
+    pub fn refused(&self, wish: Option<ConnectionId>, connect: Connect, by: By, reason: String) {
+        let now = now_ms();
+        let close = Close {
+            code: crate::code::absent::ABNORMAL,
+            reason,
+            clean: false,
+            by,
+            duration: Duration::ZERO,
+            messages: Flow::default(),
+            bytes: Flow::default(),
+            wire: None,
+            refused: Some(Box::new(connect)),
+        };
+        let mut stream = self.shared.stream();
+        let draft =
+            Draft { connection: stream.free_id(wish, now), what: What::Close(Box::new(close)) };
+        let next = self.shared.publish(&mut stream, draft, now).1;
+        drop(stream);
+        self.shared.announce(next);
     }
 
     /// Returns the registered connections.
@@ -261,7 +317,8 @@ impl Hub {
         self.shared.stream().registry.get(id).cloned()
     }
 
-    /// Sends a message to the client of a connection, and publishes it as a message going out.
+    /// Sends a message to the client of a connection, or to the server behind it, as its direction
+    /// says, and publishes it.
     ///
     /// # Errors
     ///
@@ -274,17 +331,22 @@ impl Hub {
     ) -> Result<EventId, Undelivered> {
         let mut stream = self.shared.stream();
         let entry = stream.registry.get(id).cloned().ok_or(Undelivered::NotFound)?;
+        let direction = message.direction;
+        if direction == Direction::In && !entry.relayed() {
+            return Err(Undelivered::NoServer);
+        }
         let Some(place) = entry.place_in_queue() else {
             self.shared.metrics.queue_refusals.inc();
             return Err(Undelivered::QueueFull);
         };
-        place.send(outgoing);
+        place.send((direction, outgoing));
         let (now, size) = (now_ms(), message.size);
+        let before = self.shared.empty_inbox(&mut stream, now);
         let draft = Draft { connection: id.clone(), what: What::Message(message) };
         let (event, next) = self.shared.publish(&mut stream, draft, now);
         drop(stream);
-        self.shared.announce(next);
-        entry.count(Direction::Out, size, now);
+        self.shared.announce(before.max(next));
+        entry.count(direction, 1, size, now);
         self.shared.metrics.sent_bytes.inc_by(size);
         Ok(event.id)
     }
@@ -414,7 +476,8 @@ impl Hub {
         {
             let mut stream = shared.stream();
             for entry in stream.registry.all() {
-                let ending = Ending { code, reason: reason.clone(), clean: false, by: By::Tap };
+                let ending =
+                    Ending { code, reason: reason.clone(), clean: false, by: By::Tap, wire: None };
                 let _ = shared.end(&mut stream, &entry, ending, now_ms());
             }
             stream.over = true;

@@ -41,12 +41,12 @@
 //! ```text
 //! json  code                                    ground
 //! event                                         data
-//! filter  wire  dialect  auth                   pure: no tokio, no axum, no clock
+//! filter  wire  dialect  frame  auth            pure: no tokio, no axum, no clock
 //! metrics                                       numbers
 //! hub                                           state; tokio, no axum
 //! problem                                       errors of all rows above as answers
 //! request                                       what handlers read off a request
-//! session  outlet  pages                        axum lives here; none knows another
+//! session  proxy  outlet  pages                 axum lives here; none knows another
 //! control                                       reads and orders over HTTP
 //! web                                           the routes
 //! config                                        settings of all rows above
@@ -67,12 +67,14 @@ mod control;
 pub mod dialect;
 pub mod event;
 pub mod filter;
+pub mod frame;
 pub mod hub;
 pub mod json;
 pub mod metrics;
 mod outlet;
 mod pages;
 mod problem;
+pub mod proxy;
 mod request;
 pub mod server;
 pub mod session;

@@ -33,6 +33,8 @@ pub struct Metrics {
     pub(crate) gaps: Counter,
     /// Events in these gaps, as far as their number is known.
     pub(crate) missed_events: Counter,
+    /// Messages that relays passed on and the tap had no room for.
+    pub(crate) unseen_messages: Counter,
     /// Times that a listener fell behind the live channel and was fed from history.
     pub(crate) lagged: Counter,
     /// Messages to a WebSocket client that its full queue did not take.
@@ -130,6 +132,11 @@ impl Metrics {
             missed_events: counter(
                 "missed_events",
                 "Events in gaps, as far as their number is known",
+                None,
+            ),
+            unseen_messages: counter(
+                "unseen_messages",
+                "Messages that passed and were told as a gap, since the tap had no room for them",
                 None,
             ),
             lagged: counter(

@@ -86,6 +86,7 @@ impl From<Undelivered> for Problem {
         let code = match undelivered {
             Undelivered::NotFound => Code::NotFound,
             Undelivered::QueueFull => Code::SlowDown,
+            Undelivered::NoServer => Code::Malformed,
         };
         Self::new(code, undelivered.to_string())
     }

@@ -2,12 +2,14 @@
 //! query is named, with what would be right.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
-use http::HeaderMap;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::problem::Problem;
@@ -104,6 +106,50 @@ pub(crate) fn remote(parts: &Parts) -> SocketAddr {
     let info = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     // A program that mounts the router without connect info learns of no addresses.
     info.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |info| info.0)
+}
+
+/// How to end the TCP connection of a request with a reset instead of an orderly end. A server puts
+/// it beside the request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Abort(Arc<AtomicBool>);
+
+impl Abort {
+    /// Has the connection reset once it is dropped.
+    pub(crate) fn abort(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Returns whether that was asked for.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Returns whether a request asks for a WebSocket.
+#[must_use]
+pub(crate) fn is_websocket(headers: &HeaderMap) -> bool {
+    names_token(headers, &UPGRADE, "websocket")
+}
+
+/// Returns whether a list such as that of `Connection` names a token.
+pub(crate) fn names_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+/// Returns the fields of a handshake that a listener may want to see.
+pub(crate) fn worth_knowing(headers: &HeaderMap) -> Vec<(&'static str, String)> {
+    let names = [
+        ("user-agent", USER_AGENT),
+        ("origin", ORIGIN),
+        ("sec-websocket-protocol", SEC_WEBSOCKET_PROTOCOL),
+        ("x-forwarded-for", HeaderName::from_static("x-forwarded-for")),
+        ("traceparent", HeaderName::from_static("traceparent")),
+    ];
+    let value = |name: &HeaderName| {
+        headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+    };
+    names.iter().filter_map(|(text, name)| Some((*text, value(name)?.into_owned()))).collect()
 }
 
 /// Returns whether `Accept` names a media type.

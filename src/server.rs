@@ -56,11 +56,23 @@ const SPARE_CONNECTIONS: usize = 1024;
 /// What to serve, and where.
 #[derive(Debug)]
 pub struct Server {
-    /// Each listener and what it serves.
-    pub listeners: Vec<(TcpListener, Router)>,
+    /// Where to serve what.
+    pub endpoints: Vec<Endpoint>,
     /// At most so many connections from one address; `None` is no limit for loopback and
     /// 1,000 for each other address.
     pub max_per_address: Option<usize>,
+}
+
+/// A listener and what it serves.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Takes connections.
+    pub listener: TcpListener,
+    /// Answers their requests.
+    pub router: Router,
+    /// Whether a peer that reads nothing, or that nobody reaches, is waited for as long as the
+    /// other side of a relay would wait. Without it, half a minute.
+    pub patient: bool,
 }
 
 impl Server {
@@ -77,8 +89,8 @@ impl Server {
             tasks: TaskTracker::new(),
         });
         let accepting = TaskTracker::new();
-        for (listener, router) in self.listeners {
-            accepting.spawn(accept(listener, router, Arc::clone(&house), stop.clone()));
+        for endpoint in self.endpoints {
+            accepting.spawn(accept(endpoint, Arc::clone(&house), stop.clone()));
         }
         accepting.close();
         accepting.wait().await;
@@ -100,7 +112,8 @@ struct House {
     tasks: TaskTracker,
 }
 
-async fn accept(listener: TcpListener, router: Router, house: Arc<House>, stop: CancellationToken) {
+async fn accept(endpoint: Endpoint, house: Arc<House>, stop: CancellationToken) {
+    let Endpoint { listener, router, patient } = endpoint;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -126,19 +139,25 @@ async fn accept(listener: TcpListener, router: Router, house: Arc<House>, stop: 
         };
         let (router, house) = (router.clone(), Arc::clone(&house));
         house.tasks.clone().spawn(async move {
-            serve(stream, remote, router, &house.guests).await;
+            serve(stream, remote, router, patient, &house.guests).await;
             drop(place);
         });
     }
 }
 
 /// Serves one connection until it ends, or has become a WebSocket.
-async fn serve(stream: TcpStream, remote: SocketAddr, router: Router, guests: &Guests) {
-    if let Err(error) = tune(&stream) {
+async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    router: Router,
+    patient: bool,
+    guests: &Guests,
+) {
+    if let Err(error) = tune(&stream, patient) {
         tracing::debug!(%remote, %error, "the connection went at once");
         return;
     }
-    let handover = Arc::new(Handover::default());
+    let handover = Arc::new(Handover::new(patient));
     let visit =
         Box::pin(Visit { connection: Some(http(stream, remote, router, &handover)), handover });
     let error = match guests.serve(visit).await {
@@ -164,10 +183,12 @@ fn http(
     impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<>,
 > {
     let io = Guarded::new(stream, Arc::clone(handover));
+    let patient = handover.patient;
     let handover = Arc::clone(handover);
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(remote));
+        request.extensions_mut().insert(handover.abort.clone());
         let (asked, handover) = (Asked::of(&request), Arc::clone(&handover));
         let answer = router.clone().oneshot(request);
         async move {
@@ -182,6 +203,7 @@ fn http(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(BUFFER)
+        .preserve_header_case(patient)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades()
 }
@@ -227,10 +249,12 @@ impl Finish for endless::Writer {
     fn finish(self: Pin<&mut Self>) {}
 }
 
-fn tune(stream: &TcpStream) -> io::Result<()> {
+fn tune(stream: &TcpStream, patient: bool) -> io::Result<()> {
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    if !patient {
+        socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    }
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use crate::event::{Body, By, Connect, ConnectionId, Direction, EventId, Message,
 use crate::hub::{CloseOrder, Connection, Ending, Hub, Orders, Outgoing, Seat};
 use crate::problem::Problem;
 
-pub(crate) use handshake::{Door, is_upgrade, upgrade};
+pub(crate) use handshake::{Door, upgrade};
 use socket::Socket;
 
 /// The times of a session, and how large a message may be.
@@ -178,8 +178,8 @@ impl Session {
                 Turn::Frame(None) => {
                     Err(Ending::lost("the connection ended without a close frame"))
                 }
-                Turn::Send(Outgoing::Text(text)) => self.send(Frame::text(text)).await,
-                Turn::Send(Outgoing::Binary(bytes)) => self.send(Frame::Binary(bytes)).await,
+                Turn::Send((_, Outgoing::Text(text))) => self.send(Frame::text(text)).await,
+                Turn::Send((_, Outgoing::Binary(bytes))) => self.send(Frame::Binary(bytes)).await,
                 Turn::Close(order) => Err(self.closed_by_order(order).await),
                 Turn::Timer => {
                     let (next, outcome) = self.heartbeat(&mut pinged).await;
@@ -202,7 +202,7 @@ impl Session {
                 Some(frame) => (frame.code.into(), frame.reason.to_string()),
                 None => (code::absent::NO_STATUS, String::new()),
             };
-            return Err(Ending { code, reason, clean: true, by: By::Client });
+            return Err(Ending { code, reason, clean: true, by: By::Client, wire: None });
         }
         match published(&self.connection, frame) {
             Ok(Some(id)) if self.ack => self.send(ack(id)).await,
@@ -251,7 +251,7 @@ impl Session {
         };
         let (code, reason) = (order.code, order.reason.as_str());
         let clean = self.socket.close_and_wait(code, reason, CLOSING, last_words).await;
-        Ending { code: order.code, reason: order.reason, clean, by: By::Tap }
+        Ending { code: order.code, reason: order.reason, clean, by: By::Tap, wire: None }
     }
 
     /// Ends a session on an error of the socket, with a close frame where it was the client's.
@@ -261,7 +261,7 @@ impl Session {
             Fault::Ours(code, reason) => {
                 self.hub.metrics().frame_errors.inc();
                 self.socket.close(code.close(), &reason, CLOSING).await;
-                Ending { code: code.close(), reason, clean: false, by: By::Tap }
+                Ending { code: code.close(), reason, clean: false, by: By::Tap, wire: None }
             }
         }
     }
@@ -269,7 +269,7 @@ impl Session {
 
 enum Turn {
     Frame(Option<Result<Frame, tungstenite::Error>>),
-    Send(Outgoing),
+    Send((Direction, Outgoing)),
     Close(CloseOrder),
     Timer,
 }
@@ -320,7 +320,7 @@ fn published(connection: &Connection, frame: Frame) -> Result<Option<EventId>, R
 }
 
 fn message(opcode: Opcode, size: usize, body: Body) -> Message {
-    Message { direction: Direction::In, opcode, size: size as u64, body }
+    Message::new(Direction::In, opcode, size, body)
 }
 
 fn ack(id: EventId) -> Frame {
@@ -328,5 +328,11 @@ fn ack(id: EventId) -> Frame {
 }
 
 fn silent(reason: &str) -> Ending {
-    Ending { code: Code::Timeout.close(), reason: reason.to_owned(), clean: false, by: By::Network }
+    Ending {
+        code: Code::Timeout.close(),
+        reason: reason.to_owned(),
+        clean: false,
+        by: By::Network,
+        wire: None,
+    }
 }

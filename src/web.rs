@@ -25,6 +25,8 @@ use crate::hub::Hub;
 use crate::outlet::{export, live, poll};
 use crate::pages;
 use crate::problem::Problem;
+use crate::proxy::{self, Proxy};
+use crate::request::is_websocket;
 use crate::session::{self, Door, Limits};
 
 /// What the routes are made of.
@@ -46,6 +48,8 @@ pub struct Web {
     pub observers: Vec<String>,
     /// Whether the two have different addresses.
     pub apart: bool,
+    /// What the traffic side does in proxy mode; it has an address of its own then.
+    pub proxy: Option<Proxy>,
 }
 
 impl Web {
@@ -61,6 +65,7 @@ impl Web {
             websocket: Vec::new(),
             observers: Vec::new(),
             apart: false,
+            proxy: None,
         }
     }
 
@@ -80,10 +85,14 @@ impl Web {
         )
     }
 
-    /// The traffic side alone: WebSockets on every path, and nothing else.
+    /// The traffic side alone: WebSockets on every path, and nothing else. In proxy mode it is the
+    /// upstream's in all that it does.
     pub fn traffic(&self) -> Router {
-        let routes = Router::new().fallback(socket_or_nothing);
-        routes.layer(from_fn(catch_panic)).with_state(self.app())
+        let routes = match &self.proxy {
+            Some(proxy) => Router::new().fallback(proxy::handle).with_state(proxy.clone()),
+            None => Router::new().fallback(socket_or_nothing).with_state(self.app()),
+        };
+        routes.layer(from_fn(catch_panic))
     }
 
     fn app(&self) -> App {
@@ -92,6 +101,7 @@ impl Web {
             websocket: self.websocket.clone(),
             observers: self.observers.clone(),
             apart: self.apart,
+            upstreams: self.proxy.iter().flat_map(Proxy::upstreams).map(str::to_owned).collect(),
             limits: self.limits,
         };
         let door = Door {
@@ -182,14 +192,14 @@ async fn index_or_socket(
     uri: OriginalUri,
     request: Request,
 ) -> Result<Response, Problem> {
-    if session::is_upgrade(request.headers()) {
+    if is_websocket(request.headers()) {
         return socket(state, request).await;
     }
     pages::index(uri, request.headers().clone()).await
 }
 
 async fn socket_or_nothing(state: State<App>, request: Request) -> Result<Response, Problem> {
-    if session::is_upgrade(request.headers()) {
+    if is_websocket(request.headers()) {
         return socket(state, request).await;
     }
     Err(nothing(request).await)
@@ -222,7 +232,7 @@ struct Guard {
 /// Refuses names that are not ours (DNS rebinding), and strangers' pages that want to change
 /// something. WebSocket handshakes are judged at their own door.
 async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    if session::is_upgrade(request.headers()) {
+    if is_websocket(request.headers()) {
         return next.run(request).await;
     }
     match guard.check(&request) {

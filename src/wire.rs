@@ -8,7 +8,7 @@ pub mod sse;
 
 use std::time::Duration;
 
-use crate::event::{Event, EventId, Gap};
+use crate::event::{Event, EventId, Gap, Kind};
 
 pub use full::{full, gap as full_gap, time};
 pub use plain::plain;
@@ -65,8 +65,10 @@ impl Form {
 
     /// Appends an event.
     pub fn event(self, event: &Event, out: &mut Vec<u8>) {
+        let gap = event.kind() == Kind::Gap;
         let (names, write): (bool, fn(&Event, &mut Vec<u8>)) = match self {
             Self::Plain { names } => (names, plain),
+            Self::Full { names } if gap => (names, plain),
             Self::Full { names } => (names, full),
             Self::Ndjson => {
                 full(event, out);
@@ -74,7 +76,8 @@ impl Form {
                 return;
             }
         };
-        if names {
+        // A gap is told by name in every form.
+        if names || gap {
             sse::name(event.kind().as_str(), out);
         }
         sse::id(event.id, out);

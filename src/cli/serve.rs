@@ -13,9 +13,10 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Failure, sources};
 use crate::auth::Hosts;
-use crate::config::{Config, Listen, LogFormat};
+use crate::config::{Config, Listen, LogFormat, ProxyConfig};
 use crate::hub::Hub;
-use crate::server::{BindError, Server, bind};
+use crate::proxy::{self, Dialer, Proxy};
+use crate::server::{BindError, Endpoint, Server, bind};
 use crate::web::Web;
 
 pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -45,10 +46,10 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     let traffic = bind_each(&config.listen, "listen", config).await?;
     let observers = bind_each(&config.tap_listen, "tap-listen", config).await?;
     let hub = Hub::new(config.hub.clone());
-    let (web, listeners) = routes(config, &hub, traffic, observers);
+    let (web, endpoints) = routes(config, &hub, traffic, observers)?;
     announce(&web, config);
     let stop = CancellationToken::new();
-    let server = Server { listeners, max_per_address: config.max_per_address };
+    let server = Server { endpoints, max_per_address: config.max_per_address };
     let mut running = std::pin::pin!(server.run(hub, stop.clone(), config.shutdown_grace));
     tokio::select! {
         () = running.as_mut() => return Ok(()),
@@ -91,7 +92,7 @@ fn routes(
     hub: &Hub,
     traffic: Bound,
     observers: Bound,
-) -> (Web, Vec<(TcpListener, axum::Router)>) {
+) -> Result<(Web, Vec<Endpoint>), Failure> {
     let apart = !observers.is_empty();
     let bound: Vec<SocketAddr> = traffic
         .iter()
@@ -99,6 +100,7 @@ fn routes(
         .flat_map(|(_, all)| all)
         .filter_map(|l| l.local_addr().ok())
         .collect();
+    let proxy = config.proxy.as_ref().map(|proxy| self::proxy(proxy, config, hub, bound.clone()));
     let web = Web {
         hub: hub.clone(),
         limits: config.limits,
@@ -111,16 +113,37 @@ fn routes(
             .map(|bound| url("http", bound))
             .collect(),
         apart,
+        proxy: proxy.transpose()?,
     };
-    let side = |bound: Bound, router: axum::Router| {
-        bound.into_iter().flat_map(|(_, all)| all).map(move |listener| (listener, router.clone()))
+    let side = |bound: Bound, router: axum::Router, patient: bool| {
+        let listeners = bound.into_iter().flat_map(|(_, all)| all);
+        listeners.map(move |listener| Endpoint { listener, router: router.clone(), patient })
     };
-    let listeners = if apart {
-        side(traffic, web.traffic()).chain(side(observers, web.observers())).collect()
+    let endpoints = if apart {
+        let observers = side(observers, web.observers(), false);
+        side(traffic, web.traffic(), web.proxy.is_some()).chain(observers).collect()
     } else {
-        side(traffic, web.together()).collect()
+        side(traffic, web.together(), false).collect()
     };
-    (web, listeners)
+    Ok((web, endpoints))
+}
+
+fn proxy(
+    proxy: &ProxyConfig,
+    config: &Config,
+    hub: &Hub,
+    own: Vec<SocketAddr>,
+) -> Result<Proxy, Failure> {
+    let tls = proxy.routes.iter().any(|route| route.upstream.tls);
+    let dialer = Dialer::new(own, tls.then_some(&proxy.trust), proxy.timeout);
+    let dialer = dialer.map_err(|error| Failure::Usage(error.to_string()))?;
+    let settings = proxy::Settings {
+        routes: proxy.routes.clone(),
+        preserve_host: proxy.preserve_host,
+        control: proxy.control,
+        max_message_bytes: config.limits.max_message_bytes,
+    };
+    Ok(Proxy::new(hub.clone(), settings, dialer))
 }
 
 /// Returns the URL that a person would use for an address: by its name, with its real port.
@@ -147,12 +170,24 @@ fn announce(web: &Web, config: &Config) {
     let link = anstyle::AnsiColor::Cyan.on_default().underline();
     let place = |name: &str, url: &str| anstream::eprintln!("  {name:<12}{link}{url}{link:#}");
     anstream::eprintln!("{bold}wstap {}{bold:#}\n", env!("CARGO_PKG_VERSION"));
-    let path = if web.apart { "" } else { "/ws" };
-    web.websocket.iter().for_each(|url| place("WebSockets", &format!("{url}{path}")));
-    place("Events", &format!("{first}/events"));
-    place("Watch", &format!("{first}/es-client"));
-    place("Try it", &format!("{first}/ws-client"));
-    anstream::eprintln!("\nNext: open Watch and Try it in two windows, or");
+    if let Some(proxy) = &web.proxy {
+        let scheme =
+            if proxy.upstreams().any(|url| url.starts_with("http")) { "http" } else { "ws" };
+        for url in &web.websocket {
+            place("Connect to", &url.replacen("ws", scheme, 1));
+        }
+        proxy.upstreams().for_each(|url| place("instead of", url));
+        place("Events", &format!("{first}/events"));
+        place("Watch", &format!("{first}/es-client"));
+        anstream::eprintln!("\nNext: point your client at the first address, open Watch, or");
+    } else {
+        let path = if web.apart { "" } else { "/ws" };
+        web.websocket.iter().for_each(|url| place("WebSockets", &format!("{url}{path}")));
+        place("Events", &format!("{first}/events"));
+        place("Watch", &format!("{first}/es-client"));
+        place("Try it", &format!("{first}/ws-client"));
+        anstream::eprintln!("\nNext: open Watch and Try it in two windows, or");
+    }
     anstream::eprintln!("  {bold}curl -N {first}/events{bold:#}");
     if config.no_auth {
         anstream::eprintln!(

@@ -26,6 +26,7 @@ impl Setting {
 }
 
 const ADDRESSES: &str = "Addresses";
+const PROXY: &str = "Proxy mode";
 const HISTORY: &str = "History";
 const LIMITS: &str = "Limits";
 const TIMES: &str = "Times";
@@ -47,8 +48,56 @@ pub const SETTINGS: &[Setting] = &[
         value: "HOST:PORT",
         default: "",
         repeatable: true,
-        help: "Moves the observers' side (events, API, pages, metrics) to an address of its own; --listen then takes WebSockets only",
+        help: "Moves the observers' side (events, API, pages, metrics) to an address of its own; --listen then takes WebSockets only. In proxy mode it always has one: without this, localhost:8082",
         group: ADDRESSES,
+    },
+    Setting {
+        name: "upstream",
+        value: "URL",
+        default: "",
+        repeatable: false,
+        help: "Proxy mode: everything that comes to --listen goes to this server (ws:, wss:, http: or https:) unchanged, and wstap shows its WebSockets. [[upstream]] in the file names several, by path and host",
+        group: PROXY,
+    },
+    Setting {
+        name: "preserve-host",
+        value: "",
+        default: "false",
+        repeatable: false,
+        help: "Passes the Host header on as it came, instead of the upstream's own name",
+        group: PROXY,
+    },
+    Setting {
+        name: "tap-control",
+        value: "",
+        default: "false",
+        repeatable: false,
+        help: "Shows pings and pongs of relayed connections too",
+        group: PROXY,
+    },
+    Setting {
+        name: "upstream-ca",
+        value: "FILE",
+        default: "",
+        repeatable: false,
+        help: "PEM file with the certificates that an upstream's may be signed by, instead of those that this machine trusts",
+        group: PROXY,
+    },
+    Setting {
+        name: "upstream-insecure",
+        value: "",
+        default: "false",
+        repeatable: false,
+        help: "Takes any certificate of an upstream; for development",
+        group: PROXY,
+    },
+    Setting {
+        name: "upstream-timeout",
+        value: "DURATION",
+        default: "10s",
+        repeatable: false,
+        help: "How long an upstream may take to accept a connection, TLS included; more is answered 504",
+        group: PROXY,
     },
     Setting {
         name: "history-events",
@@ -159,7 +208,7 @@ pub const SETTINGS: &[Setting] = &[
         value: "ORIGIN",
         default: "",
         repeatable: true,
-        help: "Origin whose pages may read the observers' side, such as https://app.example; without it, every one (*). One that is named here may also send and close",
+        help: "Origin whose pages may read the observers' side, such as https://app.example; without it, every one (*), and in proxy mode those on loopback. One that is named here may also send and close",
         group: ACCESS,
     },
     Setting {

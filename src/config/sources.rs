@@ -8,6 +8,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::settings::{SETTINGS, Setting};
+use super::values;
+use crate::proxy::Route;
 
 /// The variable that names the file, as `--config` does.
 const FILE_VARIABLE: &str = "WSTAP_CONFIG";
@@ -110,9 +112,22 @@ impl Sources {
             };
             writeln!(out, "{} = {value}{comment}", setting.name).expect("a String takes all");
         }
+        for (table, source) in &reader.tables {
+            writeln!(out, "\n[[{TABLE}]] # {source}").expect("a String takes all");
+            for (key, (value, _)) in table {
+                let value = toml::Value::String(value.clone());
+                writeln!(out, "{key} = {value}").expect("a String takes all");
+            }
+        }
         out
     }
 }
+
+/// The tables that a file may have.
+const TABLE: &str = "upstream";
+
+/// Keys of such a table and their values, each with its line.
+type Table = BTreeMap<String, (String, Source)>;
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,12 +144,14 @@ impl fmt::Display for Source {
 pub(super) struct Reader<'a> {
     sources: &'a Sources,
     file: BTreeMap<&'static str, (Vec<String>, Source)>,
+    tables: Vec<(Table, Source)>,
     faults: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(sources: &'a Sources) -> Self {
-        let mut reader = Self { sources, file: BTreeMap::new(), faults: Vec::new() };
+        let mut reader =
+            Self { sources, file: BTreeMap::new(), tables: Vec::new(), faults: Vec::new() };
         if let Some((name, text)) = &sources.file {
             reader.read_file(name, text);
         }
@@ -192,6 +209,50 @@ impl<'a> Reader<'a> {
         all
     }
 
+    /// Takes the routes of the file.
+    pub(super) fn routes(&mut self) -> Vec<Route> {
+        let tables = std::mem::take(&mut self.tables);
+        tables.iter().filter_map(|(table, source)| self.route(table, source)).collect()
+    }
+
+    fn route(&mut self, table: &Table, source: &Source) -> Option<Route> {
+        for (key, (_, line)) in table {
+            if !["path", "host", "url"].contains(&key.as_str()) {
+                let fault =
+                    format!("there is no key {key:?} in [[{TABLE}]]; there are path, host and url");
+                self.faults.push(format!("{line}: {fault}"));
+            }
+        }
+        if !table.contains_key("url") {
+            let fault = format!("[[{TABLE}]] needs a url, such as url = \"ws://localhost:9000\"");
+            self.faults.push(format!("{source}: {fault}"));
+        }
+        let path = self.value(table, "path", values::path);
+        let host = self.value(table, "host", values::host);
+        let upstream = self.value(table, "url", values::upstream)?;
+        Some(Route {
+            path: path.unwrap_or_else(|| "/".to_owned()),
+            host: host.map(|host| host.to_ascii_lowercase()),
+            upstream,
+        })
+    }
+
+    fn value<T>(
+        &mut self,
+        table: &Table,
+        key: &str,
+        read: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        let (value, line) = table.get(key)?;
+        let fault = |right| self.faults.push(format!("{line}: {key} = {value:?}: {right}"));
+        read(value).map_err(fault).ok()
+    }
+
+    /// Notes a fault that lies in several settings together.
+    pub(super) fn fault(&mut self, what: &str) {
+        self.faults.push(what.to_owned());
+    }
+
     pub(super) fn finish(self) -> Result<(), Faults> {
         if self.faults.is_empty() { Ok(()) } else { Err(Faults(self.faults)) }
     }
@@ -230,9 +291,17 @@ impl<'a> Reader<'a> {
             }
         };
         for (key, value) in &table {
-            let line = line(key.span().start);
-            let source = Source::File(name.to_owned(), line);
+            let source = Source::File(name.to_owned(), line(key.span().start));
             let known = key.get_ref().replace('_', "-");
+            if let (TABLE, Some(tables)) = (known.as_str(), tables(value)) {
+                for (at, table) in tables {
+                    let source = |at| Source::File(name.to_owned(), line(at));
+                    let table =
+                        table.into_iter().map(|(key, at, value)| (key, (value, source(at))));
+                    self.tables.push((table.collect(), source(at)));
+                }
+                continue;
+            }
             let Some(setting) = SETTINGS.iter().find(|setting| setting.name == known) else {
                 let hint = nearest(&known, SETTINGS.iter().map(|setting| setting.name.to_owned()));
                 let hint = hint.map(|it| format!("; did you mean {it}?")).unwrap_or_default();
@@ -251,6 +320,21 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// Returns the tables of an array of tables: where each begins, its keys, where they are, and
+/// their values as texts; what is no text, number or switch is an empty one.
+fn tables(value: &Spanned<DeValue<'_>>) -> Option<Vec<(usize, Vec<(String, usize, String)>)>> {
+    let DeValue::Array(list) = value.get_ref() else { return None };
+    let table = |item: &Spanned<DeValue<'_>>| {
+        let DeValue::Table(table) = item.get_ref() else { return None };
+        let keys = table.iter().map(|(key, value)| {
+            let text = texts(value).and_then(|mut texts| texts.pop()).unwrap_or_default();
+            (key.get_ref().to_string(), key.span().start, text)
+        });
+        Some((item.span().start, keys.collect()))
+    };
+    (!list.is_empty()).then(|| list.iter().map(table).collect()).flatten()
 }
 
 /// Returns a value of the file as the texts that a flag would have.

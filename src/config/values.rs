@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use jiff::SignedDuration;
 
 use crate::auth::Origins;
+use crate::proxy::Upstream;
 
 type Read<T> = Result<T, &'static str>;
 
@@ -89,6 +90,21 @@ pub(super) fn origin(text: &str) -> Read<String> {
         return Err(right);
     }
     Ok(text.to_owned())
+}
+
+pub(super) fn upstream(text: &str) -> Read<Upstream> {
+    text.parse().map_err(|_| {
+        "an upstream is the URL of a server without a path, such as ws://localhost:9000 or https://api.example"
+    })
+}
+
+pub(super) fn path(text: &str) -> Read<String> {
+    let odd = |c: char| c.is_whitespace() || matches!(c, '?' | '#' | '*');
+    if text.starts_with('/') && !text.contains(odd) {
+        Ok(text.to_owned())
+    } else {
+        Err("a path begins with a slash, such as /chat, and fits all that begins with it")
+    }
 }
 
 pub(super) fn origins(list: &[String], default: Origins) -> Origins {

@@ -8,7 +8,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::registry::Entry;
 use super::shared::Shared;
 use super::{Ended, Ending, now_ms};
-use crate::event::{ConnectionId, Draft, EventId, Message, What};
+use crate::event::{ConnectionId, Direction, Draft, EventId, Message, What};
 
 /// A registered connection in the hand of its session. Whatever happens to the session, dropping
 /// this publishes the `close` event if nothing else has.
@@ -47,9 +47,34 @@ impl Connection {
         let (event, next) = self.shared.publish(&mut stream, draft, now);
         drop(stream);
         self.shared.announce(next);
-        self.entry.count(direction, size, now);
+        self.entry.count(direction, 1, size, now);
         self.shared.metrics.received_bytes.inc_by(size);
         Ok(event.id)
+    }
+
+    /// Returns whether anybody would see or keep what passes. If not, it need not be read.
+    #[must_use]
+    pub fn wanted(&self) -> bool {
+        self.shared.wanted()
+    }
+
+    /// Takes messages that have passed already, and never waits: what does not fit is told to the
+    /// listeners as a gap. `drafts` is empty afterwards.
+    pub fn offer(&self, drafts: &mut Vec<Draft>) {
+        if self.entry.ended() {
+            return drafts.clear();
+        }
+        self.shared.offer(drafts);
+    }
+
+    /// Counts messages that have passed, also those that nobody wanted to see.
+    pub fn passed(&self, direction: Direction, messages: u64, bytes: u64) {
+        self.entry.count(direction, messages, bytes, now_ms());
+        let counter = match direction {
+            Direction::In => &self.shared.metrics.received_bytes,
+            Direction::Out => &self.shared.metrics.sent_bytes,
+        };
+        counter.inc_by(bytes);
     }
 
     /// Notes the time from a ping to its pong.

@@ -133,7 +133,7 @@ mod tests {
 
     fn event(ordinal: u64, ms: u64, size: usize) -> Arc<Event> {
         let body = Body::Binary(vec![0; size].into());
-        let message = Message { direction: Direction::In, opcode: Opcode::Binary, size: 0, body };
+        let message = Message::new(Direction::In, Opcode::Binary, 0, body);
         let draft = Draft { connection: "a".parse().expect("an id"), what: What::Message(message) };
         Arc::new(draft.stamp(EventId { ms, seq: 0 }, ordinal))
     }

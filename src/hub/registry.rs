@@ -9,13 +9,13 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::code::absent;
-use crate::event::{By, Close, Connect, ConnectionId, Direction, Flow};
+use crate::event::{By, Close, Connect, ConnectionId, Direction, Flow, Wire};
 
 /// Messages that wait for a connection to take them; what is more is refused. Enough for a burst,
 /// and with messages of 1 MiB a bound that one may still call memory.
 const QUEUE: usize = 64;
 
-/// A message for a client.
+/// A message for a client, or for the server behind a relayed connection.
 #[derive(Debug, Clone)]
 pub enum Outgoing {
     /// Text.
@@ -44,13 +44,21 @@ pub struct Ending {
     pub clean: bool,
     /// Who ended it.
     pub by: By,
+    /// What the wire says of it, if wstap only looked on.
+    pub wire: Option<Wire>,
 }
 
 impl Ending {
     /// The end that nobody announced.
     #[must_use]
     pub fn lost(reason: impl Into<String>) -> Self {
-        Self { code: absent::ABNORMAL, reason: reason.into(), clean: false, by: By::Network }
+        Self {
+            code: absent::ABNORMAL,
+            reason: reason.into(),
+            clean: false,
+            by: By::Network,
+            wire: None,
+        }
     }
 }
 
@@ -68,15 +76,15 @@ pub struct Entry {
     bytes: [AtomicU64; 2],
     last_ms: AtomicU64,
     round_trip_us: AtomicU64,
-    queue: mpsc::Sender<Outgoing>,
+    queue: mpsc::Sender<(Direction, Outgoing)>,
     close: Mutex<Option<oneshot::Sender<CloseOrder>>>,
 }
 
 /// The receiving end of what others want from a connection.
 #[derive(Debug)]
 pub struct Orders {
-    /// Messages to send.
-    pub queue: mpsc::Receiver<Outgoing>,
+    /// Messages to send, and which way: out to the client, or in to the server behind.
+    pub queue: mpsc::Receiver<(Direction, Outgoing)>,
     /// The order to close; comes at most once, and past a full queue.
     pub close: oneshot::Receiver<CloseOrder>,
 }
@@ -145,14 +153,20 @@ impl Entry {
         self.ended.store(true, Relaxed);
     }
 
-    pub(super) fn count(&self, direction: Direction, size: u64, now_ms: u64) {
-        self.messages[direction as usize].fetch_add(1, Relaxed);
-        self.bytes[direction as usize].fetch_add(size, Relaxed);
+    pub(super) fn count(&self, direction: Direction, messages: u64, bytes: u64, now_ms: u64) {
+        self.messages[direction as usize].fetch_add(messages, Relaxed);
+        self.bytes[direction as usize].fetch_add(bytes, Relaxed);
         self.last_ms.store(now_ms, Relaxed);
     }
 
-    /// Takes a place in the queue to the client, if there is one.
-    pub(super) fn place_in_queue(&self) -> Option<mpsc::Permit<'_, Outgoing>> {
+    /// Returns whether it runs through wstap to a server of its own.
+    #[must_use]
+    pub fn relayed(&self) -> bool {
+        self.connect.answer.is_some()
+    }
+
+    /// Takes a place in the queue to the connection, if there is one.
+    pub(super) fn place_in_queue(&self) -> Option<mpsc::Permit<'_, (Direction, Outgoing)>> {
         self.queue.try_reserve().ok()
     }
 
@@ -174,6 +188,8 @@ impl Entry {
             duration: self.since.elapsed(),
             messages: self.messages(),
             bytes: self.bytes(),
+            wire: ending.wire,
+            refused: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::inbox::{Inbox, Then};
 use super::registry::Entry;
 use super::stream::{Next, RING, Stream};
 use super::subscription::{Listeners, Signal};
@@ -21,6 +22,9 @@ use crate::metrics::Metrics;
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) stream: Mutex<Stream>,
+    /// What relays have seen and is not in the stream yet. Whoever publishes for a connection that
+    /// uses it empties it first.
+    pub(super) inbox: Inbox,
     pub(super) live: broadcast::Sender<Signal>,
     /// Whose turn it is to send a batch: batches go out in the order in which they were made.
     pub(super) turn: Mutex<()>,
@@ -45,6 +49,7 @@ impl Shared {
     pub(super) fn start(settings: Settings) -> Arc<Self> {
         let shared = Arc::new(Self {
             stream: Mutex::new(Stream::new(&settings)),
+            inbox: Inbox::default(),
             live: broadcast::channel(RING).0,
             turn: Mutex::new(()),
             wake: Notify::new(),
@@ -102,11 +107,46 @@ impl Shared {
         if entry.ended() {
             return Next::Nothing;
         }
+        let before = self.empty_inbox(stream, now);
         entry.end();
         stream.registry.remove(entry);
-        let close = Box::new(entry.close_event(ending));
-        self.publish(stream, Draft { connection: entry.id.clone(), what: What::Close(close) }, now)
-            .1
+        let close = What::Close(Box::new(entry.close_event(ending)));
+        let draft = Draft { connection: entry.id.clone(), what: close };
+        before.max(self.publish(stream, draft, now).1)
+    }
+
+    /// Takes what relays have seen. It waits for nothing: a relay that finds the stream busy leaves
+    /// the rest to the pump.
+    pub(super) fn offer(&self, drafts: &mut Vec<Draft>) {
+        let (then, lost) = self.inbox.put(drafts);
+        self.metrics.unseen_messages.inc_by(lost);
+        match then {
+            Then::Nothing => {}
+            Then::Wake => self.wake.notify_one(),
+            Then::Empty => {
+                let Ok(mut stream) = self.stream.try_lock() else { return };
+                let next = self.empty_inbox(&mut stream, now_ms());
+                drop(stream);
+                if next > Next::Nothing {
+                    self.wake.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Makes events of what relays have seen.
+    pub(super) fn empty_inbox(&self, stream: &mut Stream, now: u64) -> Next {
+        let mut next = Next::Nothing;
+        for draft in self.inbox.take() {
+            next = next.max(self.publish(stream, draft, now).1);
+        }
+        next
+    }
+
+    /// Returns whether an event would be read or kept by anybody.
+    pub(super) fn wanted(&self) -> bool {
+        self.settings.history.events > 0 && self.settings.history.bytes > 0
+            || self.live.receiver_count() > 0
     }
 
     /// Sees to it that what was published gets sent. Called without the lock of the stream.
@@ -120,7 +160,11 @@ impl Shared {
 
     pub(super) fn flush(&self) {
         let _turn = self.turn.lock().expect("nothing panics while it holds this lock");
-        let batch = self.stream().take_batch(self.live.receiver_count() > 0);
+        let mut stream = self.stream();
+        // The batch is taken below, so that nobody needs to be told.
+        let _ = self.empty_inbox(&mut stream, now_ms());
+        let batch = stream.take_batch(self.live.receiver_count() > 0);
+        drop(stream);
         if let Some(batch) = batch {
             self.signal(Signal::Batch(batch));
         }

@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::history::{History, Place};
 use super::registry::Registry;
 use super::{Settings, Start};
-use crate::event::{Draft, Event, EventId, Gap};
+use crate::event::{ConnectionId, Draft, Event, EventId, Gap};
 use crate::filter::Filter;
 
 /// Batches that the broadcast channel holds. A listener further behind is fed from history, so
@@ -37,6 +37,8 @@ pub(super) struct Stream {
     window: VecDeque<Arc<Batch>>,
     window_weight: usize,
     pub(super) registry: Registry,
+    /// Connection ids that were made.
+    made: u64,
     /// Nobody registers any more.
     pub(super) stopping: bool,
     /// Nothing is published any more: a listener that has read everything is done.
@@ -88,6 +90,7 @@ impl Stream {
             window: VecDeque::new(),
             window_weight: 0,
             registry: Registry::default(),
+            made: 0,
             stopping: false,
             over: false,
         }
@@ -110,6 +113,18 @@ impl Stream {
             (false, false) => Next::Nothing,
         };
         (event, next)
+    }
+
+    /// Returns an id for a connection that may ask for any: that one if it is free.
+    pub(super) fn free_id(&mut self, wish: Option<ConnectionId>, now: u64) -> ConnectionId {
+        match wish {
+            Some(id) if self.registry.get(&id).is_none() => id,
+            wish => {
+                self.made += 1;
+                let made = ConnectionId::made(now, self.made);
+                wish.map_or(made.clone(), |id| id.another(&made))
+            }
+        }
     }
 
     /// Makes a batch of all that was published since the last one. Without anybody to read it

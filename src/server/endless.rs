@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::guarded::Guarded;
 use crate::outlet::Endless;
+use crate::request::Abort;
 
 /// Pieces up to this size are gathered into one write; larger ones are written from where they
 /// lie. Copying this much costs less than the kernel takes for a list of three buffers.
@@ -42,9 +43,17 @@ pub(super) struct Handover {
     response: Mutex<Option<Response>>,
     /// hyper has written something that the socket did not take yet.
     stalled: AtomicBool,
+    /// Ends the connection with a reset.
+    pub(super) abort: Abort,
+    /// The connection's peer is waited for without a limit.
+    pub(super) patient: bool,
 }
 
 impl Handover {
+    pub(super) fn new(patient: bool) -> Self {
+        Self { patient, ..Self::default() }
+    }
+
     pub(super) fn stalled(&self, stalled: bool) {
         self.stalled.store(stalled, Relaxed);
     }

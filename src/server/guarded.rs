@@ -36,16 +36,28 @@ impl Guarded {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            if self.stalled.take().is_some() {
+            if self.stalled.take().is_some() || self.handover.patient {
                 self.handover.stalled(false);
             }
             return written;
         }
         self.handover.stalled(true);
+        if self.handover.patient {
+            return written;
+        }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALLED)));
         match stalled.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if self.handover.abort.is_set() {
+            // A socket that is gone needs no reset.
+            let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
     }
 }

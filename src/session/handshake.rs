@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
     CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use tungstenite::handshake::derive_accept_key;
 
 use super::socket::Socket;
@@ -20,7 +20,7 @@ use crate::code::Code;
 use crate::event::{Connect, ConnectionId};
 use crate::hub::Hub;
 use crate::problem::Problem;
-use crate::request::remote;
+use crate::request::{is_websocket, names_token, remote, worth_knowing};
 
 /// Where WebSockets come in: what the handshake needs to know.
 #[derive(Debug, Clone)]
@@ -33,12 +33,6 @@ pub(crate) struct Door {
     pub(crate) origins: Origins,
     /// Our own host names.
     pub(crate) hosts: Arc<Hosts>,
-}
-
-/// Returns whether a request asks for a WebSocket.
-#[must_use]
-pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
-    names_token(headers, &UPGRADE, "websocket")
 }
 
 /// Answers the handshake and starts the session.
@@ -71,6 +65,7 @@ pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Respons
         remote: remote(&parts),
         path: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         headers: worth_knowing(&parts.headers),
+        answer: None,
     };
     let arrival = Arrival { connect, id, ack, _seat: seat };
     let (hub, limits) = (door.hub.clone(), door.limits);
@@ -93,7 +88,7 @@ pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Respons
 
 /// Checks what RFC 6455 section 4.2.1 asks for and returns `Sec-WebSocket-Accept`.
 fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<HeaderValue, Problem> {
-    if !is_upgrade(headers) {
+    if !is_websocket(headers) {
         return Err(Problem::new(
             Code::UpgradeRequired,
             "this address speaks WebSocket; connect with a WebSocket client, for example new WebSocket(\"ws://…/ws\")",
@@ -137,24 +132,7 @@ fn wishes(query: Option<&str>) -> Result<(Option<ConnectionId>, bool), Problem> 
     Ok((id, ack))
 }
 
-fn worth_knowing(headers: &HeaderMap) -> Vec<(&'static str, String)> {
-    let names = [
-        ("user-agent", USER_AGENT),
-        ("origin", ORIGIN),
-        ("sec-websocket-protocol", SEC_WEBSOCKET_PROTOCOL),
-    ];
-    let value = |name: &HeaderName| {
-        headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
-    };
-    names.iter().filter_map(|(text, name)| Some((*text, value(name)?.into_owned()))).collect()
-}
-
 fn first_protocol(offered: &HeaderValue) -> Option<HeaderValue> {
     let first = offered.to_str().ok()?.split(',').next()?.trim();
     HeaderValue::from_str(first).ok().filter(|first| !first.is_empty())
-}
-
-fn names_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
 }

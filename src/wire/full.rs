@@ -5,7 +5,7 @@ use std::io::Write as _;
 use jiff::Timestamp;
 
 use super::plain::{body, gap_members, string};
-use crate::event::{Body, Close, Connect, Event, Flow, Gap, Message, What};
+use crate::event::{Answer, Body, Close, Connect, Event, Flow, Gap, Message, Passage, What};
 use crate::json;
 
 /// Appends the full JSON of an event:
@@ -17,6 +17,13 @@ use crate::json;
 ///
 /// Keys that a client's own object has beside `connectionId` and `message` stand in `fields`.
 pub fn full(event: &Event, out: &mut Vec<u8>) {
+    if let What::Lost(missed) = event.what {
+        let gap = Gap { missed: Some(missed), after: None, before: None };
+        write!(out, "{{\"id\":\"{}\",\"time\":\"{}\",", event.id, time(event.id.ms)).expect(VEC);
+        out.extend_from_slice(b"\"kind\":\"gap\",");
+        gap_members(&gap, out);
+        return out.push(b'}');
+    }
     write!(out, "{{\"id\":\"{}\",\"time\":\"{}\"", event.id, time(event.id.ms)).expect(VEC);
     write!(out, ",\"kind\":\"{}\",\"connectionId\":", event.kind().as_str()).expect(VEC);
     string(event.connection.as_str(), out);
@@ -24,6 +31,7 @@ pub fn full(event: &Event, out: &mut Vec<u8>) {
         What::Connect(connect) => self::connect(connect, out),
         What::Message(message) => self::message(message, out),
         What::Close(close) => self::close(close, out),
+        What::Lost(_) => {}
     }
     out.push(b'}');
 }
@@ -52,15 +60,55 @@ fn connect(connect: &Connect, out: &mut Vec<u8>) {
         string(value, out);
     }
     out.push(b'}');
+    if let Some(answer) = &connect.answer {
+        self::answer(answer, out);
+    }
+}
+
+fn answer(answer: &Answer, out: &mut Vec<u8>) {
+    for (name, value) in [("subprotocol", &answer.subprotocol), ("extensions", &answer.extensions)]
+    {
+        if let Some(value) = value {
+            write!(out, ",\"{name}\":").expect(VEC);
+            string(value, out);
+        }
+    }
+    out.extend_from_slice(b",\"upstream\":");
+    string(&answer.upstream, out);
+    let (status, time) = (answer.status, answer.time.as_secs_f64());
+    write!(out, ",\"status\":{status},\"upstreamTime\":{time:.6}").expect(VEC);
 }
 
 fn message(message: &Message, out: &mut Vec<u8>) {
-    let (direction, opcode) = (message.direction.as_str(), message.opcode.as_str());
-    write!(out, ",\"direction\":\"{direction}\",\"opcode\":\"{opcode}\"").expect(VEC);
+    write!(out, ",\"direction\":\"{}\",\"opcode\":", message.direction.as_str()).expect(VEC);
+    match message.opcode {
+        Some(opcode) => write!(out, "\"{}\"", opcode.as_str()).expect(VEC),
+        None => out.extend_from_slice(b"null"),
+    }
     write!(out, ",\"size\":{},\"channel\":null,\"message\":", message.size).expect(VEC);
     match &message.body {
         Body::Object(json) => own_object(json, out),
         other => body(other, out),
+    }
+    if message.synthetic {
+        out.extend_from_slice(b",\"synthetic\":true");
+    }
+    if let Some(passage) = &message.passage {
+        self::passage(passage, out);
+    }
+}
+
+fn passage(passage: &Passage, out: &mut Vec<u8>) {
+    write!(out, ",\"wire\":{}", passage.wire).expect(VEC);
+    if passage.fragments > 1 {
+        write!(out, ",\"fragments\":{}", passage.fragments).expect(VEC);
+    }
+    if passage.compressed {
+        out.extend_from_slice(b",\"compressed\":true");
+    }
+    if let Some(note) = &passage.note {
+        out.extend_from_slice(b",\"note\":");
+        string(note, out);
     }
 }
 
@@ -95,6 +143,19 @@ fn close(close: &Close, out: &mut Vec<u8>) {
     write!(out, ",\"clean\":{clean},\"by\":\"{by}\"}},\"duration\":{duration:.3}").expect(VEC);
     flow("messages", close.messages, out);
     flow("bytes", close.bytes, out);
+    if let Some(wire) = &close.wire {
+        flow("wire", wire.bytes, out);
+        let (client, server) = (wire.client_silence, wire.server_silence);
+        let (inward, outward) = (client.as_secs_f64(), server.as_secs_f64());
+        write!(out, ",\"silence\":{{\"in\":{inward:.3},\"out\":{outward:.3}}}").expect(VEC);
+        if let Some(note) = &wire.note {
+            out.extend_from_slice(b",\"note\":");
+            string(note, out);
+        }
+    }
+    if let Some(refused) = &close.refused {
+        connect(refused, out);
+    }
 }
 
 fn flow(name: &str, flow: Flow, out: &mut Vec<u8>) {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::event::{Body, Close, ConnectionId, Direction, Event, Gap, Message, What};
+use crate::event::{Body, Close, ConnectionId, Direction, Event, Gap, Message, Opcode, What};
 
 /// Appends the plain JSON of an event, one of
 ///
@@ -27,6 +27,9 @@ pub fn plain(event: &Event, out: &mut Vec<u8>) {
         }
         What::Message(message) => self::message(id, message, out),
         What::Close(close) => self::close(id, close, out),
+        What::Lost(missed) => {
+            gap(&Gap { missed: Some(*missed), after: None, before: None }, out);
+        }
     }
 }
 
@@ -40,6 +43,14 @@ fn message(id: &ConnectionId, message: &Message, out: &mut Vec<u8>) {
     body(&message.body, out);
     if message.direction == Direction::Out {
         out.extend_from_slice(b",\"direction\":\"out\"");
+    }
+    // Text and binary can be told by the encoding; what a tap shows beside them cannot.
+    if let Some(opcode @ (Opcode::Ping | Opcode::Pong)) = message.opcode {
+        write!(out, ",\"opcode\":\"{}\"", opcode.as_str()).expect("a Vec takes all");
+    }
+    if let Some(note) = message.passage.as_ref().and_then(|passage| passage.note.as_ref()) {
+        out.extend_from_slice(b",\"note\":");
+        string(note, out);
     }
     out.push(b'}');
 }
@@ -60,6 +71,7 @@ pub(super) fn body(body: &Body, out: &mut Vec<u8>) {
             let base64 = Base64Display::new(bytes, &STANDARD);
             write!(out, "\"{base64}\",\"encoding\":\"base64\"").expect("a Vec takes all");
         }
+        Body::Absent => out.extend_from_slice(b"null"),
     }
 }
 

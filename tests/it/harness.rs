@@ -17,7 +17,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_util::sync::CancellationToken;
 use tungstenite::Message as Frame;
 use wstap::hub::{Hub, Settings};
-use wstap::server::Server;
+use wstap::server::{Endpoint, Server};
 use wstap::web::Web;
 use wstap::wire::sse::{Message, Parser};
 
@@ -68,7 +68,8 @@ impl Tap {
         let hub = Hub::new(settings);
         let mut web = Web::new(hub.clone());
         change(&mut web);
-        let server = Server { listeners: vec![(listener, web.together())], max_per_address: None };
+        let endpoint = Endpoint { listener, router: web.together(), patient: false };
+        let server = Server { endpoints: vec![endpoint], max_per_address: None };
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(hub.clone(), stop.clone(), grace));
         Self { addr, hub, stop, running: Some(running) }

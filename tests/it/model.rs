@@ -111,16 +111,16 @@ fn about() -> About {
 }
 
 fn connect() -> Connect {
-    Connect { remote: ([127, 0, 0, 1], 1).into(), path: "/".to_owned(), headers: Vec::new() }
+    Connect {
+        remote: ([127, 0, 0, 1], 1).into(),
+        path: "/".to_owned(),
+        headers: Vec::new(),
+        answer: None,
+    }
 }
 
 fn message() -> Message {
-    Message {
-        direction: Direction::In,
-        opcode: Opcode::Binary,
-        size: 0,
-        body: Body::Binary(Box::default()),
-    }
+    Message::new(Direction::In, Opcode::Binary, 0, Body::Binary(Box::default()))
 }
 
 /// A hub, and the list that says what it should do.

@@ -1,0 +1,262 @@
+//! Proxy mode: clients speak to a server of their own through wstap, unchanged.
+//!
+//! Everything that reaches the traffic side is forwarded to an upstream. A WebSocket handshake goes
+//! there as it is and its answer comes back as it is; from then on [`relay`] carries bytes, and a
+//! [`tap`] reads a copy of them. Other requests are forwarded too, bodies as streams.
+
+mod connect;
+mod headers;
+mod relay;
+mod route;
+mod tap;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{Method, Request, StatusCode, Uri, Version};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::Instant;
+
+use crate::code::Code;
+use crate::event::{Answer, By, Connect, ConnectionId};
+use crate::hub::Hub;
+use crate::problem::Problem;
+use crate::request::{Abort, is_websocket, remote, worth_knowing};
+
+pub use connect::{ConnectError, Dialer, Io, TlsError, Trust};
+pub use route::{InvalidUpstream, Route, Upstream};
+
+/// How long a connection to an upstream is kept that nobody uses.
+const KEEP: Duration = Duration::from_secs(15);
+
+/// Forwards what comes to the traffic side. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    hub: Hub,
+    routes: Vec<Route>,
+    preserve_host: bool,
+    tap: tap::Settings,
+    dialer: Dialer,
+    client: Client<Dialer, Body>,
+}
+
+/// What a proxy is told when it is made.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where requests go; the first that fits counts.
+    pub routes: Vec<Route>,
+    /// Whether the upstream is told the `Host` that the client asked for, and not its own.
+    pub preserve_host: bool,
+    /// Whether pings and pongs are events.
+    pub control: bool,
+    /// A larger message passes, but is not kept.
+    pub max_message_bytes: usize,
+}
+
+impl Proxy {
+    /// Makes a proxy that publishes what it sees to a hub.
+    #[must_use]
+    pub fn new(hub: Hub, settings: Settings, dialer: Dialer) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(KEEP)
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .set_host(false)
+            .http1_preserve_header_case(true)
+            .build(dialer.clone());
+        let tap = tap::Settings {
+            control: settings.control,
+            max_message_bytes: settings.max_message_bytes,
+        };
+        let Settings { routes, preserve_host, .. } = settings;
+        Self { shared: Arc::new(Shared { hub, routes, preserve_host, tap, dialer, client }) }
+    }
+
+    /// Returns the servers that requests go to, as URLs.
+    pub fn upstreams(&self) -> impl Iterator<Item = &str> {
+        self.shared.routes.iter().map(|route| &*route.upstream.url)
+    }
+
+    /// Makes the request that the upstream is to see.
+    fn outgoing(
+        &self,
+        request: Request<Body>,
+        upgrade: bool,
+    ) -> Result<(Arc<str>, Request<Body>), Problem> {
+        let (mut parts, body) = request.into_parts();
+        if parts.method == Method::CONNECT {
+            let only = "this is a reverse proxy: it forwards requests to its upstreams and opens no tunnels";
+            return Err(Problem::new(Code::MethodNotAllowed, only));
+        }
+        let host = headers::host(&parts).map(str::to_owned);
+        let route =
+            self.shared.routes.iter().find(|route| route.fits(host.as_deref(), parts.uri.path()));
+        let upstream = &route
+            .ok_or_else(|| {
+                Problem::new(Code::NotFound, format!("no upstream takes {}", parts.uri.path()))
+            })?
+            .upstream;
+        let client = remote(&parts);
+        parts.headers = headers::request(&parts.headers, upgrade);
+        headers::forwarded(&mut parts.headers, client.ip(), host.as_deref());
+        if !self.shared.preserve_host || host.is_none() {
+            parts.headers.insert(http::header::HOST, upstream.host.clone());
+        }
+        let path = parts.uri.path_and_query().cloned();
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(upstream.scheme());
+        uri.authority = Some(upstream.authority.clone());
+        uri.path_and_query =
+            Some(path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/")));
+        parts.uri = Uri::from_parts(uri)
+            .map_err(|_| Problem::malformed("the target of this request is no path"))?;
+        parts.version = Version::HTTP_11;
+        Ok((Arc::clone(&upstream.url), Request::from_parts(parts, body)))
+    }
+
+    /// Forwards a request that asks for no WebSocket.
+    async fn forward(&self, request: Request<Body>) -> Result<Response, Problem> {
+        let (url, request) = self.outgoing(request, false)?;
+        let response = self.shared.client.request(request).await;
+        let response = response.map_err(|error| self.failed(&url, &error))?;
+        let (mut parts, body) = response.into_parts();
+        parts.headers = headers::response(&parts.headers, false);
+        Ok(Response::from_parts(parts, Body::new(body)))
+    }
+
+    /// Forwards a handshake, on a connection of its own: one that was kept may be closed by the
+    /// server just now.
+    async fn upgrade(&self, mut request: Request<Body>) -> Result<Response, Problem> {
+        let hub = &self.shared.hub;
+        let seat = hub.seat()?;
+        let client = hyper::upgrade::on(&mut request);
+        let client_abort = request.extensions().get::<Abort>().cloned();
+        let wish = wish(request.uri().query());
+        let (remote, path) = {
+            let (parts, body) = request.into_parts();
+            let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+            let remote = remote(&parts);
+            request = Request::from_parts(parts, body);
+            (remote, path)
+        };
+        let (url, mut request) = self.outgoing(request, true)?;
+        let mut connect =
+            Connect { remote, path, headers: worth_knowing(request.headers()), answer: None };
+        let asked = Instant::now();
+        let refuse = |connect: &Connect, answer: Answer, by, reason: String| {
+            let connect = Connect { answer: Some(Box::new(answer)), ..connect.clone() };
+            hub.refused(wish.clone(), connect, by, reason);
+        };
+        let answer = |status: u16| Answer {
+            upstream: Arc::clone(&url),
+            status,
+            time: asked.elapsed(),
+            subprotocol: None,
+            extensions: None,
+        };
+        let failed = |problem: Problem| {
+            let reason = problem.detail.clone();
+            refuse(&connect, answer(problem.code.row().status), By::Tap, reason);
+            problem
+        };
+        let io = self.shared.dialer.dial(request.uri()).await;
+        let io = io.map_err(|error| failed(unreachable(&url, &error)))?;
+        let server_abort = io.abort();
+        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+            .preserve_header_case(true)
+            .handshake(TokioIo::new(io))
+            .await
+            .map_err(|error| failed(unreachable(&url, &ConnectError::from(error))))?;
+        hub.run(async move {
+            // Its error is that of the request.
+            let _ = connection.with_upgrades().await;
+        });
+        headers::origin_form(request.uri_mut());
+        let sent = sender.send_request(request).await;
+        let mut response =
+            sent.map_err(|error| failed(unreachable(&url, &ConnectError::from(error))))?;
+        let status = response.status();
+        let mut answer = answer(status.as_u16());
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            let reason = format!("the server answered {status}");
+            refuse(&connect, answer, By::Server, reason);
+            let (mut parts, body) = response.into_parts();
+            parts.headers = headers::response(&parts.headers, false);
+            // The connection carries nothing else, and lives as long as its body.
+            return Ok(Response::from_parts(parts, Body::new(body)));
+        }
+        let text = |name| headers::text(response.headers(), name);
+        answer.subprotocol = text(http::header::SEC_WEBSOCKET_PROTOCOL);
+        answer.extensions = text(http::header::SEC_WEBSOCKET_EXTENSIONS);
+        let extensions = answer.extensions.clone().unwrap_or_default();
+        connect.answer = Some(Box::new(answer));
+        let (connection, orders) = hub.connect_relayed(wish, connect)?;
+        let server = hyper::upgrade::on(&mut response);
+        let tap = tap::Tap::new(connection, &extensions, self.shared.tap);
+        hub.run(async move {
+            let aborts = [client_abort.unwrap_or_default(), server_abort];
+            match (client.await, server.await) {
+                (Ok(client), Ok(server)) => {
+                    let ends = [TokioIo::new(client), TokioIo::new(server)];
+                    relay::run(ends, aborts, tap, orders).await;
+                }
+                // One went before the other was there; dropping the tap says so.
+                _ => aborts.iter().for_each(Abort::abort),
+            }
+            drop(seat);
+        });
+        let (mut parts, _) = response.into_parts();
+        parts.headers = headers::response(&parts.headers, true);
+        Ok(Response::from_parts(parts, Body::empty()))
+    }
+
+    fn failed(&self, url: &str, error: &hyper_util::client::legacy::Error) -> Problem {
+        use std::error::Error as _;
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if let Some(error) = cause.downcast_ref::<ConnectError>() {
+                return unreachable(url, error);
+            }
+            source = cause.source();
+        }
+        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        Problem::new(Code::Unavailable, format!("{url} did not answer properly: {cause}"))
+    }
+}
+
+/// Answers everything on the traffic side.
+pub(crate) async fn handle(
+    State(proxy): State<Proxy>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    if is_websocket(request.headers()) {
+        proxy.upgrade(request).await
+    } else {
+        proxy.forward(request).await
+    }
+}
+
+fn unreachable(url: &str, error: &ConnectError) -> Problem {
+    let code = match error {
+        ConnectError::Slow(_) => Code::UpstreamTimeout,
+        ConnectError::Loop => Code::Loop,
+        ConnectError::Failed(_) => Code::Unavailable,
+    };
+    Problem::new(code, format!("{url} {error}"))
+}
+
+/// Returns the id that a client wants for its connection. One that cannot be is nobody's fault: the
+/// query is between the client and its server.
+fn wish(query: Option<&str>) -> Option<ConnectionId> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    pairs.find(|(key, _)| key == "connectionId").and_then(|(_, value)| value.parse().ok())
+}

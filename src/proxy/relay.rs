@@ -1,0 +1,308 @@
+//! Bytes from one end to the other, both ways, until both are done.
+//!
+//! What is read is written on at once, from the same buffer; only then does the tap see it. What
+//! the other end does not take is kept, up to a bound, and nothing more is read until there is
+//! room: so a slow end slows its own peer and nobody else. Ends, half-ends and resets are passed
+//! on as they are. No await point here holds a lock.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::tap::Tap;
+use crate::event::{Direction, Opcode};
+use crate::frame;
+use crate::hub::{CloseOrder, Orders, Outgoing};
+use crate::request::Abort;
+
+/// What is read at once. With less, large messages take more turns; more is no quicker.
+const SCRATCH: usize = 64 << 10;
+
+/// What may wait for an end to take it, each way: reading goes on while one write is under way.
+const HOLD: usize = 64 << 10;
+
+/// Memory that a direction keeps for what waits, once nothing does.
+const KEEP: usize = 4 << 10;
+
+/// How long both ends have to answer a close frame of ours.
+const CLOSING: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
+type End = TokioIo<Upgraded>;
+
+/// Relays until both directions have ended, or an order ends them; then tells how that came.
+/// The client stands before the server in `ends` and `aborts`.
+pub(super) async fn run(ends: [End; 2], aborts: [Abort; 2], tap: Tap, orders: Orders) {
+    let pipes = [Pipe::new(Direction::In), Pipe::new(Direction::Out)];
+    let mut relay = Relay { ends, aborts, pipes, tap, orders, closing: None };
+    poll_fn(|cx| relay.poll(cx)).await;
+    relay.tap.end();
+}
+
+struct Relay {
+    ends: [End; 2],
+    aborts: [Abort; 2],
+    pipes: [Pipe; 2],
+    tap: Tap,
+    orders: Orders,
+    closing: Option<Pin<Box<Sleep>>>,
+}
+
+/// One direction.
+struct Pipe {
+    direction: Direction,
+    /// What the far end has not taken yet; up to `sent` it has.
+    waiting: Vec<u8>,
+    sent: usize,
+    /// Frames of ours, for the next place between two messages.
+    inserts: Vec<u8>,
+    /// The last of them is a close frame: nothing of the source comes after it.
+    last_insert: bool,
+    /// What the source says is not passed on any more.
+    cut: bool,
+    unflushed: bool,
+    source: Source,
+    /// Nothing is left to do.
+    done: bool,
+}
+
+#[derive(PartialEq, Eq)]
+enum Source {
+    Open,
+    Ended,
+    Reset,
+}
+
+impl Relay {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_orders(cx);
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for n in 0..2 {
+                moved |= self.poll_pipe(n, cx);
+            }
+        }
+        if self.pipes.iter().all(|pipe| pipe.done) {
+            return Poll::Ready(());
+        }
+        if let Some(deadline) = &mut self.closing {
+            let answered = self.tap.both_closed() && self.pipes.iter().all(Pipe::is_empty);
+            if answered || deadline.as_mut().poll(cx).is_ready() {
+                for end in &mut self.ends {
+                    // What cannot be ended in good order at once ends by being dropped.
+                    let _ = Pin::new(end).poll_shutdown(cx);
+                }
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Takes what others want of this connection.
+    fn poll_orders(&mut self, cx: &mut Context<'_>) {
+        while self.closing.is_none() {
+            if let Poll::Ready(Ok(order)) = Pin::new(&mut self.orders.close).poll(cx) {
+                return self.close(&order);
+            }
+            let Poll::Ready(Some((direction, message))) = self.orders.queue.poll_recv(cx) else {
+                return;
+            };
+            let pipe = &mut self.pipes[direction as usize];
+            let mask = mask(direction);
+            match message {
+                Outgoing::Text(text) => {
+                    frame::data_frame(Opcode::Text, text.as_bytes(), mask, &mut pipe.inserts);
+                }
+                Outgoing::Binary(bytes) => {
+                    frame::data_frame(Opcode::Binary, &bytes, mask, &mut pipe.inserts);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, order: &CloseOrder) {
+        self.tap.ordered(order);
+        for pipe in &mut self.pipes {
+            let mask = mask(pipe.direction);
+            frame::close_frame(order.code, &order.reason, mask, &mut pipe.inserts);
+            pipe.last_insert = true;
+        }
+        self.closing = Some(Box::pin(sleep_until(Instant::now() + CLOSING)));
+    }
+
+    /// Moves what can be moved in one direction; returns whether that was anything.
+    fn poll_pipe(&mut self, n: usize, cx: &mut Context<'_>) -> bool {
+        let pipe = &mut self.pipes[n];
+        if pipe.done {
+            return false;
+        }
+        let [client, server] = &mut self.ends;
+        let (from, to) = if n == 0 { (client, server) } else { (server, client) };
+        let mut moved = pipe.insert(&self.tap);
+        let moving = pipe.poll_write(to, cx).and_then(|written| {
+            moved |= written;
+            if pipe.source == Source::Open && pipe.waiting.len() - pipe.sent < HOLD {
+                moved |= pipe.poll_read(from, to, &mut self.tap, cx)?;
+            }
+            Ok(())
+        });
+        if moving.is_err() {
+            // The far end takes nothing any more. What it has said still goes the other way; its
+            // own end or reset is what ends the connection.
+            self.tap.broken(pipe.direction);
+            pipe.done = true;
+            return true;
+        }
+        if pipe.source == Source::Open || !pipe.is_empty() {
+            return moved;
+        }
+        let far = 1 - n;
+        match pipe.source {
+            Source::Reset => {
+                self.aborts[far].abort();
+                self.pipes[0].done = true;
+                self.pipes[1].done = true;
+            }
+            Source::Ended => match Pin::new(to).poll_shutdown(cx) {
+                Poll::Pending => return moved,
+                Poll::Ready(_) => pipe.done = true,
+            },
+            Source::Open => {}
+        }
+        true
+    }
+}
+
+impl Pipe {
+    fn new(direction: Direction) -> Self {
+        Self {
+            direction,
+            waiting: Vec::new(),
+            sent: 0,
+            inserts: Vec::new(),
+            last_insert: false,
+            cut: false,
+            unflushed: false,
+            source: Source::Open,
+            done: false,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && !self.unflushed
+    }
+
+    /// Puts frames of ours behind what has been read, if a message ends there.
+    fn insert(&mut self, tap: &Tap) -> bool {
+        let now = !self.inserts.is_empty() && tap.between_messages(self.direction);
+        if now {
+            self.waiting.append(&mut self.inserts);
+            self.cut = self.last_insert;
+        }
+        now
+    }
+
+    /// Writes what waits, as far as the far end takes it.
+    fn poll_write(&mut self, to: &mut End, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut moved = false;
+        while self.sent < self.waiting.len() {
+            match Pin::new(&mut *to).poll_write(cx, &self.waiting[self.sent..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => self.sent += written,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(moved),
+            }
+            moved = true;
+            self.unflushed = true;
+        }
+        self.sent = 0;
+        self.waiting.clear();
+        if self.waiting.capacity() > KEEP {
+            self.waiting = Vec::new();
+        }
+        if self.unflushed && Pin::new(to).poll_flush(cx)?.is_ready() {
+            self.unflushed = false;
+        }
+        Ok(moved)
+    }
+
+    /// Reads once, writes that on, and shows it to the tap.
+    fn poll_read(
+        &mut self,
+        from: &mut End,
+        to: &mut End,
+        tap: &mut Tap,
+        cx: &mut Context<'_>,
+    ) -> io::Result<bool> {
+        READ.with_borrow_mut(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            match Pin::new(from).poll_read(cx, &mut buf) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Ok(())) if buf.filled().is_empty() => {
+                    tap.ended(self.direction);
+                    self.source = Source::Ended;
+                    return Ok(true);
+                }
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => {
+                    tap.reset();
+                    self.source = Source::Reset;
+                    return Ok(true);
+                }
+            }
+            let bytes = buf.filled();
+            let passed = self.pass_on(bytes, to, tap, cx);
+            tap.feed(self.direction, bytes, !self.cut);
+            passed.map(|()| true)
+        })
+    }
+
+    /// Writes bytes of the source on, with frames of ours between them where there is a place.
+    fn pass_on(
+        &mut self,
+        bytes: &[u8],
+        to: &mut End,
+        tap: &Tap,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        if self.cut {
+            return Ok(());
+        }
+        let place = if self.inserts.is_empty() { None } else { tap.place(self.direction, bytes) };
+        if let Some(place) = place {
+            self.waiting.extend_from_slice(&bytes[..place]);
+            self.waiting.append(&mut self.inserts);
+            self.cut = self.last_insert;
+            if !self.cut {
+                self.waiting.extend_from_slice(&bytes[place..]);
+            }
+        } else if self.waiting.is_empty() {
+            let written = match Pin::new(&mut *to).poll_write(cx, bytes) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => 0,
+            };
+            self.unflushed = true;
+            self.waiting.extend_from_slice(&bytes[written..]);
+        } else {
+            self.waiting.extend_from_slice(bytes);
+        }
+        self.poll_write(to, cx).map(drop)
+    }
+}
+
+/// Frames to a server are masked (RFC 6455 section 5.3).
+fn mask(direction: Direction) -> Option<[u8; 4]> {
+    (direction == Direction::In).then(|| fastrand::u32(..).to_ne_bytes())
+}

@@ -1,0 +1,264 @@
+//! What a relayed connection says, made events of: the reader of each direction, and who ended it.
+//!
+//! It sees bytes after they have passed, and whatever it makes of them, they have passed. A reader
+//! that fails is put aside; the connection goes on without it.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use crate::code::absent;
+use crate::event::{Body, By, Direction, Draft, Flow, Message, Opcode, Passage, What, Wire};
+use crate::frame::{Boundaries, Control, Extensions, Note, Payload, Reader, Seen, Side};
+use crate::hub::{CloseOrder, Connection, Ending};
+use crate::json::Json;
+
+thread_local! {
+    static DRAFTS: RefCell<Vec<Draft>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a tap shows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    /// Whether pings and pongs are events.
+    pub(super) control: bool,
+    /// A larger message passes, but is not kept.
+    pub(super) max_message_bytes: usize,
+}
+
+/// The tap of one connection.
+pub(super) struct Tap {
+    connection: Connection,
+    /// `None`: this direction cannot be read any more.
+    readers: [Option<Reader>; 2],
+    /// The close frame of each side.
+    closes: [Option<(u16, String, Option<Box<str>>)>; 2],
+    /// Whoever made the beginning of the end.
+    first: Option<First>,
+    bytes: [u64; 2],
+    last: [Instant; 2],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum First {
+    /// A close frame.
+    Close(Direction),
+    /// The end of the TCP connection, without a close frame before.
+    End(Direction),
+    /// A TCP reset, or an error that comes to the same.
+    Reset,
+    /// An order to wstap.
+    Order(CloseOrder),
+}
+
+impl Tap {
+    pub(super) fn new(connection: Connection, extensions: &str, settings: Settings) -> Self {
+        let reader = |side| {
+            let extensions = Extensions::negotiated(extensions);
+            Some(Reader::new(side, extensions, settings.max_message_bytes, settings.control))
+        };
+        let now = Instant::now();
+        Self {
+            connection,
+            readers: [reader(Side::Client), reader(Side::Server)],
+            closes: [None, None],
+            first: None,
+            bytes: [0; 2],
+            last: [now; 2],
+        }
+    }
+
+    /// Reads a copy of bytes that have come. With `shown` they were passed on, and are events.
+    pub(super) fn feed(&mut self, direction: Direction, bytes: &[u8], shown: bool) {
+        let n = direction as usize;
+        self.bytes[n] += bytes.len() as u64;
+        self.last[n] = Instant::now();
+        let Some(mut reader) = self.readers[n].take() else { return };
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            self.read(&mut reader, direction, bytes, shown);
+            reader
+        }));
+        match read {
+            Ok(reader) => self.readers[n] = Some(reader),
+            Err(_panic) => {
+                tracing::error!(
+                    "the reader of a tap failed; this is a fault of wstap, and traffic goes on"
+                );
+                let note = "the tap failed here; nothing more of this direction is read";
+                self.offer(unreadable(direction, note));
+            }
+        }
+    }
+
+    fn read(&mut self, reader: &mut Reader, direction: Direction, bytes: &[u8], shown: bool) {
+        let wanted = shown && self.connection.wanted();
+        DRAFTS.with_borrow_mut(|drafts| {
+            drafts.clear();
+            let connection = &self.connection;
+            let (closes, first) = (&mut self.closes, &mut self.first);
+            let each = |seen: Seen<'_>| {
+                if let Seen::Close { code, reason, note } = &seen {
+                    first.get_or_insert(First::Close(direction));
+                    let said = (*code, reason.to_string(), words(*note));
+                    closes[direction as usize].get_or_insert(said);
+                }
+                if wanted && let Some(message) = message(direction, &seen) {
+                    let connection = connection.id().clone();
+                    drafts.push(Draft { connection, what: What::Message(message) });
+                }
+            };
+            let before = reader.counts();
+            if wanted {
+                reader.feed(bytes, each);
+            } else {
+                reader.skim(bytes, each);
+            }
+            let passed = reader.counts();
+            if shown && passed.messages > before.messages {
+                let (messages, bytes) =
+                    (passed.messages - before.messages, passed.decoded - before.decoded);
+                connection.passed(direction, messages, bytes);
+            }
+            if !drafts.is_empty() {
+                connection.offer(drafts);
+            }
+        });
+    }
+
+    /// Publishes what nobody has read off the wire.
+    fn offer(&self, message: Message) {
+        let connection = self.connection.id().clone();
+        self.connection.offer(&mut vec![Draft { connection, what: What::Message(message) }]);
+    }
+
+    /// Returns whether a message may be put behind what was fed in a direction.
+    pub(super) fn between_messages(&self, direction: Direction) -> bool {
+        self.boundaries(direction).is_some_and(Boundaries::open)
+    }
+
+    /// Returns where in the bytes that come next a message may be put for the first time.
+    pub(super) fn place(&self, direction: Direction, bytes: &[u8]) -> Option<usize> {
+        self.boundaries(direction)?.clone().scan(bytes)
+    }
+
+    fn boundaries(&self, direction: Direction) -> Option<&Boundaries> {
+        self.readers[direction as usize].as_ref().map(Reader::boundaries)
+    }
+
+    /// Notes that wstap itself ends the connection.
+    pub(super) fn ordered(&mut self, order: &CloseOrder) {
+        self.first.get_or_insert_with(|| First::Order(order.clone()));
+    }
+
+    /// Notes that a side has ended its half of the TCP connection.
+    pub(super) fn ended(&mut self, direction: Direction) {
+        self.first.get_or_insert(First::End(direction));
+    }
+
+    /// Notes that the far end of a direction takes nothing any more.
+    pub(super) fn broken(&mut self, direction: Direction) {
+        // What it still says tells more, if it says something.
+        tracing::debug!(connection = %self.connection.id(), ?direction, "an end takes nothing any more");
+    }
+
+    /// Notes a reset.
+    pub(super) fn reset(&mut self) {
+        self.first.get_or_insert(First::Reset);
+    }
+
+    /// Returns whether both sides have sent a close frame.
+    pub(super) fn both_closed(&self) -> bool {
+        self.closes.iter().all(Option::is_some)
+    }
+
+    /// Publishes how the connection ended.
+    pub(super) fn end(self) {
+        let clean = self.both_closed();
+        let silence = |n: usize| self.last[n].elapsed();
+        let mut wire = Wire {
+            bytes: Flow { inward: self.bytes[0], outward: self.bytes[1] },
+            client_silence: silence(0),
+            server_silence: silence(1),
+            note: None,
+        };
+        let nobody = |reason: &str| (absent::ABNORMAL, reason.to_owned());
+        let (by, (code, reason)) = match self.first {
+            Some(First::Close(from)) => {
+                let said = self.closes[from as usize].clone();
+                let said = said.map(|(code, reason, note)| {
+                    wire.note = note;
+                    (code, reason)
+                });
+                (side(from), said.unwrap_or_else(|| nobody("")))
+            }
+            Some(First::Order(order)) => (By::Tap, (order.code, order.reason)),
+            Some(First::End(from)) => {
+                let reason = match from {
+                    Direction::In => "the client ended the connection without a close frame",
+                    Direction::Out => "the server ended the connection without a close frame",
+                };
+                (side(from), nobody(reason))
+            }
+            Some(First::Reset) => (By::Network, nobody("the connection was reset")),
+            None => (By::Network, nobody("the connection broke")),
+        };
+        self.connection.end(Ending { code, reason, clean, by, wire: Some(wire) });
+    }
+}
+
+fn side(direction: Direction) -> By {
+    match direction {
+        Direction::In => By::Client,
+        Direction::Out => By::Server,
+    }
+}
+
+/// Makes a message of what a reader has seen; a close frame is part of the `close` event.
+fn message(direction: Direction, seen: &Seen<'_>) -> Option<Message> {
+    let (opcode, size, body, passage) = match seen {
+        Seen::Message { opcode, payload, size, wire, fragments, compressed, note: odd } => {
+            let passage = Passage {
+                wire: *wire,
+                fragments: *fragments,
+                compressed: *compressed,
+                note: words(*odd),
+            };
+            (Some(*opcode), *size, body(payload), passage)
+        }
+        Seen::Control { kind, payload, wire, note: odd } => {
+            let opcode = match kind {
+                Control::Ping => Opcode::Ping,
+                Control::Pong => Opcode::Pong,
+            };
+            let passage = frame_alone(*wire, words(*odd));
+            (Some(opcode), payload.len() as u64, Body::Binary((*payload).into()), passage)
+        }
+        Seen::Reserved { size, wire, note, .. } => {
+            (None, *size, Body::Absent, frame_alone(*wire, words(Some(*note))))
+        }
+        Seen::Unreadable { note } => return Some(unreadable(direction, &note.to_string())),
+        Seen::Close { .. } => return None,
+    };
+    Some(Message { direction, opcode, size, body, synthetic: false, passage: Some(passage) })
+}
+
+fn body(payload: &Payload<'_>) -> Body {
+    match payload {
+        Payload::Text(text) => Body::Value(Json::parse(text).unwrap_or_else(|| Json::string(text))),
+        Payload::Bytes(bytes) => Body::Binary((*bytes).into()),
+        Payload::Absent => Body::Absent,
+    }
+}
+
+fn frame_alone(wire: u64, note: Option<Box<str>>) -> Passage {
+    Passage { wire, fragments: 1, compressed: false, note }
+}
+
+fn words(note: Option<Note>) -> Option<Box<str>> {
+    note.map(|note| note.to_string().into())
+}
+
+fn unreadable(direction: Direction, note: &str) -> Message {
+    let passage = Some(frame_alone(0, Some(note.into())));
+    Message { direction, opcode: None, size: 0, body: Body::Absent, synthetic: false, passage }
+}
