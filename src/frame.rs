@@ -292,7 +292,7 @@ impl Reader {
                 let start = self.kept.len();
                 append(&mut self.kept, part, self.limit);
                 if let Some(key) = self.head.mask {
-                    let at = self.boundaries.into_payload(&self.head, part);
+                    let at = self.boundaries.offset(&self.head, part);
                     apply_mask(&mut self.kept[start..], key, at);
                 }
             }
@@ -313,11 +313,7 @@ impl Reader {
         scratch.compressed.clear();
         scratch.compressed.extend_from_slice(part);
         if let Some(key) = self.head.mask {
-            apply_mask(
-                &mut scratch.compressed,
-                key,
-                self.boundaries.into_payload(&self.head, part),
-            );
+            apply_mask(&mut scratch.compressed, key, self.boundaries.offset(&self.head, part));
         }
         let (kept, limit) = (&mut self.kept, self.limit);
         match self.inflate.part(scratch, last, kept, &mut message.inflated, limit) {

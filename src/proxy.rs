@@ -226,6 +226,9 @@ impl Proxy {
             if let Some(error) = cause.downcast_ref::<ConnectError>() {
                 return unreachable(url, error);
             }
+            if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user) {
+                return Problem::malformed("the body of this request cannot be read");
+            }
             source = cause.source();
         }
         let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);

@@ -7,6 +7,7 @@ mod bind;
 mod endless;
 mod guarded;
 mod guests;
+mod heads;
 mod per_address;
 
 use std::convert::Infallible;
@@ -20,7 +21,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::Request;
+use axum::response::IntoResponse as _;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::{HttpService, service_fn};
@@ -33,6 +36,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::hub::Hub;
+use crate::problem::Problem;
 pub use bind::{BindError, bind};
 use endless::{Asked, Handover};
 use guarded::Guarded;
@@ -186,12 +190,19 @@ fn http(
     let patient = handover.patient;
     let handover = Arc::clone(handover);
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let doubtful = handover.heads.take(&request);
+        let mut request = request.map(|body| heads::body(body, Arc::clone(&handover)));
         request.extensions_mut().insert(ConnectInfo(remote));
         request.extensions_mut().insert(handover.abort.clone());
         let (asked, handover) = (Asked::of(&request), Arc::clone(&handover));
         let answer = router.clone().oneshot(request);
         async move {
+            if doubtful {
+                let both = "a body has a Content-Length or a Transfer-Encoding, and not both";
+                let mut refusal = Problem::malformed(both).into_response();
+                refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                return Ok(refusal);
+            }
             let response = answer.await.unwrap_or_else(|never| match never {});
             match handover.offer(&asked, response) {
                 Some(response) => Ok(response),

@@ -10,6 +10,11 @@ pub(super) const FIN: u8 = 0x80;
 /// The bit of the second byte that says that a mask follows.
 pub(super) const MASKED: u8 = 0x80;
 
+/// Instead of a length: it follows in two bytes.
+pub(super) const LENGTH_16: u8 = 0x7E;
+/// Instead of a length: it follows in eight bytes.
+pub(super) const LENGTH_64: u8 = 0x7F;
+
 /// A frame of a message that has begun.
 pub(super) const CONTINUATION: u8 = 0x0;
 /// The first frame of a text.
@@ -48,8 +53,8 @@ impl Head {
     fn parse(bytes: &[u8]) -> Option<Self> {
         let &[first, second, ..] = bytes else { return None };
         let (length, at) = match second & !MASKED {
-            126 => (u64::from(u16::from_be_bytes(*bytes[2..].first_chunk()?)), 4),
-            127 => (u64::from_be_bytes(*bytes[2..].first_chunk()?), 10),
+            LENGTH_16 => (u64::from(u16::from_be_bytes(*bytes[2..].first_chunk()?)), 4),
+            LENGTH_64 => (u64::from_be_bytes(*bytes[2..].first_chunk()?), 10),
             length => (u64::from(length), 2),
         };
         let (mask, size) = if second & MASKED == 0 {
@@ -151,7 +156,7 @@ impl Boundaries {
     }
 
     /// Returns how far into the payload of a frame the part begins that was taken last.
-    pub(super) fn into_payload(&self, head: &Head, part: &[u8]) -> u64 {
+    pub(super) fn offset(&self, head: &Head, part: &[u8]) -> u64 {
         head.length - self.remaining - part.len() as u64
     }
 

@@ -50,6 +50,11 @@ impl Inflate {
         self.lost
     }
 
+    #[cfg(test)]
+    pub(super) fn holds(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// Tells that a part of a compressed message was not read.
     pub(super) fn skip(&mut self) {
         self.stream = None;

@@ -13,7 +13,7 @@ use flate2::Decompress;
 const KEEP: usize = 64 << 10;
 
 thread_local! {
-    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+    static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
 }
 
 /// The buffers.
@@ -29,12 +29,12 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Takes the thread's, or makes new if somebody has it.
-    pub(super) fn take() -> Box<Self> {
+    pub(super) fn take() -> Self {
         SCRATCH.take().unwrap_or_default()
     }
 
     /// Gives it back.
-    pub(super) fn give(mut self: Box<Self>) {
+    pub(super) fn give(mut self) {
         for buffer in [&mut self.message, &mut self.compressed] {
             buffer.clear();
             if buffer.capacity() > KEEP {

@@ -1,6 +1,6 @@
 //! Frames of our own, for what is put into a connection, and the mask (RFC 6455 section 5.3).
 
-use super::boundaries::{BINARY, CLOSE, FIN, MASKED, PING, PONG, TEXT};
+use super::boundaries::{BINARY, CLOSE, FIN, LENGTH_16, LENGTH_64, MASKED, PING, PONG, TEXT};
 use crate::event::Opcode;
 
 /// The most that a control frame carries (RFC 6455 section 5.5).
@@ -41,10 +41,10 @@ pub(super) fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>, out: &mut 
     if let Ok(length @ 0..=125) = u8::try_from(payload.len()) {
         out.push(masked | length);
     } else if let Ok(length) = u16::try_from(payload.len()) {
-        out.push(masked | 126);
+        out.push(masked | LENGTH_16);
         out.extend_from_slice(&length.to_be_bytes());
     } else {
-        out.push(masked | 127);
+        out.push(masked | LENGTH_64);
         out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
     }
     out.extend_from_slice(mask.as_ref().map_or(&[], |key| key.as_slice()));

@@ -83,11 +83,7 @@ impl Connection {
     }
 
     /// Publishes the `close` event, unless that has been done: by a replacement or a shutdown.
-    pub fn end(self, ending: Ending) {
-        self.finish(ending);
-    }
-
-    fn finish(&self, ending: Ending) {
+    pub fn end(&self, ending: Ending) {
         let mut stream = self.shared.stream();
         let next = self.shared.end(&mut stream, &self.entry, ending, now_ms());
         drop(stream);
@@ -97,6 +93,6 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.finish(Ending::lost("its session ended without a word"));
+        self.end(Ending::lost("its session ended without a word"));
     }
 }

@@ -35,6 +35,9 @@ const KEEP: usize = 4 << 10;
 /// How long both ends have to answer a close frame of ours.
 const CLOSING: Duration = Duration::from_secs(2);
 
+/// How long a TCP connection may stay after both sides have said that their WebSocket is closed.
+const LINGER: Duration = Duration::from_secs(10);
+
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
 }
@@ -45,7 +48,7 @@ type End = TokioIo<Upgraded>;
 /// The client stands before the server in `ends` and `aborts`.
 pub(super) async fn run(ends: [End; 2], aborts: [Abort; 2], tap: Tap, orders: Orders) {
     let pipes = [Pipe::new(Direction::In), Pipe::new(Direction::Out)];
-    let mut relay = Relay { ends, aborts, pipes, tap, orders, closing: None };
+    let mut relay = Relay { ends, aborts, pipes, tap, orders, closing: None, ordered: false };
     poll_fn(|cx| relay.poll(cx)).await;
     relay.tap.end();
 }
@@ -57,6 +60,8 @@ struct Relay {
     tap: Tap,
     orders: Orders,
     closing: Option<Pin<Box<Sleep>>>,
+    /// The end is ours, so that we end the TCP connections too.
+    ordered: bool,
 }
 
 /// One direction.
@@ -97,9 +102,16 @@ impl Relay {
         if self.pipes.iter().all(|pipe| pipe.done) {
             return Poll::Ready(());
         }
+        if self.tap.both_closed() {
+            // Nothing can follow but the ends of the TCP connections.
+            self.tap.end();
+            self.closing.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LINGER)));
+        }
         if let Some(deadline) = &mut self.closing {
-            let answered = self.tap.both_closed() && self.pipes.iter().all(Pipe::is_empty);
-            if answered || deadline.as_mut().poll(cx).is_ready() {
+            let answered = self.ordered && self.tap.both_closed();
+            if answered && self.pipes.iter().all(Pipe::is_empty)
+                || deadline.as_mut().poll(cx).is_ready()
+            {
                 for end in &mut self.ends {
                     // What cannot be ended in good order at once ends by being dropped.
                     let _ = Pin::new(end).poll_shutdown(cx);
@@ -134,6 +146,7 @@ impl Relay {
 
     fn close(&mut self, order: &CloseOrder) {
         self.tap.ordered(order);
+        self.ordered = true;
         for pipe in &mut self.pipes {
             let mask = mask(pipe.direction);
             frame::close_frame(order.code, &order.reason, mask, &mut pipe.inserts);

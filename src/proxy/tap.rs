@@ -37,6 +37,8 @@ pub(super) struct Tap {
     first: Option<First>,
     bytes: [u64; 2],
     last: [Instant; 2],
+    /// The end is published.
+    told: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +67,7 @@ impl Tap {
             first: None,
             bytes: [0; 2],
             last: [now; 2],
+            told: false,
         }
     }
 
@@ -171,8 +174,11 @@ impl Tap {
         self.closes.iter().all(Option::is_some)
     }
 
-    /// Publishes how the connection ended.
-    pub(super) fn end(self) {
+    /// Publishes how the connection ended, the first time it is called.
+    pub(super) fn end(&mut self) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
         let clean = self.both_closed();
         let silence = |n: usize| self.last[n].elapsed();
         let mut wire = Wire {
@@ -182,7 +188,7 @@ impl Tap {
             note: None,
         };
         let nobody = |reason: &str| (absent::ABNORMAL, reason.to_owned());
-        let (by, (code, reason)) = match self.first {
+        let (by, (code, reason)) = match self.first.clone() {
             Some(First::Close(from)) => {
                 let said = self.closes[from as usize].clone();
                 let said = said.map(|(code, reason, note)| {

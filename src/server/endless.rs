@@ -22,6 +22,7 @@ use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::guarded::Guarded;
+use super::heads::Heads;
 use crate::outlet::Endless;
 use crate::request::Abort;
 
@@ -43,10 +44,18 @@ pub(super) struct Handover {
     response: Mutex<Option<Response>>,
     /// hyper has written something that the socket did not take yet.
     stalled: AtomicBool,
+    /// What is known of the head that is being read.
+    pub(super) heads: Heads,
     /// Ends the connection with a reset.
     pub(super) abort: Abort,
     /// The connection's peer is waited for without a limit.
     pub(super) patient: bool,
+}
+
+impl AsRef<Heads> for Handover {
+    fn as_ref(&self) -> &Heads {
+        &self.heads
+    }
 }
 
 impl Handover {

@@ -75,6 +75,11 @@ impl Tap {
         Self { addr, hub, stop, running: Some(running) }
     }
 
+    /// Says who runs it, so that it can be stopped.
+    pub(crate) fn running(&mut self, server: JoinHandle<()>) {
+        self.running = Some(server);
+    }
+
     /// Stops and waits until everything has ended.
     pub(crate) async fn stop(&mut self) {
         self.stop.cancel();

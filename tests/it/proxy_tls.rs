@@ -1,0 +1,87 @@
+//! Upstreams that speak TLS: whom wstap trusts.
+
+use std::sync::Arc;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use wstap::hub::Settings;
+use wstap::proxy::Trust;
+
+use crate::harness::within;
+use crate::proxy::{Front, SWITCH};
+
+/// A TLS server that switches protocols and says back what it is told. Returns its port and
+/// certificate.
+async fn server() -> (u16, String) {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![cert.der().clone()],
+            PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key"),
+        )
+        .expect("they fit");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let Ok(mut tls) = acceptor.accept(tcp).await else { continue };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(tls.read_u8().await.expect("a head"));
+            }
+            tls.write_all(format!("{SWITCH}\r\n").as_bytes()).await.expect("sent");
+            let (mut read, mut write) = tokio::io::split(tls);
+            let _ = tokio::io::copy(&mut read, &mut write).await;
+        }
+    });
+    (port, cert.pem())
+}
+
+async fn front(port: u16, trust: &Trust) -> Front {
+    let upstream = format!("wss://localhost:{port}");
+    Front::trusting(&upstream, Some(trust), Settings::default(), |_| {}).await
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_trusted_is_taken_and_bytes_pass() {
+    let (port, pem) = server().await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), pem).expect("written");
+    let named = Trust::File(file.path().display().to_string());
+    for trust in [named, Trust::Anybody] {
+        let front = front(port, &trust).await;
+        let (mut client, head) = front.shake("/", "").await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        let said: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
+        let mut heard = vec![0; said.len()];
+        let (mut read, mut write) = client.split();
+        let (sent, got) = within("the echo", async {
+            tokio::join!(write.write_all(&said), read.read_exact(&mut heard))
+        })
+        .await;
+        sent.expect("sent");
+        got.expect("heard");
+        assert!(said == heard);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_stranger_is_a_502_that_says_so() {
+    let (port, _) = server().await;
+    let front = front(port, &Trust::System).await;
+    let (mut client, head) = front.shake("/", "").await;
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    let mut body = vec![0; 400];
+    let read = within("a body", client.read(&mut body)).await.expect("a body");
+    let body = String::from_utf8_lossy(&body[..read]).into_owned();
+    assert!(body.contains("certificate"), "{body}");
+}
