@@ -20,9 +20,9 @@
 //! ```text
 //!    session (WebSocket)   Draft   ┌──────────── hub ────────────┐  Delivery   live   (SSE, ndjson)
 //!    control (send, HTTP) ────────▶│ stream: id, history, order  │────────────▶ poll   (long poll)
-//!            ▲                     │ broadcast: Arc<Batch>       │             export (json, ndjson)
-//!            └── send, close ──────│ registry: who is here       │
-//!                                  └─────────────────────────────┘
+//!    proxy (relay, tap)   ──inbox─▶│ broadcast: Arc<Batch>       │             export (json, ndjson)
+//!            ▲                     │ registry: who is here       │
+//!            └── send, close ──────└─────────────────────────────┘
 //! ```
 //!
 //! - [`event::Event`] is the only value that crosses the hub. An inlet makes a
@@ -33,6 +33,8 @@
 //! - A listener reads [`hub::Delivery`]: events, or a gap. What the broadcast channel has dropped
 //!   comes from history; what history no longer has becomes a gap, which is told. The ordinals of
 //!   events make the joins safe: a batch is taken only if it is the one that comes next.
+//! - A relay writes bytes on first; then a reader ([`frame`]) sees a copy, and what it makes of it
+//!   goes to the hub's inbox, which is never waited for: what does not fit becomes a gap.
 //! - Flow is one way. The one way back is a message in a connection's bounded queue, or the order
 //!   to close.
 //!

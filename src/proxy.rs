@@ -5,6 +5,7 @@
 //! [`tap`] reads a copy of them. Other requests are forwarded too, bodies as streams.
 
 mod connect;
+mod handshake;
 mod headers;
 mod relay;
 mod route;
@@ -16,16 +17,14 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::{Method, Request, StatusCode, Uri, Version};
+use http::{Method, Request, Uri, Version};
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::Instant;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::code::Code;
-use crate::event::{Answer, By, Connect, ConnectionId};
 use crate::hub::Hub;
 use crate::problem::Problem;
-use crate::request::{Abort, is_websocket, remote, worth_knowing};
+use crate::request::{is_websocket, remote};
 
 pub use connect::{ConnectError, Dialer, Io, TlsError, Trust};
 pub use route::{InvalidUpstream, Route, Upstream};
@@ -127,112 +126,10 @@ impl Proxy {
     async fn forward(&self, request: Request<Body>) -> Result<Response, Problem> {
         let (url, request) = self.outgoing(request, false)?;
         let response = self.shared.client.request(request).await;
-        let response = response.map_err(|error| self.failed(&url, &error))?;
+        let response = response.map_err(|error| failed(&url, &error))?;
         let (mut parts, body) = response.into_parts();
         parts.headers = headers::response(&parts.headers, false);
         Ok(Response::from_parts(parts, Body::new(body)))
-    }
-
-    /// Forwards a handshake, on a connection of its own: one that was kept may be closed by the
-    /// server just now.
-    async fn upgrade(&self, mut request: Request<Body>) -> Result<Response, Problem> {
-        let hub = &self.shared.hub;
-        let seat = hub.seat()?;
-        let client = hyper::upgrade::on(&mut request);
-        let client_abort = request.extensions().get::<Abort>().cloned();
-        let wish = wish(request.uri().query());
-        let (remote, path) = {
-            let (parts, body) = request.into_parts();
-            let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-            let remote = remote(&parts);
-            request = Request::from_parts(parts, body);
-            (remote, path)
-        };
-        let (url, mut request) = self.outgoing(request, true)?;
-        let mut connect =
-            Connect { remote, path, headers: worth_knowing(request.headers()), answer: None };
-        let asked = Instant::now();
-        let refuse = |connect: &Connect, answer: Answer, by, reason: String| {
-            let connect = Connect { answer: Some(Box::new(answer)), ..connect.clone() };
-            hub.refused(wish.clone(), connect, by, reason);
-        };
-        let answer = |status: u16| Answer {
-            upstream: Arc::clone(&url),
-            status,
-            time: asked.elapsed(),
-            subprotocol: None,
-            extensions: None,
-        };
-        let failed = |problem: Problem| {
-            let reason = problem.detail.clone();
-            refuse(&connect, answer(problem.code.row().status), By::Tap, reason);
-            problem
-        };
-        let io = self.shared.dialer.dial(request.uri()).await;
-        let io = io.map_err(|error| failed(unreachable(&url, &error)))?;
-        let server_abort = io.abort();
-        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-            .preserve_header_case(true)
-            .handshake(TokioIo::new(io))
-            .await
-            .map_err(|error| failed(unreachable(&url, &ConnectError::from(error))))?;
-        hub.run(async move {
-            // Its error is that of the request.
-            let _ = connection.with_upgrades().await;
-        });
-        headers::origin_form(request.uri_mut());
-        let sent = sender.send_request(request).await;
-        let mut response =
-            sent.map_err(|error| failed(unreachable(&url, &ConnectError::from(error))))?;
-        let status = response.status();
-        let mut answer = answer(status.as_u16());
-        if status != StatusCode::SWITCHING_PROTOCOLS {
-            let reason = format!("the server answered {status}");
-            refuse(&connect, answer, By::Server, reason);
-            let (mut parts, body) = response.into_parts();
-            parts.headers = headers::response(&parts.headers, false);
-            // The connection carries nothing else, and lives as long as its body.
-            return Ok(Response::from_parts(parts, Body::new(body)));
-        }
-        let text = |name| headers::text(response.headers(), name);
-        answer.subprotocol = text(http::header::SEC_WEBSOCKET_PROTOCOL);
-        answer.extensions = text(http::header::SEC_WEBSOCKET_EXTENSIONS);
-        let extensions = answer.extensions.clone().unwrap_or_default();
-        connect.answer = Some(Box::new(answer));
-        let (connection, orders) = hub.connect_relayed(wish, connect)?;
-        let server = hyper::upgrade::on(&mut response);
-        let tap = tap::Tap::new(connection, &extensions, self.shared.tap);
-        hub.run(async move {
-            let aborts = [client_abort.unwrap_or_default(), server_abort];
-            match (client.await, server.await) {
-                (Ok(client), Ok(server)) => {
-                    let ends = [TokioIo::new(client), TokioIo::new(server)];
-                    relay::run(ends, aborts, tap, orders).await;
-                }
-                // One went before the other was there; dropping the tap says so.
-                _ => aborts.iter().for_each(Abort::abort),
-            }
-            drop(seat);
-        });
-        let (mut parts, _) = response.into_parts();
-        parts.headers = headers::response(&parts.headers, true);
-        Ok(Response::from_parts(parts, Body::empty()))
-    }
-
-    fn failed(&self, url: &str, error: &hyper_util::client::legacy::Error) -> Problem {
-        use std::error::Error as _;
-        let mut source = error.source();
-        while let Some(cause) = source {
-            if let Some(error) = cause.downcast_ref::<ConnectError>() {
-                return unreachable(url, error);
-            }
-            if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user) {
-                return Problem::malformed("the body of this request cannot be read");
-            }
-            source = cause.source();
-        }
-        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        Problem::new(Code::Unavailable, format!("{url} did not answer properly: {cause}"))
     }
 }
 
@@ -242,10 +139,26 @@ pub(crate) async fn handle(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     if is_websocket(request.headers()) {
-        proxy.upgrade(request).await
+        handshake::handle(&proxy, request).await
     } else {
         proxy.forward(request).await
     }
+}
+
+fn failed(url: &str, error: &hyper_util::client::legacy::Error) -> Problem {
+    use std::error::Error as _;
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<ConnectError>() {
+            return unreachable(url, error);
+        }
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user) {
+            return Problem::malformed("the body of this request cannot be read");
+        }
+        source = cause.source();
+    }
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    Problem::new(Code::Unavailable, format!("{url} did not answer properly: {cause}"))
 }
 
 fn unreachable(url: &str, error: &ConnectError) -> Problem {
@@ -255,11 +168,4 @@ fn unreachable(url: &str, error: &ConnectError) -> Problem {
         ConnectError::Failed(_) => Code::Unavailable,
     };
     Problem::new(code, format!("{url} {error}"))
-}
-
-/// Returns the id that a client wants for its connection. One that cannot be is nobody's fault: the
-/// query is between the client and its server.
-fn wish(query: Option<&str>) -> Option<ConnectionId> {
-    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    pairs.find(|(key, _)| key == "connectionId").and_then(|(_, value)| value.parse().ok())
 }

@@ -322,9 +322,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Returns the tables of an array of tables: where each begins, its keys, where they are, and
-/// their values as texts; what is no text, number or switch is an empty one.
-fn tables(value: &Spanned<DeValue<'_>>) -> Option<Vec<(usize, Vec<(String, usize, String)>)>> {
+/// Keys of a table, where they are, and their values as texts; what is no text, number or switch is
+/// an empty one.
+type Keys = Vec<(String, usize, String)>;
+
+/// Returns the tables of an array of tables, and where each begins.
+fn tables(value: &Spanned<DeValue<'_>>) -> Option<Vec<(usize, Keys)>> {
     let DeValue::Array(list) = value.get_ref() else { return None };
     let table = |item: &Spanned<DeValue<'_>>| {
         let DeValue::Table(table) = item.get_ref() else { return None };

@@ -72,14 +72,22 @@ struct Pipe {
     sent: usize,
     /// Frames of ours, for the next place between two messages.
     inserts: Vec<u8>,
-    /// The last of them is a close frame: nothing of the source comes after it.
-    last_insert: bool,
-    /// What the source says is not passed on any more.
-    cut: bool,
+    passing: Passing,
     unflushed: bool,
     source: Source,
     /// Nothing is left to do.
     done: bool,
+}
+
+/// What becomes of what the source says.
+#[derive(PartialEq, Eq)]
+enum Passing {
+    /// It is passed on.
+    All,
+    /// It is, up to the close frame that is the last of our frames.
+    UntilOurs,
+    /// Our close frame has gone; nothing comes after it.
+    Nothing,
 }
 
 #[derive(PartialEq, Eq)]
@@ -150,7 +158,7 @@ impl Relay {
         for pipe in &mut self.pipes {
             let mask = mask(pipe.direction);
             frame::close_frame(order.code, &order.reason, mask, &mut pipe.inserts);
-            pipe.last_insert = true;
+            pipe.passing = Passing::UntilOurs;
         }
         self.closing = Some(Box::pin(sleep_until(Instant::now() + CLOSING)));
     }
@@ -205,8 +213,7 @@ impl Pipe {
             waiting: Vec::new(),
             sent: 0,
             inserts: Vec::new(),
-            last_insert: false,
-            cut: false,
+            passing: Passing::All,
             unflushed: false,
             source: Source::Open,
             done: false,
@@ -221,10 +228,16 @@ impl Pipe {
     fn insert(&mut self, tap: &Tap) -> bool {
         let now = !self.inserts.is_empty() && tap.between_messages(self.direction);
         if now {
-            self.waiting.append(&mut self.inserts);
-            self.cut = self.last_insert;
+            self.put_inserts();
         }
         now
+    }
+
+    fn put_inserts(&mut self) {
+        self.waiting.append(&mut self.inserts);
+        if self.passing == Passing::UntilOurs {
+            self.passing = Passing::Nothing;
+        }
     }
 
     /// Writes what waits, as far as the far end takes it.
@@ -276,8 +289,9 @@ impl Pipe {
                 }
             }
             let bytes = buf.filled();
+            let shown = self.passing != Passing::Nothing;
             let passed = self.pass_on(bytes, to, tap, cx);
-            tap.feed(self.direction, bytes, !self.cut);
+            tap.feed(self.direction, bytes, shown);
             passed.map(|()| true)
         })
     }
@@ -290,15 +304,14 @@ impl Pipe {
         tap: &Tap,
         cx: &mut Context<'_>,
     ) -> io::Result<()> {
-        if self.cut {
+        if self.passing == Passing::Nothing {
             return Ok(());
         }
         let place = if self.inserts.is_empty() { None } else { tap.place(self.direction, bytes) };
         if let Some(place) = place {
             self.waiting.extend_from_slice(&bytes[..place]);
-            self.waiting.append(&mut self.inserts);
-            self.cut = self.last_insert;
-            if !self.cut {
+            self.put_inserts();
+            if self.passing != Passing::Nothing {
                 self.waiting.extend_from_slice(&bytes[place..]);
             }
         } else if self.waiting.is_empty() {

@@ -101,8 +101,9 @@ impl Route {
             .as_deref()
             .is_none_or(|wanted| name.is_some_and(|name| name.eq_ignore_ascii_case(wanted)));
         let rest = path.strip_prefix(self.path.trim_end_matches('/'));
-        host_fits && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            || host_fits && path == "*"
+        let path_fits = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        // OPTIONS * is about the server as a whole.
+        host_fits && (path_fits || path == "*")
     }
 }
 

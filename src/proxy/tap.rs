@@ -32,13 +32,21 @@ pub(super) struct Tap {
     /// `None`: this direction cannot be read any more.
     readers: [Option<Reader>; 2],
     /// The close frame of each side.
-    closes: [Option<(u16, String, Option<Box<str>>)>; 2],
+    closes: [Option<Said>; 2],
     /// Whoever made the beginning of the end.
     first: Option<First>,
     bytes: [u64; 2],
     last: [Instant; 2],
     /// The end is published.
     told: bool,
+}
+
+/// What a close frame says, and what is odd about it.
+#[derive(Debug, Clone)]
+struct Said {
+    code: u16,
+    reason: String,
+    note: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +110,7 @@ impl Tap {
             let each = |seen: Seen<'_>| {
                 if let Seen::Close { code, reason, note } = &seen {
                     first.get_or_insert(First::Close(direction));
-                    let said = (*code, reason.to_string(), words(*note));
+                    let said = Said { code: *code, reason: reason.to_string(), note: words(*note) };
                     closes[direction as usize].get_or_insert(said);
                 }
                 if wanted && let Some(message) = message(direction, &seen) {
@@ -191,9 +199,9 @@ impl Tap {
         let (by, (code, reason)) = match self.first.clone() {
             Some(First::Close(from)) => {
                 let said = self.closes[from as usize].clone();
-                let said = said.map(|(code, reason, note)| {
-                    wire.note = note;
-                    (code, reason)
+                let said = said.map(|said| {
+                    wire.note = said.note;
+                    (said.code, said.reason)
                 });
                 (side(from), said.unwrap_or_else(|| nobody("")))
             }

@@ -306,7 +306,7 @@ async fn what_is_no_websocket_passes_unchanged_after_the_101() {
     let (front, mut client, mut server) = pair("").await;
     let mut events = front.tap.events("?format=full&last=10").await;
     let noise: Vec<u8> =
-        (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        (0..50_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     let (sent, got) = tokio::join!(
         async {
             client.write_all(&noise).await.expect("sent");
@@ -356,7 +356,8 @@ async fn compressed_messages_are_shown_decoded() {
     let mut events = front.tap.events("?format=full&kind=message&last=10").await;
     // "Hello" compressed, twice: the second refers to the first (RFC 7692 section 7.2.3).
     for payload in [&b"\xf2\x48\xcd\xc9\xc9\x07\0"[..], b"\xf2\x00\x11\0\0"] {
-        let mut frame = vec![0xc1, 0x80 | payload.len() as u8, 0, 0, 0, 0];
+        let length = u8::try_from(payload.len()).expect("it is short");
+        let mut frame = vec![0xc1, 0x80 | length, 0, 0, 0, 0];
         frame.extend_from_slice(payload);
         client.write_all(&frame).await.expect("sent");
         let event = events.json().await;
@@ -377,7 +378,7 @@ async fn pings_and_pongs_are_shown_on_demand() {
     let mut events = front.tap.events("?format=full&kind=message&last=10").await;
     client.write_all(b"\x89\x81\0\0\0\0p").await.expect("sent");
     server.write_all(b"\x8a\x01p").await.expect("sent");
-    let mut seen = vec![events.json().await, events.json().await];
+    let mut seen = [events.json().await, events.json().await];
     seen.sort_by_key(|event| event["direction"].to_string());
     assert_eq!((&seen[0]["opcode"], &seen[1]["opcode"]), (&"ping".into(), &"pong".into()));
     assert_eq!(seen[0]["message"], "cA==");

@@ -14,6 +14,12 @@ use crate::proxy::{Back, Front, next_of_kind, pair};
 
 fn reset(tcp: TcpStream) {
     socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).expect("a TCP socket");
+    drop(tcp);
+}
+
+/// A masked binary message of 65,535 bytes.
+fn large_frame() -> Vec<u8> {
+    [&b"\x82\xfe\xff\xff\0\0\0\0"[..], &vec![1; 65_535]].concat()
 }
 
 async fn close_of(front: &Front, act: impl AsyncFnOnce()) -> Value {
@@ -112,13 +118,13 @@ async fn a_large_message_passes_and_is_not_kept() {
     };
     let receive = async {
         let (mut got, mut piece) = (0, vec![0; 1 << 20]);
-        while got < (size + 14) as usize {
-            got += server.read(&mut piece).await.expect("more");
+        while got < size + 14 {
+            got += server.read(&mut piece).await.expect("more") as u64;
         }
         got
     };
     let ((), got) = within("64 MiB", async { tokio::join!(send, receive) }).await;
-    assert_eq!(got as u64, size + 14);
+    assert_eq!(got, size + 14);
     let event = events.json().await;
     assert_eq!((&event["size"], &event["message"]), (&size.into(), &Value::Null));
     assert!(event["note"].as_str().expect("a note").contains("1048576"), "{event}");
@@ -128,10 +134,10 @@ async fn a_large_message_passes_and_is_not_kept() {
 async fn a_stalled_direction_holds_its_own_sender_and_nobody_else() {
     let back = Back::new().await;
     let front = Front::of(back.addr).await;
-    let ((mut stalled, _), _deaf) = tokio::join!(front.shake("/stalled", ""), back.switch(""));
+    let ((mut stalled, _), mut deaf) = tokio::join!(front.shake("/stalled", ""), back.switch(""));
     let ((mut free, _), mut quick) = tokio::join!(front.shake("/free", ""), back.switch(""));
     // The server reads nothing: its client can send as much as the buffers on the way hold.
-    let frame = [&b"\x82\xfe\xff\xff\0\0\0\0"[..], &[1; 65_535]].concat();
+    let frame = large_frame();
     let mut sent = 0_usize;
     while let Ok(written) =
         tokio::time::timeout(Duration::from_millis(300), stalled.write(&frame)).await
@@ -143,7 +149,6 @@ async fn a_stalled_direction_holds_its_own_sender_and_nobody_else() {
     free.write_all(b"\x81\x82\0\0\0\0hi").await.expect("sent");
     let mut got = [0; 8];
     within("the others' traffic", quick.read_exact(&mut got)).await.expect("passed");
-    let mut deaf = _deaf;
     deaf.write_all(b"\x81\x02hi").await.expect("sent");
     let mut got = [0; 4];
     within("the other direction", stalled.read_exact(&mut got)).await.expect("passed");
@@ -194,7 +199,7 @@ async fn a_listener_that_never_reads_stops_no_traffic() {
     let request = format!("GET /events HTTP/1.1\r\nhost: {}\r\n\r\n", front.tap.addr);
     deaf.write_all(request.as_bytes()).await.expect("sent");
     until("the listener", || front.tap.hub.numbers().listeners == 1).await;
-    let frame = [&b"\x82\xfe\xff\xff\0\0\0\0"[..], &[1; 65_535]].concat();
+    let frame = large_frame();
     let flow = async {
         tokio::join!(
             async {
