@@ -41,7 +41,8 @@
 //! ```text
 //! json  code                                    ground
 //! event                                         data
-//! filter  wire  dialect  auth                   pure: no tokio, no axum, no clock
+//! wire  dialect  auth                           pure: no tokio, no axum, no clock
+//! filter                                        pure too: expressions over what wire writes
 //! metrics                                       numbers
 //! hub                                           state; tokio, no axum
 //! problem                                       errors of all rows above as answers

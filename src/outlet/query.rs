@@ -19,6 +19,7 @@ pub(crate) fn filter(params: &mut Params) -> Filter {
         directions: params.all("direction", "a direction is in or out", |value| {
             [Direction::In, Direction::Out].into_iter().find(|d| d.as_str() == value)
         }),
+        expression: None,
     }
 }
 
