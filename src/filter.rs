@@ -295,6 +295,9 @@ mod tests {
                 "message.ok || message.missing == 1",
                 "!(message.missing == 1 && false)",
                 "1 == 1 == true",
+                "text(message.items) == '[{\"price\":5},{\"price\":10.0}]' && text('a') == 'a'",
+                "text(fields) == '{\"user\":\"bob\"}' && text(message).contains('Wörld')",
+                "text(null) == 'null' && text(1) + text(1.5) + text([true]) == '11.5[true]'",
             ],
         );
         all_hold(

@@ -172,7 +172,11 @@ impl<'a> Run<'a> {
             Conversion::Uint => value.to_uint(),
             Conversion::Double => value.to_double(),
             Conversion::Bool => value.to_bool(),
-            Conversion::Text => value.into_text(),
+            Conversion::String => value.into_text(),
+            Conversion::Text => {
+                self.walk(value.walk() + value.source())?;
+                Ok(Value::Text(value.written()))
+            }
             Conversion::Lower => Ok(Value::Text(value.str()?.to_ascii_lowercase().into())),
             Conversion::Upper => Ok(Value::Text(value.str()?.to_ascii_uppercase().into())),
         }

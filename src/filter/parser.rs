@@ -403,11 +403,12 @@ impl Parser<'_> {
             "int" => Conversion::Int,
             "uint" => Conversion::Uint,
             "double" => Conversion::Double,
-            "string" => Conversion::Text,
+            "string" => Conversion::String,
+            "text" => Conversion::Text,
             "bool" => Conversion::Bool,
             _ => {
                 let wrong = format!("there is no function `{}`", shortened(name));
-                let right = "has, size, int, uint, double, string or bool; \
+                let right = "has, size, text, int, uint, double, string or bool; \
                              those of a value stand behind it, as message.contains(\"a\")";
                 return Err(self.error(at, wrong, right));
             }

@@ -84,6 +84,7 @@ pub(super) enum Conversion {
     Int,
     Uint,
     Double,
+    String,
     Text,
     Bool,
     Lower,

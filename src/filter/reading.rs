@@ -142,6 +142,11 @@ impl<'a> Json<'a> {
         self.behind().node - self.node
     }
 
+    /// Returns the bytes of the whole body.
+    pub(super) fn source(self) -> usize {
+        self.text.len() + self.reading.strings.len()
+    }
+
     /// Iterates over the items of a list, or over keys and values of a map in turn.
     fn children(self) -> impl Iterator<Item = Self> {
         let end = match self.reading.nodes[self.node] {

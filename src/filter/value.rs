@@ -323,6 +323,80 @@ impl<'a> Value<'a> {
     }
 }
 
+impl<'a> Value<'a> {
+    /// Returns a string as it is, and anything else as JSON without white space.
+    pub(super) fn written(self) -> Cow<'a, str> {
+        if let Self::Text(text) = self {
+            return text;
+        }
+        let mut out = String::new();
+        self.write(&mut out);
+        out.into()
+    }
+
+    /// Recurses as deep as JSON nests, which is bounded where it comes in.
+    fn write(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Double(value) => {
+                out.push_str(&serde_json::to_string(value).expect("a number is JSON or null"));
+            }
+            Self::Text(text) => quote(text, out),
+            Self::List(_) => bracket(['[', ']'], self.items(), out, |item, out| item.write(out)),
+            Self::Json(json) if json.is_list() => {
+                bracket(['[', ']'], json.items(), out, |item, out| item.write(out));
+            }
+            Self::Map(entries) => bracket(['{', '}'], entries.iter(), out, |(key, value), out| {
+                write_entry(key, value, out);
+            }),
+            Self::Json(json) | Self::Fields(json) => {
+                let hides = matches!(self, Self::Fields(_));
+                let entries = json.entries().filter(|(key, _)| !(hides && is_hidden(key)));
+                bracket(['{', '}'], entries, out, |(key, json), out| {
+                    write_entry(key, &json.value(), out);
+                });
+            }
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Self::Int(value) => out.push_str(&value.to_string()),
+            Self::Uint(value) => out.push_str(&value.to_string()),
+        }
+    }
+
+    /// Returns the bytes of the body that it is a part of.
+    pub(super) fn source(&self) -> usize {
+        match self {
+            Self::Json(json) | Self::Fields(json) => json.source(),
+            _ => 0,
+        }
+    }
+}
+
+fn quote(text: &str, out: &mut String) {
+    out.push_str(&serde_json::to_string(text).expect("a string is always JSON"));
+}
+
+fn write_entry(key: &str, value: &Value<'_>, out: &mut String) {
+    quote(key, out);
+    out.push(':');
+    value.write(out);
+}
+
+fn bracket<T>(
+    [open, close]: [char; 2],
+    items: impl Iterator<Item = T>,
+    out: &mut String,
+    mut write: impl FnMut(T, &mut String),
+) {
+    out.push(open);
+    for (n, item) in items.enumerate() {
+        if n > 0 {
+            out.push(',');
+        }
+        write(item, out);
+    }
+    out.push(close);
+}
+
 fn is_hidden(key: &str) -> bool {
     matches!(key, "connectionId" | "message")
 }

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, ready};
 
 use futures_util::StreamExt as _;
-use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::batch::{Batch, Selection};
+use super::seek::Seek;
 use super::shared::Shared;
 use super::stream::{Cursor, Page};
 use crate::event::{EventId, Gap};
@@ -64,10 +64,22 @@ pub struct Subscription {
     _token: TaskTrackerToken,
 }
 
+/// Where the next events come from.
 #[derive(Debug)]
-enum Source {
+pub(super) enum Source {
+    /// First it has to be found out which they are.
+    Seek(Seek),
+    /// Pages of what is kept.
     History,
+    /// The broadcast channel.
     Live(BroadcastStream<Signal>),
+}
+
+impl Source {
+    /// Follows what is published from now on.
+    pub(super) fn live(shared: &Shared) -> Self {
+        Self::Live(BroadcastStream::new(shared.live.subscribe()))
+    }
 }
 
 impl Subscription {
@@ -76,10 +88,9 @@ impl Subscription {
         listener: Arc<Listener>,
         filter: Filter,
         (cursor, lost): (Cursor, Option<Gap>),
-        live: Option<broadcast::Receiver<Signal>>,
+        source: Source,
     ) -> Self {
         listener.position.store(cursor.ordinal, Relaxed);
-        let source = live.map_or(Source::History, |live| Source::Live(BroadcastStream::new(live)));
         let token = shared.listening.token();
         let shown = cursor.id;
         Self { shared, listener, filter, cursor, shown, lost, source, _token: token }
@@ -114,6 +125,14 @@ impl Subscription {
                     Some(Ok(Signal::Over)) | None => return Poll::Ready(None),
                     Some(Err(_lagged)) => None,
                 },
+                Source::Seek(seek) => {
+                    if let Some(ordinal) = seek.step(&self.shared, &self.filter) {
+                        self.cursor = Cursor { ordinal, id: None };
+                        self.listener.position.store(ordinal, Relaxed);
+                        self.source = Source::History;
+                    }
+                    continue;
+                }
                 Source::History => match self.turn_page() {
                     Turned::Batch(batch) => Some(batch),
                     Turned::Nothing => continue,
@@ -144,7 +163,7 @@ impl Subscription {
         let (first, last) = (self.cursor.ordinal + 1, batch.last());
         self.cursor = Cursor { ordinal: last.ordinal, id: Some(last.id) };
         self.listener.position.store(last.ordinal, Relaxed);
-        let selection = batch.select(first, &self.filter)?;
+        let selection = batch.select(first, &self.filter, &self.shared.metrics)?;
         self.shown = self.cursor.id;
         self.listener.events.fetch_add(selection.len() as u64, Relaxed);
         Some(selection)
@@ -182,7 +201,7 @@ impl Subscription {
             }
             Page::End => {
                 // Subscribed under the lock: what is published from now on comes by this way.
-                self.source = Source::Live(BroadcastStream::new(self.shared.live.subscribe()));
+                self.source = Source::live(&self.shared);
                 Turned::Nothing
             }
             Page::Over => Turned::Over,
