@@ -1,7 +1,7 @@
 //! The names that an expression may begin with: the keys of an event's full JSON. Most are made of
 //! the event as it is; only [`Root::Message`] and [`Root::Fields`] need its body read.
 
-use super::reading::Reading;
+use super::reading::{Json, Reading};
 use super::value::{Answer, NoAnswer, Value};
 use crate::event::{Body, Close, Event, Flow, Message, What};
 use crate::wire;
@@ -103,9 +103,7 @@ impl Root {
                 let own_object = matches!(message.body, Body::Object(_));
                 match self {
                     Self::Message if !own_object => Ok(whole.value()),
-                    Self::Message => {
-                        Ok(whole.get("message").map_or(Value::Null, |own| own.value()))
-                    }
+                    Self::Message => Ok(whole.get("message").map_or(Value::Null, Json::value)),
                     _ if !own_object => Err(NoAnswer),
                     _ => Value::fields(whole),
                 }

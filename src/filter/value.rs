@@ -35,6 +35,9 @@ pub(super) enum Value<'a> {
 /// What an item counts for, in bytes.
 const STEP: usize = 16;
 
+/// The longest list that a sum makes.
+const MAX_LIST: usize = 1000;
+
 /// The longest string that a sum makes.
 const MAX_SUM: usize = 64 << 10;
 
@@ -216,7 +219,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Reckons with two numbers of one type, or joins two strings.
+    /// Reckons with two numbers of one type, or joins two strings or lists.
     pub(super) fn reckon(&self, operator: Operator, other: &Self) -> Answer<Self> {
         use Operator::{Add, Divide, Multiply, Remainder, Subtract};
         let value = match (self, other) {
@@ -246,6 +249,11 @@ impl<'a> Value<'a> {
             .map(Self::Double),
             (Self::Text(a), Self::Text(b)) if operator == Add => {
                 (a.len() + b.len() <= MAX_SUM).then(|| Self::Text([&**a, &**b].concat().into()))
+            }
+            (a, b) if a.is_list() && b.is_list() && operator == Add => {
+                let items = || a.items().chain(b.items());
+                let few = items().take(MAX_LIST + 1).count() <= MAX_LIST;
+                few.then(|| Self::List(items().collect()))
             }
             _ => None,
         };
