@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::code::Code;
 use crate::event::{By, Connect, ConnectionId, Direction, Draft, Event, EventId, Message, What};
-use crate::filter::{Expression, Filter, FilterError};
+use crate::filter::Filter;
 use crate::metrics::{Metrics, Numbers};
 
 pub use batch::Selection;
@@ -34,7 +34,6 @@ pub use registry::{CloseOrder, Ending, Entry, Orders, Outgoing};
 pub use scan::{Order, Range, Scan, Scanned};
 pub use subscription::{About, Delivery, Listener, Subscription};
 
-use seek::Seek;
 use shared::Shared;
 use stream::Next;
 use subscription::{Signal, Source};
@@ -303,16 +302,6 @@ impl Hub {
         Ok(())
     }
 
-    /// Compiles a filter expression, or returns the one that others hold of the same text: it is
-    /// evaluated once for all of them.
-    ///
-    /// # Errors
-    ///
-    /// If the text is no expression.
-    pub fn expression(&self, source: &str) -> Result<Arc<Expression>, FilterError> {
-        self.shared.expressions.get(source.trim_end())
-    }
-
     /// Lets a listener in.
     ///
     /// # Errors
@@ -330,15 +319,9 @@ impl Hub {
         let mut stream = self.shared.stream();
         stream.history.evict(now);
         let begin = stream.begin(start, &filter);
-        // Who has nothing to catch up with is live at once, also where no history is kept.
-        let source = match Seek::begin(&stream, start, &filter) {
-            Some(seek) => Source::Seek(seek),
-            None if begin.0.ordinal == stream.head().ordinal => Source::live(&self.shared),
-            None => Source::History,
-        };
+        let source = Source::begin(&self.shared, &stream, start, &filter, begin.0);
         let stopping = stream.stopping;
         drop(stream);
-        self.shared.metrics.listeners_opened.inc();
         let subscription =
             Subscription::new(Arc::clone(&self.shared), listener, filter, begin, source);
         if stopping { Err(Refused::Stopping) } else { Ok(subscription) }

@@ -1,6 +1,7 @@
 //! What goes through the broadcast channel: everything that was published since the last time, in
 //! order, rendered on first demand and at most once in each form, for all listeners together.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -18,15 +19,30 @@ pub(super) struct Batch {
     forms: [OnceLock<Rendered>; Form::COUNT],
     /// The bodies, for expressions: read once for all of them.
     readings: OnceLock<Box<[OnceLock<Option<Reading>>]>>,
-    /// What the expressions say that several listeners share.
-    verdicts: Mutex<Vec<Arc<Verdict>>>,
+    /// What the expressions say that several listeners share, by their addresses.
+    verdicts: Mutex<HashMap<usize, Arc<Verdict>>>,
 }
 
 /// What an expression says of each event of a batch.
 #[derive(Debug)]
 struct Verdict {
-    of: Weak<Expression>,
-    holds: OnceLock<Box<[u64]>>,
+    /// Keeps its address from being another's.
+    _of: Weak<Expression>,
+    /// A bit for each event.
+    bits: OnceLock<Box<[u64]>>,
+}
+
+impl Verdict {
+    fn holds(&self, n: usize) -> bool {
+        self.bits.get().is_some_and(|bits| bits[n / 64] >> (n % 64) & 1 == 1)
+    }
+}
+
+/// How a listener's expression is asked.
+enum Asked<'a> {
+    Nothing,
+    Alone(&'a Expression),
+    Once(Arc<Verdict>),
 }
 
 /// A batch in one form: all events back to back, and where each ends.
@@ -89,27 +105,19 @@ impl Batch {
         if skip == 0 && filter.selects_all() {
             return Some(Selection { batch: self, runs: None });
         }
-        let expression = filter.expression.as_ref();
-        // One that nobody else holds is not worth remembering.
-        let shared = expression.filter(|expression| Arc::strong_count(expression) > 1);
-        let verdict = shared.map(|expression| self.verdict(expression));
-        let verdict = match (&verdict, shared) {
-            (Some(verdict), Some(expression)) => {
-                Some(verdict.holds.get_or_init(|| self.evaluate(expression, metrics)))
-            }
-            _ => None,
+        let expression = match &filter.expression {
+            None => Asked::Nothing,
+            // One that nobody else holds is not worth remembering.
+            Some(own) if Arc::strong_count(own) == 1 => Asked::Alone(own),
+            Some(shared) => Asked::Once(self.verdict(shared, metrics)),
         };
-        let mut evaluated = 0;
         let mut runs: Vec<Range<usize>> = Vec::new();
         for (n, event) in self.events.iter().enumerate().skip(skip) {
             let selected = filter.selects_fields(event)
-                && match (verdict, expression) {
-                    (Some(holds), _) => holds[n / 64] >> (n % 64) & 1 == 1,
-                    (None, Some(expression)) => {
-                        evaluated += 1;
-                        self.holds(expression, n)
-                    }
-                    (None, None) => true,
+                && match &expression {
+                    Asked::Nothing => true,
+                    Asked::Alone(expression) => self.holds(expression, n, metrics),
+                    Asked::Once(verdict) => verdict.holds(n),
                 };
             if selected {
                 match runs.last_mut() {
@@ -118,34 +126,32 @@ impl Batch {
                 }
             }
         }
-        if evaluated > 0 {
-            metrics.filter_evaluations.inc_by(evaluated);
-        }
         (!runs.is_empty()).then(|| Selection { batch: self, runs: Some(runs.into()) })
     }
 
-    /// Returns the place of what an expression says; who finds it empty fills it.
-    fn verdict(&self, of: &Arc<Expression>) -> Arc<Verdict> {
-        let mut all = self.verdicts.lock().expect("nothing panics while it holds this lock");
-        let known = all.iter().find(|verdict| std::ptr::eq(verdict.of.as_ptr(), Arc::as_ptr(of)));
-        if let Some(known) = known {
-            return Arc::clone(known);
-        }
-        let new = Arc::new(Verdict { of: Arc::downgrade(of), holds: OnceLock::new() });
-        all.push(Arc::clone(&new));
-        new
+    /// Returns what an expression says; who asks first evaluates it.
+    fn verdict(&self, of: &Arc<Expression>, metrics: &Metrics) -> Arc<Verdict> {
+        let verdict = {
+            let mut all = self.verdicts.lock().expect("nothing panics while it holds this lock");
+            let verdict = all.entry(Arc::as_ptr(of).addr()).or_insert_with(|| {
+                Arc::new(Verdict { _of: Arc::downgrade(of), bits: OnceLock::new() })
+            });
+            Arc::clone(verdict)
+        };
+        verdict.bits.get_or_init(|| self.evaluate(of, metrics));
+        verdict
     }
 
     fn evaluate(&self, expression: &Expression, metrics: &Metrics) -> Box<[u64]> {
         let mut holds = vec![0; self.events.len().div_ceil(64)];
         for n in 0..self.events.len() {
-            holds[n / 64] |= u64::from(self.holds(expression, n)) << (n % 64);
+            holds[n / 64] |= u64::from(self.holds(expression, n, metrics)) << (n % 64);
         }
-        metrics.filter_evaluations.inc_by(self.events.len() as u64);
         holds.into()
     }
 
-    fn holds(&self, expression: &Expression, n: usize) -> bool {
+    fn holds(&self, expression: &Expression, n: usize, metrics: &Metrics) -> bool {
+        metrics.filter_evaluations.inc();
         let event = &self.events[n];
         if !expression.reads_body() {
             return expression.holds(event);

@@ -4,7 +4,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
+use super::Hub;
 use crate::filter::{Expression, FilterError};
+
+impl Hub {
+    /// Compiles a filter expression, or returns the one that others hold of the same text: it is
+    /// evaluated once for all of them.
+    ///
+    /// # Errors
+    ///
+    /// If the text is no expression.
+    pub fn expression(&self, source: &str) -> Result<Arc<Expression>, FilterError> {
+        self.shared.expressions.get(source.trim_end())
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Expressions {

@@ -13,10 +13,11 @@ use futures_util::StreamExt as _;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::Start;
 use super::batch::{Batch, Selection};
 use super::seek::Seek;
 use super::shared::Shared;
-use super::stream::{Cursor, Page};
+use super::stream::{Cursor, Page, Stream};
 use crate::event::{EventId, Gap};
 use crate::filter::Filter;
 
@@ -76,8 +77,24 @@ pub(super) enum Source {
 }
 
 impl Source {
+    /// Returns where a listener reads first, under the lock under which `cursor` was found.
+    pub(super) fn begin(
+        shared: &Shared,
+        stream: &Stream,
+        start: Start,
+        filter: &Filter,
+        cursor: Cursor,
+    ) -> Self {
+        match Seek::begin(stream, start, filter) {
+            Some(seek) => Self::Seek(seek),
+            // Who has nothing to catch up with is live at once, also where no history is kept.
+            None if cursor.ordinal == stream.head().ordinal => Self::live(shared),
+            None => Self::History,
+        }
+    }
+
     /// Follows what is published from now on.
-    pub(super) fn live(shared: &Shared) -> Self {
+    fn live(shared: &Shared) -> Self {
         Self::Live(BroadcastStream::new(shared.live.subscribe()))
     }
 }
@@ -91,6 +108,7 @@ impl Subscription {
         source: Source,
     ) -> Self {
         listener.position.store(cursor.ordinal, Relaxed);
+        shared.metrics.listeners_opened.inc();
         let token = shared.listening.token();
         let shown = cursor.id;
         Self { shared, listener, filter, cursor, shown, lost, source, _token: token }
