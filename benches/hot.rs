@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wstap::dialect;
 use wstap::event::{Body, Connect, Direction, Draft, Event, EventId, Message, Opcode, What};
-use wstap::filter::Filter;
+use wstap::filter::{Expression, Filter, Reading};
 use wstap::frame::{self, Boundaries, Deflate, Extensions, Reader, Seen, Side};
 use wstap::hub::{About, Delivery, Hub, Settings, Start};
 use wstap::wire::Form;
@@ -110,10 +110,49 @@ fn filter(c: &mut Criterion) {
         connections: vec!["b".parse().expect("an id"), "a".parse().expect("an id")],
         kinds: vec![wstap::event::Kind::Message],
         directions: vec![Direction::In],
+        expression: None,
     };
-    c.bench_function("filter by fields", |b| {
+    let mut group = c.benchmark_group("filter");
+    group.bench_function("by fields", |b| {
         b.iter(|| black_box(&filter).selects(black_box(&event)));
     });
+    let event = order();
+    let body = Reading::of(&event);
+    group.bench_function("read a body", |b| b.iter(|| Reading::of(black_box(&event))));
+    for (name, source) in [
+        ("no body", "kind == \"message\" && size > 100"),
+        ("simple", "message.price > 100.0"),
+        (
+            "three conditions",
+            "kind == \"message\" && message.price > 100.0 && message.side in [\"buy\", \"sell\"]",
+        ),
+        ("exists", "message.items.exists(i, i.amount > 2 && i.name == \"z\")"),
+        ("contains", "text(message).contains(\"needle\")"),
+        ("matches", "message.note.matches(\"^[a-z]+ [0-9]{4}$\")"),
+    ] {
+        let expression = Expression::parse(source).expect("right");
+        group.bench_function(format!("{name}, parsed"), |b| {
+            b.iter(|| expression.holds_with(black_box(&event), &body));
+        });
+        group.bench_function(format!("{name}, with the parse"), |b| {
+            b.iter(|| expression.holds(black_box(&event)));
+        });
+        group.bench_function(format!("{name}, compiled"), |b| {
+            b.iter(|| Expression::parse(black_box(source)));
+        });
+    }
+    group.finish();
+}
+
+/// A message of 256 bytes as there are many: a few fields of several types.
+fn order() -> Event {
+    let text = r#"{"connectionId":"a","message":{"id":"9c1f7a52-1d0e-4c55-a2a1-0f3f7c2d9b11","price":101.25,"side":"buy","symbol":"ACME","ok":true,"items":[{"name":"x","amount":3},{"name":"y","amount":1},{"name":"z","amount":2}],"note":"limit 2026","more":null,"tag":"abc"}}"#;
+    assert_eq!(text.len(), 256);
+    let own = "a".parse().expect("an id");
+    let body = dialect::message(text, &own).expect("accepted").expect("an event");
+    let message = Message::new(Direction::In, Opcode::Text, 256, body);
+    let draft = Draft { connection: own, what: What::Message(message) };
+    draft.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)
 }
 
 /// Texts of 200 bytes as a price feed sends them: they compress to some 70.

@@ -7,10 +7,12 @@
 
 mod batch;
 mod connection;
+mod expressions;
 mod history;
 mod inbox;
 mod registry;
 mod scan;
+mod seek;
 mod shared;
 mod stream;
 mod subscription;
@@ -37,7 +39,7 @@ pub use subscription::{About, Delivery, Listener, Subscription};
 
 use shared::Shared;
 use stream::Next;
-use subscription::Signal;
+use subscription::{Signal, Source};
 
 /// What a hub is told when it is made.
 #[derive(Debug, Clone)]
@@ -379,13 +381,11 @@ impl Hub {
         let mut stream = self.shared.stream();
         stream.history.evict(now);
         let begin = stream.begin(start, &filter);
-        // Who has nothing to catch up with is live at once, also where no history is kept.
-        let live = (begin.0.ordinal == stream.head().ordinal).then(|| self.shared.live.subscribe());
+        let source = Source::begin(&self.shared, &stream, start, &filter, begin.0);
         let stopping = stream.stopping;
         drop(stream);
-        self.shared.metrics.listeners_opened.inc();
         let subscription =
-            Subscription::new(Arc::clone(&self.shared), listener, filter, begin, live);
+            Subscription::new(Arc::clone(&self.shared), listener, filter, begin, source);
         if stopping { Err(Refused::Stopping) } else { Ok(subscription) }
     }
 

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub(crate) delivered_bytes: Counter,
     /// Bytes rendered, once for all listeners of a form.
     pub(crate) rendered_bytes: Counter,
+    /// Evaluations of filter expressions at an event, once for all listeners of equal ones.
+    pub(crate) filter_evaluations: Counter,
     /// Gaps told to listeners.
     pub(crate) gaps: Counter,
     /// Events in these gaps, as far as their number is known.
@@ -127,6 +129,11 @@ impl Metrics {
                 "rendered",
                 "Event stream rendered, once for all listeners of a form",
                 bytes(),
+            ),
+            filter_evaluations: counter(
+                "filter_evaluations",
+                "Evaluations of filter expressions, once for all listeners of equal ones",
+                None,
             ),
             gaps: counter("gaps", "Gaps told to listeners", None),
             missed_events: counter(

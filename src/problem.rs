@@ -18,6 +18,8 @@ pub(crate) struct Problem {
     name: Option<&'static str>,
     /// What went wrong, for a person.
     pub(crate) detail: String,
+    /// The character of a filter expression that is wrong, counted from 1.
+    position: Option<usize>,
 }
 
 /// Seconds after which it makes sense to come back to a full or stopping server.
@@ -26,12 +28,17 @@ const RETRY_AFTER: &str = "5";
 impl Problem {
     /// Makes a problem of a code and a sentence that says what would be right.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, name: None, detail: detail.into() }
+        Self { code, name: None, detail: detail.into(), position: None }
     }
 
     /// Shorthand for a request that cannot be read.
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(Code::Malformed, detail)
+    }
+
+    /// Points at a character of a filter expression.
+    pub(crate) fn pointing_at(self, position: Option<usize>) -> Self {
+        Self { position, ..self }
     }
 
     /// Returns the error as the text of a WebSocket frame:
@@ -46,13 +53,16 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let row = self.code.row();
-        let body = json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": row.title,
             "status": row.status,
             "code": row.name,
             "detail": self.detail,
         });
+        if let Some(position) = self.position {
+            body["position"] = position.into();
+        }
         let status = StatusCode::from_u16(row.status).expect("the table holds statuses");
         let mut response = (status, body.to_string()).into_response();
         let headers = response.headers_mut();
@@ -99,6 +109,6 @@ impl From<Refusal> for Problem {
             Refusal::ReservedKey => Some("reserved_key"),
             Refusal::NoRegistration | Refusal::InvalidId(_) | Refusal::RepeatedId => None,
         };
-        Self { code: Code::Malformed, name, detail: refusal.to_string() }
+        Self { name, ..Self::malformed(refusal.to_string()) }
     }
 }

@@ -20,12 +20,15 @@ pub(crate) struct Params {
     pairs: Vec<(String, String)>,
     known: Vec<&'static str>,
     faults: Vec<String>,
+    /// The character that is wrong in a value that people write at length, counted from 1.
+    position: Option<usize>,
 }
 
 impl Params {
     pub(crate) fn new(query: Option<&str>) -> Self {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        Self { pairs: pairs.into_owned().collect(), known: Vec::new(), faults: Vec::new() }
+        let pairs = pairs.into_owned().collect();
+        Self { pairs, known: Vec::new(), faults: Vec::new(), position: None }
     }
 
     /// Takes all values of a parameter that may be repeated.
@@ -82,6 +85,12 @@ impl Params {
         self.faults.push(what.to_owned());
     }
 
+    /// Notes a fault at a character of a value.
+    pub(crate) fn fault_at(&mut self, position: usize, what: String) {
+        self.position = Some(position);
+        self.faults.push(what);
+    }
+
     /// Ends the reading; what nobody has taken is unknown.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
         for (key, _) in &self.pairs {
@@ -91,7 +100,7 @@ impl Params {
         if self.faults.is_empty() {
             Ok(())
         } else {
-            Err(Problem::malformed(self.faults.join("; ")))
+            Err(Problem::malformed(self.faults.join("; ")).pointing_at(self.position))
         }
     }
 }

@@ -1,13 +1,14 @@
 //! What goes through the broadcast channel: everything that was published since the last time, in
 //! order, rendered on first demand and at most once in each form, for all listeners together.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use bytes::Bytes;
 
 use crate::event::Event;
-use crate::filter::Filter;
+use crate::filter::{Expression, Filter, Reading};
 use crate::metrics::Metrics;
 use crate::wire::Form;
 
@@ -16,6 +17,32 @@ use crate::wire::Form;
 pub(super) struct Batch {
     events: Box<[Arc<Event>]>,
     forms: [OnceLock<Rendered>; Form::COUNT],
+    /// The bodies, for expressions: read once for all of them.
+    readings: OnceLock<Box<[OnceLock<Option<Reading>>]>>,
+    /// What the expressions say that several listeners share, by their addresses.
+    verdicts: Mutex<HashMap<usize, Arc<Verdict>>>,
+}
+
+/// What an expression says of each event of a batch.
+#[derive(Debug)]
+struct Verdict {
+    /// Keeps its address from being another's.
+    _of: Weak<Expression>,
+    /// A bit for each event.
+    bits: OnceLock<Box<[u64]>>,
+}
+
+impl Verdict {
+    fn holds(&self, n: usize) -> bool {
+        self.bits.get().is_some_and(|bits| bits[n / 64] >> (n % 64) & 1 == 1)
+    }
+}
+
+/// How a listener's expression is asked.
+enum Asked<'a> {
+    Nothing,
+    Alone(&'a Expression),
+    Once(Arc<Verdict>),
 }
 
 /// A batch in one form: all events back to back, and where each ends.
@@ -24,6 +51,10 @@ struct Rendered {
     bytes: Bytes,
     ends: Box<[usize]>,
 }
+
+/// A body that takes so many times the memory of its event when it has been read is read again for
+/// each expression, so that memory stays bounded: `[1,1,1]` takes 8 times. Usual ones take 1 to 4.
+const KEPT_READING: usize = 4;
 
 /// The part of a batch that a listener wants.
 #[derive(Debug, Clone)]
@@ -41,7 +72,12 @@ impl Batch {
     /// If there is none.
     pub(super) fn new(events: Vec<Arc<Event>>) -> Self {
         assert!(!events.is_empty(), "a batch has an event");
-        Self { events: events.into(), forms: Default::default() }
+        Self {
+            events: events.into(),
+            forms: Default::default(),
+            readings: OnceLock::new(),
+            verdicts: Mutex::default(),
+        }
     }
 
     pub(super) fn first(&self) -> &Event {
@@ -58,15 +94,32 @@ impl Batch {
 
     /// Returns what `filter` selects of the events from the ordinal `first` on, or `None` if that
     /// is nothing.
-    pub(super) fn select(self: Arc<Self>, first: u64, filter: &Filter) -> Option<Selection> {
+    pub(super) fn select(
+        self: Arc<Self>,
+        first: u64,
+        filter: &Filter,
+        metrics: &Metrics,
+    ) -> Option<Selection> {
         let skip =
             usize::try_from(first.saturating_sub(self.first().ordinal)).unwrap_or(usize::MAX);
         if skip == 0 && filter.selects_all() {
             return Some(Selection { batch: self, runs: None });
         }
+        let expression = match &filter.expression {
+            None => Asked::Nothing,
+            // One that nobody else holds is not worth remembering.
+            Some(own) if Arc::strong_count(own) == 1 => Asked::Alone(own),
+            Some(shared) => Asked::Once(self.verdict(shared, metrics)),
+        };
         let mut runs: Vec<Range<usize>> = Vec::new();
         for (n, event) in self.events.iter().enumerate().skip(skip) {
-            if filter.selects(event) {
+            let selected = filter.selects_fields(event)
+                && match &expression {
+                    Asked::Nothing => true,
+                    Asked::Alone(expression) => self.holds(expression, n, metrics),
+                    Asked::Once(verdict) => verdict.holds(n),
+                };
+            if selected {
                 match runs.last_mut() {
                     Some(run) if run.end == n => run.end = n + 1,
                     _ => runs.push(n..n + 1),
@@ -74,6 +127,46 @@ impl Batch {
             }
         }
         (!runs.is_empty()).then(|| Selection { batch: self, runs: Some(runs.into()) })
+    }
+
+    /// Returns what an expression says; who asks first evaluates it.
+    fn verdict(&self, of: &Arc<Expression>, metrics: &Metrics) -> Arc<Verdict> {
+        let verdict = {
+            let mut all = self.verdicts.lock().expect("nothing panics while it holds this lock");
+            let verdict = all.entry(Arc::as_ptr(of).addr()).or_insert_with(|| {
+                Arc::new(Verdict { _of: Arc::downgrade(of), bits: OnceLock::new() })
+            });
+            Arc::clone(verdict)
+        };
+        verdict.bits.get_or_init(|| self.evaluate(of, metrics));
+        verdict
+    }
+
+    fn evaluate(&self, expression: &Expression, metrics: &Metrics) -> Box<[u64]> {
+        let mut holds = vec![0; self.events.len().div_ceil(64)];
+        for n in 0..self.events.len() {
+            holds[n / 64] |= u64::from(self.holds(expression, n, metrics)) << (n % 64);
+        }
+        holds.into()
+    }
+
+    fn holds(&self, expression: &Expression, n: usize, metrics: &Metrics) -> bool {
+        metrics.filter_evaluations.inc();
+        let event = &self.events[n];
+        if !expression.reads_body() {
+            return expression.holds(event);
+        }
+        let readings = self.readings.get_or_init(|| {
+            std::iter::repeat_with(OnceLock::new).take(self.events.len()).collect()
+        });
+        let reading = readings[n].get_or_init(|| {
+            let reading = Reading::of(event);
+            (reading.weight() <= KEPT_READING * event.weight()).then_some(reading)
+        });
+        match reading {
+            Some(reading) => expression.holds_with(event, reading),
+            None => expression.holds(event),
+        }
     }
 
     fn rendered(&self, form: Form, metrics: &Metrics) -> &Rendered {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::Start;
+use super::seek::Seek;
 use super::shared::Shared;
 use super::stream::{Cursor, Page};
 use crate::event::{Event, Gap};
@@ -46,6 +47,7 @@ pub struct Scan {
     shared: Arc<Shared>,
     filter: Filter,
     range: Range,
+    seek: Option<Seek>,
     lost: Option<Gap>,
     /// Everything up to here is read already, or not wanted.
     from: Cursor,
@@ -57,9 +59,10 @@ impl Scan {
     pub(super) fn new(shared: Arc<Shared>, range: Range, filter: Filter) -> Self {
         let stream = shared.stream();
         let (from, lost) = stream.begin(range.start, &filter);
+        let seek = Seek::begin(&stream, range.start, &filter);
         let to = stream.head().ordinal;
         drop(stream);
-        Self { shared, filter, range, lost, from, to }
+        Self { shared, filter, range, seek, lost, from, to }
     }
 }
 
@@ -70,6 +73,13 @@ impl Iterator for Scan {
     fn next(&mut self) -> Option<Scanned> {
         if self.range.limit == 0 {
             return None;
+        }
+        if let Some(seek) = &mut self.seek {
+            if let Some(ordinal) = seek.step(&self.shared, &self.filter) {
+                self.from = Cursor { ordinal, id: None };
+                self.seek = None;
+            }
+            return Some(Scanned::Events(Vec::new()));
         }
         if let Some(gap) = self.lost.take() {
             return Some(Scanned::Gap(gap));
@@ -128,7 +138,7 @@ impl Scan {
     }
 
     fn wants(&self, event: &Event) -> bool {
-        self.in_time(event) && self.filter.selects(event)
+        self.in_time(event) && self.shared.selects(&self.filter, event)
     }
 
     fn in_time(&self, event: &Event) -> bool {

@@ -10,12 +10,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::expressions::Expressions;
 use super::inbox::{Inbox, Then};
 use super::registry::Entry;
 use super::stream::{Next, RING, Stream};
 use super::subscription::{Listeners, Signal};
 use super::{DuplicateId, Ending, Refused, Settings, now_ms};
 use crate::event::{ConnectionId, Draft, Event, What};
+use crate::filter::Filter;
 use crate::metrics::Metrics;
 
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub(super) struct Shared {
     pub(super) turn: Mutex<()>,
     pub(super) wake: Notify,
     pub(super) listeners: Listeners,
+    pub(super) expressions: Expressions,
     pub(super) seats: Arc<Semaphore>,
     pub(super) metrics: Metrics,
     /// Tokens of the connections, so that a shutdown can wait for them.
@@ -54,6 +57,7 @@ impl Shared {
             turn: Mutex::new(()),
             wake: Notify::new(),
             listeners: Listeners::default(),
+            expressions: Expressions::default(),
             seats: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
             metrics: Metrics::new(),
             connected: TaskTracker::new(),
@@ -71,6 +75,15 @@ impl Shared {
 
     pub(super) fn stream(&self) -> MutexGuard<'_, Stream> {
         self.stream.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// Returns whether a filter selects an event that is read for one listener only.
+    pub(super) fn selects(&self, filter: &Filter, event: &Event) -> bool {
+        filter.selects_fields(event)
+            && filter.expression.as_ref().is_none_or(|expression| {
+                self.metrics.filter_evaluations.inc();
+                expression.holds(event)
+            })
     }
 
     pub(super) fn may_connect(&self, stream: &Stream, id: &ConnectionId) -> Result<(), Refused> {

@@ -177,9 +177,13 @@ impl Stream {
                 let gap = Gap { missed: None, after: Some(id), before: self.id_after(ordinal) };
                 (Cursor { ordinal, id: Some(id) }, (!exact).then_some(gap))
             }
+            // What an expression selects is sought without the lock.
+            Start::Last(_) if filter.expression.is_some() => (head, None),
             Start::Last(count) => {
-                let wanted =
-                    self.history.back_from(self.ordinal).filter(|event| filter.selects(event));
+                let wanted = self
+                    .history
+                    .back_from(self.ordinal)
+                    .filter(|event| filter.selects_fields(event));
                 let first = wanted.take(count).last();
                 let ordinal = first.map_or(self.ordinal, |event| event.ordinal - 1);
                 (Cursor { ordinal, id: None }, None)
@@ -217,7 +221,7 @@ impl Stream {
     }
 
     /// Returns the ordinal before the oldest event that is kept.
-    fn before_history(&self) -> u64 {
+    pub(super) fn before_history(&self) -> u64 {
         self.history.oldest().map_or(self.ordinal, |oldest| oldest.ordinal - 1)
     }
 

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, ready};
 
 use futures_util::StreamExt as _;
-use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::Start;
 use super::batch::{Batch, Selection};
+use super::seek::Seek;
 use super::shared::Shared;
-use super::stream::{Cursor, Page};
+use super::stream::{Cursor, Page, Stream};
 use crate::event::{EventId, Gap};
 use crate::filter::Filter;
 
@@ -64,10 +65,38 @@ pub struct Subscription {
     _token: TaskTrackerToken,
 }
 
+/// Where the next events come from.
 #[derive(Debug)]
-enum Source {
+pub(super) enum Source {
+    /// First it has to be found out which they are.
+    Seek(Seek),
+    /// Pages of what is kept.
     History,
+    /// The broadcast channel.
     Live(BroadcastStream<Signal>),
+}
+
+impl Source {
+    /// Returns where a listener reads first, under the lock under which `cursor` was found.
+    pub(super) fn begin(
+        shared: &Shared,
+        stream: &Stream,
+        start: Start,
+        filter: &Filter,
+        cursor: Cursor,
+    ) -> Self {
+        match Seek::begin(stream, start, filter) {
+            Some(seek) => Self::Seek(seek),
+            // Who has nothing to catch up with is live at once, also where no history is kept.
+            None if cursor.ordinal == stream.head().ordinal => Self::live(shared),
+            None => Self::History,
+        }
+    }
+
+    /// Follows what is published from now on.
+    fn live(shared: &Shared) -> Self {
+        Self::Live(BroadcastStream::new(shared.live.subscribe()))
+    }
 }
 
 impl Subscription {
@@ -76,10 +105,10 @@ impl Subscription {
         listener: Arc<Listener>,
         filter: Filter,
         (cursor, lost): (Cursor, Option<Gap>),
-        live: Option<broadcast::Receiver<Signal>>,
+        source: Source,
     ) -> Self {
         listener.position.store(cursor.ordinal, Relaxed);
-        let source = live.map_or(Source::History, |live| Source::Live(BroadcastStream::new(live)));
+        shared.metrics.listeners_opened.inc();
         let token = shared.listening.token();
         let shown = cursor.id;
         Self { shared, listener, filter, cursor, shown, lost, source, _token: token }
@@ -114,6 +143,14 @@ impl Subscription {
                     Some(Ok(Signal::Over)) | None => return Poll::Ready(None),
                     Some(Err(_lagged)) => None,
                 },
+                Source::Seek(seek) => {
+                    if let Some(ordinal) = seek.step(&self.shared, &self.filter) {
+                        self.cursor = Cursor { ordinal, id: None };
+                        self.listener.position.store(ordinal, Relaxed);
+                        self.source = Source::History;
+                    }
+                    continue;
+                }
                 Source::History => match self.turn_page() {
                     Turned::Batch(batch) => Some(batch),
                     Turned::Nothing => continue,
@@ -144,7 +181,7 @@ impl Subscription {
         let (first, last) = (self.cursor.ordinal + 1, batch.last());
         self.cursor = Cursor { ordinal: last.ordinal, id: Some(last.id) };
         self.listener.position.store(last.ordinal, Relaxed);
-        let selection = batch.select(first, &self.filter)?;
+        let selection = batch.select(first, &self.filter, &self.shared.metrics)?;
         self.shown = self.cursor.id;
         self.listener.events.fetch_add(selection.len() as u64, Relaxed);
         Some(selection)
@@ -182,7 +219,7 @@ impl Subscription {
             }
             Page::End => {
                 // Subscribed under the lock: what is published from now on comes by this way.
-                self.source = Source::Live(BroadcastStream::new(self.shared.live.subscribe()));
+                self.source = Source::live(&self.shared);
                 Turned::Nothing
             }
             Page::Over => Turned::Over,

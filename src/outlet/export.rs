@@ -30,7 +30,7 @@ const LIMIT: usize = 1000;
 /// Answers `GET /api/events`.
 pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
     let mut params = Params::new(parts.uri.query());
-    let filter = query::filter(&mut params);
+    let filter = query::filter(&mut params, |source| hub.expression(source));
     let start = query::start(&mut params, &parts.headers);
     let until = params.time("until");
     let limit = params

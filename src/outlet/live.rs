@@ -33,7 +33,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         ));
     }
     let mut params = Params::new(parts.uri.query());
-    let filter = query::filter(&mut params);
+    let filter = query::filter(&mut params, |source| hub.expression(source));
     let start = query::start(&mut params, &parts.headers).unwrap_or(Start::Now);
     let form = query::form(&mut params, &parts.headers);
     params.finish()?;

@@ -29,7 +29,7 @@ const FULL: usize = 1 << 20;
 /// Answers `GET /listen`.
 pub(crate) async fn listen(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
     let mut params = Params::new(parts.uri.query());
-    let filter = query::filter(&mut params);
+    let filter = query::filter(&mut params, |source| hub.expression(source));
     let after = params.one("after", "an event id such as 1700000000000-0 is right", |value| {
         value.parse::<EventId>().ok()
     });

@@ -1,15 +1,20 @@
 //! The query of a listener: what it wants, from where on, in which form.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 
 use crate::event::{Direction, Kind};
-use crate::filter::Filter;
+use crate::filter::{Expression, Filter, FilterError};
 use crate::hub::Start;
 use crate::request::{Params, accepts};
 use crate::wire::Form;
 
-/// Takes the parameters that select events by their fields.
-pub(crate) fn filter(params: &mut Params) -> Filter {
+/// What compiles a filter expression: the hub, so that equal ones are one.
+type Compiled = Result<Arc<Expression>, FilterError>;
+
+/// Takes the parameters that select events.
+pub(crate) fn filter(params: &mut Params, compile: impl Fn(&str) -> Compiled) -> Filter {
     let id = "a connection id has 1 to 128 characters and no control characters";
     Filter {
         connections: params.all("connection", id, |value| value.parse().ok()),
@@ -19,6 +24,18 @@ pub(crate) fn filter(params: &mut Params) -> Filter {
         directions: params.all("direction", "a direction is in or out", |value| {
             [Direction::In, Direction::Out].into_iter().find(|d| d.as_str() == value)
         }),
+        expression: expression(params, compile),
+    }
+}
+
+fn expression(params: &mut Params, compile: impl Fn(&str) -> Compiled) -> Option<Arc<Expression>> {
+    let source = params.one("filter", "", |value| Some(value.to_owned()))?;
+    match compile(&source) {
+        Ok(expression) => Some(expression),
+        Err(fault) => {
+            params.fault_at(fault.position, format!("filter: {fault}"));
+            None
+        }
     }
 }
 
@@ -69,14 +86,17 @@ mod tests {
 
     fn read(query: &str, headers: &HeaderMap) -> Result<(Filter, Option<Start>, Form), String> {
         let mut params = Params::new(Some(query));
-        let read = (filter(&mut params), start(&mut params, headers), form(&mut params, headers));
+        let filter = filter(&mut params, |source| Expression::parse(source).map(Arc::new));
+        let read = (filter, start(&mut params, headers), form(&mut params, headers));
         params.finish().map(|()| read).map_err(|problem| problem.detail)
     }
 
     #[test]
     fn every_fault_is_named_with_what_would_be_right() {
-        let faults =
-            read("last=-1&kind=mesage&lst=5&format=xml&connection=&last=x", &HeaderMap::new());
+        let faults = read(
+            "last=-1&kind=mesage&lst=5&format=xml&connection=&last=x&filter=size+=",
+            &HeaderMap::new(),
+        );
         let faults = faults.expect_err("all wrong");
         for part in [
             "last=-1: a number",
@@ -84,6 +104,7 @@ mod tests {
             "kind=mesage: a kind is connect, message or close",
             "format=xml",
             "connection=:",
+            "filter: column 6: `=` compares nothing, expected `==`",
             "no query parameter \"lst\"; there are connection, kind",
         ] {
             assert!(faults.contains(part), "{part} in {faults}");

@@ -1,7 +1,9 @@
 //! Everything that is seen from outside, over real sockets.
 
+mod cel;
 mod cli;
 mod control;
+mod filter;
 mod harness;
 mod hostile;
 mod house;

@@ -50,6 +50,15 @@ fn the_table_of_codes_is_that_of_the_program() {
     assert_eq!(told, real);
 }
 
+#[test]
+fn every_example_of_a_filter_is_one() {
+    for row in table("expression") {
+        let source = row[0].trim_matches('`');
+        let parsed = wstap::filter::Expression::parse(source);
+        assert!(parsed.is_ok(), "{source}: {parsed:?}");
+    }
+}
+
 #[tokio::test]
 async fn every_address_in_the_table_answers() {
     let tap = Tap::start().await;
