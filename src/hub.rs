@@ -6,6 +6,7 @@
 //! batch.
 
 mod batch;
+mod connecting;
 mod connection;
 mod expressions;
 mod history;
@@ -20,17 +21,15 @@ mod subscription;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::code::Code;
-use crate::event::{
-    By, Close, Connect, ConnectionId, Direction, Draft, Event, EventId, Flow, Message, What,
-};
+use crate::event::{By, Event, EventId};
 use crate::filter::Filter;
 use crate::metrics::{Metrics, Numbers};
 
 pub use batch::Selection;
+pub use connecting::Seat;
 pub use connection::Connection;
 pub use history::Retention;
 pub use registry::{CloseOrder, Ending, Entry, Orders, Outgoing};
@@ -38,7 +37,6 @@ pub use scan::{Order, Range, Scan, Scanned};
 pub use subscription::{About, Delivery, Listener, Subscription};
 
 use shared::Shared;
-use stream::Next;
 use subscription::{Signal, Source};
 
 /// What a hub is told when it is made.
@@ -127,9 +125,6 @@ pub enum Undelivered {
 #[error("this connection has ended")]
 pub struct Ended;
 
-/// What a client is told whose id a newer connection has taken.
-const REPLACED: &str = "replaced by a newer connection with the same connectionId";
-
 /// What clients are told when the hub stops.
 const STOPPING: &str = "the server is stopping";
 
@@ -198,170 +193,6 @@ impl Hub {
                 () = stopped.cancelled() => {}
             }
         });
-    }
-
-    /// Takes one of the `max_connections` places, for a socket that may register later.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused::Full`] or [`Refused::Stopping`].
-    pub fn seat(&self) -> Result<Seat, Refused> {
-        if self.shared.stopping.is_cancelled() {
-            return Err(Refused::Stopping);
-        }
-        let permit =
-            Arc::clone(&self.shared.seats).try_acquire_owned().map_err(|_| Refused::Full)?;
-        Ok(Seat { _permit: permit })
-    }
-
-    /// Returns whether a connection may register under an id, as far as can be said now.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused::Taken`] or [`Refused::Stopping`].
-    pub fn may_connect(&self, id: &ConnectionId) -> Result<(), Refused> {
-        self.shared.may_connect(&self.shared.stream(), id)
-    }
-
-    /// Registers a connection: its `connect` event is published. A connection that has the id
-    /// already is replaced, its `close` event comes first, or else the new one is refused.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused::Taken`] or [`Refused::Stopping`].
-    pub fn connect(
-        &self,
-        id: ConnectionId,
-        connect: Connect,
-    ) -> Result<(Connection, Orders), Refused> {
-        let now = now_ms();
-        let (entry, orders) = Entry::new(id.clone(), connect.clone(), now);
-        let mut stream = self.shared.stream();
-        self.shared.may_connect(&stream, &id)?;
-        let mut next = Next::Nothing;
-        if let Some(old) = stream.registry.get(&id).cloned() {
-            let (code, reason) = (Code::Replaced.close(), REPLACED.to_owned());
-            // Whether its client answers the close frame is not waited for.
-            let ending =
-                Ending { code, reason: reason.clone(), clean: false, by: By::Tap, wire: None };
-            next = self.shared.end(&mut stream, &old, ending, now);
-            old.order_close(CloseOrder { code, reason });
-        }
-        stream.registry.insert(Arc::clone(&entry));
-        let draft = Draft { connection: id, what: What::Connect(Box::new(connect)) };
-        next = next.max(self.shared.publish(&mut stream, draft, now).1);
-        drop(stream);
-        self.shared.announce(next);
-        self.shared.metrics.connections_opened.inc();
-        Ok((Connection::new(Arc::clone(&self.shared), entry), orders))
-    }
-
-    /// Registers a connection that is relayed to a server: under the id that it asks for, or, if it
-    /// asks for none or another has it, one that is made. Nobody is replaced or refused for that.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused::Stopping`].
-    pub fn connect_relayed(
-        &self,
-        wish: Option<ConnectionId>,
-        connect: Connect,
-    ) -> Result<(Connection, Orders), Refused> {
-        let now = now_ms();
-        let mut stream = self.shared.stream();
-        if stream.stopping {
-            return Err(Refused::Stopping);
-        }
-        let id = stream.free_id(wish, now);
-        let (entry, orders) = Entry::new(id.clone(), connect.clone(), now);
-        stream.registry.insert(Arc::clone(&entry));
-        let draft = Draft { connection: id, what: What::Connect(Box::new(connect)) };
-        let next = self.shared.publish(&mut stream, draft, now).1;
-        drop(stream);
-        self.shared.announce(next);
-        self.shared.metrics.connections_opened.inc();
-        Ok((Connection::new(Arc::clone(&self.shared), entry), orders))
-    }
-
-    /// Publishes that the server behind has refused a handshake: a `close` without a `connect`.
-    pub fn refused(&self, wish: Option<ConnectionId>, connect: Connect, by: By, reason: String) {
-        let now = now_ms();
-        let close = Close {
-            code: crate::code::absent::ABNORMAL,
-            reason,
-            clean: false,
-            by,
-            duration: Duration::ZERO,
-            messages: Flow::default(),
-            bytes: Flow::default(),
-            wire: None,
-            refused: Some(Box::new(connect)),
-        };
-        let mut stream = self.shared.stream();
-        let draft =
-            Draft { connection: stream.free_id(wish, now), what: What::Close(Box::new(close)) };
-        let next = self.shared.publish(&mut stream, draft, now).1;
-        drop(stream);
-        self.shared.announce(next);
-    }
-
-    /// Returns the registered connections.
-    #[must_use]
-    pub fn connections(&self) -> Vec<Arc<Entry>> {
-        let mut all = self.shared.stream().registry.all();
-        all.sort_by(|a, b| a.since_ms().cmp(&b.since_ms()).then_with(|| a.id.cmp(&b.id)));
-        all
-    }
-
-    /// Returns a registered connection.
-    #[must_use]
-    pub fn connection(&self, id: &ConnectionId) -> Option<Arc<Entry>> {
-        self.shared.stream().registry.get(id).cloned()
-    }
-
-    /// Sends a message to the client of a connection, or to the server behind it, as its direction
-    /// says, and publishes it.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such connection, or its queue is full.
-    pub fn send(
-        &self,
-        id: &ConnectionId,
-        outgoing: Outgoing,
-        message: Message,
-    ) -> Result<EventId, Undelivered> {
-        let mut stream = self.shared.stream();
-        let entry = stream.registry.get(id).cloned().ok_or(Undelivered::NotFound)?;
-        let direction = message.direction;
-        if direction == Direction::In && !entry.relayed() {
-            return Err(Undelivered::NoServer);
-        }
-        let Some(place) = entry.place_in_queue() else {
-            self.shared.metrics.queue_refusals.inc();
-            return Err(Undelivered::QueueFull);
-        };
-        place.send((direction, outgoing));
-        let (now, size) = (now_ms(), message.size);
-        let before = self.shared.empty_inbox(&mut stream, now);
-        let draft = Draft { connection: id.clone(), what: What::Message(message) };
-        let (event, next) = self.shared.publish(&mut stream, draft, now);
-        drop(stream);
-        self.shared.announce(before.max(next));
-        entry.count(direction, 1, size, now);
-        self.shared.metrics.sent_bytes.inc_by(size);
-        Ok(event.id)
-    }
-
-    /// Orders a connection to close. Its `close` event follows when it has.
-    ///
-    /// # Errors
-    ///
-    /// [`Undelivered::NotFound`].
-    pub fn close(&self, id: &ConnectionId, order: CloseOrder) -> Result<(), Undelivered> {
-        let entry = self.connection(id).ok_or(Undelivered::NotFound)?;
-        entry.order_close(order);
-        Ok(())
     }
 
     /// Lets a listener in.
@@ -445,12 +276,6 @@ pub struct Seen {
     pub position: Option<EventId>,
     /// How many events it has not been given yet.
     pub lag: u64,
-}
-
-/// One of the `max_connections` places; free again when dropped.
-#[derive(Debug)]
-pub struct Seat {
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Hub {
