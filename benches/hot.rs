@@ -1,11 +1,13 @@
 //! The parts in the path of a message, each alone: `cargo bench --bench hot`.
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wstap::dialect;
 use wstap::event::{Body, Connect, Direction, Draft, Event, EventId, Message, Opcode, What};
 use wstap::filter::Filter;
+use wstap::frame::{self, Boundaries, Deflate, Extensions, Reader, Seen, Side};
 use wstap::hub::{About, Delivery, Hub, Settings, Start};
 use wstap::wire::Form;
 
@@ -114,5 +116,112 @@ fn filter(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, frame_to_event, render, publish, filter);
+/// Texts of 200 bytes as a price feed sends them: they compress to some 70.
+fn texts() -> Vec<String> {
+    let mut random = 12_345_u64;
+    let mut next = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random >> 40
+    };
+    (0..1000)
+        .map(|seq| {
+            let mut text = format!(r#"{{"type":"book","symbol":"BTC-{}","seq":{seq}"#, next() % 17);
+            while text.len() < 200 {
+                write!(
+                    text,
+                    r#","bid":{}.{:02},"size":{}"#,
+                    next() % 9999,
+                    next() % 99,
+                    next() % 977
+                )
+                .expect("a string takes it");
+            }
+            text.truncate(200);
+            text
+        })
+        .collect()
+}
+
+/// A compressed message in a frame.
+fn deflated(deflate: &mut flate2::Compress, text: &str, out: &mut Vec<u8>) {
+    let mut payload = Vec::with_capacity(1024);
+    deflate
+        .compress_vec(text.as_bytes(), &mut payload, flate2::FlushCompress::Sync)
+        .expect("can be compressed");
+    let start = out.len();
+    frame::data_frame(Opcode::Text, &payload[..payload.len() - 4], None, out);
+    out[start] |= 0x40;
+}
+
+/// Each message alone, and as many as a relay reads at once.
+fn read(c: &mut Criterion) {
+    let texts = texts();
+    let (mut masked, mut unmasked, mut carried, mut alone) = (vec![], vec![], vec![], vec![]);
+    let mut context = flate2::Compress::new(flate2::Compression::default(), false);
+    for text in &texts {
+        frame::data_frame(Opcode::Text, text.as_bytes(), Some([1, 2, 3, 4]), &mut masked);
+        frame::data_frame(Opcode::Text, text.as_bytes(), None, &mut unmasked);
+        deflated(&mut context, text, &mut carried);
+        let mut fresh = flate2::Compress::new(flate2::Compression::default(), false);
+        deflated(&mut fresh, text, &mut alone);
+    }
+    let takeover = Extensions::Deflate(Deflate::default());
+    let no_takeover =
+        Extensions::Deflate(Deflate { server_no_context_takeover: true, ..Deflate::default() });
+    let mut group = c.benchmark_group("read 1000 texts of 200 bytes");
+    group.throughput(Throughput::Elements(texts.len() as u64));
+    for (name, side, extensions, bytes) in [
+        ("masked", Side::Client, Extensions::None, &masked),
+        ("unmasked", Side::Server, Extensions::None, &unmasked),
+        ("deflated", Side::Server, takeover, &carried),
+        ("deflated each alone", Side::Server, no_takeover, &alone),
+    ] {
+        for (how, piece) in [("pieces of 16 KiB", 16 << 10), ("pieces of 200 B", 200)] {
+            group.bench_function(format!("{name}, {how}"), |b| {
+                b.iter(|| {
+                    let mut reader = Reader::new(side, extensions, 1 << 20, false);
+                    let mut size = 0;
+                    for piece in bytes.chunks(piece) {
+                        reader.feed(black_box(piece), |seen| {
+                            if let Seen::Message { size: read, note: None, .. } = seen {
+                                size += read;
+                            }
+                        });
+                    }
+                    assert_eq!(size, 200_000);
+                });
+            });
+        }
+    }
+    group.bench_function("masked, a message a piece", |b| {
+        b.iter(|| {
+            let mut reader = Reader::new(Side::Client, Extensions::None, 1 << 20, false);
+            for piece in masked.chunks(208) {
+                reader.feed(black_box(piece), |seen| {
+                    black_box(seen);
+                });
+            }
+        });
+    });
+    group.bench_function("masked, skimmed", |b| {
+        b.iter(|| {
+            let mut reader = Reader::new(Side::Client, Extensions::None, 1 << 20, false);
+            for piece in masked.chunks(16 << 10) {
+                reader.skim(black_box(piece), |_| {});
+            }
+            reader.counts()
+        });
+    });
+    group.bench_function("masked, boundaries", |b| {
+        b.iter(|| {
+            let mut boundaries = Boundaries::new();
+            for piece in masked.chunks(16 << 10) {
+                black_box(boundaries.scan(black_box(piece)));
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, frame_to_event, render, publish, filter, read);
 criterion_main!(benches);

@@ -41,7 +41,7 @@
 //! ```text
 //! json  code                                    ground
 //! event                                         data
-//! filter  wire  dialect  auth                   pure: no tokio, no axum, no clock
+//! filter  wire  dialect  frame  auth            pure: no tokio, no axum, no clock
 //! metrics                                       numbers
 //! hub                                           state; tokio, no axum
 //! problem                                       errors of all rows above as answers
@@ -67,6 +67,7 @@ mod control;
 pub mod dialect;
 pub mod event;
 pub mod filter;
+pub mod frame;
 pub mod hub;
 pub mod json;
 pub mod metrics;

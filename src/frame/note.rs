@@ -1,0 +1,121 @@
+//! What is odd about what was seen, in words.
+
+use std::fmt;
+
+/// Why something was not read, or what is wrong with it.
+///
+/// Of several things that are wrong with a message, the first is told; that it was not kept comes
+/// last, since an absent payload shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// A client's frames have to be masked (RFC 6455 section 5.1).
+    Unmasked,
+    /// A server's frames must not be masked (section 5.1).
+    Masked,
+    /// Reserved bits without an extension that gives them a meaning (section 5.2).
+    ReservedBits,
+    /// One of the opcodes 3 to 7 and 11 to 15 (section 5.2).
+    ReservedOpcode(u8),
+    /// A length in eight bytes where two would do, or in two where none (section 5.2).
+    LongLength,
+    /// A length with the top bit set (section 5.2): where the next frame is, nobody knows.
+    ImpossibleLength,
+    /// A control frame that is not the last of its message (section 5.5).
+    FragmentedControl,
+    /// A control frame of more than 125 bytes (section 5.5).
+    LargeControl,
+    /// A continuation, and nothing to continue (section 5.4). It is read as a binary message.
+    NoStart,
+    /// A message that another one begins within (section 5.4). Told of the unfinished one.
+    CutOff,
+    /// A frame after the close frame (section 5.5.1).
+    AfterClose,
+    /// Text that is no UTF-8 (section 8.1). It is given as bytes.
+    InvalidText,
+    /// A close frame of one byte (section 5.5.1).
+    ShortClose,
+    /// A close code that no frame may carry (section 7.4).
+    CloseCode(u16),
+    /// A close reason that is no UTF-8 (section 5.5.1).
+    InvalidReason,
+    /// Compressed data that cannot be inflated (RFC 7692 section 7.2.2).
+    InvalidDeflate,
+    /// The context that the message needs is lost: part of it was skimmed, broken or too large.
+    NotDecoded,
+    /// Reserved bits belong to an extension that is not known here.
+    UnknownExtension,
+    /// Larger than this many bytes.
+    TooLarge(usize),
+    /// Its start was skimmed.
+    Skimmed,
+}
+
+impl Note {
+    /// Returns whether the peer did what the protocol forbids; otherwise it is about the tap.
+    #[must_use]
+    pub fn violation(self) -> bool {
+        !matches!(
+            self,
+            Self::NotDecoded | Self::UnknownExtension | Self::TooLarge(_) | Self::Skimmed
+        )
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.violation() {
+            f.write_str("protocol violation: ")?;
+        }
+        f.write_str(match self {
+            Self::Unmasked => "a client frame that is not masked",
+            Self::Masked => "a server frame that is masked",
+            Self::ReservedBits => "reserved bits that no extension explains",
+            Self::ReservedOpcode(opcode) => return write!(f, "the reserved opcode {opcode}"),
+            Self::LongLength => "a length in more bytes than it needs",
+            Self::ImpossibleLength => "a length of 2^63 or more; nothing after it can be read",
+            Self::FragmentedControl => "a control frame in fragments",
+            Self::LargeControl => "a control frame of more than 125 bytes",
+            Self::NoStart => "a continuation of nothing",
+            Self::CutOff => "a message cut off by the next one",
+            Self::AfterClose => "a frame after the close frame",
+            Self::InvalidText => "text that is not UTF-8",
+            Self::ShortClose => "a close frame of one byte",
+            Self::CloseCode(code) => return write!(f, "the close code {code} in a frame"),
+            Self::InvalidReason => "a close reason that is not UTF-8",
+            Self::InvalidDeflate => "compressed data that cannot be inflated",
+            Self::NotDecoded => "compressed, not decoded",
+            Self::UnknownExtension => "an extension that is not known, not decoded",
+            Self::TooLarge(limit) => {
+                return write!(f, "larger than the limit of {limit} bytes, not kept");
+            }
+            Self::Skimmed => "began before anybody listened, not kept",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_says_who_is_to_blame() {
+        assert_eq!(
+            Note::Unmasked.to_string(),
+            "protocol violation: a client frame that is not masked"
+        );
+        assert_eq!(
+            Note::ReservedOpcode(3).to_string(),
+            "protocol violation: the reserved opcode 3"
+        );
+        assert_eq!(
+            Note::CloseCode(1005).to_string(),
+            "protocol violation: the close code 1005 in a frame"
+        );
+        assert_eq!(Note::NotDecoded.to_string(), "compressed, not decoded");
+        assert_eq!(
+            Note::TooLarge(1_048_576).to_string(),
+            "larger than the limit of 1048576 bytes, not kept"
+        );
+    }
+}
