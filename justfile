@@ -25,6 +25,10 @@ bench:
     cargo bench --bench fanout
     cargo bench --bench hot
 
+# Looks for input that a part cannot bear, for so many seconds (cargo-fuzz, a nightly toolchain).
+fuzz target="frame" seconds="60":
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+
 # Makes the README's picture again.
 picture:
     cargo build

@@ -249,7 +249,7 @@ impl Reader {
             (Extensions::Deflate(_), TEXT | BINARY) => RSV1,
             _ => 0,
         };
-        if self.closed {
+        if self.closed && head.opcode < CLOSE {
             Some(Note::AfterClose)
         } else if !head.minimal() {
             Some(Note::LongLength)
@@ -340,7 +340,7 @@ impl Reader {
         scratch: &mut Scratch,
         each: &mut impl FnMut(Seen<'_>),
     ) {
-        let Some(message) = self.message.take() else { return };
+        let Some(message) = &self.message else { return };
         if message.inflates() {
             self.inflate.finish(scratch);
         }
@@ -349,6 +349,7 @@ impl Reader {
         if LISTEN {
             each(message.seen(whole.unwrap_or(&self.kept)));
         }
+        self.message = None;
         self.kept.clear();
     }
 

@@ -43,8 +43,7 @@
 //! ```text
 //! json  code                                    ground
 //! event                                         data
-//! wire  dialect  frame  auth                    pure: no tokio, no axum, no clock
-//! filter                                        pure too: expressions over what wire writes
+//! filter  wire  dialect  frame  auth            pure: no tokio, no axum, no clock
 //! metrics                                       numbers
 //! hub                                           state; tokio, no axum
 //! problem                                       errors of all rows above as answers

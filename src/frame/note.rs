@@ -29,7 +29,7 @@ pub enum Note {
     NoStart,
     /// A message that another one begins within (section 5.4). Told of the unfinished one.
     CutOff,
-    /// A frame after the close frame (section 5.5.1).
+    /// A data frame after the close frame (section 5.5.1).
     AfterClose,
     /// Text that is no UTF-8 (section 8.1). It is given as bytes.
     InvalidText,
@@ -78,7 +78,7 @@ impl fmt::Display for Note {
             Self::LargeControl => "a control frame of more than 125 bytes",
             Self::NoStart => "a continuation of nothing",
             Self::CutOff => "a message cut off by the next one",
-            Self::AfterClose => "a frame after the close frame",
+            Self::AfterClose => "a message after the close frame",
             Self::InvalidText => "text that is not UTF-8",
             Self::ShortClose => "a close frame of one byte",
             Self::CloseCode(code) => return write!(f, "the close code {code} in a frame"),

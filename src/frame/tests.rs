@@ -76,8 +76,8 @@ fn the_examples_of_the_standard_are_read() {
     assert_eq!(server(&fragmented), ["text Hello"]);
     let ping = [0x89, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
     assert_eq!(server(&ping), ["Ping Hello"]);
-    let reply = [0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-    assert_eq!(read(Side::Client, Extensions::None, &reply), ["Pong Hello"]);
+    let answer = [0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+    assert_eq!(read(Side::Client, Extensions::None, &answer), ["Pong Hello"]);
 }
 
 #[test]
@@ -197,9 +197,8 @@ fn reserved_opcodes_are_told() {
 #[test]
 fn a_length_may_not_be_longer_than_it_needs() {
     let note = wrong("text a", "a length in more bytes than it needs");
-    for frame in [&b"\x81\x7E\x00\x01a"[..], b"\x81\x7F\x00\x00\x00\x00\x00\x00\x00\x01a"] {
-        assert_eq!(server(frame), [note.as_str()]);
-    }
+    assert_eq!(server(b"\x81\x7E\x00\x01a"), std::slice::from_ref(&note));
+    assert_eq!(server(b"\x81\x7F\x00\x00\x00\x00\x00\x00\x00\x01a"), [note]);
 }
 
 #[test]
@@ -246,11 +245,10 @@ fn fragments_have_a_start_and_an_end() {
 }
 
 #[test]
-fn nothing_follows_a_close() {
-    let note = "a frame after the close frame";
+fn no_message_follows_a_close() {
     assert_eq!(
-        server(b"\x88\x02\x03\xE8\x81\x01a\x88\x00"),
-        ["close 1000 ", &wrong("text a", note), &wrong("close 1005 ", note)]
+        server(b"\x88\x02\x03\xE8\x81\x01a\x8A\x00"),
+        ["close 1000 ", &wrong("text a", "a message after the close frame"), "Pong "]
     );
 }
 

@@ -109,7 +109,7 @@ fn length() -> impl Strategy<Value = usize> {
 
 fn payload() -> impl Strategy<Value = (bool, Vec<u8>)> {
     prop_oneof![
-        length().prop_map(|length| (false, (0_u8..253).cycle().take(length).collect())),
+        length().prop_map(|length| (false, (0..=250).cycle().take(length).collect())),
         vec(any::<u8>(), 0..200).prop_map(|bytes| (false, bytes)),
         "\\PC{0,100}".prop_map(|text| (true, text.into_bytes())),
         length().prop_map(|length| (

@@ -26,7 +26,7 @@ fn compressed(deflate: &mut flate2::Compress, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn messages_of_every_size_are_read_in_pieces_of_any() {
     for length in [0, 1, 125, 126, 127, 65_535, 65_536, 1 << 20] {
-        let payload: Vec<u8> = (0_u8..251).cycle().take(length).collect();
+        let payload: Vec<u8> = (0..=250).cycle().take(length).collect();
         for key in [None, KEY] {
             let mut bytes = Vec::new();
             data_frame(Opcode::Binary, &payload, key, &mut bytes);
