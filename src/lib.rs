@@ -43,7 +43,8 @@
 //! ```text
 //! json  code                                    ground
 //! event                                         data
-//! filter  wire  dialect  frame  auth            pure: no tokio, no axum, no clock
+//! wire  dialect  frame  auth                    pure: no tokio, no axum, no clock
+//! filter                                        pure too: expressions over what wire writes
 //! metrics                                       numbers
 //! hub                                           state; tokio, no axum
 //! problem                                       errors of all rows above as answers

@@ -32,8 +32,8 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
         upgrade: hyper::upgrade::on(&mut request),
         abort: request.extensions().get::<Abort>().cloned().unwrap_or_default(),
     };
-    let (url, request) = proxy.outgoing(request, true)?;
     let headers = worth_knowing(request.headers());
+    let (url, request) = proxy.outgoing(request, true)?;
     let connect = Connect { remote, path, headers, answer: None };
     let handshake = Handshake { hub, wish, url, connect, asked: Instant::now() };
 

@@ -17,6 +17,10 @@ thread_local! {
     static DRAFTS: RefCell<Vec<Draft>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Violations in a row after which a direction is not shown any more: whoever speaks something
+/// else than WebSocket would fill the stream with them, one for every few bytes.
+const VIOLATIONS: u32 = 32;
+
 /// What a tap shows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
@@ -39,6 +43,8 @@ pub(super) struct Tap {
     last: [Instant; 2],
     /// The end is published.
     told: bool,
+    /// What came in a row that was against the protocol.
+    violations: [u32; 2],
 }
 
 /// What a close frame says, and what is odd about it.
@@ -76,6 +82,7 @@ impl Tap {
             bytes: [0; 2],
             last: [now; 2],
             told: false,
+            violations: [0; 2],
         }
     }
 
@@ -102,18 +109,30 @@ impl Tap {
     }
 
     fn read(&mut self, reader: &mut Reader, direction: Direction, bytes: &[u8], shown: bool) {
-        let wanted = shown && self.connection.wanted();
+        let n = direction as usize;
+        let wanted = shown && self.violations[n] < VIOLATIONS && self.connection.wanted();
         DRAFTS.with_borrow_mut(|drafts| {
             drafts.clear();
             let connection = &self.connection;
             let (closes, first) = (&mut self.closes, &mut self.first);
+            let violations = &mut self.violations[n];
             let each = |seen: Seen<'_>| {
                 if let Seen::Close { code, reason, note } = &seen {
                     first.get_or_insert(First::Close(direction));
                     let said = Said { code: *code, reason: reason.to_string(), note: words(*note) };
                     closes[direction as usize].get_or_insert(said);
                 }
-                if wanted && let Some(message) = message(direction, &seen) {
+                if !wanted || *violations >= VIOLATIONS {
+                    return;
+                }
+                *violations = if is_violation(&seen) { *violations + 1 } else { 0 };
+                let message = if *violations < VIOLATIONS {
+                    message(direction, &seen)
+                } else {
+                    let note = "protocol violation: one after the other; nothing more of this direction is shown";
+                    Some(unreadable(direction, note))
+                };
+                if let Some(message) = message {
                     let connection = connection.id().clone();
                     drafts.push(Draft { connection, what: What::Message(message) });
                 }
@@ -261,6 +280,15 @@ fn body(payload: &Payload<'_>) -> Body {
         Payload::Text(text) => Body::Value(Json::parse(text).unwrap_or_else(|| Json::string(text))),
         Payload::Bytes(bytes) => Body::Binary((*bytes).into()),
         Payload::Absent => Body::Absent,
+    }
+}
+
+fn is_violation(seen: &Seen<'_>) -> bool {
+    match seen {
+        Seen::Reserved { .. } | Seen::Unreadable { .. } => true,
+        Seen::Message { note, .. } | Seen::Control { note, .. } | Seen::Close { note, .. } => {
+            note.is_some_and(Note::violation)
+        }
     }
 }
 

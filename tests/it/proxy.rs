@@ -350,6 +350,23 @@ async fn violations_are_marked_and_pass() {
 }
 
 #[tokio::test]
+async fn a_peer_that_speaks_something_else_does_not_flood_the_stream() {
+    let (front, mut client, mut server) = pair("").await;
+    let noise = vec![7; 1 << 20];
+    let mut got = vec![0; noise.len()];
+    let (sent, read) = tokio::join!(server.write_all(&noise), client.read_exact(&mut got));
+    sent.expect("sent");
+    read.expect("passed");
+    drop((client, server));
+    until("the end", || front.tap.hub.numbers().connections == 0).await;
+    let answer = front.tap.get("/api/events?kind=message").await.json();
+    let events = answer.as_array().expect("a list");
+    assert!(events.len() <= 32, "{}", events.len());
+    let last = events.last().expect("there is one")["note"].as_str().expect("a note");
+    assert!(last.contains("nothing more of this direction"), "{last}");
+}
+
+#[tokio::test]
 async fn compressed_messages_are_shown_decoded() {
     let (front, mut client, _server) =
         pair("Sec-WebSocket-Extensions: permessage-deflate\r\n").await;
