@@ -65,18 +65,16 @@ export async function front(t, upstream, ...flags) {
 
 /** What tests ask of the events. */
 function queries(events) {
-  const every = (kind, wanted) => events.filter((event) => event.kind === kind && matches(event, wanted));
-  const first = async (kind, wanted) => {
-    const found = until(`${kind} ${JSON.stringify(wanted)}`, () => every(kind, wanted)[0]);
-    return found.catch((error) => assert.fail(`${error.message}; there were ${JSON.stringify(events, null, 1)}`));
-  };
+  const every = (kind, wanted = {}) => events.filter((event) => event.kind === kind && matches(event, wanted));
+  const told = (what, condition) => until(what, condition).catch((error) => assert.fail(`${error.message}; there were ${JSON.stringify(events, null, 1)}`));
+  const first = (kind, wanted) => told(`${kind} ${JSON.stringify(wanted)}`, () => every(kind, wanted)[0]);
   return {
     /** Waits for an event of a kind that has these members. */
     event: first,
     every,
     /** Waits until every connection so far is over; returns them, each with its messages. */
     connections: async (count) => {
-      await until(`${count} connections and their ends`, () => every("connect").length >= count && every("close", { status: undefined }).length >= every("connect").length);
+      await told(`${count} connections and their ends`, () => every("connect").length >= count && every("close", { status: undefined }).length >= every("connect").length);
       return every("connect").map((connect) => ({
         connect,
         messages: every("message", { connectionId: connect.connectionId }),
