@@ -26,7 +26,6 @@ test-proxy:
 
 # All of Autobahn's cases directly and through proxy mode, compared; or `--short`, or some: 6.*,12.1.*
 autobahn *cases:
-    cd tests/pages && npm ci --no-audit --no-fund
     cd tests/proxy && npm ci --no-audit --no-fund
     cargo build
     node tests/autobahn/run.mjs {{cases}}

@@ -44,6 +44,7 @@ export async function proxy(upstream, flags, each) {
     url: `http${url}`,
     ws: `ws${url}`,
     observers,
+    pid: child.pid,
     get words() { return words; },
     alive: () => child.exitCode === null && child.signalCode === null,
     stop: () => {

@@ -278,3 +278,33 @@ test("a_thousand_requests_on_kept_connections_each_get_their_own_answer", async 
     assert.equal(String(await read(answer)), n % 2 ? `POST /${n} body ${n}` : `GET /${n} `);
   }));
 });
+
+test("connections_that_the_upstream_has_ended_cost_no_request", async (t) => {
+  const { url } = await serve(t, (_, answer) => {
+    // It says nothing of ending, and ends.
+    answer.end("ok", () => setImmediate(() => answer.req.socket.destroy()));
+  });
+  const tap = await front(t, url);
+  for (let n = 0; n < 200; n += 1) assert.equal(String(await read(await ask(`${tap.url}/${n}`))), "ok");
+});
+
+test("a_request_for_another_server_goes_to_the_upstream_all_the_same", async (t) => {
+  const { url } = await serve(t, (asked, answer) => answer.end(`${asked.method} ${asked.url} at ${asked.headers.host}`));
+  const tap = await front(t, url);
+  const host = new URL(url).host;
+  const whole = (answer) => answer.includes(" at ");
+  assert.match(await raw(tap.url, "GET http://other.example/a?b HTTP/1.1\r\nHost: other.example\r\n\r\n", whole), new RegExp(`GET /a\\?b at ${host}`));
+  assert.match(await raw(tap.url, "GET /old HTTP/1.0\r\n\r\n", whole), new RegExp(`^HTTP/1\\.. 200 [^]*GET /old at ${host}`));
+  assert.match(await raw(tap.url, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", whole), new RegExp(`OPTIONS \\* at ${host}`));
+  const tunnel = await raw(tap.url, "CONNECT other.example:80 HTTP/1.1\r\nHost: other.example:80\r\nConnection: close\r\n\r\n", (answer) => answer.includes("\r\n\r\n"));
+  assert.doesNotMatch(tunnel, /^HTTP\/1\.1 2/);
+});
+
+test("long_heads_pass", async (t) => {
+  const { url } = await serve(t, (asked, answer) => answer.writeHead(200, { "x-long": asked.headers["x-long"] }).end(String(asked.url.length)));
+  const tap = await front(t, url);
+  const long = "x".repeat(8000);
+  const answer = await ask(`${tap.url}/${"y".repeat(4000)}`, { headers: { "x-long": long } });
+  assert.equal(String(await read(answer)), "4001");
+  assert.equal(answer.headers["x-long"], long);
+});

@@ -246,3 +246,41 @@ test("a_hundred_connections_come_and_go_and_each_has_its_events", async (t) => {
   assert.equal(new Set(said.map(([first]) => first)).size, 100);
   assert.ok(said.every((messages) => messages.length === 2 && messages[0] === messages[1]));
 });
+
+test("what_is_injected_into_a_compressed_connection_disturbs_nothing", async (t) => {
+  const { server, url } = await serve(t);
+  echo(server);
+  const tap = await front(t, url);
+  const socket = new WebSocket(tap.ws);
+  await within("an open socket", once(socket, "open"));
+  const next = () => within("a message", once(socket, "message")).then(([data, binary]) => (binary ? data : String(data)));
+  const text = "the same words again and again ".repeat(100);
+  const ask = async () => {
+    const answer = next();
+    socket.send(text);
+    assert.equal(await answer, text);
+  };
+  await ask();
+  const { connectionId } = await tap.event("connect");
+  const inject = async (to, body, type = "application/json") => {
+    const answer = next();
+    const sent = await fetch(`${tap.observers}/api/connections/${connectionId}/messages?to=${to}`, { method: "POST", headers: { "content-type": type }, body });
+    assert.equal(sent.status, 202);
+    return answer;
+  };
+  assert.deepEqual(JSON.parse(await inject("client", '{"from":"outside"}')), { from: "outside" });
+  await ask();
+  assert.equal(await inject("server", "grüße", "text/plain"), "grüße", "the server sent it back");
+  await ask();
+  const closed = within("a close", once(socket, "close"));
+  assert.equal((await fetch(`${tap.observers}/api/connections/${connectionId}?code=4005&reason=bye`, { method: "DELETE" })).status, 204);
+  const [code, reason] = await closed;
+  assert.deepEqual([code, String(reason)], [4005, "bye"]);
+
+  const [{ messages, close }] = await tap.connections(1);
+  const injected = messages.filter((event) => event.synthetic);
+  assert.deepEqual(injected.map(({ direction, message }) => [direction, message]), [["out", { from: "outside" }], ["in", "grüße"]]);
+  assert.ok(messages.every((event) => event.synthetic || event.compressed));
+  assert.deepEqual(messages.filter((event) => event.message === text).length, 6);
+  assert.equal(close.close.by, "tap");
+});
