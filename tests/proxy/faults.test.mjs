@@ -127,7 +127,6 @@ test("a_stuck_listener_stops_nothing", async (t) => {
   const tap = await front(t, url);
   const { hostname, port } = new URL(tap.observers);
   const stuck = connect({ host: hostname, port });
-  t.after(() => stuck.destroy());
   stuck.on("error", () => {}).pause().write(`GET /events?format=full HTTP/1.1\r\nHost: ${hostname}:${port}\r\n\r\n`);
   await until("the listener", async () => (await (await fetch(`${tap.observers}/api/listeners`)).json()).length >= 2);
   const socket = await opened(tap.ws, { perMessageDeflate: false });
@@ -136,6 +135,8 @@ test("a_stuck_listener_stops_nothing", async (t) => {
   socket.close();
   const [{ close }] = await tap.connections(1);
   assert.deepEqual(close.messages, { in: 300, out: 300 });
+  // Or the end of wstap would wait for it as long as --shutdown-grace allows.
+  stuck.destroy();
 });
 
 test("who_does_not_read_holds_up_its_own_sender_and_nobody_else", async (t) => {
@@ -238,7 +239,7 @@ test("a_proxy_in_front_of_itself_refuses_and_lives", async (t) => {
 test("bytes_that_come_with_the_handshake_are_not_lost", async (t) => {
   const text = (mask, words) => Buffer.concat([Buffer.from([0x81, (mask ? 0x80 : 0) | words.length]), Buffer.alloc(mask ? 4 : 0), Buffer.from(words)]);
   let reached = "";
-  const { url } = await plain(t, (socket) => socket.on("data", (data) => {
+  const { url } = await plain(t, (socket) => socket.on("end", () => socket.end()).on("data", (data) => {
     const first = reached === "";
     reached += data.toString("latin1");
     if (first) socket.write(Buffer.concat([Buffer.from(SWITCH), text(false, "early out")]));
