@@ -20,10 +20,24 @@ test:
 test-clients:
     tests/run clients
 
+# Proxy mode with programs of others in front and behind, and the short form of `autobahn`.
+test-proxy:
+    tests/run proxy
+
+# All of Autobahn's cases directly and through proxy mode, compared; or `--short`, or some: 6.*,12.1.*
+autobahn *cases:
+    cd tests/proxy && npm ci --no-audit --no-fund
+    cargo build
+    node tests/autobahn/run.mjs {{cases}}
+
 # Fan-out beside a bare epoll server (the README's figures), and the hot parts alone.
 bench:
     cargo bench --bench fanout
     cargo bench --bench hot
+
+# Round trips through proxy mode beside nginx, HAProxy and mitmproxy, as far as they are installed.
+bench-proxy *names:
+    cargo bench --bench proxy -- {{names}}
 
 # Looks for input that a part cannot bear, for so many seconds (cargo-fuzz, a nightly toolchain).
 fuzz target="frame" seconds="60":
