@@ -171,7 +171,9 @@ impl Batch {
 
     fn rendered(&self, form: Form, metrics: &Metrics) -> &Rendered {
         self.forms[form.index()].get_or_init(|| {
-            let mut out = Vec::with_capacity(self.weight());
+            // Growing would copy all of it again: the names of a full event take about this much.
+            let names = 256 * self.events.len();
+            let mut out = Vec::with_capacity(self.weight() + names);
             let ends = self.events.iter().map(|event| {
                 form.event(event, &mut out);
                 out.len()
