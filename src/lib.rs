@@ -33,6 +33,7 @@
 //! - A listener reads [`hub::Delivery`]: events, or a gap. What the broadcast channel has dropped
 //!   comes from history; what history no longer has becomes a gap, which is told. The ordinals of
 //!   events make the joins safe: a batch is taken only if it is the one that comes next.
+//! - What is to be hidden is hidden in the draft: the hub takes only what is [`redact::Shown`].
 //! - Flow is one way. The one way back is a message in a connection's bounded queue, or the order
 //!   to close.
 //!
@@ -41,7 +42,7 @@
 //! ```text
 //! json  code                                    ground
 //! event                                         data
-//! filter  wire  dialect  frame  auth            pure: no tokio, no axum, no clock
+//! filter  wire  dialect  frame  redact  auth    pure: no tokio, no axum, no clock
 //! metrics                                       numbers
 //! hub                                           state; tokio, no axum
 //! problem                                       errors of all rows above as answers
@@ -75,6 +76,7 @@ mod outlet;
 mod pages;
 mod problem;
 pub mod proxy;
+pub mod redact;
 mod request;
 pub mod server;
 pub mod session;

@@ -202,6 +202,9 @@ fn log_to_stderr(format: LogFormat, filter: &str) {
         Ok(filter) => (filter, None),
         Err(fault) => (EnvFilter::new("info"), Some(fault)),
     };
+    // At debug and trace it writes out every frame that it reads: no log of ours holds a payload.
+    let quiet = "tungstenite=error".parse().expect("that is a directive");
+    let filter = filter.add_directive(quiet);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second logger in one process can only be a test's.
     let _ = match format {
