@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::LIMIT;
 
-fn wstap() -> Command {
+pub(crate) fn wstap() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wstap"));
     command
         .env_remove("RUST_LOG")
@@ -25,13 +25,13 @@ fn output(arguments: &[&str]) -> (i32, String, String) {
 }
 
 /// A program that runs until it is told not to, with all that it says.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     words: Arc<Mutex<String>>,
 }
 
 impl Running {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("it runs");
         let words = Arc::new(Mutex::new(String::new()));
         for pipe in [
@@ -54,12 +54,12 @@ impl Running {
         server
     }
 
-    fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         self.words.lock().expect("no panic").clone()
     }
 
     /// Waits until it has said something.
-    fn until(&mut self, part: &str) {
+    pub(crate) fn until(&mut self, part: &str) {
         let end = Instant::now() + LIMIT;
         while !self.words().contains(part) {
             let ended = self.child.try_wait().expect("it can be asked");
@@ -72,14 +72,14 @@ impl Running {
         }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let words = self.words();
         let line =
             words.lines().find(|line| line.contains("Events")).expect("the addresses are told");
         line.split_whitespace().last().expect("an address").trim_end_matches("/events").to_owned()
     }
 
-    fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.url().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port")
     }
 
