@@ -28,6 +28,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         return Ok(());
     }
     log_to_stderr(config.log_format, &config.log_filter);
+    if config.hub.redaction.is_on() {
+        log_panics_without_words();
+    }
     for unknown in sources.unknown_variables() {
         tracing::warn!("{unknown}");
     }
@@ -216,6 +219,14 @@ fn log_to_stderr(format: LogFormat, filter: &str) {
     if let Some(fault) = fault {
         tracing::warn!("RUST_LOG: {fault}; something like info or wstap=debug is right");
     }
+}
+
+/// What a panic says may hold what it failed at. The log gets the place of it.
+fn log_panics_without_words() {
+    std::panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(at) => tracing::error!("wstap has failed at {at}; this is a fault of wstap"),
+        None => tracing::error!("wstap has failed; this is a fault of wstap"),
+    }));
 }
 
 /// Raises the limit of open files as far as the system lets us, and says if that is too little.
