@@ -9,6 +9,7 @@ use wstap::event::{Body, Connect, Direction, Draft, Event, EventId, Message, Opc
 use wstap::filter::{Expression, Filter, Reading};
 use wstap::frame::{self, Boundaries, Deflate, Extensions, Reader, Seen, Side};
 use wstap::hub::{About, Delivery, Hub, Settings, Start};
+use wstap::redact::{Redaction, Rules};
 use wstap::wire::Form;
 
 /// A frame of 256 bytes, as the fan-out benchmark sends them.
@@ -104,6 +105,71 @@ fn publish(c: &mut Criterion) {
     group.finish();
 }
 
+/// What a draft costs where something may be hidden: for messages that have nothing of it, and for
+/// one that has.
+fn redact(c: &mut Criterion) {
+    let path = |path: &str| path.parse().expect("a path");
+    let paths = || vec![path("message.password"), path("users[*].token"), path("**.secret")];
+    let patterns = || vec!["secret-[0-9a-f]{8}".parse().expect("a pattern")];
+    let rules = [
+        ("off", Rules::default()),
+        ("three paths", Rules { paths: paths(), ..Rules::default() }),
+        ("a pattern", Rules { patterns: patterns(), ..Rules::default() }),
+        ("defaults", Rules { defaults: true, ..Rules::default() }),
+        ("all", Rules { paths: paths(), patterns: patterns(), defaults: true, ..Rules::default() }),
+    ];
+    let padded = |start: &str, end: &str| {
+        let padding = "lorem ipsum ".repeat(22);
+        format!("{start}{}{end}", &padding[..256 - start.len() - end.len()])
+    };
+    let members =
+        r#"{"symbol":"ABC","price":100.5,"size":[1,2,3],"at":{"exchange":"X","sequence":123456},"#;
+    let messages = [
+        ("one string", padded(r#"{"message":""#, "\"}")),
+        ("members", padded(&format!("{members}\"text\":\""), "\"}")),
+        ("with escapes", padded(&format!("{members}\"text\":\"\\n"), "\"}")),
+        ("a hit", padded(&format!("{members}\"secret\":\"secret-0123abcd\",\"text\":\""), "\"}")),
+    ];
+    let own = "a".parse().expect("an id");
+    let mut group = c.benchmark_group("redact");
+    group.throughput(Throughput::Bytes(256));
+    for (name, rules) in rules {
+        let redaction = Redaction::new(rules);
+        for (what, text) in &messages {
+            let json = wstap::json::Json::parse(text).expect("JSON");
+            let message =
+                || Message::new(Direction::In, Opcode::Text, 256, Body::Value(json.clone()));
+            group.bench_function(format!("{name}, {what}"), |b| {
+                b.iter_with_setup(message, |message| {
+                    redaction.draft(black_box(&own), What::Message(message))
+                });
+            });
+        }
+    }
+    group.finish();
+    let rules = Rules { paths: paths(), patterns: patterns(), defaults: true, ..Rules::default() };
+    let redaction = Redaction::new(rules);
+    let mut group = c.benchmark_group("redact, a hostile MiB");
+    group.sample_size(10).throughput(Throughput::Bytes(1 << 20));
+    for (name, part) in [
+        ("quotes", "\""),
+        ("keys", "\"secret\":"),
+        ("open strings", "password=\""),
+        ("tokens", "eyJaaaaaa.bbbbbb."),
+        ("digits", "4 "),
+        ("cards", "4111 1111 1111 1111 "),
+    ] {
+        let json = wstap::json::Json::string(&part.repeat((1 << 19) / part.len()));
+        let message = || Message::new(Direction::In, Opcode::Text, 256, Body::Value(json.clone()));
+        group.bench_function(name, |b| {
+            b.iter_with_setup(message, |message| {
+                redaction.draft(black_box(&own), What::Message(message))
+            });
+        });
+    }
+    group.finish();
+}
+
 fn filter(c: &mut Criterion) {
     let event = event();
     let filter = Filter {
@@ -147,7 +213,7 @@ fn filter(c: &mut Criterion) {
         ("a costly macro", format!("message.exists(x,{})", vec!["x==1"; 100].join("||"))),
         ("a huge pattern", "kind.matches('((a{50}){50}){50}')".to_owned()),
         ("classes", format!("kind.matches('{}')", "[^\u{1f600}]{99}".repeat(50))),
-        ("five patterns", vec!["kind.matches('[^ä]{50}.{9}')"; 5].join("||")),
+        ("five patterns", ["kind.matches('[^ä]{50}.{9}')"; 5].join("||")),
         ("a long text", "x".repeat(1 << 20)),
     ] {
         assert!(Expression::parse(&source).is_err(), "{name}");
@@ -276,5 +342,5 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, frame_to_event, render, publish, filter, read);
+criterion_group!(benches, frame_to_event, render, publish, redact, filter, read);
 criterion_main!(benches);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::auth::Origins;
 use crate::hub::{DuplicateId, Retention, Settings};
 use crate::proxy::{Route, Trust};
+use crate::redact::{Binary, Redaction, Rules};
 use crate::session::Limits;
 
 pub use settings::{SETTINGS, Setting};
@@ -108,6 +109,7 @@ impl Config {
                     _ => Err("replace or reject"),
                 }),
                 heartbeat: reader.one("heartbeat", values::nonzero_duration),
+                redaction: redaction(&mut reader),
             },
             limits: Limits {
                 max_message_bytes: reader.one("max-message-bytes", values::size),
@@ -135,6 +137,21 @@ impl Config {
         reader.finish()?;
         Ok(config)
     }
+}
+
+fn redaction(reader: &mut Reader<'_>) -> Redaction {
+    Redaction::new(Rules {
+        paths: reader.all("redact", str::parse),
+        headers: reader.all("redact-header", values::name),
+        patterns: reader.all("redact-pattern", str::parse),
+        query: reader.all("redact-query", values::name),
+        defaults: reader.one("redact-defaults", values::switch),
+        binary: reader.one("redact-binary", |text| match text {
+            "hide" => Ok(Binary::Hide),
+            "keep" => Ok(Binary::Keep),
+            _ => Err("hide or keep"),
+        }),
+    })
 }
 
 fn proxy(reader: &mut Reader<'_>) -> Option<ProxyConfig> {

@@ -158,6 +158,7 @@ pub(crate) async fn info(State(hub): State<Hub>, State(about): State<Arc<Info>>)
         "version": env!("CARGO_PKG_VERSION"),
         "mode": if about.upstreams.is_empty() { "hub" } else { "proxy" },
         "upstreams": about.upstreams,
+        "redaction": settings.redaction.is_on(),
         "uptime": about.started.elapsed().as_secs_f64(),
         "addresses": {"websocket": about.websocket, "observers": about.observers, "apart": about.apart},
         "now": {

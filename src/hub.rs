@@ -27,6 +27,7 @@ use crate::code::Code;
 use crate::event::{By, Event, EventId};
 use crate::filter::Filter;
 use crate::metrics::{Metrics, Numbers};
+use crate::redact::Redaction;
 
 pub use batch::Selection;
 pub use connecting::Seat;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub duplicate_id: DuplicateId,
     /// How often an idle listener gets a sign of life.
     pub heartbeat: Duration,
+    /// What is hidden of everything before it is kept or shown.
+    pub redaction: Redaction,
 }
 
 impl Default for Settings {
@@ -62,6 +65,7 @@ impl Default for Settings {
             max_listeners: 10_000,
             duplicate_id: DuplicateId::Replace,
             heartbeat: Duration::from_secs(15),
+            redaction: Redaction::default(),
         }
     }
 }
@@ -208,6 +212,7 @@ impl Hub {
     ) -> Result<Subscription, Refused> {
         let max = self.shared.settings.max_listeners;
         let now = now_ms();
+        let about = About { query: self.shared.settings.redaction.query(about.query), ..about };
         let listener = self.shared.listeners.enter(about, now, max).ok_or(Refused::Full)?;
         let mut stream = self.shared.stream();
         stream.history.evict(now);

@@ -35,6 +35,7 @@
 //!   events make the joins safe: a batch is taken only if it is the one that comes next.
 //! - A relay writes bytes on first; then a reader ([`frame`]) sees a copy, and what it makes of it
 //!   goes to the hub's inbox, which is never waited for: what does not fit becomes a gap.
+//! - What is to be hidden is hidden in the draft: the hub takes only what is [`redact::Shown`].
 //! - Flow is one way. The one way back is a message in a connection's bounded queue, or the order
 //!   to close.
 //!
@@ -43,7 +44,7 @@
 //! ```text
 //! json  code                                    ground
 //! event                                         data
-//! wire  dialect  frame  auth                    pure: no tokio, no axum, no clock
+//! wire  dialect  frame  redact  auth            pure: no tokio, no axum, no clock
 //! filter                                        pure too: expressions over what wire writes
 //! metrics                                       numbers
 //! hub                                           state; tokio, no axum
@@ -78,6 +79,7 @@ mod outlet;
 mod pages;
 mod problem;
 pub mod proxy;
+pub mod redact;
 mod request;
 pub mod server;
 pub mod session;

@@ -28,6 +28,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         return Ok(());
     }
     log_to_stderr(config.log_format, &config.log_filter);
+    if config.hub.redaction.is_on() {
+        log_panics_without_words();
+    }
     for unknown in sources.unknown_variables() {
         tracing::warn!("{unknown}");
     }
@@ -202,6 +205,9 @@ fn log_to_stderr(format: LogFormat, filter: &str) {
         Ok(filter) => (filter, None),
         Err(fault) => (EnvFilter::new("info"), Some(fault)),
     };
+    // At debug and trace it writes out every frame that it reads: no log of ours holds a payload.
+    let quiet = "tungstenite=error".parse().expect("that is a directive");
+    let filter = filter.add_directive(quiet);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second logger in one process can only be a test's.
     let _ = match format {
@@ -213,6 +219,14 @@ fn log_to_stderr(format: LogFormat, filter: &str) {
     if let Some(fault) = fault {
         tracing::warn!("RUST_LOG: {fault}; something like info or wstap=debug is right");
     }
+}
+
+/// What a panic says may hold what it failed at. The log gets the place of it.
+fn log_panics_without_words() {
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map_or_else(|| "somewhere".to_owned(), |at| format!("at {at}"));
+        tracing::error!("wstap has failed {at}; this is a fault of wstap");
+    }));
 }
 
 /// Raises the limit of open files as far as the system lets us, and says if that is too little.

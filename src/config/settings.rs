@@ -23,6 +23,13 @@ impl Setting {
     pub fn variable(&self) -> String {
         format!("WSTAP_{}", self.name.replace('-', "_").to_ascii_uppercase())
     }
+
+    /// Returns what stands between two values in the environment variable.
+    #[must_use]
+    pub fn separator(&self) -> char {
+        // Regular expressions have commas of their own.
+        if self.name == "redact-pattern" { '\n' } else { ',' }
+    }
 }
 
 const ADDRESSES: &str = "Addresses";
@@ -31,6 +38,7 @@ const HISTORY: &str = "History";
 const LIMITS: &str = "Limits";
 const TIMES: &str = "Times";
 const ACCESS: &str = "Who may do what";
+const REDACTION: &str = "Redaction";
 const OPERATION: &str = "Operation";
 
 /// Every setting, in the order of the help.
@@ -234,6 +242,54 @@ pub const SETTINGS: &[Setting] = &[
         repeatable: false,
         help: "Lets everybody who reaches the server do everything; needed to listen beyond loopback",
         group: ACCESS,
+    },
+    Setting {
+        name: "redact",
+        value: "PATH",
+        default: "",
+        repeatable: true,
+        help: "Hides a value within messages before they are kept or shown: message.password, users[*].token, **.secret. A leading message. may be left out. Traffic itself never changes",
+        group: REDACTION,
+    },
+    Setting {
+        name: "redact-header",
+        value: "NAME",
+        default: "",
+        repeatable: true,
+        help: "Hides a header field of handshakes",
+        group: REDACTION,
+    },
+    Setting {
+        name: "redact-pattern",
+        value: "REGEX",
+        default: "",
+        repeatable: true,
+        help: "Hides what fits a regular expression, in texts, JSON strings and numbers, header fields, paths, connection ids and close reasons. A variable has one a line",
+        group: REDACTION,
+    },
+    Setting {
+        name: "redact-query",
+        value: "NAME",
+        default: "",
+        repeatable: true,
+        help: "Hides a query parameter of handshakes",
+        group: REDACTION,
+    },
+    Setting {
+        name: "redact-defaults",
+        value: "",
+        default: "false",
+        repeatable: false,
+        help: "Hides what is a secret nearly everywhere: passwords and tokens by the usual names, bearer and basic authorization, JSON Web Tokens, private keys, cookies, payment card numbers",
+        group: REDACTION,
+    },
+    Setting {
+        name: "redact-binary",
+        value: "WHAT",
+        default: "hide",
+        repeatable: false,
+        help: "Where anything is redacted, binary messages are hidden whole, since nobody can search them; keep shows them",
+        group: REDACTION,
     },
     Setting {
         name: "log-format",

@@ -182,10 +182,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes all values of a setting.
-    pub(super) fn all<T>(
+    pub(super) fn all<T, E: fmt::Display>(
         &mut self,
         name: &str,
-        read: impl Fn(&str) -> Result<T, &'static str>,
+        read: impl Fn(&str) -> Result<T, E>,
     ) -> Vec<T> {
         let setting = setting(name);
         let (values, source) = self.raw(setting);
@@ -265,7 +265,7 @@ impl<'a> Reader<'a> {
         let variable = setting.variable();
         if let Some(value) = self.sources.variable(&variable) {
             let values = if setting.repeatable {
-                value.split(',').map(|item| item.trim().to_owned()).collect()
+                value.split(setting.separator()).map(|item| item.trim().to_owned()).collect()
             } else {
                 vec![value]
             };

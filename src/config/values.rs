@@ -78,6 +78,16 @@ pub(super) fn host(text: &str) -> Read<String> {
     if text.is_empty() || text.contains(odd) { Err(right) } else { Ok(text.to_owned()) }
 }
 
+/// The name of a header field or of a query parameter.
+pub(super) fn name(text: &str) -> Read<String> {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '=' | '&');
+    if text.is_empty() || text.contains(odd) {
+        Err("a name alone, such as authorization or access_token")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
 /// An origin as browsers write it (RFC 6454 section 6.2), or `*`.
 pub(super) fn origin(text: &str) -> Read<String> {
     let right = "an origin is a scheme, a host and maybe a port, such as https://app.example or http://localhost:3000, or *";

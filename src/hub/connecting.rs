@@ -10,9 +10,7 @@ use super::stream::Next;
 use super::{Connection, Hub, Refused, Undelivered, now_ms};
 use crate::code::Code;
 use crate::code::absent;
-use crate::event::{
-    By, Close, Connect, ConnectionId, Direction, Draft, EventId, Flow, Message, What,
-};
+use crate::event::{By, Close, Connect, ConnectionId, Direction, EventId, Flow, Message, What};
 
 /// What a client is told whose id a newer connection has taken.
 const REPLACED: &str = "replaced by a newer connection with the same connectionId";
@@ -38,7 +36,8 @@ impl Hub {
     ///
     /// [`Refused::Taken`] or [`Refused::Stopping`].
     pub fn may_connect(&self, id: &ConnectionId) -> Result<(), Refused> {
-        self.shared.may_connect(&self.shared.stream(), id)
+        let id = self.shared.settings.redaction.id(id.clone());
+        self.shared.may_connect(&self.shared.stream(), &id)
     }
 
     /// Registers a connection: its `connect` event is published. A connection that has the id
@@ -52,7 +51,10 @@ impl Hub {
         id: ConnectionId,
         connect: Connect,
     ) -> Result<(Connection, Orders), Refused> {
-        let now = now_ms();
+        let (now, redaction) = (now_ms(), &self.shared.settings.redaction);
+        // The same id is always shown alike, so that this one tells them apart as well.
+        let (own, id) = (id.clone(), redaction.id(id));
+        let connect = redaction.connect(connect);
         let (entry, orders) = Entry::new(id.clone(), connect.clone(), now);
         let mut stream = self.shared.stream();
         self.shared.may_connect(&stream, &id)?;
@@ -66,12 +68,11 @@ impl Hub {
             old.order_close(CloseOrder { code, reason });
         }
         stream.registry.insert(Arc::clone(&entry));
-        let draft = Draft { connection: id, what: What::Connect(Box::new(connect)) };
-        next = next.max(self.shared.publish(&mut stream, draft, now).1);
+        next = next.max(self.shared.publish(&mut stream, connect.draft(id), now).1);
         drop(stream);
         self.shared.announce(next);
         self.shared.metrics.connections_opened.inc();
-        Ok((Connection::new(Arc::clone(&self.shared), entry), orders))
+        Ok((Connection::new(Arc::clone(&self.shared), own, entry), orders))
     }
 
     /// Registers a connection that is relayed to a server: under the id that it asks for, or, if it
@@ -85,7 +86,8 @@ impl Hub {
         wish: Option<ConnectionId>,
         connect: Connect,
     ) -> Result<(Connection, Orders), Refused> {
-        let now = now_ms();
+        let (now, redaction) = (now_ms(), &self.shared.settings.redaction);
+        let (wish, connect) = (wish.map(|id| redaction.id(id)), redaction.connect(connect));
         let mut stream = self.shared.stream();
         if stream.stopping {
             return Err(Refused::Stopping);
@@ -93,17 +95,17 @@ impl Hub {
         let id = stream.free_id(wish, now);
         let (entry, orders) = Entry::new(id.clone(), connect.clone(), now);
         stream.registry.insert(Arc::clone(&entry));
-        let draft = Draft { connection: id, what: What::Connect(Box::new(connect)) };
-        let next = self.shared.publish(&mut stream, draft, now).1;
+        let next = self.shared.publish(&mut stream, connect.draft(id.clone()), now).1;
         drop(stream);
         self.shared.announce(next);
         self.shared.metrics.connections_opened.inc();
-        Ok((Connection::new(Arc::clone(&self.shared), entry), orders))
+        Ok((Connection::new(Arc::clone(&self.shared), id, entry), orders))
     }
 
     /// Publishes that the server behind has refused a handshake: a `close` without a `connect`.
     pub fn refused(&self, wish: Option<ConnectionId>, connect: Connect, by: By, reason: String) {
-        let now = now_ms();
+        let (now, redaction) = (now_ms(), &self.shared.settings.redaction);
+        let wish = wish.map(|id| redaction.id(id));
         let close = Close {
             code: absent::ABNORMAL,
             reason,
@@ -115,9 +117,9 @@ impl Hub {
             wire: None,
             refused: Some(Box::new(connect)),
         };
+        let draft = redaction.draft(&ConnectionId::nobody(), What::Close(Box::new(close)));
         let mut stream = self.shared.stream();
-        let draft =
-            Draft { connection: stream.free_id(wish, now), what: What::Close(Box::new(close)) };
+        let draft = draft.of(stream.free_id(wish, now));
         let next = self.shared.publish(&mut stream, draft, now).1;
         drop(stream);
         self.shared.announce(next);
@@ -149,9 +151,10 @@ impl Hub {
         outgoing: Outgoing,
         message: Message,
     ) -> Result<EventId, Undelivered> {
+        let (direction, size) = (message.direction, message.size);
+        let draft = self.shared.settings.redaction.draft(id, What::Message(message));
         let mut stream = self.shared.stream();
         let entry = stream.registry.get(id).cloned().ok_or(Undelivered::NotFound)?;
-        let direction = message.direction;
         if direction == Direction::In && !entry.relayed() {
             return Err(Undelivered::NoServer);
         }
@@ -160,9 +163,8 @@ impl Hub {
             return Err(Undelivered::QueueFull);
         };
         place.send((direction, outgoing));
-        let (now, size) = (now_ms(), message.size);
+        let now = now_ms();
         let before = self.shared.empty_inbox(&mut stream, now);
-        let draft = Draft { connection: id.clone(), what: What::Message(message) };
         let (event, next) = self.shared.publish(&mut stream, draft, now);
         drop(stream);
         self.shared.announce(before.max(next));

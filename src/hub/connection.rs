@@ -9,27 +9,44 @@ use super::registry::Entry;
 use super::shared::Shared;
 use super::{Ended, Ending, now_ms};
 use crate::event::{ConnectionId, Direction, Draft, EventId, Message, What};
+use crate::redact::Shown;
 
 /// A registered connection in the hand of its session. Whatever happens to the session, dropping
 /// this publishes the `close` event if nothing else has.
 #[derive(Debug)]
 pub struct Connection {
     shared: Arc<Shared>,
+    /// What its client calls itself.
+    id: ConnectionId,
     entry: Arc<Entry>,
     /// A shutdown waits until this is dropped.
     _token: TaskTrackerToken,
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, entry: Arc<Entry>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, id: ConnectionId, entry: Arc<Entry>) -> Self {
         let token = shared.connected.token();
-        Self { shared, entry, _token: token }
+        Self { shared, id, entry, _token: token }
     }
 
-    /// Returns the id that it is registered under.
+    /// Returns the id that its client calls itself by.
     #[must_use]
     pub fn id(&self) -> &ConnectionId {
+        &self.id
+    }
+
+    /// Returns the id that it is registered and shown under: its own, unless redaction hides part
+    /// of that.
+    #[must_use]
+    pub fn shown_id(&self) -> &ConnectionId {
         &self.entry.id
+    }
+
+    /// Makes a draft of a message of this connection: without what is to be hidden. That may take
+    /// a while, and no lock is held meanwhile.
+    #[must_use]
+    pub fn draft(&self, message: Message) -> Shown<Draft> {
+        self.shared.settings.redaction.draft(&self.entry.id, What::Message(message))
     }
 
     /// Publishes a message of this connection and returns its id.
@@ -39,7 +56,7 @@ impl Connection {
     /// [`Ended`] if the `close` event has been published already: nothing comes after that.
     pub fn publish(&self, message: Message) -> Result<EventId, Ended> {
         let (direction, size, now) = (message.direction, message.size, now_ms());
-        let draft = Draft { connection: self.entry.id.clone(), what: What::Message(message) };
+        let draft = self.draft(message);
         let mut stream = self.shared.stream();
         if self.entry.ended() {
             return Err(Ended);
@@ -60,7 +77,7 @@ impl Connection {
 
     /// Takes messages that have passed already, and never waits: what does not fit is told to the
     /// listeners as a gap. `drafts` is empty afterwards.
-    pub fn offer(&self, drafts: &mut Vec<Draft>) {
+    pub fn offer(&self, drafts: &mut Vec<Shown<Draft>>) {
         if self.entry.ended() {
             return drafts.clear();
         }

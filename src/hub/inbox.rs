@@ -5,7 +5,8 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use crate::event::{ConnectionId, Draft, What};
+use crate::event::{Draft, What};
+use crate::redact::Shown;
 
 /// Memory that may wait to become events. The pump empties it thousands of times a second; this
 /// is what may pass while the machine has no time for it.
@@ -25,7 +26,7 @@ pub(super) struct Inbox {
 /// Drafts in the order in which they came.
 #[derive(Debug, Default)]
 struct Waiting {
-    drafts: Vec<Draft>,
+    drafts: Vec<Shown<Draft>>,
     bytes: usize,
 }
 
@@ -43,7 +44,7 @@ pub(super) enum Then {
 
 impl Inbox {
     /// Takes the drafts out of `from`, as many as fit, and returns how many did not.
-    pub(super) fn put(&self, from: &mut Vec<Draft>) -> (Then, u64) {
+    pub(super) fn put(&self, from: &mut Vec<Shown<Draft>>) -> (Then, u64) {
         let mut waiting = self.lock();
         let first = waiting.drafts.is_empty();
         let mut lost = 0;
@@ -60,7 +61,7 @@ impl Inbox {
     }
 
     /// Takes everything out.
-    pub(super) fn take(&self) -> Vec<Draft> {
+    pub(super) fn take(&self) -> Vec<Shown<Draft>> {
         let mut waiting = self.lock();
         waiting.bytes = 0;
         std::mem::take(&mut waiting.drafts)
@@ -73,7 +74,7 @@ impl Inbox {
 
 impl Waiting {
     /// Returns 1 for a draft that was lost.
-    fn put(&mut self, draft: Draft) -> u64 {
+    fn put(&mut self, draft: Shown<Draft>) -> u64 {
         if let What::Message(message) = &draft.what {
             let weight = FIXED + message.body.len();
             if self.bytes + weight > MAX_BYTES || self.drafts.len() >= MAX_DRAFTS {
@@ -87,11 +88,14 @@ impl Waiting {
     }
 
     fn lose(&mut self) -> u64 {
-        if let Some(Draft { what: What::Lost(missed), .. }) = self.drafts.last_mut() {
-            *missed += 1;
-        } else {
-            self.drafts.push(Draft { connection: ConnectionId::nobody(), what: What::Lost(1) });
+        let before = match self.drafts.last().map(|draft| &draft.what) {
+            Some(What::Lost(missed)) => *missed,
+            _ => 0,
+        };
+        if before > 0 {
+            self.drafts.pop();
         }
+        self.drafts.push(Shown::lost(before + 1));
         1
     }
 }
@@ -99,12 +103,13 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Body, Direction, Message, Opcode};
+    use crate::event::{Body, ConnectionId, Direction, Message, Opcode};
+    use crate::redact::Redaction;
 
-    fn message(size: usize) -> Draft {
+    fn message(size: usize) -> Shown<Draft> {
         let body = Body::Binary(vec![0; size].into());
         let message = Message::new(Direction::In, Opcode::Binary, size, body);
-        Draft { connection: ConnectionId::made(0, 0), what: What::Message(message) }
+        Redaction::default().draft(&ConnectionId::made(0, 0), What::Message(message))
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::code::absent;
 use crate::event::{By, Close, Connect, ConnectionId, Direction, Flow, Wire};
+use crate::redact::Shown;
 
 /// Messages that wait for a connection to take them; what is more is refused. Enough for a burst,
 /// and with messages of 1 MiB a bound that one may still call memory.
@@ -65,10 +66,10 @@ impl Ending {
 /// A registered connection, shared by its session, the registry and whoever lists it.
 #[derive(Debug)]
 pub struct Entry {
-    /// Its name.
+    /// The name that it is shown under.
     pub id: ConnectionId,
     /// How it came.
-    pub connect: Connect,
+    pub connect: Shown<Connect>,
     since: Instant,
     since_ms: u64,
     ended: AtomicBool,
@@ -90,7 +91,11 @@ pub struct Orders {
 }
 
 impl Entry {
-    pub(super) fn new(id: ConnectionId, connect: Connect, now_ms: u64) -> (Arc<Self>, Orders) {
+    pub(super) fn new(
+        id: ConnectionId,
+        connect: Shown<Connect>,
+        now_ms: u64,
+    ) -> (Arc<Self>, Orders) {
         let (queue, queued) = mpsc::channel(QUEUE);
         let (close, closing) = oneshot::channel();
         let entry = Self {

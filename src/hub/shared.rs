@@ -19,6 +19,7 @@ use super::{DuplicateId, Ending, Refused, Settings, now_ms};
 use crate::event::{ConnectionId, Draft, Event, What};
 use crate::filter::Filter;
 use crate::metrics::Metrics;
+use crate::redact::Shown;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -101,7 +102,7 @@ impl Shared {
     pub(super) fn publish(
         &self,
         stream: &mut Stream,
-        draft: Draft,
+        draft: Shown<Draft>,
         now: u64,
     ) -> (Arc<Event>, Next) {
         let (event, next) = stream.publish(draft, now);
@@ -124,13 +125,13 @@ impl Shared {
         entry.end();
         stream.registry.remove(entry);
         let close = What::Close(Box::new(entry.close_event(ending)));
-        let draft = Draft { connection: entry.id.clone(), what: close };
+        let draft = self.settings.redaction.draft(&entry.id, close);
         before.max(self.publish(stream, draft, now).1)
     }
 
     /// Takes what relays have seen. It waits for nothing: a relay that finds the stream busy leaves
     /// the rest to the pump.
-    pub(super) fn offer(&self, drafts: &mut Vec<Draft>) {
+    pub(super) fn offer(&self, drafts: &mut Vec<Shown<Draft>>) {
         let (then, lost) = self.inbox.put(drafts);
         self.metrics.unseen_messages.inc_by(lost);
         match then {

@@ -11,6 +11,7 @@ use super::registry::Registry;
 use super::{Settings, Start};
 use crate::event::{ConnectionId, Draft, Event, EventId, Gap};
 use crate::filter::Filter;
+use crate::redact::Shown;
 
 /// Batches that the broadcast channel holds. A listener further behind is fed from history, so
 /// this only has to cover what is published while one round of all listeners is served; in the
@@ -97,10 +98,10 @@ impl Stream {
     }
 
     /// Makes a draft the next event of the stream.
-    pub(super) fn publish(&mut self, draft: Draft, now: u64) -> (Arc<Event>, Next) {
+    pub(super) fn publish(&mut self, draft: Shown<Draft>, now: u64) -> (Arc<Event>, Next) {
         self.last = self.last.next(now);
         self.ordinal += 1;
-        let event = Arc::new(draft.stamp(self.last, self.ordinal));
+        let event = Arc::new(draft.into_inner().stamp(self.last, self.ordinal));
         self.history.push(Arc::clone(&event));
         let first = self.pending.is_empty();
         self.pending_weight += event.weight();

@@ -8,13 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::code::absent;
-use crate::event::{Body, By, Direction, Draft, Flow, Message, Opcode, Passage, What, Wire};
+use crate::event::{Body, By, Direction, Draft, Flow, Message, Opcode, Passage, Wire};
 use crate::frame::{Boundaries, Control, Extensions, Note, Payload, Reader, Seen, Side};
 use crate::hub::{CloseOrder, Connection, Ending};
 use crate::json::Json;
+use crate::redact::Shown;
 
 thread_local! {
-    static DRAFTS: RefCell<Vec<Draft>> = const { RefCell::new(Vec::new()) };
+    static DRAFTS: RefCell<Vec<Shown<Draft>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Violations in a row after which a direction is not shown any more: whoever speaks something
@@ -133,8 +134,7 @@ impl Tap {
                     Some(unreadable(direction, note))
                 };
                 if let Some(message) = message {
-                    let connection = connection.id().clone();
-                    drafts.push(Draft { connection, what: What::Message(message) });
+                    drafts.push(connection.draft(message));
                 }
             };
             let before = reader.counts();
@@ -157,8 +157,7 @@ impl Tap {
 
     /// Publishes what nobody has read off the wire.
     fn offer(&self, message: Message) {
-        let connection = self.connection.id().clone();
-        self.connection.offer(&mut vec![Draft { connection, what: What::Message(message) }]);
+        self.connection.offer(&mut vec![self.connection.draft(message)]);
     }
 
     /// Returns whether a message may be put behind what was fed in a direction.
@@ -188,7 +187,7 @@ impl Tap {
     /// Notes that the far end of a direction takes nothing any more.
     pub(super) fn broken(&mut self, direction: Direction) {
         // What it still says tells more, if it says something.
-        tracing::debug!(connection = %self.connection.id(), ?direction, "an end takes nothing any more");
+        tracing::debug!(connection = %self.connection.shown_id(), ?direction, "an end takes nothing any more");
     }
 
     /// Notes a reset.

@@ -14,6 +14,7 @@ mod proxy_faults;
 mod proxy_http;
 mod proxy_tls;
 mod readme;
+mod redact;
 mod security;
 mod session;
 mod shutdown;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wstap::event::{Answer, Body, Connect, Direction, Draft, Message, Opcode, What};
+use wstap::event::{Answer, Body, Connect, Direction, Message, Opcode, What};
 use wstap::filter::Filter;
 use wstap::hub::{About, Delivery, Hub, Settings, Start};
 
@@ -240,8 +240,7 @@ async fn what_the_tap_has_no_room_for_is_told_as_a_gap_in_its_place() {
     let (connection, _orders) = hub.connect_relayed(None, connect).expect("room");
     let message = |size: usize| {
         let body = Body::Binary(vec![0; size].into());
-        let message = Message::new(Direction::In, Opcode::Binary, size, body);
-        Draft { connection: connection.id().clone(), what: What::Message(message) }
+        connection.draft(Message::new(Direction::In, Opcode::Binary, size, body))
     };
     // Twice what may wait, at once, before anybody could make events of it.
     connection.offer(&mut (0..32).map(|_| message(1 << 20)).collect());
