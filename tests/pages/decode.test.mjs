@@ -7,62 +7,14 @@ import * as signalr from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
 import { encode as packMessage } from "@msgpack/msgpack";
 import { Client as StompClient } from "@stomp/stompjs";
-import * as cborg from "cborg";
 import { encodePacket } from "engine.io-parser";
 import { createClient } from "graphql-ws";
 import mqttPacket from "mqtt-packet";
-import { PbfWriter } from "pbf";
 import { Encoder, PacketType } from "socket.io-parser";
 import { decode, decodersFor, names } from "../../static/js/decode/index.js";
+import { best, message, recorder } from "./decode.kit.mjs";
 
 const { Socket } = createRequire(import.meta.url)("phoenix");
-
-/** A message as the page has it, of text or bytes. */
-function message(data, more = {}) {
-  if (typeof data !== "string") return { text: null, bytes: new Uint8Array(data), value: undefined, opcode: "binary", ...more };
-  let value;
-  try {
-    value = JSON.parse(data);
-  } catch { /* most of them are no JSON */ }
-  return { text: data, bytes: null, value, opcode: "text", ...more };
-}
-
-/** Decodes by the decoder that fits best, which must be `name`, without an error. */
-function best(name, data, more, state) {
-  const all = message(data, more);
-  assert.equal(decodersFor(all)[0], name, `of ${typeof data === "string" ? data : Buffer.from(data).toString("hex")}`);
-  const result = decode(name, all, state);
-  assert.equal(result.error, undefined, result.error);
-  return result;
-}
-
-/** In place of a socket: opens at once, and keeps what a client sends. */
-function recorder(protocol) {
-  const sent = [];
-  const sockets = [];
-  class Recorder {
-    static CONNECTING = 0; static OPEN = 1; static CLOSING = 2; static CLOSED = 3;
-    readyState = 1;
-    protocol = protocol;
-    binaryType = "arraybuffer";
-    constructor(url) {
-      this.url = url;
-      sockets.push(this);
-      queueMicrotask(() => this.onopen?.({}));
-    }
-    send(data) { sent.push(data); }
-    close() { this.readyState = 3; this.onclose?.({ code: 1000, reason: "", wasClean: true }); }
-    receive(data) { this.onmessage?.({ data }); }
-  }
-  const until = async (count) => {
-    for (let n = 0; sent.length < count; n += 1) {
-      assert.ok(n < 1000, `${sent.length} of ${count} messages were sent`);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-    return sent;
-  };
-  return { Recorder, sent, until, socket: () => sockets.at(-1) };
-}
 
 test("every decoder has a name and a title", () => {
   assert.deepEqual(names.map(({ name }) => name), ["socketio", "graphql", "stomp", "signalr", "phoenix", "mqtt", "pusher", "jsonrpc", "msgpack", "cbor", "protobuf"]);
@@ -76,8 +28,6 @@ test("text, JSON of no protocol and control frames have no decoder", () => {
   }
   assert.deepEqual(decodersFor(message("2", { opcode: 9, path: "/socket.io/" })), []);
 });
-
-// ---- Socket.IO
 
 /** A packet as socket.io-parser and engine.io-parser write it to a WebSocket. */
 function socketio(packet) {
@@ -130,8 +80,6 @@ test("Engine.IO packets are named, and those of programs without Socket.IO are m
   assert.equal(best("socketio", packed, { path }).summary, 'event chat "hi"');
 });
 
-// ---- GraphQL
-
 test("graphql-transport-ws, as graphql-ws speaks it, names the operation", async () => {
   const { Recorder, until, socket } = recorder("graphql-transport-ws");
   const client = createClient({ url: "ws://here/graphql", webSocketImpl: Recorder, connectionParams: { token: "t" }, retryAttempts: 0, generateID: () => "1" });
@@ -162,8 +110,6 @@ test("the older graphql-ws is told from the newer, and a strange type is an erro
   assert.match(decode("graphql", message('{"type":"nope"}')).error, /neither protocol has the type/);
   assert.match(decode("graphql", message("[1]")).error, /no GraphQL message/);
 });
-
-// ---- STOMP
 
 test("STOMP frames, as stompjs sends them, have command, headers and body", async () => {
   const { Recorder, until, socket } = recorder("v12.stomp");
@@ -207,8 +153,6 @@ test("STOMP frames come several in a message, over several messages, and within 
   assert.match(decode("stomp", message("the rest\0")).error, /may be the rest of a frame/);
 });
 
-// ---- SignalR
-
 const INVOCATIONS = [
   { type: 1, target: "Send", arguments: ["ada", { n: 1 }], invocationId: "7", headers: {} },
   { type: 4, target: "Count", arguments: [3], invocationId: "8", streamIds: ["1"], headers: {} },
@@ -239,8 +183,6 @@ test("SignalR begins with a handshake, and a record without its end is said to b
   assert.equal(cut.fields.length, 2);
 });
 
-// ---- Phoenix
-
 test("Phoenix channels, as its client sends them, have topic, event and refs", async () => {
   const { Recorder, until } = recorder();
   const socket = new Socket("ws://here/socket", { transport: Recorder, heartbeatIntervalMs: 1e6 });
@@ -258,8 +200,6 @@ test("Phoenix channels, as its client sends them, have topic, event and refs", a
   assert.equal(decode("phoenix", message(broadcast)).summary, "room:1 new <1 byte>");
   socket.disconnect();
 });
-
-// ---- MQTT
 
 const mqtt = (packet, version = 4) => mqttPacket.generate(packet, { protocolVersion: version });
 const CONNECT = (version) => mqtt({ cmd: "connect", protocolId: "MQTT", protocolVersion: version, clientId: "c1", clean: true, keepalive: 60, username: "u", password: Buffer.from("p"), will: { topic: "w", payload: Buffer.from("gone"), qos: 1, retain: true }, ...(version === 5 ? { properties: { sessionExpiryInterval: 9, userProperties: { a: ["1", "2"] } } } : {}) });
@@ -320,8 +260,6 @@ test("MQTT of an unknown version is guessed, and says so; the other direction ma
   assert.deepEqual(suback.fields.reasons, [{ code: 1, text: "granted QoS 1" }]);
 });
 
-// ---- Pusher, JSON-RPC
-
 test("Pusher events show the JSON that their data is a string of", () => {
   const open = best("pusher", '{"event":"pusher:connection_established","data":"{\\"socket_id\\":\\"1.2\\",\\"activity_timeout\\":120}"}');
   assert.equal(open.summary, 'pusher:connection_established socket "1.2"');
@@ -343,64 +281,4 @@ test("JSON-RPC has requests, answers, notifications and batches", () => {
   assert.equal(batch.summary, "batch of 3: a() #1; ?; result #2: 7");
   assert.match(batch.error, /neither a request nor a response/);
   assert.equal(best("jsonrpc", '{"id":3,"method":"Page.enable","params":{}}').fields.jsonrpc, "no version", "the DevTools protocol");
-});
-
-// ---- MessagePack, CBOR, protocol buffers
-
-const VALUES = [null, true, 0, 127, 128, 255, 65_536, 2 ** 40, -1, -32, -33, -129, -40_000, -(2 ** 40), 1.5, 1e300, "", "grüße", "x".repeat(300), [], [1, [2, [3]]], {}, { a: { b: [1, "2", null] } }, { list: Array.from({ length: 20 }, (_, n) => n) }, ...[20, 70_000].map((n) => ({ ["k".repeat(n)]: n }))];
-
-for (const [name, encode] of [["msgpack", packMessage], ["cbor", cborg.encode]]) {
-  test(`${name}: what a library writes is read as it was`, () => {
-    for (const value of VALUES) {
-      const result = decode(name, message(encode(value)));
-      assert.equal(result.error, undefined);
-      assert.deepEqual(result.fields, value);
-    }
-    assert.equal(best(name, encode({ n: 1, op: "add" })).summary, '{n: 1, op: "add"}');
-    assert.equal(decodersFor(message(encode(1.5), { subprotocol: `wamp.2.${name}` }))[0], name);
-    assert.deepEqual(decode(name, message(encode({ raw: new Uint8Array([1, 2]) }))).fields, { raw: { bytes: 2, hex: "01 02" } });
-    const two = decode(name, message(Buffer.concat([encode([1]), encode("two")])));
-    assert.deepEqual([two.summary, two.fields], ['2 values: [[1], "two"]', [[1], "two"]]);
-    const cut = decode(name, message(encode({ a: 1, b: [1, 2, "three"] }).slice(0, -3)));
-    assert.deepEqual(cut.fields, { a: 1, b: [1, 2] }, "what was read before the end");
-    assert.match(cut.error, /cut short/);
-    const own = decode(name, message(encode(JSON.parse('{"__proto__":{"x":1}}')))).fields;
-    assert.equal(Object.getPrototypeOf(own), Object.prototype);
-  });
-}
-
-test("MessagePack has timestamps, extensions, large numbers and keys that are no names", () => {
-  const read = (hex) => decode("msgpack", message(Buffer.from(hex, "hex"))).fields;
-  assert.deepEqual(decode("msgpack", message(packMessage(new Date(1_700_000_000_123)))).fields, { timestamp: "2023-11-14T22:13:20.123Z" });
-  assert.deepEqual(read("d40107"), { extension: 1, data: { bytes: 1, hex: "07" } });
-  assert.equal(read("cfffffffffffffffff"), "18446744073709551615");
-  assert.deepEqual(read("8190c0"), { entries: [[[], null]] });
-  assert.deepEqual(read("82a16101a16102"), { entries: [["a", 1], ["a", 2]] }, "a key that stands twice");
-});
-
-test("CBOR reads the examples of RFC 8949", () => {
-  const read = (hex) => decode("cbor", message(Buffer.from(hex, "hex"))).fields;
-  const EXAMPLES = { "3903e7": -1000, "1bffffffffffffffff": "18446744073709551615", c249010000000000000000: "18446744073709551616", "3bffffffffffffffff": "-18446744073709551616", c349010000000000000000: "-18446744073709551617", f90000: 0, f93c00: 1, f97bff: 65_504, f90001: 5.960464477539063e-8, f90400: 0.00006103515625, f9c400: -4, fa47c35000: 100_000, f97c00: "Infinity", f97e00: "NaN", f0: { simple: 16 }, f8ff: { simple: 255 }, f7: { simple: "undefined" }, c11a514b67b0: { tag: 1, value: 1_363_896_240 }, "5f42010243030405ff": { bytes: 5, hex: "01 02 03 04 05" }, "7f657374726561646d696e67ff": "streaming", "9f018202039f0405ffff": [1, [2, 3], [4, 5]], bf6346756ef563416d7421ff: { Fun: true, Amt: -2 }, a201020304: { 1: 2, 3: 4 } };
-  for (const [hex, value] of Object.entries(EXAMPLES)) assert.deepEqual(read(hex), value, hex);
-  for (const hex of ["ff", "81ff", "1c", "1f", "fc", "bf01ff", "5f6101ff"]) assert.ok(decode("cbor", message(Buffer.from(hex, "hex"))).error, hex);
-});
-
-test("protocol buffers without a schema have numbers, wire types and guesses", () => {
-  const writer = new PbfWriter();
-  writer.writeVarintField(1, 150);
-  writer.writeStringField(2, "testing");
-  writer.writeMessage(3, (_, inner) => { inner.writeStringField(1, "0123456789"); inner.writeVarintField(2, -1); }, null);
-  writer.writeDoubleField(4, 1.5);
-  writer.writeFloatField(5, 2.5);
-  writer.writeBytesField(6, new Uint8Array([255, 254]));
-  const bytes = writer.finish();
-  const result = best("protobuf", bytes);
-  assert.equal(result.summary, '1: 150, 2: "testing", 3: {1: "0123456789", 2: 18446744073709551615}, 4: "4609434218613702656", 5: 1075838976, 6: <2 bytes>');
-  const [one, two, three, four, five, six] = result.fields;
-  assert.deepEqual(one, { field: 1, type: "varint", value: 150 });
-  assert.deepEqual(two, { field: 2, type: "text", value: "testing" });
-  assert.deepEqual(three.value[1], { field: 2, type: "varint", value: "18446744073709551615", signed: -1 });
-  assert.deepEqual([four.double, five.float, six.value.hex], [1.5, 2.5, "ff fe"]);
-  const cut = decode("protobuf", message(bytes.slice(0, -1)));
-  assert.deepEqual([cut.fields.length, /cut short/.test(cut.error)], [5, true]);
 });

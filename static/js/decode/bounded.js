@@ -9,8 +9,15 @@ import { toHex } from "../text.js";
  */
 export const LIMITS = { bytes: 4 * 1024 * 1024, items: 20_000, depth: 64 };
 
-/** Why something is not what it was taken for; `message` is for people. */
-export class Fault extends Error {}
+/**
+ * Why something is not what it was taken for; `message` is for people. Not an Error: guesses fail
+ * all the time, and the stack of an Error takes longer than the guess.
+ */
+export class Fault {
+  constructor(message) {
+    this.message = message;
+  }
+}
 
 /** What a reader of a list without a length gives at the list's end. */
 export const END = Symbol("end");
@@ -244,6 +251,11 @@ export function brief(value, most = 120) {
   return out;
 }
 
+/** A name in a line: text as it is, anything else as `brief` writes it. */
+export function word(value, most = 80) {
+  return typeof value === "string" ? value.slice(0, most) : brief(value, most);
+}
+
 function firstKeys(object, most = 50) {
   const keys = [];
   for (const key in object) {
@@ -254,7 +266,8 @@ function firstKeys(object, most = 50) {
 
 /**
  * A copy of a value that a tree view can show: only what JSON has, bytes as `{ bytes, hex }` (and
- * `text` if it reads as such), no deeper and no larger than the limits. `cut` says what is missing.
+ * `text` if it reads as such), no deeper and no larger than the limits; members that are undefined
+ * are left out, as JSON does. `cut` says what is missing.
  */
 export function shown(value, { items = LIMITS.items, depth = LIMITS.depth } = {}) {
   let left = items;
@@ -280,7 +293,7 @@ export function shown(value, { items = LIMITS.items, depth = LIMITS.depth } = {}
     }
     const object = {};
     for (const key in value) {
-      if (!Object.hasOwn(value, key)) continue;
+      if (!Object.hasOwn(value, key) || value[key] === undefined) continue;
       if (spent()) break;
       put(object, key, copy(value[key], deep + 1));
     }

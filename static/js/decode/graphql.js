@@ -1,7 +1,7 @@
 // GraphQL over WebSocket: graphql-transport-ws, and the older subprotocol that is called graphql-ws
 // (of subscriptions-transport-ws). The words tell them apart where the subprotocol is not known.
 
-import { Fault, brief, isObject, jsonOf } from "./bounded.js";
+import { Fault, amount, brief, isObject, jsonOf, word } from "./bounded.js";
 
 const BOTH = ["connection_init", "connection_ack", "error", "complete"];
 const NEW = ["ping", "pong", "subscribe", "next"];
@@ -16,13 +16,13 @@ function decode(message) {
   if (!isObject(value) || typeof value.type !== "string") throw new Fault("no GraphQL message: it has no type");
   const { type, id, payload } = value;
   const protocol = NEW.includes(type) ? "graphql-transport-ws" : OLD.includes(type) ? "graphql-ws (older)" : message.subprotocol || "either";
-  const operation = isObject(payload) && typeof payload.query === "string" ? named(payload) : null;
+  const operation = isObject(payload) && typeof payload.query === "string" ? named(payload) : undefined;
   const words = [type];
-  if (id !== undefined) words.push(`#${brief(id, 40).replaceAll('"', "")}`);
+  if (id !== undefined) words.push(`#${word(id, 40)}`);
   if (operation) words.push(operation.kind, operation.name ?? "(unnamed)", payload.variables ? brief(payload.variables, 80) : "");
   else if (payload !== undefined) words.push(content(type, payload));
-  const fields = { protocol, type, ...(id === undefined ? {} : { id }), ...(operation ? { operation } : {}), ...(payload === undefined ? {} : { payload }) };
-  return { summary: words.filter(Boolean).join(" "), fields, error: TYPES.has(type) ? undefined : `neither protocol has the type ${brief(type, 40)}` };
+  const error = TYPES.has(type) ? undefined : `neither protocol has the type ${brief(type, 40)}`;
+  return { summary: words.filter(Boolean).join(" "), fields: { protocol, type, id, operation, payload }, error };
 }
 
 /** The operation of a query: that which is named, else the first. */
@@ -34,7 +34,8 @@ function named({ query, operationName }) {
 
 function content(type, payload) {
   if (type === "error" && Array.isArray(payload)) return payload.slice(0, 3).map((one) => String(one?.message ?? "").slice(0, 100)).join("; ");
-  if (isObject(payload) && Array.isArray(payload.errors) && payload.errors.length > 0) return `${brief(payload.data ?? null, 100)}, ${payload.errors.length} errors`;
+  const errors = isObject(payload) && Array.isArray(payload.errors) ? payload.errors.length : 0;
+  if (errors > 0) return `${brief(payload.data ?? null, 100)}, ${amount(errors, "error")}`;
   return brief(isObject(payload) && "data" in payload ? payload.data : payload, 160);
 }
 

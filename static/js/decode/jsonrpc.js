@@ -1,8 +1,11 @@
 // JSON-RPC 2.0, batches too; and what looks like it but says no version, as the DevTools protocol.
 
-import { Fault, brief, isObject, jsonOf } from "./bounded.js";
+import { Fault, brief, isObject, jsonOf, word } from "./bounded.js";
 
-const CODES = new Map([[-32700, "parse error"], [-32600, "invalid request"], [-32601, "method not found"], [-32602, "invalid params"], [-32603, "internal error"]]);
+const CODES = new Map([
+  [-32700, "parse error"], [-32600, "invalid request"], [-32601, "method not found"],
+  [-32602, "invalid params"], [-32603, "internal error"],
+]);
 
 /** Members of a batch that are shown; others are counted. */
 const MOST = 200;
@@ -40,17 +43,13 @@ function one(value) {
   const kind = sort(value);
   if (!kind) throw new Fault("neither a request nor a response of JSON-RPC");
   const { jsonrpc, id, method, params, result, error, ...rest } = value;
-  const fields = { kind, jsonrpc: jsonrpc ?? "no version" };
-  if (id !== undefined) fields.id = id;
-  if (method !== undefined) Object.assign(fields, { method }, params === undefined ? {} : { params });
-  if (result !== undefined) fields.result = result;
-  if (error !== undefined) fields.error = isObject(error) && CODES.has(error.code) ? { meaning: CODES.get(error.code), ...error } : error;
-  Object.assign(fields, rest);
+  const meant = isObject(error) && CODES.has(error.code) ? { meaning: CODES.get(error.code), ...error } : error;
+  const fields = { kind, jsonrpc: jsonrpc ?? "no version", id, method, params, result, error: meant, ...rest };
   return { summary: line(kind, value), fields };
 }
 
 function line(kind, { id, method, params, result, error }) {
-  const which = id === undefined ? "" : ` #${brief(id, 40).replaceAll('"', "")}`;
+  const which = id === undefined ? "" : ` #${word(id, 40)}`;
   switch (kind) {
     case "request": return `${method.slice(0, 100)}(${inner(params)})${which}`;
     case "notification": return `notify ${method.slice(0, 100)}(${inner(params)})`;

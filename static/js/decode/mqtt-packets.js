@@ -1,6 +1,6 @@
 // The packets of MQTT 3.1, 3.1.1 and 5: what stands behind the length.
 
-import { Fault, Reader, amount, maybeJson, readable } from "./bounded.js";
+import { Fault, Reader, amount, maybeJson, readable, word } from "./bounded.js";
 import { properties, string } from "./mqtt-properties.js";
 
 export const TYPES = [
@@ -8,7 +8,10 @@ export const TYPES = [
   "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
 ];
 
-const RETURNS = ["accepted", "unacceptable protocol version", "identifier rejected", "server unavailable", "bad user name or password", "not authorized"];
+const RETURNS = [
+  "accepted", "unacceptable protocol version", "identifier rejected", "server unavailable",
+  "bad user name or password", "not authorized",
+];
 
 const REASONS = new Map(Object.entries({
   0: "success", 1: "granted QoS 1", 2: "granted QoS 2", 4: "disconnect with will message",
@@ -83,7 +86,9 @@ function connect(reader) {
   const protocol = string(reader);
   const level = reader.u8();
   const version = level & 0x7f;
-  if ((protocol !== "MQTT" && protocol !== "MQIsdp") || version < 3 || version > 5) throw new Fault(`CONNECT of ${protocol} level ${level}, which is not MQTT 3.1, 3.1.1 or 5`);
+  if ((protocol !== "MQTT" && protocol !== "MQIsdp") || version < 3 || version > 5) {
+    throw new Fault(`CONNECT of ${word(protocol)} level ${level}, which is not MQTT 3.1, 3.1.1 or 5`);
+  }
   const flags = reader.u8();
   const keepAlive = reader.u16();
   const own = more(reader, version);
@@ -108,10 +113,10 @@ function connack(reader, version) {
 function publish(reader, version, flags) {
   const qos = (flags >> 1) & 3;
   const topic = string(reader);
-  const id = qos > 0 ? { packetId: reader.u16() } : {};
+  const packetId = qos > 0 ? reader.u16() : undefined;
   const own = more(reader, version);
   const bytes = reader.take(reader.left);
-  return { topic, qos, retain: Boolean(flags & 1), dup: Boolean(flags & 8), ...id, ...own, size: bytes.length, payload: payload(bytes) };
+  return { topic, qos, retain: Boolean(flags & 1), dup: Boolean(flags & 8), packetId, ...own, size: bytes.length, payload: payload(bytes) };
 }
 
 function payload(bytes) {

@@ -8,6 +8,8 @@ import { TYPES, flagsFit, packet } from "./mqtt-packets.js";
 /** Packets of a message that are shown; the others are counted. A broker that gathers sends tens. */
 const MOST = 200;
 
+const NO_START = "starts no packet; it may be the rest of one that an earlier message began";
+
 /** The length of the packet at `at` with its head: null if the head is not all there. */
 function extent(bytes, at) {
   let length = 0;
@@ -30,7 +32,8 @@ function decode(message, state) {
   started.push(bytes.subarray(0, missing));
   if (started.need !== null && started.have < started.need) {
     state.mqtt.unfinished = started;
-    return { summary: `${started.what} goes on: ${started.progress}`, fields: { type: started.what, split: `${started.progress}, in ${started.messages} messages so far` } };
+    const split = `${started.progress}, in ${started.messages} messages so far`;
+    return { summary: `${started.what} goes on: ${started.progress}`, fields: { type: started.what, split } };
   }
   if (!started.dropped) return packets(joined(started.bytes, bytes.subarray(missing)), state, started.messages);
   const skipped = { type: started.what, split: `over ${started.messages} messages`, note: `${started.progress}, more than is decoded` };
@@ -55,7 +58,7 @@ function packets(bytes, state, messages = 1, list = []) {
   let error;
   while (at < bytes.length && !error) {
     try {
-      if (!flagsFit(bytes[at])) throw new Fault(at > 0 ? `byte ${at} starts no packet` : "starts no packet; it may be the rest of one that an earlier message began");
+      if (!flagsFit(bytes[at])) throw new Fault(at > 0 ? `byte ${at} starts no packet` : NO_START);
       const size = extent(bytes, at);
       if (!size || at + size.length > bytes.length) {
         list.push(unfinished(bytes.subarray(at), size, own, at === 0 ? messages : 1));

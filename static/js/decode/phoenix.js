@@ -1,11 +1,13 @@
 // Phoenix channels: serializer V1 (an object), V2 (a list of five), and the binary form of V2.
 
-import { Fault, Reader, brief, bytesOf, isObject, jsonOf } from "./bounded.js";
+import { Fault, Reader, brief, bytesOf, isObject, jsonOf, word } from "./bounded.js";
 
 const name = (value) => value === null || typeof value === "string";
 
 function isV2(value) {
-  return Array.isArray(value) && value.length === 5 && name(value[0]) && name(value[1]) && typeof value[2] === "string" && typeof value[3] === "string";
+  if (!Array.isArray(value) || value.length !== 5) return false;
+  const [joinRef, ref, topic, event] = value;
+  return name(joinRef) && name(ref) && typeof topic === "string" && typeof event === "string";
 }
 
 function isV1(value) {
@@ -13,7 +15,8 @@ function isV1(value) {
 }
 
 function decode(message) {
-  const fields = typeof message.text === "string" || message.value !== undefined ? written(jsonOf(message)) : binary(bytesOf(message), message.direction);
+  const isText = typeof message.text === "string" || message.value !== undefined;
+  const fields = isText ? written(jsonOf(message)) : binary(bytesOf(message), message.direction);
   return { summary: line(fields), fields };
 }
 
@@ -70,7 +73,7 @@ function line({ topic, event, ref, status, payload }) {
   const answer = status ?? (event === "phx_reply" && isObject(payload) ? payload.status : undefined);
   const content = answer !== undefined && isObject(payload) && "response" in payload ? payload.response : payload;
   const words = [topic.slice(0, 100), event.slice(0, 100)];
-  if (answer !== undefined) words.push(brief(answer, 40).replaceAll('"', ""));
+  if (answer !== undefined) words.push(word(answer, 40));
   if (ref) words.push(`#${ref.slice(0, 40)}`);
   words.push(brief(content, 140));
   return words.join(" ");

@@ -1,7 +1,7 @@
 // SignalR of ASP.NET Core: the JSON protocol, whose records end with 0x1e, and the MessagePack
 // protocol, whose records have their length in front. Both begin with a handshake in JSON.
 
-import { Fault, LIMITS, Reader, brief, bytesOf, isObject, parse, textOf } from "./bounded.js";
+import { Fault, LIMITS, Reader, brief, bytesOf, isObject, parse, textOf, word } from "./bounded.js";
 import { item } from "./msgpack.js";
 
 const TYPES = [null, "invocation", "stream item", "completion", "stream invocation", "cancel invocation", "ping", "close", "ack", "sequence"];
@@ -49,7 +49,7 @@ function countOf(text) {
 function record(value) {
   if (!isObject(value)) throw new Fault("a record is no object");
   if (value.protocol !== undefined) return { type: "handshake", protocol: value.protocol, version: value.version };
-  if (value.type === undefined) return { type: "handshake answer", ...(value.error === undefined ? {} : { error: value.error }) };
+  if (value.type === undefined) return { type: "handshake answer", error: value.error };
   const { type, ...rest } = value;
   return { type: kindOf(type), ...rest };
 }
@@ -81,39 +81,46 @@ function packed(bytes) {
 /** The members of a record by their names, as the protocol lists them. */
 function named([type, ...rest]) {
   const name = kindOf(type);
-  const headers = isObject(rest[0]) && Object.keys(rest[0]).length > 0 ? { headers: rest[0] } : {};
+  const headers = isObject(rest[0]) && Object.keys(rest[0]).length > 0 ? rest[0] : undefined;
+  const invocationId = rest[1] ?? undefined;
   switch (type) {
     case 1:
     case 4: {
-      const [, invocationId, target, args, streamIds] = rest;
-      return { type: name, ...headers, ...(invocationId === null ? {} : { invocationId }), target, arguments: args, ...(streamIds?.length ? { streamIds } : {}) };
+      const [, , target, args, streams] = rest;
+      return { type: name, headers, invocationId, target, arguments: args, streamIds: streams?.length ? streams : undefined };
     }
-    case 2: return { type: name, ...headers, invocationId: rest[1], item: rest[2] };
+    case 2: return { type: name, headers, invocationId, item: rest[2] };
     case 3: {
-      const outcome = { 1: { error: rest[3] }, 2: {}, 3: { result: rest[3] } };
-      return { type: name, ...headers, invocationId: rest[1], ...outcome[rest[2]] };
+      // 1 says that an error follows, 2 that nothing does, 3 that a result does.
+      const [, , kind, outcome] = rest;
+      return { type: name, headers, invocationId, ...(kind === 1 ? { error: outcome } : { result: outcome }) };
     }
-    case 5: return { type: name, ...headers, invocationId: rest[1] };
-    case 7: return { type: name, error: rest[0] ?? null, ...(rest[1] === undefined ? {} : { allowReconnect: rest[1] }) };
+    case 5: return { type: name, headers, invocationId };
+    case 7: return { type: name, error: rest[0] ?? null, allowReconnect: rest[1] };
     case 8:
     case 9: return { type: name, sequenceId: rest[0] };
-    default: return rest.length > 0 ? { type: name, rest } : { type: name };
+    default: return { type: name, rest: rest.length > 0 ? rest : undefined };
   }
 }
 
 function line(record) {
-  const words = [record.type];
-  if (record.target !== undefined) words.push(`${brief(record.target, 80).replaceAll('"', "")}(${Array.isArray(record.arguments) ? brief(record.arguments, 140).slice(1, -1) : ""})`);
-  if (record.invocationId !== undefined) words.push(`#${brief(record.invocationId, 40).replaceAll('"', "")}`);
-  if (record.protocol !== undefined) words.push(brief(record.protocol, 40).replaceAll('"', ""), `version ${brief(record.version, 10)}`);
-  if (record.item !== undefined) words.push(brief(record.item));
-  if (record.result !== undefined) words.push(brief(record.result));
-  if (record.error) words.push(`error: ${brief(record.error)}`);
-  if (record.sequenceId !== undefined) words.push(brief(record.sequenceId, 20));
+  const { type, target, invocationId, protocol, version, item, result, error, sequenceId } = record;
+  const words = [type];
+  if (target !== undefined) words.push(`${word(target)}(${called(record.arguments)})`);
+  if (invocationId !== undefined) words.push(`#${word(invocationId, 40)}`);
+  if (protocol !== undefined) words.push(`${word(protocol, 40)} version ${brief(version, 10)}`);
+  if (item !== undefined) words.push(brief(item));
+  if (result !== undefined) words.push(brief(result));
+  if (error) words.push(`error: ${brief(error)}`);
+  if (sequenceId !== undefined) words.push(brief(sequenceId, 20));
   return words.join(" ");
 }
 
-/** Whether bytes are records of the MessagePack protocol: lengths that chain to the end, each before a list with a type. */
+function called(args) {
+  return Array.isArray(args) ? brief(args, 140).slice(1, -1) : "";
+}
+
+/** Whether bytes are a handshake or records: lengths that chain to the end, each before a list with a type. */
 function chains(bytes) {
   if (bytes[bytes.length - 1] === 0x1e && bytes[0] === 0x7b) return true;
   const reader = new Reader(bytes);

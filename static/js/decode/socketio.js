@@ -2,7 +2,7 @@
 // a byte stands in front of it. Attachments come in the messages behind the packet that has places
 // for them; with a state, the packet is put together when the last has come.
 
-import { Fault, Reader, amount, brief, isObject, parse, put, textOf } from "./bounded.js";
+import { Fault, LIMITS, Reader, amount, brief, isObject, parse, put, textOf, word } from "./bounded.js";
 import { item } from "./msgpack.js";
 
 const ENGINE = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
@@ -30,19 +30,22 @@ function decode(message, state) {
 function packet(text, state) {
   const head = /^4([0-6])(?:(\d{1,9})-)?(?:(\/[^,]*)(?:,|$))?(\d{1,15})?/.exec(text.slice(0, 2000));
   const rest = head ? text.slice(head[0].length) : "";
-  if (!head || !/^([[{"]|null$|$)/.test(rest)) return { summary: `message ${brief(text.slice(1))}`, fields: { engine: "message", data: text.slice(1) } };
+  if (!head || !/^([[{"]|null$|$)/.test(rest)) {
+    const data = text.slice(1);
+    return { summary: `message ${brief(data)}`, fields: { engine: "message", data } };
+  }
   const [, type, attachments, namespace, id] = head;
   const late = state.socketio ? `the packet before it lacked ${amount(state.socketio.count - state.socketio.parts.length, "attachment")}` : undefined;
   state.socketio = null;
   const data = rest === "" ? undefined : parse(rest);
-  const fields = { engine: "message", ...described(Number(type), data), namespace: namespace ?? "/", ...(id ? { ackId: Number(id) } : {}) };
+  const fields = { engine: "message", ...described(Number(type), data), namespace: namespace ?? "/", ackId: id ? Number(id) : undefined };
   let summary = line(fields);
   if (attachments !== undefined) {
     const count = Number(attachments);
     fields.attachments = count;
     summary += count === 1 ? " (an attachment follows)" : ` (${count} attachments follow)`;
     if (count > MOST) return { summary, fields, error: `${count} attachments are more than are put together` };
-    if (count > 0) state.socketio = { fields, count, parts: [] };
+    if (count > 0) state.socketio = { fields, count, size: 0, parts: [] };
   }
   return { summary, fields, error: late };
 }
@@ -57,11 +60,11 @@ function described(type, data) {
 
 function line({ packet, event, args, data, namespace, ackId }) {
   const words = [packet];
-  if (event !== undefined) words.push(typeof event === "string" ? event.slice(0, 100) : brief(event, 40));
+  if (event !== undefined) words.push(word(event, 100));
   if (args) words.push(brief(args, 140).slice(1, -1));
   if (data !== undefined) words.push(brief(data, 140));
   if (ackId !== undefined) words.push(packet.endsWith("ack") ? `of #${ackId}` : `asks for ack #${ackId}`);
-  if (namespace !== "/") words.push(`in ${namespace}`);
+  if (namespace !== "/") words.push(`in ${word(namespace)}`);
   return words.filter(Boolean).join(" ");
 }
 
@@ -69,20 +72,27 @@ function attachment(message, state) {
   const bytes = isV3(message) && message.bytes[0] === 4 ? message.bytes.subarray(1) : message.bytes;
   const open = state.socketio;
   if (!open) return byMsgpack(bytes) ?? { summary: `binary attachment, ${amount(bytes.length)}`, fields: { engine: "message", attachment: bytes } };
-  open.parts.push(bytes.slice());
+  open.size += bytes.length;
+  const kept = open.size <= LIMITS.bytes;
+  // A copy, as what came may be a part of something larger.
+  open.parts.push(kept ? bytes.slice() : null);
   const which = `attachment ${open.parts.length} of ${open.count}`;
-  if (open.parts.length < open.count) return { summary: `${which}, ${amount(bytes.length)}`, fields: { engine: "message", attachment: bytes, of: line(open.fields) } };
+  if (open.parts.length < open.count) {
+    const fields = { engine: "message", attachment: bytes, of: line(open.fields) };
+    return { summary: `${which}, ${amount(bytes.length)}`, fields };
+  }
   state.socketio = null;
   const whole = { ...open.fields };
   for (const name of ["args", "data"]) if (name in whole) whole[name] = filled(whole[name], open.parts, 0);
-  return { summary: `${which}, completes ${line(whole)}`, fields: whole };
+  const error = kept ? undefined : `attachments beyond ${amount(LIMITS.bytes)} are not put together`;
+  return { summary: `${which}, completes ${line(whole)}`, fields: whole, error };
 }
 
 /** A value with the attachments in their places. */
 function filled(value, parts, depth) {
   if (typeof value !== "object" || value === null || depth > 64) return value;
   if (Array.isArray(value)) return value.map((one) => filled(one, parts, depth + 1));
-  if (value._placeholder === true) return parts[value.num] ?? value;
+  if (value._placeholder === true) return (Number.isInteger(value.num) ? parts[value.num] : null) ?? value;
   const object = {};
   for (const key of Object.keys(value)) put(object, key, filled(value[key], parts, depth + 1));
   return object;
@@ -92,8 +102,10 @@ function filled(value, parts, depth) {
 function byMsgpack(bytes) {
   const reader = new Reader(bytes);
   const value = reader.attempt(() => item(reader));
-  if (reader.fault || reader.left > 0 || !isObject(value) || !Number.isInteger(value.type) || !SOCKET[value.type] || typeof value.nsp !== "string") return null;
-  const fields = { engine: "message", parser: "msgpack", ...described(value.type, value.data), namespace: value.nsp, ...(value.id === undefined ? {} : { ackId: value.id }) };
+  if (reader.fault || reader.left > 0 || !isObject(value)) return null;
+  const { type, data, nsp, id: ackId } = value;
+  if (!Number.isInteger(type) || !SOCKET[type] || typeof nsp !== "string") return null;
+  const fields = { engine: "message", parser: "msgpack", ...described(type, data), namespace: nsp, ackId };
   return { summary: line(fields), fields };
 }
 

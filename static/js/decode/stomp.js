@@ -45,7 +45,8 @@ function frames(bytes, state) {
 
 function wait(started, state) {
   state.stomp = started;
-  return { summary: `${started.what} goes on: ${started.progress}`, fields: { command: started.what, split: `${started.progress}, in ${started.messages} messages so far` } };
+  const split = `${started.progress}, in ${started.messages} messages so far`;
+  return { summary: `${started.what} goes on: ${started.progress}`, fields: { command: started.what, split } };
 }
 
 function read(bytes, state, messages) {
@@ -83,8 +84,10 @@ function read(bytes, state, messages) {
 /** The frame that starts here; `{ end }`, null if nobody knows, if the message ends before it. */
 function frame(reader) {
   const command = textLine(reader);
-  if (command === null && reader.left < 12 && COMMANDS.some((name) => name.startsWith(utf8(reader.bytes.subarray(reader.at)) ?? "?"))) return { end: null };
-  if (!COMMANDS.includes(command)) throw new Fault(`no STOMP command at byte ${reader.at}: ${brief(command ?? "…", 40)}; it may be the rest of a frame that an earlier message began`);
+  if (command === null && begins(reader)) return { end: null };
+  if (!COMMANDS.includes(command)) {
+    throw new Fault(`no command before byte ${reader.at}; it may be the rest of a frame that an earlier message began`);
+  }
   const headers = {};
   const plain = command === "CONNECT" || command === "CONNECTED";
   for (let n = 0; ; n += 1) {
@@ -101,6 +104,12 @@ function frame(reader) {
   return finished(reader, command, headers);
 }
 
+/** Whether the message ends within a command. */
+function begins(reader) {
+  const rest = reader.left < 12 ? utf8(reader.bytes.subarray(reader.at)) : null;
+  return rest !== null && COMMANDS.some((name) => name.startsWith(rest.replace(/\r$/, "")));
+}
+
 function finished(reader, command, headers) {
   const told = /^\d{1,9}$/.test(headers["content-length"] ?? "") ? Number(headers["content-length"]) : null;
   const length = told ?? reader.bytes.indexOf(0, reader.at) - reader.at;
@@ -108,7 +117,7 @@ function finished(reader, command, headers) {
   if (length + 1 > reader.left) return { end: reader.at + length + 1 };
   const body = reader.take(length);
   if (reader.u8() !== 0) throw new Fault(`${command}: no zero byte after ${length} bytes of body`);
-  return { command, headers, size: length, ...(length > 0 ? { body: content(body) } : {}) };
+  return { command, headers, size: length, body: length > 0 ? content(body) : undefined };
 }
 
 function content(bytes) {
