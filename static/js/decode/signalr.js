@@ -122,7 +122,7 @@ function called(args) {
 
 /** Whether bytes are a handshake or records: lengths that chain to the end, each before a list with a type. */
 function chains(bytes) {
-  if (bytes[bytes.length - 1] === 0x1e && bytes[0] === 0x7b) return true;
+  if (bytes[bytes.length - 1] === 0x1e && bytes[0] === 0x7b && (bytes[1] === 0x22 || bytes[1] === 0x7d)) return true;
   const reader = new Reader(bytes);
   for (let n = 0; n < 20 && reader.left > 0; n += 1) {
     const part = reader.take(reader.varint(5));
