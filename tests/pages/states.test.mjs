@@ -104,7 +104,44 @@ test("a gap is a line, a notice, and what would keep more", async (t) => {
   await until("three lines", async () => (await rows(watch)).map((row) => row.kind).join() === "in,gap,in");
   assert.match(await text(watch, "#notice"), /1,234 events were forgotten.*--history-events/s);
   await watch.click(".event[data-kind=gap]");
-  assert.match(await text(watch, "#detail-body"), /Events1,234.*--history-bytes/s);
+  assert.match(await text(watch, "#detail-body"), /--history-bytes.*Events1,234/s);
+});
+
+test("what a proxy knows is told: wire sizes, violations, refusals, silence, what was sent by hand", async (t) => {
+  const at = (n, rest) => JSON.stringify({ id: `${BEGIN + n}-0`, time: new Date(BEGIN + n).toISOString(), connectionId: "p1", ...rest });
+  const lines = [
+    at(1, { kind: "connect", remote: "10.0.0.1:5", path: "/chat", headers: { origin: "http://x" }, subprotocol: "mqtt", extensions: "permessage-deflate", upstream: "ws://up:1", status: 101, upstream_time: 0.0124 }),
+    at(2, { kind: "message", direction: "in", opcode: "text", size: 4000, wire: 1000, compressed: true, fragments: 3, channel: null, message: "compressed words" }),
+    at(3, { kind: "message", direction: "out", opcode: "text", size: 1, channel: null, message: "x", synthetic: true }),
+    at(4, { kind: "message", direction: "in", opcode: null, size: 2, channel: null, message: "AP8=", encoding: "base64", note: "protocol violation: reserved bits" }),
+    at(5, { kind: "message", direction: "in", opcode: "pong", size: 0, channel: null, message: "" }),
+    at(31_005, { kind: "close", close: { code: 1006, reason: "", clean: false, by: "network" }, duration: 31, messages: { in: 3, out: 1 }, bytes: { in: 9, out: 1 }, wire: { in: 20, out: 3 }, silence: { in: 31, out: 2.5 } }),
+    JSON.stringify({ id: `${BEGIN + 31_006}-0`, time: new Date(BEGIN + 31_006).toISOString(), connectionId: "p2", kind: "close", close: { code: 1006, reason: "", clean: false, by: "server" }, status: 403, remote: "10.0.0.2:6", path: "/private", headers: {} }),
+  ];
+  const { watch } = await watched(t, {
+    "/api/info": (_, outgoing) => outgoing.writeHead(200).end(JSON.stringify({ version: "0", mode: "proxy", addresses: { websocket: [], observers: [], apart: false }, now: { lastEventId: null, history: { events: 0, bytes: 0 } } })),
+    "/events": (_, outgoing, __, open) => { open(); outgoing.write(sse(lines)); },
+    "/api/events": (_, outgoing, query) => outgoing.writeHead(200).end(query.get("format") === "marks" ? '{"every":1,"marks":[],"count":0,"first":null,"last":null}'
+      : query.get("kind") === "message" ? `${[...lines.slice(1, 5)].reverse().join("\n")}\n` : query.get("format") === "ndjson" ? "" : "[]"),
+  });
+  const detail = async (n, pattern) => {
+    await watch.click(`.event[aria-posinset="${n}"]`);
+    await until(String(pattern), async () => pattern.test(await text(watch, "#detail-body")));
+  };
+  await until("all", async () => (await rows(watch)).length === lines.length);
+  await detail(1, /ws:\/\/up:1.*Status101.*12 ms.*mqtt.*permessage-deflate.*http:\/\/x/s);
+  await detail(2, /3\.9 KiB 4,000 bytes.*1000 B 25 % of it, compressed.*Fragments3/s);
+  await detail(3, /sent by hand/);
+  assert.equal(await watch.textContent('.event[aria-posinset="3"] .badge'), "synthetic");
+  await detail(4, /protocol violation: reserved bits.*00 ff/s);
+  await detail(6, /The network ended it 31 s after the last pong.*client had been silent for 31 s.*client's side went first/s);
+  await detail(7, /refused the handshake with status 403.*Path\/private/s);
+  assert.equal((await rows(watch))[6].what, "refused by the upstream: 403");
+  await detail(2, /compressed words/);
+  await watch.click('button:text-is("Send again…")');
+  assert.equal(await watch.isVisible("#send-side"), true);
+  assert.equal(await watch.isChecked("#send-side [value=server]"), true, "what came from the client goes to the server again");
+  assert.deepEqual(watch.faults, []);
 });
 
 test("what a decoder reads stands beside what was sent, is chosen by hand too, and may fail", async (t) => {

@@ -33,7 +33,7 @@ export class Watcher {
 
   /** Takes the line of a connect or close from the stream. */
   see(line) {
-    this.#roster.see(valueOf(line), timeOf(line));
+    this.#roster.see(valueOf(line), timeOf(line), { now: Date.now() });
     if (this.streamTellsAll) this.#lastId = idOf(line);
   }
 
@@ -86,7 +86,7 @@ export class Watcher {
     const events = await this.#ask(`api/events?kind=connect&kind=close&last_event_id=${this.#lastId}&limit=1000`);
     for (const event of events) {
       if (event.kind === "gap") continue;
-      this.#roster.see(event, Date.parse(event.time));
+      this.#roster.see(event, Date.parse(event.time), { now: Date.now() });
       this.#lastId = event.id;
     }
   }

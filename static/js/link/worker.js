@@ -1,5 +1,5 @@
 // The worker of the page: wires the stream, or a file, and the list of connections to the page.
-// What it is told: open, taken, roster, now, file, view. What it tells: state, batch, roster.
+// What it is told: open, file, select, taken, roster, forget, now. What it tells: state, batch, roster.
 
 import { describe, kindOf, timeOf, valueOf } from "../model/event.js";
 import { fromFile } from "../model/har.js";
@@ -70,7 +70,7 @@ async function openFile(blob) {
     postMessage({ type: "state", session, state: "broken", words: error.message });
     return;
   }
-  for (const line of file) roster.see(valueOf(line), timeOf(line), true);
+  for (const line of file) roster.see(valueOf(line), timeOf(line), { count: true });
   postMessage({ type: "state", session, state: "file", total: file.length });
   tellRoster();
 }

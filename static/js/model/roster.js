@@ -59,15 +59,15 @@ export class Roster {
     known.roundTrip = connection.roundTrip ?? null;
   }
 
-  /** Takes the value of an event. `count` where no server counts. */
-  see(event, time, count = false) {
+  /** Takes the value of an event; `now` by the clock of the snapshots, `count` where no server counts. */
+  see(event, time, { now = time, count = false } = {}) {
     if (typeof event?.connectionId !== "string") return;
     const known = this.#at(event.connectionId);
     if (!known) return;
     if (event.kind === "connect") {
       if (time < known.since) return;
       if (!known.open) this.#closed -= 1;
-      Object.assign(known, fresh(known.id), { since: time, seen: time, path: event.path ?? "", remote: event.remote ?? "" });
+      Object.assign(known, fresh(known.id), { since: time, seen: now, path: event.path ?? "", remote: event.remote ?? "" });
     } else if (event.kind === "close") {
       // A list of the past may tell of an end that a newer connection of that name has survived.
       if (time < known.since && known.path !== "") return;

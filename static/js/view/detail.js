@@ -63,7 +63,7 @@ export class Detail {
     at("detail-title").dataset.kind = event?.kind === "message" ? event.direction : (event?.kind ?? "broken");
     const box = at("detail-body");
     box.scrollTop = 0;
-    box.replaceChildren(...[this.#actions(event), this.#comparison(), this.#facts(event), ...this.#story(event)].filter(Boolean));
+    box.replaceChildren(...[this.#actions(event), this.#comparison(), ...this.#story(event), this.#facts(event)].filter(Boolean));
     if (event?.kind === "message") {
       box.append(this.#content.box);
       this.#content.show(raw, event);

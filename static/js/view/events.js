@@ -121,8 +121,9 @@ export class Events {
   }
 
   drawNewest() {
-    at("follow").hidden = this.list.following || this.source.length === 0 || this.#journal.holding === "paused";
     const { unseen } = this;
+    const hasMore = unseen > 0 || !this.list.isAtEnd;
+    at("follow").hidden = this.list.following || !hasMore || this.#journal.holding === "paused";
     at("follow").textContent = this.#archive ? "↓ To the last" : unseen > 0 ? `↓ ${count(unseen)} new` : "↓ Newest";
   }
 

@@ -61,6 +61,11 @@ export class List {
     return Math.floor(this.#top);
   }
 
+  /** Whether the last line is in sight. */
+  get isAtEnd() {
+    return this.#most - this.#top < 0.5;
+  }
+
   /** Draws every line anew, since what they say has changed. */
   refresh() {
     for (const slot of this.#slots) slot.key = -1;
