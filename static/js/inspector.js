@@ -228,6 +228,13 @@ function live() {
   update();
 }
 
+/** A moment in words: the time, and the day if it is another. */
+function moment(ms) {
+  const date = new Date(ms);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return isToday ? clock(date) : `${date.toLocaleDateString()} ${clock(date)}`;
+}
+
 /** Draws everything that says what is shown, the address included. */
 export function drawView() {
   const query = toQuery(view);
@@ -239,7 +246,7 @@ export function drawView() {
   if (view.filter !== applied) filterBox.value = applied = view.filter;
   for (const one of document.querySelectorAll("[data-kind][aria-pressed]")) one.setAttribute("aria-pressed", String(view.kinds.includes(one.dataset.kind)));
   for (const one of document.querySelectorAll("[data-direction]")) one.setAttribute("aria-pressed", String(view.direction === one.dataset.direction));
-  const held = conditions(view, (ms) => clock(new Date(ms)));
+  const held = conditions(view, moment);
   const chips = held.map(({ words, without }) => {
     const chip = button("", "", () => apply(without), { "aria-label": `Without ${words}` });
     chip.append(make("span", "words", words), make("span", "", "×", { "aria-hidden": "true" }));

@@ -6,7 +6,7 @@ import { at } from "./dom.js";
 const SPANS = { "1m": 60_000, "10m": 600_000, "1h": 3_600_000, all: 0 };
 
 /** Steps of the axis, in milliseconds. */
-const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400, 604_800].map((s) => s * 1000);
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400, 604_800, 2_592_000, 7_776_000, 31_536_000].map((s) => s * 1000);
 
 /** Pixels that a drag must be long to be one. */
 const DRAG = 4;
@@ -99,12 +99,12 @@ export class Strip {
   }
 
   #axis(paint, width, height) {
-    const step = STEPS.find((size) => (width * size) / (this.#to - this.#from) >= 90) ?? STEPS.at(-1);
+    const days = this.#to - this.#from > 36 * 3_600_000;
+    const step = STEPS.find((size) => (width * size) / (this.#to - this.#from) >= (days ? 110 : 90)) ?? STEPS.at(-1);
     paint.strokeStyle = this.#colour("--line");
     paint.fillStyle = this.#colour("--dim");
     paint.font = "10px system-ui, sans-serif";
     const zone = new Date(this.#to).getTimezoneOffset() * 60_000;
-    const days = this.#to - this.#from > 36 * 3_600_000;
     paint.beginPath();
     for (let time = Math.ceil((this.#from - zone) / step) * step + zone; time < this.#to; time += step) {
       const x = Math.round(this.#x(time)) + 0.5;
