@@ -4,6 +4,7 @@
 
 pub(crate) mod export;
 pub(crate) mod live;
+mod needle;
 pub(crate) mod poll;
 mod query;
 

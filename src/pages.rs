@@ -19,7 +19,7 @@ struct Files;
 /// What the pages may do: run their own scripts, and speak to WebSockets anywhere, since the
 /// traffic side may be another address. Whatever hostile traffic holds, it cannot become a script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-    connect-src 'self' ws: wss:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
+    worker-src 'self'; connect-src 'self' ws: wss:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers `GET /`.
 pub(crate) async fn index(

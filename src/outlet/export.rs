@@ -1,7 +1,8 @@
 //! `GET /api/events`: the same selection as a finite answer, and `GET /api/events/{id}`.
 //!
 //! The answer is written as it is read, a page of history at a time: it never stands in memory
-//! whole.
+//! whole. `format=marks` names every so-many-th event of a selection and how many there are, so
+//! that a reader can count a long history, draw it over time and read any part of it alone.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,9 +17,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http_body::Frame;
 
+use super::needle::Needle;
 use super::query;
 use crate::code::Code;
-use crate::event::EventId;
+use crate::event::{Event, EventId};
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
 use crate::request::{Params, accepts};
@@ -26,6 +28,9 @@ use crate::wire;
 
 /// Events in an answer, if the client does not say.
 const LIMIT: usize = 1000;
+
+/// Events from one mark to the next, if the client does not say.
+const EVERY: u64 = 200;
 
 /// Answers `GET /api/events`.
 pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
@@ -40,25 +45,35 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         "desc" => Some(Order::Descending),
         _ => None,
     });
-    let format = params.one("format", "a format is json or ndjson", |value| match value {
+    let format = params.one("format", "a format is json, ndjson or marks", |value| match value {
         "json" => Some(Format::Json),
         "ndjson" => Some(Format::Ndjson),
+        "marks" => Some(Format::Marks),
         _ => None,
+    });
+    let text = params.one("text", "a text is not empty", Needle::new);
+    let every = params.one("every", "a number of events above 0, such as 200, is right", |value| {
+        value.parse().ok().filter(|every| *every > 0)
     });
     params.finish()?;
     let lines = accepts(&parts.headers, "application/x-ndjson");
     let format = format.unwrap_or(if lines { Format::Ndjson } else { Format::Json });
+    let most = if format == Format::Marks { usize::MAX } else { LIMIT };
+    let left = limit.unwrap_or(most);
     let range = Range {
         start: start.unwrap_or(Start::Oldest),
         until,
-        limit: limit.unwrap_or(LIMIT),
+        // What the text lets pass is counted here, and not by the reading.
+        limit: if text.is_some() && left > 0 { usize::MAX } else { left },
         order: order.unwrap_or(Order::Ascending),
     };
     let media_type = match format {
-        Format::Json => "application/json",
+        Format::Json | Format::Marks => "application/json",
         Format::Ndjson => "application/x-ndjson",
     };
-    let body = Answer { scan: hub.scan(range, filter), format, stage: Stage::Nothing };
+    let marks = Marks { every: every.unwrap_or(EVERY), ..Marks::default() };
+    let scan = hub.scan(range, filter);
+    let body = Answer { scan, format, stage: Stage::Nothing, text, left, marks };
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(media_type)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -84,6 +99,8 @@ pub(crate) async fn event(
 enum Format {
     Json,
     Ndjson,
+    /// `{"every":200,"marks":["ID of the 200th",…],"count":12345,"first":"ID","last":"ID"}`.
+    Marks,
 }
 
 /// The body of a finite answer.
@@ -91,6 +108,11 @@ struct Answer {
     scan: Scan,
     format: Format,
     stage: Stage,
+    /// Only events whose JSON holds it.
+    text: Option<Needle>,
+    /// Events that may still be written.
+    left: usize,
+    marks: Marks,
 }
 
 /// What has been written.
@@ -103,37 +125,102 @@ enum Stage {
     All,
 }
 
+/// What an answer of marks has seen.
+#[derive(Debug, Default)]
+struct Marks {
+    every: u64,
+    count: u64,
+    first: Option<EventId>,
+    last: Option<EventId>,
+}
+
 impl Answer {
     fn next_piece(&mut self) -> Option<Bytes> {
-        let json = self.format == Format::Json;
         let mut out = Vec::new();
         match self.stage {
             Stage::Nothing => {
                 self.stage = Stage::Beginning;
-                out.extend_from_slice(if json { b"[" } else { b"" });
+                self.begin(&mut out);
             }
             Stage::Beginning | Stage::Items => {}
             Stage::All => return None,
         }
-        match self.scan.next() {
+        match if self.left > 0 { self.scan.next() } else { None } {
             Some(Scanned::Events(events)) => {
                 for event in &events {
-                    self.item(&mut out, |out| wire::full(event, out));
+                    self.event(event, &mut out);
                 }
             }
-            Some(Scanned::Gap(gap)) => self.item(&mut out, |out| wire::full_gap(&gap, out)),
+            Some(Scanned::Gap(gap)) if self.format != Format::Marks => {
+                self.item(&mut out, |out| wire::full_gap(&gap, out));
+            }
+            Some(Scanned::Gap(_)) => {}
             None => {
                 self.stage = Stage::All;
-                if json {
-                    out.extend_from_slice(b"]\n");
-                }
+                self.end(&mut out);
             }
         }
         Some(out.into())
     }
 
+    fn begin(&self, out: &mut Vec<u8>) {
+        match self.format {
+            Format::Json => out.push(b'['),
+            Format::Ndjson => {}
+            Format::Marks => {
+                let beginning = format!("{{\"every\":{},\"marks\":[", self.marks.every);
+                out.extend_from_slice(beginning.as_bytes());
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if self.left == 0 {
+            return;
+        }
+        let start = out.len();
+        let stage = self.stage;
+        if self.format != Format::Marks || self.text.is_some() {
+            self.item(out, |out| wire::full(event, out));
+        }
+        if self.text.as_ref().is_some_and(|text| !text.is_in(&out[start..])) {
+            out.truncate(start);
+            self.stage = stage;
+            return;
+        }
+        self.left -= 1;
+        if self.format == Format::Marks {
+            out.truncate(start);
+            self.stage = stage;
+            self.mark(event.id, out);
+        }
+    }
+
+    fn mark(&mut self, id: EventId, out: &mut Vec<u8>) {
+        self.marks.first.get_or_insert(id);
+        self.marks.last = Some(id);
+        self.marks.count += 1;
+        if self.marks.count.is_multiple_of(self.marks.every) {
+            self.item(out, |out| out.extend_from_slice(format!("\"{id}\"").as_bytes()));
+        }
+    }
+
+    fn end(&self, out: &mut Vec<u8>) {
+        match self.format {
+            Format::Json => out.extend_from_slice(b"]\n"),
+            Format::Ndjson => {}
+            Format::Marks => {
+                let id = |id: Option<EventId>| id.map_or("null".into(), |id| format!("\"{id}\""));
+                let Marks { count, first, last, .. } = &self.marks;
+                let (first, last) = (id(*first), id(*last));
+                let end = format!("],\"count\":{count},\"first\":{first},\"last\":{last}}}\n");
+                out.extend_from_slice(end.as_bytes());
+            }
+        }
+    }
+
     fn item(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.format == Format::Json && self.stage == Stage::Items {
+        if self.format != Format::Ndjson && self.stage == Stage::Items {
             out.push(b',');
         }
         write(out);

@@ -1,249 +1,192 @@
-// The event stream: wires the models (journal, roster) to the link (stream) and the views.
+// Wires the inspector to the keys, buttons and dialogs of the page.
 
-import { Journal, entry, preview } from "./journal.js";
-import { List } from "./list.js";
-import { Roster } from "./roster.js";
-import { ask, socketAddress } from "./server.js";
-import { Stream } from "./stream.js";
-import { bytes, clock, count, visible } from "./text.js";
+import { here } from "./link/server.js";
+import { connectionOf, describe, idOf, timeOf, valueOf } from "./model/event.js";
+import { SavedViews, all, both, fromQuery, literal, toQuery } from "./model/query.js";
+import { Acting } from "./view/act.js";
+import { extent, saveDialog, timeDialog, viewsDialog, wireDialogs } from "./view/ask.js";
+import { at, copy, toast } from "./view/dom.js";
+import { MOST, saveHar, saveNdjson, takeFiles } from "./view/keep.js";
+import { drawKeys, wireKeys } from "./view/keys.js";
+import { part, wireLayout } from "./view/layout.js";
+import { themeSwitch } from "./view/theme.js";
+import {
+  apply, banner, connections, context, detail, events, feed, filterBox, first, forget, info, journal, mode, on, openFile, openHistory,
+  drawView, start, strip, update, view,
+} from "./inspector.js";
 
-const at = (id) => document.getElementById(id);
-const journal = new Journal();
-const roster = new Roster();
-const hidden = new Set();
-let who = null;
-let seq = 0;
-let rate = 0;
-let since = 0;
-let stale = false;
+const acting = new Acting(() => info?.mode === "proxy");
+let typing = 0;
 
-// ---------------------------------------------------------------- the list of events
-
-const SIGNS = { connect: "+", in: "→", out: "←", close: "×", gap: "!" };
-const WORDS = { connect: "connect", in: "message", out: "to client", close: "close", gap: "gap" };
-
-function span(name, text) {
-  const element = document.createElement("span");
-  element.className = name;
-  element.textContent = text;
-  return element;
+async function before(event) {
+  const time = Date.parse(event.time);
+  if (mode === "file") {
+    const { source } = events;
+    const found = [];
+    for (let n = source.length - 1; n >= 0 && found.length < 20; n -= 1) {
+      if (timeOf(source.at(n)) <= time && connectionOf(source.at(n)) === event.connectionId) found.unshift(valueOf(source.at(n)));
+    }
+    return found;
+  }
+  const query = new URLSearchParams({ connection: event.connectionId, kind: "message", order: "desc", limit: 20, until: event.time, format: "ndjson" });
+  return (await feed.lines(query)).reverse().map(valueOf).filter(Boolean);
 }
 
-const list = new List(at("events"), at("space"), () => at("event").content.firstElementChild.cloneNode(true), (row, item) => {
-  const [time, kind, whose, what, size] = row.children;
-  row.dataset.kind = item.name;
-  const [seconds, ms] = item.time ? clock(item.time).split(".") : [""];
-  time.textContent = seconds;
-  if (ms) time.append(span("ms", `.${ms}`));
-  kind.replaceChildren(SIGNS[item.name] ?? "·", span("word", ` ${WORDS[item.name] ?? item.name}`));
-  whose.textContent = visible(item.who);
-  what.textContent = visible(preview(item));
-  size.textContent = item.value?.size === undefined ? "" : bytes(item.value.size);
+const known = new Map();
+
+/** What is known of the connection of an event: path and subprotocol. */
+async function about(id, event) {
+  if (mode === "file") return {};
+  if (!known.has(id)) {
+    const query = new URLSearchParams({ connection: id, kind: "connect", order: "desc", limit: 1, until: event.time, format: "ndjson" });
+    known.set(id, feed.lines(query).then(([line]) => valueOf(line ?? "") ?? {}, () => ({})));
+    if (known.size > 500) known.delete(known.keys().next().value);
+  }
+  const { path, subprotocol, headers = {} } = await known.get(id);
+  return { path, subprotocol: subprotocol ?? headers["sec-websocket-protocol"] };
+}
+
+/** Narrows the view to what a value says. */
+function narrow({ connection, kind, direction, condition }) {
+  if (connection !== undefined) apply({ ...view, connections: [connection] });
+  else if (kind) apply({ ...view, kinds: view.kinds.length === 1 && view.kinds[0] === kind ? [] : [kind] });
+  else if (direction) apply({ ...view, direction: view.direction === direction ? "" : direction });
+  else if (mode === "file") toast("An expression needs the server.");
+  else apply({ ...view, filter: both(view.filter, condition) });
+}
+
+function cell(name, raw) {
+  const event = describe(raw);
+  if (name === "who") narrow({ connection: event.who });
+  else if (name === "sign" && (event.name === "in" || event.name === "out")) narrow({ direction: event.name });
+  else if (name === "kind" && event.opcode) narrow({ condition: `opcode == ${literal(event.opcode)}` });
+  else if (name === "kind") narrow({ kind: event.name });
+  else if (name === "size") narrow({ condition: `size >= ${event.size}` });
+  else if (name === "time") apply({ ...view, since: event.time - 5000, until: event.time + 5000 });
+}
+
+function linkTo(id) {
+  const query = toQuery(view);
+  if (id) query.set("event", id);
+  return here(`es-client?${query}`).href;
+}
+
+/** Does what a key or a button says. */
+function act(name, typing = false) {
+  const raw = detail.raw ?? (events.list.selected === null ? null : events.source.at(events.list.selected - events.source.first) ?? null);
+  const event = raw === null ? null : valueOf(raw);
+  const acts = {
+    pause: () => events.togglePause(),
+    deltas: () => at("deltas").click(),
+    history: () => (mode === "history" ? apply({ ...view, since: null, until: null }, { history: false }) : openHistory({ id: events.list.following ? "" : events.firstInSight })),
+    live: () => (mode === "file" ? location.assign(here("es-client")) : apply({ ...view, since: null, until: null }, { history: false })),
+    time: askTime, views: askViews, save: askSave, keys: () => { drawKeys(); at("keys-dialog").showModal(); },
+    text: () => at("text").focus(), filter: () => filterBox.focus(), connections: () => { part("who"); at("connections").focus(); },
+    clear: () => apply(all()), forget, now: () => feed.now(),
+    same: () => event?.connectionId !== undefined && narrow({ connection: String(event.connectionId) }),
+    context: () => event?.id && context(event.id),
+    compare: () => raw !== null && detail.compare(raw),
+    link: () => event?.id && copy(linkTo(event.id), "Link copied"),
+    copy: () => raw !== null && copy(raw, "Event copied"),
+    send: () => event?.connectionId && acting.send(event.connectionId),
+    again: () => event?.kind === "message" && acting.send(event.connectionId, raw, event),
+    close: () => event?.connectionId && acting.end(event.connectionId),
+    part: () => event?.after && openHistory({ id: event.after }),
+    back: () => back(typing),
+  };
+  if (name.startsWith("kind ")) return narrow({ kind: name.slice(5) });
+  if (name.startsWith("direction ")) return narrow({ direction: name.slice(10) });
+  return acts[name]?.();
+}
+
+function back(typing) {
+  if (typing) {
+    if (document.activeElement === at("text")) {
+      at("text").value = "";
+      if (view.text !== "") apply({ ...view, text: "" });
+    }
+    at("events").focus();
+  } else if (detail.raw !== null) {
+    detail.show(null);
+    at("events").focus();
+  } else if (detail.compared !== null) detail.compare(null);
+}
+
+const askTime = timeDialog({
+  go: (time) => (mode === "file" ? goInFile(time) : openHistory({ time })),
+  range: (since, until) => apply({ ...view, since, until }),
+  known: () => ({ ...extent(events.source), first: parseInt(first, 10) || extent(events.source).first, at: timeOf(events.source.at(events.list.top) ?? "") }),
 });
-list.onfollow = (following) => { at("follow").hidden = following; };
 
-function show(item) {
-  at("detail").hidden = item === null;
-  at("panes").classList.toggle("detailed", item !== null);
-  if (item) at("json").textContent = item.value === null ? item.raw : JSON.stringify(item.value, null, 2);
+function goInFile(time) {
+  for (let n = 0; n < events.source.length; n += 1) if (timeOf(events.source.at(n)) >= time) return events.select(n, { show: false });
+  return undefined;
 }
 
-at("events").addEventListener("click", (event) => {
-  const row = event.target.closest(".event");
-  if (!row) return;
-  const item = list.itemOf(row);
-  list.selected = item?.seq ?? null;
-  update();
-  show(item);
+const askViews = viewsDialog(new SavedViews({ getItem: (key) => localStorage.getItem(key), setItem: (key, value) => localStorage.setItem(key, value) }), {
+  current: () => toQuery(view).toString(),
+  apply: (query) => apply(fromQuery(new URLSearchParams(query)), { history: new URLSearchParams(query).has("history") }),
+  link: () => copy(linkTo(""), "Link copied"),
 });
 
-at("events").addEventListener("keydown", (event) => {
-  const page = Math.max(1, Math.floor(at("events").clientHeight / 28) - 1);
-  const steps = { ArrowUp: -1, ArrowDown: 1, PageUp: -page, PageDown: page, Home: -Infinity };
-  if (event.key in steps) {
-    const item = list.move(Math.max(-1e9, steps[event.key]));
-    if (!at("detail").hidden) show(item);
-  } else if (event.key === "End") {
-    list.move(1e9);
-    list.toNewest();
-  } else if (event.key === "Enter") {
-    show(list.move(0));
-  } else return;
-  event.preventDefault();
+const askSave = saveDialog({
+  size: () => ({ shown: events.source.length, most: MOST }),
+  lines: async () => {
+    if (events.archive) return feed.lines(`${toQuery(view)}&format=ndjson&limit=${MOST}`);
+    return Array.from({ length: Math.min(MOST, events.source.length) }, (_, n) => events.source.at(n));
+  },
+  save: (kind, lines) => {
+    if (kind === "har") saveHar(lines, here("").origin.replace("http", "ws"), info?.version);
+    else saveNdjson(lines);
+  },
 });
 
-// ---------------------------------------------------------------- what is shown
-
-function update() {
-  if (stale) return;
-  stale = true;
-  requestAnimationFrame(() => {
-    stale = false;
-    list.show(journal.shown, journal.gone);
-    drawCounts();
-    drawBlank();
-  });
-}
-
-function drawCounts() {
-  const parts = [journal.total === 0 ? "no events yet" : `${count(journal.total)} events`];
-  if (rate > 0) parts.push(`${count(rate)}/s`);
-  if (journal.isFiltered) parts.push(`${count(journal.shown.length)} shown`);
-  if (journal.dropped > 0) parts.push(`${count(journal.dropped)} older dropped`);
-  at("counts").textContent = parts.join(" · ");
-  at("pause").textContent = journal.paused ? `Resume (${count(journal.waiting)} new)` : "Pause";
-}
-
-function drawBlank() {
-  at("blank").hidden = journal.shown.length > 0;
-  const filtered = journal.length > 0;
-  at("blank-text").textContent = filtered ? "No event here passes the filter." : "Nothing has happened yet.";
-  at("blank-hint").hidden = filtered;
-  at("blank-address").hidden = filtered || at("blank-address").textContent === "";
-}
-
-function drawConnections() {
-  const known = roster.list();
-  const box = at("connections");
-  while (box.children.length > known.length) box.lastElementChild.remove();
-  while (box.children.length < known.length) box.append(at("connection").content.firstElementChild.cloneNode(true));
-  known.forEach((connection, n) => {
-    const button = box.children[n].firstElementChild;
-    const [, name, messages, more] = button.children;
-    button.dataset.id = connection.id;
-    button.dataset.open = String(connection.open);
-    button.setAttribute("aria-pressed", String(connection.id === who));
-    name.textContent = visible(connection.id);
-    messages.textContent = count(connection.messages);
-    more.textContent = visible(connection.about);
-    button.title = connection.open ? "open" : connection.about;
-  });
-  const unlisted = roster.unlisted > 0 ? `, ${count(roster.unlisted)} not listed` : "";
-  at("who-count").textContent = known.length === 0 ? "none yet" : `${count(roster.open)} open${unlisted}`;
-}
-
-at("connections").addEventListener("click", (event) => {
-  const button = event.target.closest("button");
-  if (!button) return;
-  who = who === button.dataset.id ? null : button.dataset.id;
-  journal.filter({ who });
-  drawConnections();
-  list.toNewest();
-  update();
-});
+detail.about = about;
+detail.before = before;
+detail.canAct = () => mode !== "file";
+detail.onfilter = narrow;
+detail.onact = (name) => act(name);
+events.onselect = (raw, show) => { if (show || detail.raw !== null) detail.show(raw); };
+events.oncell = cell;
+events.onhold = update;
+connections.onchoose = (id, beside) => {
+  const others = view.connections.filter((other) => other !== id);
+  const chosen = view.connections.includes(id) ? (beside ? others : []) : beside ? [...others, id] : [id];
+  apply({ ...view, connections: chosen });
+  part("main");
+};
+on.act = act;
+filterBox.onapply = (filter) => apply({ ...view, filter });
+strip.onbrush = (since, until) => apply({ ...view, since, until });
+banner.onact = (name) => act(name);
 
 at("text").addEventListener("input", () => {
-  journal.filter({ text: at("text").value });
-  list.toNewest();
-  update();
+  clearTimeout(typing);
+  typing = setTimeout(() => apply({ ...view, text: at("text").value }), 150);
 });
-
-for (const kind of ["connect", "message", "close"]) {
-  at(kind).addEventListener("click", () => {
-    if (!hidden.delete(kind)) hidden.add(kind);
-    at(kind).setAttribute("aria-pressed", String(!hidden.has(kind)));
-    journal.filter({ hidden });
-    update();
-  });
-}
-
-function togglePause() {
-  if (journal.paused) journal.resume();
-  else journal.pause();
-  at("pause").setAttribute("aria-pressed", String(journal.paused));
-  update();
-}
-
-function clear() {
-  journal.clear();
-  roster.clear();
-  show(null);
-  drawConnections();
-  list.toNewest();
-  update();
-}
-
-at("pause").addEventListener("click", togglePause);
-at("clear").addEventListener("click", clear);
-at("follow").addEventListener("click", () => list.toNewest());
-at("detail-close").addEventListener("click", () => show(null));
+at("text").addEventListener("keydown", (event) => {
+  if (event.key === "ArrowDown" || event.key === "Enter") at("events").focus();
+});
+for (const one of document.querySelectorAll(".tools [data-kind], .tools [data-direction]")) one.addEventListener("click", () => narrow(one.dataset));
+for (const name of ["pause", "history", "time", "views", "save", "live"]) at(name).addEventListener("click", () => act(name));
+at("clear").addEventListener("click", forget);
+at("help").addEventListener("click", () => act("keys"));
+at("older").addEventListener("click", () => openHistory({ id: idOf(journal.at(0) ?? "") }));
 at("notice-close").addEventListener("click", () => { at("notice").hidden = true; });
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const typing = event.target.matches("input, textarea");
-  if (event.key === "Escape") {
-    if (!at("detail").hidden) show(null);
-    else if (typing) {
-      at("text").value = "";
-      at("text").dispatchEvent(new Event("input"));
-      at("events").focus();
-    }
-  } else if (typing) {
-    return;
-  } else if (event.key === "/") {
-    at("text").focus();
-    event.preventDefault();
-  } else if (event.key === "p") {
-    togglePause();
-  } else if (event.key === "c") {
-    clear();
-  }
+at("deltas").addEventListener("click", () => {
+  events.showDeltas = !events.deltas;
+  at("deltas").setAttribute("aria-pressed", String(events.deltas));
 });
 
-// ---------------------------------------------------------------- what comes
+wireDialogs();
+wireKeys(act, (event) => events.key(event));
+wireLayout();
+takeFiles(openFile);
+themeSwitch(() => strip.recolour());
 
-function notice(words, bad = false) {
-  at("notice").hidden = false;
-  at("notice").classList.toggle("bad", bad);
-  at("notice-text").textContent = words;
-}
-
-let opened = 0;
-new Stream(200, {
-  event(kind, raw) {
-    seq += 1;
-    const item = entry(seq, kind, raw);
-    journal.push(item);
-    roster.see(item);
-    // What is caught up with is no rate.
-    if (item.time && Date.now() - item.time < 2000) since += 1;
-    if (kind === "gap") {
-      notice(item.value?.missed == null
-        ? "There is a gap in the stream: what happened while it was interrupted, or before the server started again, may be missing."
-        : `There is a gap in the stream: ${count(item.value.missed)} events were lost because this page was too slow.`, true);
-    }
-    update();
-  },
-  state(state, words) {
-    at("status").dataset.state = state;
-    at("status").textContent = words;
-    if (state === "open") {
-      opened += 1;
-      if (opened > 1) notice("The stream was interrupted and is back; what happened meanwhile has been caught up, unless a gap is told.");
-      snapshot();
-    }
-  },
-});
-
-async function snapshot() {
-  try {
-    const [info, live] = await Promise.all([ask("api/info"), ask("api/connections")]);
-    at("blank-address").textContent = socketAddress(info);
-    roster.snapshot(live);
-    drawConnections();
-    drawBlank();
-  } catch {
-    // The status says what is wrong.
-  }
-}
-
-setInterval(() => {
-  rate = since;
-  since = 0;
-  drawConnections();
-  drawCounts();
-}, 1000);
-
-drawConnections();
-update();
+const asked = new URLSearchParams(location.search);
+const linked = asked.get("event");
+start();
+if (asked.has("history") || view.since !== null || view.until !== null) openHistory({ id: linked ?? "" });
+drawView();
+if (linked) feed.one(linked).then((raw) => detail.show(raw), (error) => toast(error.message));

@@ -1,7 +1,8 @@
 // The overview: what runs here, live counts, lines to copy.
 
-import { ask, here, socketAddress } from "./server.js";
-import { bytes, count, duration } from "./text.js";
+import { ask, here, socketAddress } from "./link/server.js";
+import { bytes, count, duration } from "./model/text.js";
+import { themeSwitch } from "./view/theme.js";
 
 const at = (id) => document.getElementById(id);
 let last = null;
@@ -71,4 +72,5 @@ async function refresh() {
   setTimeout(refresh, 2000);
 }
 
+themeSwitch();
 refresh();

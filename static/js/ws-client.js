@@ -1,63 +1,41 @@
-// A WebSocket client: wires the form to the link.
+// A WebSocket client: wires the forms to the link.
 
-import { ask, socketAddress } from "./server.js";
-import { Socket, codeInWords } from "./socket.js";
-import { clock, count, fromHex, toHex, visible } from "./text.js";
+import { ask, socketAddress } from "./link/server.js";
+import { Socket } from "./link/socket.js";
+import { Burst, filled, read } from "./model/burst.js";
+import { codeInWords } from "./model/forensics.js";
+import { Sent } from "./model/sent.js";
+import { bytes, count, fromHex, toHex } from "./model/text.js";
+import { compose } from "./view/compose.js";
+import { at } from "./view/dom.js";
+import { Log } from "./view/log.js";
+import { themeSwitch } from "./view/theme.js";
 
-const at = (id) => document.getElementById(id);
+/** Bytes that may wait to go out before a burst pauses. */
+const CROWDED = 4 << 20;
 
-/** Lines that the log keeps. */
-const MOST = 500;
-
+const log = new Log();
+const sent = new Sent({ getItem: (key) => localStorage.getItem(key), setItem: (key, value) => localStorage.setItem(key, value) });
 let socket = null;
-let dropped = 0;
+let burst = null;
+let registers = true;
 
 at("id").value = String(Date.now());
 ask("api/info").then(
-  (info) => { at("address").value ||= socketAddress(info); },
+  (info) => {
+    at("address").value ||= socketAddress(info);
+    // In front of an upstream nobody registers: what is sent goes there.
+    registers = info.mode !== "proxy";
+    at("id-label").hidden = !registers;
+  },
   (error) => fault("connect", error.message),
 );
-
-// ---------------------------------------------------------------- the log
-
-const SIGNS = { sent: "→", received: "←", state: "·", error: "!" };
-
-function log(kind, text) {
-  const entry = at("entry").content.firstElementChild.cloneNode(true);
-  const [time, sign, words] = entry.children;
-  entry.dataset.kind = kind;
-  time.textContent = clock(new Date());
-  sign.textContent = SIGNS[kind];
-  const shown = text.slice(0, 4000).split("\n").map(visible).join("\n");
-  words.textContent = text.length > 4000 ? `${shown}… (${count(text.length)} characters)` : shown;
-  const box = at("log");
-  const following = box.scrollHeight - box.clientHeight - box.scrollTop < 30;
-  box.append(entry);
-  while (box.children.length > MOST) {
-    box.firstElementChild.remove();
-    dropped += 1;
-  }
-  at("dropped").textContent = dropped > 0 ? `(${count(dropped)} older lines dropped)` : "";
-  at("empty").hidden = true;
-  box.hidden = false;
-  if (following) box.scrollTop = box.scrollHeight;
-}
-
-at("clear").addEventListener("click", () => {
-  at("log").replaceChildren();
-  at("log").hidden = true;
-  at("empty").hidden = false;
-  at("dropped").textContent = "";
-  dropped = 0;
-});
 
 function fault(form, words) {
   const box = at(`${form}-fault`);
   box.hidden = words === "";
   box.textContent = words;
 }
-
-// ---------------------------------------------------------------- the connection
 
 function state(name, words) {
   at("status").dataset.state = name;
@@ -66,86 +44,194 @@ function state(name, words) {
   at("sending").disabled = !connected;
   at("closing").disabled = !connected;
   at("open").disabled = connected || name === "waiting";
-  at("id").readOnly = at("address").readOnly = connected || name === "waiting";
+  for (const field of ["id", "address", "subprotocols"]) at(field).readOnly = connected || name === "waiting";
 }
 
 at("connect").addEventListener("submit", (event) => {
   event.preventDefault();
   if (socket) return;
   const id = at("id").value;
-  at("id").setAttribute("aria-invalid", String(id === ""));
-  if (id === "") return fault("connect", "A connection has an id: 1 to 128 characters.");
+  at("id").setAttribute("aria-invalid", String(registers && id === ""));
+  if (registers && id === "") return fault("connect", "A connection has an id: 1 to 128 characters.");
   fault("connect", "");
+  const subprotocols = at("subprotocols").value.split(/[\s,]+/).filter(Boolean);
   try {
-    socket = new Socket(at("address").value, {
-      open() {
-        state("open", `connected as ${id}`);
-        log("state", `connected to ${at("address").value}`);
-        transmit(JSON.stringify({ connectionId: id }));
-        at("message").focus();
-      },
-      message(data) {
-        log("received", typeof data === "string" ? data : toHex(data));
-      },
-      close(code, reason, wasOpen) {
-        socket = null;
-        const words = `${codeInWords(code)}${reason ? `: ${reason}` : ""}`;
-        if (wasOpen) {
-          state("", `closed, ${code}`);
-          log(code === 1000 ? "state" : "error", `closed ${words}`);
-        } else {
-          state("failed", "not connected");
-          log("error", `could not connect to ${at("address").value}`);
-          fault("connect", "The server did not accept the connection. Is it running there, and does it let this page in (--ws-origin)?");
-        }
-        at("open").focus();
-      },
-    });
+    socket = new Socket(at("address").value, handlers(id), subprotocols);
     state("waiting", "connecting…");
-  } catch {
+  } catch (error) {
     at("address").setAttribute("aria-invalid", "true");
-    fault("connect", "That is no address of a WebSocket; ws://localhost:8080/ws would be one.");
+    fault("connect", subprotocols.length > 0 && /protocol/i.test(error.message)
+      ? "Subprotocols are names without spaces, each once, such as graphql-transport-ws, mqtt."
+      : "That is no address of a WebSocket; ws://localhost:8080/ws would be one.");
   }
 });
 
-at("address").addEventListener("input", () => at("address").setAttribute("aria-invalid", "false"));
+function handlers(id) {
+  return {
+    open(subprotocol) {
+      state("open", registers ? `connected as ${id}` : "connected");
+      log.add("state", `connected to ${at("address").value}${subprotocol ? `, subprotocol ${subprotocol}` : ""}`);
+      if (registers) transmit(JSON.stringify({ connectionId: id }));
+      at("message").focus();
+    },
+    message(data) {
+      log.add("received", typeof data === "string" ? data : toHex(data));
+    },
+    close(code, reason, wasOpen) {
+      socket = null;
+      stopBurst("the connection ended");
+      if (wasOpen) {
+        state("", `closed, ${code}`);
+        log.add(code === 1000 ? "state" : "error", `closed ${codeInWords(code)}${reason ? `: ${reason}` : ""}`);
+      } else {
+        state("failed", "not connected");
+        log.add("error", `could not connect to ${at("address").value}`);
+        fault("connect", "The server did not accept the connection. Is it running there, does it let this page in (--ws-origin), and does it speak one of the subprotocols?");
+      }
+      at("open").focus();
+    },
+  };
+}
 
-// ---------------------------------------------------------------- sending
+for (const field of ["address", "subprotocols"]) at(field).addEventListener("input", () => at(field).setAttribute("aria-invalid", "false"));
 
 function transmit(data) {
   socket.send(data);
-  log("sent", typeof data === "string" ? data : toHex(data));
+  log.add("sent", typeof data === "string" ? data : toHex(data));
 }
 
-/** The message as it goes out, or a sentence that says why it cannot. */
-function compose(kind, text) {
-  if (kind === "binary") {
-    const array = fromHex(text);
-    return array ? { data: array } : { fault: "Binary is written in pairs of hexadecimal digits, such as 00 ff 1a." };
-  }
-  if (kind === "json") {
-    try {
-      JSON.parse(text);
-    } catch (error) {
-      return { fault: `That is no JSON: ${error.message}. Send it as text if it is meant so.` };
-    }
-  }
-  return { data: text };
+function kind() {
+  return at("send").elements.kind.value;
 }
+
+/** Shows a message in the field. */
+function fill({ kind: name, text }) {
+  at("message").value = text;
+  at("send").elements.kind.value = name;
+  check();
+}
+
+/** Says while somebody types whether it can be sent, and what it is. */
+function check() {
+  const text = at("message").value;
+  const made = compose(kind(), text);
+  const box = at("send-check");
+  box.dataset.state = made.fault ? "bad" : kind() === "text" ? "" : "good";
+  box.textContent = made.fault ?? describe(text, made.data);
+  at("message").setAttribute("aria-invalid", String(Boolean(made.fault)));
+  if (!made.fault) fault("send", "");
+}
+
+function describe(text, data) {
+  const size = bytes(typeof data === "string" ? new TextEncoder().encode(data).length : data.length);
+  if (kind() === "json") return `JSON, ${size}`;
+  return kind() === "binary" ? `Binary, ${size}` : size;
+}
+
+at("message").addEventListener("input", check);
+for (const radio of at("send").querySelectorAll("[name=kind]")) radio.addEventListener("change", check);
 
 at("send").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!socket) return;
-  const kind = new FormData(at("send")).get("kind");
-  const composed = compose(kind, at("message").value);
+  const text = at("message").value;
+  const composed = compose(kind(), text);
   at("message").setAttribute("aria-invalid", String("fault" in composed));
   fault("send", composed.fault ?? "");
-  if ("data" in composed) transmit(composed.data);
+  if (!("data" in composed)) return;
+  transmit(composed.data);
+  sent.add(kind(), text);
+  drawKept();
 });
 
 at("message").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) at("send").requestSubmit();
+  if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
+    const found = sent.step(event.key === "ArrowUp" ? 1 : -1);
+    if (found) fill(found);
+    event.preventDefault();
+  }
 });
+
+at("file").addEventListener("change", async () => {
+  const [file] = at("file").files;
+  if (!file || !socket) return;
+  const array = new Uint8Array(await file.arrayBuffer());
+  at("file").value = "";
+  if (!socket) return;
+  transmit(array);
+  if (array.length <= 4096) fill({ kind: "binary", text: toHex(array, 4096) });
+});
+
+function drawKept() {
+  const options = (list, none) => [new Option(list.length === 0 ? none : "choose one…", ""), ...list];
+  at("templates").replaceChildren(...options(sent.templates.map(({ name }) => new Option(name, name)), "none yet"));
+  at("history").replaceChildren(...options(sent.history.map(({ kind: name, text }, n) => new Option(`${name === "text" ? "" : `${name}: `}${text.slice(0, 80).replace(/\s+/g, " ")}`, String(n))), "nothing yet"));
+}
+
+at("templates").addEventListener("change", () => {
+  const found = sent.templates.find(({ name }) => name === at("templates").value);
+  if (found) fill(found);
+});
+at("history").addEventListener("change", () => {
+  const found = sent.history[Number(at("history").value)];
+  if (at("history").value !== "" && found) fill(found);
+});
+
+at("keep").addEventListener("click", () => {
+  at("keep-name").value = at("templates").value;
+  at("forget").hidden = at("templates").value === "";
+  fault("keep", "");
+  at("keep-dialog").showModal();
+});
+at("keep-cancel").addEventListener("click", () => at("keep-dialog").close());
+at("keep-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = at("keep-name").value.trim();
+  if (name === "") return fault("keep", "A template has a name.");
+  if (!sent.keep(name, kind(), at("message").value)) return fault("keep", "This browser does not let the page store anything.");
+  drawKept();
+  at("templates").value = name;
+  return at("keep-dialog").close();
+});
+at("forget").addEventListener("click", () => {
+  sent.forget(at("templates").value);
+  drawKept();
+  at("keep-dialog").close();
+});
+
+at("burst").addEventListener("click", () => {
+  if (burst) return stopBurst("stopped");
+  const wanted = read(at("burst-count").value, at("burst-rate").value);
+  const text = at("message").value;
+  const first = compose(kind(), filled(text, 1, Date.now()));
+  const wrong = wanted.fault ?? first.fault;
+  at("burst-said").textContent = wrong ?? "";
+  if (wrong || !socket) return undefined;
+  burst = { model: new Burst(wanted, performance.now()), timer: setInterval(() => tick(text, kind()), 10) };
+  at("burst").textContent = "Stop";
+  sent.add(kind(), text);
+  return drawKept();
+});
+
+function tick(text, name) {
+  burst.model.tick(performance.now(), (n) => {
+    if (!socket || socket.waiting > CROWDED) return false;
+    const now = filled(text, n, Date.now());
+    transmit(name === "binary" ? fromHex(now) : now);
+    return true;
+  });
+  at("burst-said").textContent = `${count(burst.model.sent)} sent`;
+  if (burst.model.isDone) stopBurst("done");
+}
+
+function stopBurst(words) {
+  if (!burst) return;
+  clearInterval(burst.timer);
+  at("burst-said").textContent = `${count(burst.model.sent)} sent, ${words}`;
+  at("burst").textContent = "Send the burst";
+  burst = null;
+}
 
 at("close").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -159,5 +245,8 @@ at("close").addEventListener("submit", (event) => {
   }
 });
 
+themeSwitch();
+drawKept();
+check();
 state("", "not connected");
 at("open").focus();

@@ -409,6 +409,56 @@ async fn a_finite_answer_is_the_same_selection() {
 }
 
 #[tokio::test]
+async fn marks_count_a_selection_and_lead_to_any_part_of_it() {
+    let tap = Tap::start().await;
+    let mut ws = tap.registered("a").await;
+    publish(&tap, &mut ws, 1..=1000).await;
+    let all = tap.get("/api/events?kind=message&limit=1000").await.json();
+    let marks = tap.get("/api/events?kind=message&format=marks&every=100").await.json();
+    assert_eq!((&marks["every"], &marks["count"]), (&json!(100), &json!(1000)));
+    assert_eq!((&marks["first"], &marks["last"]), (&all[0]["id"], &all[999]["id"]));
+    let ids = marks["marks"].as_array().expect("an array");
+    let every: Vec<&Value> = (1..=10).map(|n| &all[n * 100 - 1]["id"]).collect();
+    assert_eq!(ids.iter().collect::<Vec<_>>(), every);
+    let after = ids[6].as_str().expect("an id");
+    let path = format!("/api/events?kind=message&last_event_id={after}&limit=100");
+    let part = tap.get(&path).await.json();
+    assert_eq!((n(&part[0]), n(&part[99])), (701, 800));
+    let none = tap.get("/api/events?format=marks&connection=b").await.json();
+    let nothing = json!({"every": 200, "marks": [], "count": 0, "first": null, "last": null});
+    assert_eq!(none, nothing);
+    let limited = tap.get("/api/events?format=marks&every=1&limit=3").await.json();
+    assert_eq!(limited["count"], 3);
+}
+
+#[tokio::test]
+async fn a_text_selects_the_events_that_hold_it() {
+    let tap = Tap::start().await;
+    let mut ws = tap.registered("a").await;
+    publish(&tap, &mut ws, 1..=300).await;
+    ws.send("Needle 1").await;
+    ws.send("needle 2").await;
+    ws.send("a \"quoted\" needle").await;
+    until("all of it", || tap.hub.head().1 == 304).await;
+    let of = |answer: Value| {
+        let all = answer.as_array().expect("an array").clone();
+        all.iter()
+            .map(|event| event["message"].as_str().unwrap_or("?").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let asked = async |query: &str| of(tap.get(&format!("/api/events?{query}")).await.json());
+    assert_eq!(asked("text=NEEDLE&limit=2").await, ["Needle 1", "needle 2"]);
+    let newest = asked("text=needle&limit=1&order=desc").await;
+    assert_eq!(newest, ["a \"quoted\" needle"]);
+    assert_eq!(asked("text=%22quoted%22").await, newest);
+    assert_eq!(asked("text=haystack").await, Vec::<String>::new());
+    let marks = tap.get("/api/events?text=needle&format=marks&every=2").await.json();
+    assert_eq!((&marks["count"], marks["marks"].as_array().map(Vec::len)), (&json!(3), Some(1)));
+    tap.get("/api/events?text=").await.is_problem(400, "malformed", "a text is not empty");
+    tap.get("/api/events?every=0").await.is_problem(400, "malformed", "every=0");
+}
+
+#[tokio::test]
 async fn a_long_history_is_answered_whole() {
     let tap = Tap::start().await;
     let mut ws = tap.registered("a").await;

@@ -49,6 +49,12 @@ export async function client(server, id) {
   return socket;
 }
 
+/** What the browser says by itself about a server that is gone, full or refuses. */
+function isExpected(message) {
+  return /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|WebSocket connection to|status of (400|403|404|503)/.test(message.text())
+    && !/static\/(?!js\/decode\/)/.test(message.location().url);
+}
+
 let browser;
 
 /** Opens a page; what it says against the rules fails the test at `page.check()`. */
@@ -64,12 +70,28 @@ export async function page(url, options = {}) {
   opened.faults = [];
   opened.on("console", (message) => {
     opened.lines.push(message.text());
-    if (message.type() === "error" && !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|WebSocket connection to/.test(message.text())) opened.faults.push(message.text());
+    if (message.type() === "error" && !isExpected(message)) opened.faults.push(`${message.text()} ${message.location().url}`);
   });
   opened.on("pageerror", (error) => opened.faults.push(String(error)));
   await opened.goto(url);
   return opened;
 }
+
+/** Lines of the inspector's list, as they stand from top to bottom. */
+export const rows = (watch) => watch.$$eval(".event:not([hidden])", (all) => all
+  .sort((a, b) => a.getAttribute("aria-posinset") - b.getAttribute("aria-posinset"))
+  .map((row) => Object.fromEntries([["kind", row.dataset.kind], ...["who", "what", "size", "time"].map((name) => [name, row.querySelector(`.${name}`).textContent])])));
+
+/** Connections in the inspector's list, from top to bottom. */
+export const connections = (watch) => watch.$$eval(".connection:not([hidden])", (all) => all
+  .sort((a, b) => a.getAttribute("aria-posinset") - b.getAttribute("aria-posinset"))
+  .map((row) => ({ name: row.querySelector(".name").textContent, about: row.querySelector(".about").textContent, open: row.dataset.open === "true" })));
+
+export const text = (watch, selector) => watch.textContent(selector);
+export const state = (watch, name) => watch.waitForSelector(`#status[data-state="${name}"]`);
+
+/** Waits until what has changed is drawn. */
+export const drawn = (watch) => watch.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done)))));
 
 export async function end() {
   await browser?.close();

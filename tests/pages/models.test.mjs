@@ -2,92 +2,303 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Journal, entry, preview } from "../../static/js/journal.js";
-import { Roster } from "../../static/js/roster.js";
-import { bytes, duration, fromHex, toHex, visible } from "../../static/js/text.js";
+import { Archive, spacing } from "../../static/js/model/archive.js";
+import { Burst, filled, read } from "../../static/js/model/burst.js";
+import { Names } from "../../static/js/model/complete.js";
+import { Density } from "../../static/js/model/density.js";
+import { between, diff } from "../../static/js/model/diff.js";
+import { describe, idOf, payload, timeOf } from "../../static/js/model/event.js";
+import { forensics } from "../../static/js/model/forensics.js";
+import { fromFile, toHar } from "../../static/js/model/har.js";
+import { Journal } from "../../static/js/model/journal.js";
+import { isDocument, members, skipValue, step } from "../../static/js/model/json.js";
+import { SavedViews, all, both, conditions, fromQuery, isAll, passes, toQuery } from "../../static/js/model/query.js";
+import { Roster } from "../../static/js/model/roster.js";
+import { Sent } from "../../static/js/model/sent.js";
+import { bytes, delta, dump, duration, fromHex, rate, short, toHex, visible } from "../../static/js/model/text.js";
 
-const message = (n, who = "a", text = `m${n}`) => entry(n, "event", JSON.stringify({ kind: "message", direction: "in", connectionId: who, message: text }));
-const connect = (n, who) => entry(n, "event", JSON.stringify({ kind: "connect", connectionId: who, path: "/ws" }));
-const close = (n, who) => entry(n, "event", JSON.stringify({ kind: "close", connectionId: who, close: { code: 1001, reason: "", clean: true, by: "client" } }));
-const seqs = (journal) => journal.shown.map((item) => item.seq);
+const line = (n, rest) => JSON.stringify({ id: `${1_700_000_000_000 + n}-0`, time: new Date(1_700_000_000_000 + n).toISOString(), ...rest });
+const message = (n, who = "a", text = `m${n}`, more = {}) => line(n, { kind: "message", connectionId: who, direction: "in", opcode: "text", size: new TextEncoder().encode(text).length, channel: null, message: text, ...more });
+const connect = (n, who) => line(n, { kind: "connect", connectionId: who, remote: "1.2.3.4:5", path: "/ws", headers: {} });
+const close = (n, who, how = {}) => line(n, { kind: "close", connectionId: who, close: { code: 1001, reason: "", clean: true, by: "client", ...how }, duration: 1, messages: { in: 1, out: 0 }, bytes: { in: 2, out: 0 } });
+const value = (raw) => JSON.parse(raw);
+const store = () => {
+  const kept = new Map();
+  return { getItem: (key) => kept.get(key) ?? null, setItem: (key, text) => kept.set(key, text) };
+};
 
 test("a journal keeps no more than it may and counts what it drops", () => {
   const journal = new Journal(100);
-  for (let n = 1; n <= 1000; n += 1) journal.push(message(n));
-  assert.ok(journal.length <= 100 && journal.length >= 90);
-  assert.equal(journal.total, 1000);
-  assert.equal(journal.dropped, 1000 - journal.length);
-  assert.equal(journal.gone, journal.dropped);
-  assert.equal(journal.shown.at(-1).seq, 1000);
-  assert.equal(journal.shown[0].seq, 1001 - journal.length);
+  for (let n = 1; n <= 1000; n += 1) journal.push([message(n)]);
+  assert.deepEqual([journal.length, journal.total, journal.dropped, journal.first], [100, 1000, 900, 900]);
+  assert.equal(describe(journal.at(99)).preview, "m1000");
+  assert.equal(describe(journal.at(0)).preview, "m901");
 });
 
 test("a journal is bounded in size too", () => {
   const journal = new Journal(1000, 10_000);
-  for (let n = 1; n <= 100; n += 1) journal.push(message(n, "a", "x".repeat(3000)));
+  for (let n = 1; n <= 100; n += 1) journal.push([message(n, "a", "x".repeat(3000))]);
   assert.ok(journal.length <= 3, String(journal.length));
-  journal.push(message(101, "a", "x".repeat(50_000)));
+  journal.push([message(101, "a", "x".repeat(50_000))]);
   assert.equal(journal.length, 1, "one that is larger than all is shown alone");
-});
-
-test("filters select by text, kind and connection, and gaps always pass", () => {
-  const journal = new Journal();
-  journal.push(connect(1, "a"));
-  journal.push(message(2, "a", "Apples"));
-  journal.push(message(3, "b", "pears"));
-  journal.push(entry(4, "gap", '{"missed":7}'));
-  journal.filter({ text: "apple" });
-  assert.deepEqual(seqs(journal), [2, 4]);
-  journal.filter({ text: "", hidden: new Set(["message"]) });
-  assert.deepEqual(seqs(journal), [1, 4]);
-  journal.filter({ hidden: new Set(), who: "b" });
-  assert.deepEqual(seqs(journal), [3, 4]);
-  assert.equal(journal.isFiltered, true);
-  journal.push(message(5, "a"));
-  journal.push(message(6, "b"));
-  assert.deepEqual(seqs(journal), [3, 4, 6]);
 });
 
 test("a pause holds what comes, in bounds, and loses nothing uncounted", () => {
   const journal = new Journal(100);
-  journal.push(message(1));
-  journal.pause();
-  for (let n = 2; n <= 301; n += 1) journal.push(message(n));
-  assert.deepEqual([journal.paused, journal.waiting, journal.dropped], [true, 100, 200]);
-  assert.deepEqual(seqs(journal), [1]);
-  journal.resume();
+  journal.push([message(1)]);
+  journal.hold("paused");
+  for (let n = 2; n <= 301; n += 1) journal.push([message(n)]);
+  assert.deepEqual([journal.holding, journal.waiting, journal.length], ["paused", 300, 1]);
+  journal.release();
   assert.equal(journal.total, 301);
-  assert.equal(journal.length + journal.dropped, 301);
-  assert.equal(journal.shown.at(-1).seq, 301);
+  assert.equal(describe(journal.at(journal.length - 1)).preview, "m301");
+  const hole = Array.from({ length: journal.length }, (_, n) => describe(journal.at(n))).find((one) => one.name === "hole");
+  assert.match(hole.preview, /250 events are not held/);
 });
 
-test("clearing forgets all", () => {
+test("who scrolls up sees more at the end while there is room, and then the list stands still", () => {
+  const journal = new Journal(10);
+  journal.push([1, 2, 3].map((n) => message(n)));
+  journal.hold("scrolled");
+  journal.push([4, 5].map((n) => message(n)));
+  assert.deepEqual([journal.length, journal.waiting], [5, 0]);
+  for (let n = 6; n <= 20; n += 1) journal.push([message(n)]);
+  assert.deepEqual([journal.first, describe(journal.at(0)).preview], [0, "m1"]);
+  assert.equal(journal.length + journal.waiting, 20);
+  journal.hold("paused");
+  journal.hold("scrolled");
+  assert.equal(journal.holding, "paused", "scrolling does not end a pause");
+});
+
+test("what a page could not take is counted", () => {
   const journal = new Journal();
-  journal.push(message(1));
+  journal.push([message(1), '{"kind":"hole","missed":40,"why":"x"}', message(2), '{"kind":"gap","missed":3}']);
+  assert.deepEqual([journal.total, journal.missed, journal.length], [2, 40, 4]);
   journal.clear();
-  assert.deepEqual([journal.total, journal.length, journal.shown.length], [0, 0, 0]);
+  assert.deepEqual([journal.total, journal.missed, journal.length], [0, 0, 0]);
 });
 
-test("an entry that is no JSON, or that JavaScript cannot hold, is shown as it came", () => {
-  assert.equal(preview(entry(1, "event", "{broken")), "{broken");
-  assert.equal(preview(message(1, "a", "\ud800")), "\ud800");
-  assert.equal(preview(close(1, "a")), "1001 by the client");
-  assert.match(preview(entry(1, "gap", '{"missed":null}')), /nobody knows how many/);
-  assert.match(preview(entry(1, "gap", '{"missed":1234}')), /1,234 events/);
+test("an event is described by what stands at its beginning, however long it is", () => {
+  assert.equal(describe("{broken").preview, "{broken");
+  assert.equal(describe(message(1, 'a"b')).who, 'a"b');
+  assert.equal(describe(close(1, "a")).preview, "1001 by the client");
+  assert.match(describe('{"kind":"gap","missed":null}').preview, /nobody knows how many/);
+  assert.match(describe('{"kind":"gap","missed":1234}').preview, /1,234 events/);
+  const long = describe(message(1, "a", "x\n".repeat(5_000_000)));
+  assert.deepEqual([long.name, long.size, long.preview.slice(0, 4)], ["in", 10_000_000, "x\nx\n"]);
+  const object = line(1, { kind: "message", connectionId: "a", direction: "out", opcode: "text", size: 1 }).slice(0, -1);
+  assert.equal(describe(`${object},"message":{"price":1.50,"big":12345678901234567890}}`).preview, '{"price":1.50,"big":12345678901234567890}', "digits stay");
+  const own = message(1, "a", null, { message: null, fields: { type: "tick" } });
+  assert.equal(describe(own).preview, '{"type":"tick"}');
+  const binary = message(1, "a", "", { opcode: "binary", message: "AP8=", encoding: "base64" });
+  assert.equal(describe(binary).preview, "00 ff");
+  assert.equal(describe(message(1, "a", "x", { synthetic: true })).badge, "synthetic");
+  assert.equal(timeOf(message(5)), 1_700_000_000_005);
+  assert.equal(idOf('{"kind":"gap"}'), "");
+  assert.equal(describe(line(1, { kind: "close", connectionId: "a", close: { code: 1006, reason: "", clean: false, by: "server" }, status: 403 })).preview, "refused by the upstream: 403");
 });
 
-test("a roster knows who is there, and forgets the oldest that are not", () => {
+test("what was sent is told from what JSON made of it", () => {
+  assert.deepEqual(payload(message(1, "a", "hi")).text, "hi");
+  const quoted = line(1, { kind: "message", connectionId: "a", direction: "in", opcode: "text", size: 4, message: "hi" });
+  assert.deepEqual([payload(quoted).text, payload(quoted).json], ['"hi"', '"hi"']);
+  assert.deepEqual([...payload(message(1, "a", "", { message: "AP8=", encoding: "base64" })).bytes], [0, 255]);
+  assert.equal(payload(message(1, "a", null, { message: null, fields: { x: 1 } })).json, '{"connectionId":"a","x":1}');
+  assert.deepEqual(payload(connect(1, "a")), { text: null, bytes: null, json: null });
+});
+
+test("JSON is read where it stands, level by level", () => {
+  const text = ' {"a": [1, {"b": "}\\""}], "a": 12345678901234567890, "c\\u0041": null} ';
+  const { found, next } = members(text, 1);
+  assert.deepEqual(found.map(({ key, start, end }) => [key, text.slice(start, end)]), [["a", '[1, {"b": "}\\""}]'], ["a", "12345678901234567890"], ["cA", "null"]]);
+  assert.equal(next, -1);
+  const many = `[${Array.from({ length: 500 }, (_, n) => n)}]`;
+  const part = members(many, 0, 100);
+  assert.deepEqual([part.found.length, members(many, 0, 100, part.next, part.index).found[0].key], [100, 100]);
+  const deep = "[".repeat(100_000) + "]".repeat(100_000);
+  assert.equal(skipValue(deep, 0), deep.length);
+  assert.equal(members(deep, 0).found.length, 1);
+  assert.deepEqual([isDocument("{}"), isDocument("{"), isDocument("12"), isDocument(" [1] ")], [true, false, false, true]);
+  assert.deepEqual(["a", "a b", 3].map(step), [".a", '["a b"]', "[3]"]);
+  assert.ok(members('{"a', 0).found.length <= 1, "what is cut does not hang");
+  assert.deepEqual(members("[,]", 0).found, []);
+});
+
+test("a view is an address and back", () => {
+  const view = { ...all(), connections: ["a", "b&c"], kinds: ["message"], direction: "in", filter: 'message.x == "1"', text: "ü", since: 1_700_000_000_000, until: 1_700_000_001_000 };
+  assert.deepEqual(fromQuery(toQuery(view)), view);
+  assert.deepEqual(fromQuery(new URLSearchParams("kind=evil&direction=up&since=never")), all());
+  assert.equal(isAll(all()), true);
+  assert.equal(toQuery(all()).size, 0);
+  const held = conditions(view, String);
+  assert.deepEqual(held.map(({ words }) => words), ["connection a", "connection b&c", "1700000000000 – 1700000001000", "text “ü”", 'message.x == "1"', "client to server", "only message"]);
+  assert.deepEqual(held[0].without.connections, ["b&c"]);
+  assert.equal(both("", "a == 1"), "a == 1");
+  assert.equal(both("a == 1 || b", "c"), "(a == 1 || b) && c");
+  assert.equal(both("a && b", "b"), "a && b");
+});
+
+test("text, kind, direction and connection select without a server, and gaps always pass", () => {
+  const lines = [connect(1, "a"), message(2, "a", 'Apples "quoted"'), message(3, "b", "pears"), '{"kind":"gap","missed":7}'];
+  const of = (change) => lines.filter((raw) => passes({ ...all(), ...change }, raw, describe(raw))).map((raw) => lines.indexOf(raw) + 1);
+  assert.deepEqual(of({ text: "apple" }), [2, 4]);
+  assert.deepEqual(of({ text: '"quoted"' }), [2, 4]);
+  assert.deepEqual(of({ kinds: ["connect"] }), [1, 4]);
+  assert.deepEqual(of({ connections: ["b"] }), [3, 4]);
+  assert.deepEqual(of({ direction: "out" }), [4]);
+  assert.deepEqual(of({ since: 1_700_000_000_003 }), [3, 4]);
+});
+
+test("saved views outlive what else is in the store", () => {
+  const kept = store();
+  const saved = new SavedViews(kept);
+  saved.save("b", "kind=close");
+  saved.save("b", "kind=connect");
+  saved.save("c", "");
+  saved.remove("c");
+  assert.deepEqual(new SavedViews(kept).list(), [{ name: "b", query: "kind=connect" }]);
+  kept.setItem("wstap.views", "[{]");
+  assert.deepEqual(saved.list(), []);
+  assert.equal(new SavedViews({ getItem: () => { throw new Error("no"); }, setItem: () => { throw new Error("no"); } }).save("a", ""), false);
+});
+
+test("a roster knows who is there, at which rate, who closed and why", () => {
   const roster = new Roster(3);
-  for (const [n, who] of ["a", "b", "c"].entries()) roster.see(connect(n, who));
-  roster.see(message(4, "a"));
-  roster.see(close(5, "b"));
-  assert.deepEqual(roster.list().map(({ id, open, messages }) => [id, open, messages]), [["a", true, 1], ["c", true, 0], ["b", false, 0]]);
-  roster.see(connect(6, "d"));
-  assert.deepEqual(roster.list().map(({ id }) => id), ["a", "c", "d"]);
-  roster.see(connect(7, "e"));
-  assert.deepEqual([roster.list().length, roster.unlisted, roster.open], [3, 1, 3]);
-  roster.snapshot([{ connectionId: "a", path: "/", messages: { in: 5, out: 1 } }]);
-  assert.deepEqual(roster.list().map(({ id, open, messages }) => [id, open, messages]), [["a", true, 6], ["c", false, 0], ["d", false, 0]]);
+  const see = (raw) => roster.see(value(raw), timeOf(raw));
+  for (const [n, who] of ["a", "b", "c"].entries()) see(connect(n, who));
+  see(close(5, "b", { code: 4000, reason: "enough" }));
+  const ids = (view) => roster.window(view).rows.map(({ id }) => id);
+  assert.deepEqual([roster.open, ids({ sort: "name" })], [2, ["a", "b", "c"]]);
+  assert.equal(roster.window({ search: "b" }).rows[0].closed.reason, "enough");
+  const live = (n) => [{ connectionId: "a", since: "2023-11-14T22:13:20.000Z", path: "/x", remote: "r", messages: { in: n, out: 0 }, bytes: { in: 5 * n, out: 0 }, lastActivity: "", roundTrip: null }];
+  roster.snapshot(live(10), 1_700_000_010_000);
+  roster.snapshot(live(30), 1_700_000_012_000);
+  const [a] = roster.window({ sort: "rate" }).rows;
+  assert.deepEqual([a.id, a.rate.in, a.open, a.path], ["a", 10, true, "/x"]);
+  assert.equal(roster.open, 1, "who is not in the list is gone");
+  see(connect(20_000, "d"));
+  assert.equal(roster.unlisted, 1);
+  assert.ok(ids({}).includes("d"));
+  see(close(3, "d"));
+  assert.equal(roster.window({ search: "d" }).rows[0].open, true, "the end of an older connection of that name is old");
+});
+
+test("a hundred thousand names leave a roster bounded", () => {
+  const roster = new Roster(1000);
+  for (let n = 0; n < 100_000; n += 1) {
+    roster.see({ kind: "connect", connectionId: `c${n}`, path: "/" }, n + 1);
+    if (n % 2) roster.see({ kind: "close", connectionId: `c${n}`, close: { code: 1000, by: "client" } }, n + 1);
+  }
+  assert.equal(roster.size, 1000);
+  assert.equal(roster.open + roster.window({ count: 1000 }).rows.filter((one) => !one.open).length, 1000);
+});
+
+test("density counts what marks and seconds tell, and nothing twice", () => {
+  const density = new Density();
+  const id = (s) => `${s * 1000}-0`;
+  density.marks({ every: 100, marks: [id(1010), id(1020)], count: 250, first: id(1000), last: id(1030) });
+  density.add([[1029, 5], [1031, 7], [1032, 3]]);
+  const total = density.columns(1_000_000, 1_040_000, 40).reduce((sum, n) => sum + n, 0);
+  assert.ok(Math.abs(total - 260) < 1e-6, String(total));
+  assert.equal(density.columns(1_031_000, 1_032_000, 1)[0], 7);
+  assert.equal(density.begin, 1_000_000);
+  for (let s = 2000; s < 12_000; s += 1) density.add([[s, 1]]);
+  assert.ok(Math.abs(density.columns(2_000_000, 12_000_000, 1)[0] - 10_000) < 1e-6, "old seconds become minutes, and stay counted");
+});
+
+test("a million events are read a part at a time, from anywhere", async () => {
+  const id = (n) => `${1_700_000_000_000 + n}-0`;
+  const every = spacing(1_000_000);
+  const marks = Array.from({ length: Math.floor(1_000_000 / every) }, (_, n) => id((n + 1) * every - 1));
+  let asked = 0;
+  const archive = new Archive(async (params) => {
+    asked += 1;
+    const from = params.has("last_event_id") ? parseInt(params.get("last_event_id"), 10) - 1_700_000_000_000 + 1 : 0;
+    return Array.from({ length: Number(params.get("limit")) }, (_, n) => message(from + n));
+  }, { every, marks, count: 1_000_000, first: id(0), last: id(999_999) }, 500_000);
+  assert.equal(archive.length, 1_000_000);
+  assert.equal(archive.at(700_123), null);
+  await new Promise((done) => { archive.onload = done; });
+  assert.equal(idOf(archive.at(700_123)), id(700_123));
+  assert.equal(await archive.indexOfId(id(123_456)), 123_456);
+  assert.equal(await archive.indexOfTime(1_700_000_999_999), 999_999);
+  assert.equal(await archive.indexOfTime(0), 0);
+  for (let n = 0; n < 100; n += 1) await archive.indexOfId(id(n * 10_000));
+  assert.ok(asked < 110 && archive.held < 20, `${asked} asked, ${archive.held} held`);
+});
+
+test("the end of a connection is told in words", () => {
+  const pong = value(message(1000, "a", "", { opcode: "pong" }));
+  const network = value(close(32_000, "a", { by: "network", code: 1006, clean: false }));
+  assert.match(forensics(network, [pong], 1_700_000_032_000)[0], /The network ended it 31 s after the last pong/);
+  assert.match(forensics(network, [], 0)[0], /^The network ended it: no close frame/);
+  assert.match(forensics({ ...network, silence: { in: 40, out: 2 } }, [], 0).join(" "), /40 s after the last byte of the client.*client had been silent for 40 s/);
+  assert.match(forensics(value(close(1, "a", { code: 4000, reason: "enough" })))[0], /The client closed it with 4000 \(a code of the application\), “enough”/);
+  assert.match(forensics(value(close(1, "a", { code: 4408, by: "tap" })))[0], /^wstap ended it: the client had been silent too long/);
+  assert.match(forensics({ kind: "close", close: { code: 1006, by: "server" }, status: 401 })[0], /refused the handshake with status 401/);
+});
+
+test("two values are compared by path", () => {
+  const { lines, same } = diff({ a: 1, b: [1, 2], c: { d: 1 } }, { a: 1, b: [1, 3, 4], e: null });
+  assert.deepEqual(lines.map(({ path, kind }) => [path.map(step).join(""), kind]), [[".b[1]", "changed"], [".b[2]", "added"], [".c", "removed"], [".e", "added"]]);
+  assert.equal(same, 2);
+  assert.deepEqual(between("hello world", "hello there world"), { start: "hello ", a: "", b: "there ", end: "world" });
+  const deep = (n) => Array.from({ length: n }).reduce((inner) => [inner], 1);
+  assert.equal(diff(deep(50_000), deep(50_000)).lines.length, 0, "depth is no danger");
+});
+
+test("an expression is completed by names of fields, of messages, and by values", () => {
+  const names = new Names();
+  names.learn({ price: 1, user: { name: "x" }, "not a name": 1 });
+  const offers = (text) => names.complete(text, text.length).items.map((item) => item.text);
+  assert.deepEqual(offers("message.pr"), ["message.price"]);
+  assert.ok(offers("message.user.").includes("message.user.name"));
+  assert.deepEqual(offers("kind == "), ['"connect"', '"message"', '"close"']);
+  assert.deepEqual(offers('kind == "me'), ['"message"']);
+  assert.ok(offers("kind ").includes("== "));
+  assert.ok(offers("message.price.st").includes("message.price.startsWith("));
+  assert.deepEqual(offers('path == "/ki'), [], "inside a text there is nothing to complete");
+  assert.equal(names.complete("a && ki", 7).from, 5);
+});
+
+test("a recording goes to HAR and back", () => {
+  const lines = [connect(0, "a"), message(1, "a", "hi"), message(2, "a", "", { opcode: "binary", direction: "out", size: 2, message: "AP8=", encoding: "base64" }), close(3, "a", { code: 4000, reason: "r" })];
+  const har = toHar(lines, "ws://localhost:8080", "1");
+  const [entry] = JSON.parse(har).log.entries;
+  assert.equal(entry.request.url, "ws://localhost:8080/ws");
+  assert.deepEqual(entry._webSocketMessages.map(({ type, opcode, data }) => [type, opcode, data]), [["send", 1, "hi"], ["receive", 2, "AP8="]]);
+  const back = fromFile(har).map(describe);
+  assert.deepEqual(back.map(({ name, who, preview }) => [name, who, preview]), [["connect", "a", "/ws"], ["in", "a", "hi"], ["out", "a", "00 ff"], ["close", "a", "4000 by the client: r"]]);
+  assert.deepEqual(fromFile(lines.join("\n")), lines);
+  assert.equal(fromFile(JSON.stringify(lines.map(value))).length, 4);
+  assert.throws(() => fromFile("hello"), /no event in it/);
+  assert.throws(() => fromFile('{"log":{"entries":[]}}'), /no WebSocket messages/);
+});
+
+test("a burst keeps its rate and fills in numbers", () => {
+  const burst = new Burst(read("100", "20"), 0);
+  const sent = [];
+  burst.tick(1000, (n) => sent.push(n) > 0);
+  assert.equal(sent.length, 21);
+  burst.tick(2000, () => false);
+  assert.equal(burst.sent, 21, "what has no room waits");
+  burst.tick(60_000, (n) => sent.push(n) > 0);
+  assert.deepEqual([burst.isDone, sent.length, sent.at(-1)], [true, 100, 100]);
+  assert.match(read("0", "1").fault, /1 to/);
+  assert.match(read("1", "x").fault, /a second/);
+  assert.equal(filled("{{n}}-{{n}} {{time}}", 3, 7), "3-3 7");
+});
+
+test("what was sent comes back, and templates have names", () => {
+  const sent = new Sent(store());
+  for (let n = 0; n < 60; n += 1) sent.add("text", `m${n}`);
+  sent.add("text", "m59");
+  assert.deepEqual([sent.history.length, sent.history[0].text], [50, "m59"]);
+  assert.deepEqual([sent.step(1).text, sent.step(1).text, sent.step(-1).text, sent.step(-1)], ["m59", "m58", "m59", null]);
+  sent.keep("b", "json", "{}");
+  sent.keep("a", "text", "x");
+  sent.keep("b", "json", "[]");
+  assert.deepEqual(sent.templates.map(({ name, text }) => [name, text]), [["a", "x"], ["b", "[]"]]);
 });
 
 test("text is made safe to show, and hex is read", () => {
@@ -99,4 +310,8 @@ test("text is made safe to show, and hex is read", () => {
   assert.equal(toHex(Uint8Array.of(0, 255)), "00 ff");
   assert.equal(bytes(1536), "1.5 KiB");
   assert.equal(duration(7500), "2 h 5 min");
+  assert.deepEqual([short(950), short(1234), short(34_000), short(5_600_000)], ["950", "1.2k", "34k", "5.6M"]);
+  assert.deepEqual([rate(0), rate(0.25), rate(1200)], ["0", "0.3", "1.2k"]);
+  assert.deepEqual([delta(12), delta(-3200), delta(0)], ["+12 ms", "−3.20 s", "+0 ms"]);
+  assert.deepEqual(dump(Uint8Array.of(65, 0))[0].text, "A·");
 });

@@ -3,7 +3,7 @@
 import { client, end, page, tap, until } from "./harness.mjs";
 
 const server = await tap();
-const watch = await page(`${server.url}/es-client`, { viewport: { width: 1440, height: 700 }, deviceScaleFactor: 1.25 });
+const watch = await page(`${server.url}/es-client`, { viewport: { width: 1440, height: 780 }, deviceScaleFactor: 1.25 });
 await watch.waitForSelector('#status[data-state="open"]');
 const [prices, chat, sensor] = [await client(server, "prices"), await client(server, "chat-anna"), await client(server, "sensor-12")];
 const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
@@ -20,7 +20,7 @@ sensor.close(4000, "battery low");
 await client(server, "sensor-13");
 prices.send(JSON.stringify({ type: "tick", symbol: "ACME", price: 105.5, volume: 830 }));
 await until("all of it", async () => (await watch.$$(".event:not([hidden])")).length >= 17);
-await watch.click(".event:not([hidden]) >> nth=3");
+await watch.click('.event:not([hidden]):has-text("GLOBEX") >> nth=0');
 await pause(1200);
 await watch.mouse.move(5, 5);
 await watch.screenshot({ path: new URL("watch.png", import.meta.url).pathname });

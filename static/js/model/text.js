@@ -61,3 +61,59 @@ export function toHex(array, most = 256) {
   const shown = Array.from(array.subarray(0, most), (byte) => byte.toString(16).padStart(2, "0"));
   return shown.join(" ") + (array.length > most ? ` … (${bytes(array.length)})` : "");
 }
+
+/** A number in few characters: 950, 1.2k, 34k, 5.6M. */
+export function short(number) {
+  if (number < 1000) return String(Math.round(number));
+  for (const [unit, size] of [["k", 1e3], ["M", 1e6], ["G", 1e9]]) {
+    const value = number / size;
+    if (value < 999.5 || unit === "G") return `${value < 9.95 ? value.toFixed(1) : Math.round(value)}${unit}`;
+  }
+  return "";
+}
+
+/** A rate in few characters: "0", "0.4", "12", "1.2k". */
+export function rate(number) {
+  if (number === 0) return "0";
+  return number < 9.95 ? number.toFixed(1) : short(number);
+}
+
+/** The time between two events: "+12 ms", "+3.20 s", "−5 min". */
+export function delta(ms) {
+  const sign = ms < 0 ? "−" : "+";
+  const size = Math.abs(ms);
+  if (size < 1000) return `${sign}${Math.round(size)} ms`;
+  if (size < 60_000) return `${sign}${(size / 1000).toFixed(size < 10_000 ? 2 : 1)} s`;
+  return sign + duration(size / 1000);
+}
+
+/** Bytes of base64, or null if it is none. */
+export function fromBase64(text) {
+  try {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  } catch {
+    return null;
+  }
+}
+
+/** Bytes as base64. */
+export function toBase64(array) {
+  let text = "";
+  for (let at = 0; at < array.length; at += 8192) text += String.fromCharCode(...array.subarray(at, at + 8192));
+  return btoa(text);
+}
+
+/** Lines of a hex dump: `{ offset, hex, text }`, 16 bytes each, the first `most` bytes. */
+export function dump(array, most = 4096) {
+  const lines = [];
+  for (let at = 0; at < Math.min(array.length, most); at += 16) {
+    const part = array.subarray(at, Math.min(at + 16, most));
+    const hex = Array.from(part, (byte) => byte.toString(16).padStart(2, "0"));
+    lines.push({
+      offset: at.toString(16).padStart(6, "0"),
+      hex: `${hex.slice(0, 8).join(" ").padEnd(23)}  ${hex.slice(8).join(" ").padEnd(23)}`,
+      text: Array.from(part, (byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : "·")).join(""),
+    });
+  }
+  return lines;
+}

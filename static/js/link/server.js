@@ -29,3 +29,30 @@ export function socketAddress(info) {
   if (apart.hostname === "localhost") apart.hostname = location.hostname;
   return apart.href;
 }
+
+/** Does something at a connection; resolves with the answer, rejects with a sentence for people. */
+async function order(path, options) {
+  let response;
+  try {
+    response = await fetch(here(path), options);
+  } catch {
+    throw new Error("the server does not answer");
+  }
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new Error(body?.detail ?? `the server answers ${response.status}`);
+  return body;
+}
+
+const TYPES = { text: "text/plain", json: "application/json", binary: "application/octet-stream" };
+
+/** Sends to a connection: `kind` is text, json or binary, `to` client, or server in proxy mode. */
+export function send(id, kind, data, to = "client") {
+  const query = to === "server" ? "?to=server" : "";
+  return order(`api/connections/${encodeURIComponent(id)}/messages${query}`, { method: "POST", headers: { "content-type": TYPES[kind] }, body: data });
+}
+
+/** Closes a connection. */
+export function close(id, code, reason) {
+  const query = new URLSearchParams({ code, reason });
+  return order(`api/connections/${encodeURIComponent(id)}?${query}`, { method: "DELETE" });
+}

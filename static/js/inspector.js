@@ -1,0 +1,304 @@
+// The inspector itself: what is shown, a view (model/query.js) that stands in the address too, and
+// where it comes from: the live stream, the server's history, or a file.
+
+import { Feed, json } from "./link/feed.js";
+import { Archive, spacing } from "./model/archive.js";
+import { Names } from "./model/complete.js";
+import { Density } from "./model/density.js";
+import { idOf, kindOf, valueOf } from "./model/event.js";
+import { Journal } from "./model/journal.js";
+import { all, conditions, fromQuery, isAll, toQuery } from "./model/query.js";
+import { clock, count, rate as inShort } from "./model/text.js";
+import { extent } from "./view/ask.js";
+import { Banner } from "./view/banner.js";
+import { drawBlank } from "./view/blank.js";
+import { Connections } from "./view/connections.js";
+import { Detail } from "./view/detail.js";
+import { at, button, make, toast } from "./view/dom.js";
+import { Events } from "./view/events.js";
+import { FilterBox } from "./view/filter-box.js";
+import { Strip } from "./view/strip.js";
+
+/** Events and characters of a file that is looked at. */
+const FILE = [1_000_000, 1_000_000_000];
+
+export let view = fromQuery(new URLSearchParams(location.search));
+export let mode = "live";
+let link = "connecting";
+export let info = null;
+export let first = "";
+let cleared = false;
+let opened = 0;
+let recent = 0;
+let perSecond = 0;
+let stale = false;
+let applied = null;
+let later = 0;
+
+export const journal = new Journal();
+const density = new Density();
+const names = new Names();
+export const events = new Events(journal);
+export const detail = new Detail();
+export const banner = new Banner();
+export const strip = new Strip(density);
+export const feed = new Feed({ batch, state, roster: (part) => connections.show(part) });
+export const connections = new Connections((wanted) => feed.roster(wanted));
+export const filterBox = new FilterBox(names, async (expression) => {
+  if (mode === "file") throw new Error("An expression is the server's work; a file is selected by text, kind and connection.");
+  await json(`api/events?${new URLSearchParams({ limit: 0, filter: expression })}`);
+});
+
+/** What a button of the page does, by name. */
+export const on = { act() {} };
+
+/** Draws the counts a few times a second, however much comes: nobody reads them faster. */
+function soon() {
+  later ||= setTimeout(() => {
+    later = 0;
+    update();
+  }, 150);
+}
+
+/** Draws what has changed, once a frame. */
+export function update() {
+  if (stale) return;
+  stale = true;
+  requestAnimationFrame(() => {
+    stale = false;
+    drawCounts();
+    events.drawNewest();
+    const isEmpty = events.source.length === 0;
+    at("blank").hidden = !isEmpty;
+    if (isEmpty) drawBlank({ mode, link, info, isFiltered: !isAll(view), ended: cleared }, on.act);
+  });
+}
+
+function drawCounts() {
+  const { archive } = events;
+  const shown = archive ? `${count(archive.length)} events of the history` : journal.total === 0 ? "no events yet" : `${count(journal.total)} events`;
+  const parts = [shown];
+  if (perSecond > 0) parts.push(`${inShort(perSecond)}/s`);
+  if (journal.dropped > 0) parts.push(`${count(journal.length)} held, ${count(journal.dropped)} older dropped`);
+  if (journal.missed > 0) parts.push(`${count(journal.missed)} came faster than this page could take them`);
+  const { waiting } = journal;
+  const text = parts.join(" · ");
+  if (at("counts").textContent !== text) at("counts").textContent = text;
+  const paused = journal.holding === "paused";
+  const label = paused ? `Resume (${count(waiting)} new)` : "Pause";
+  if (at("pause").textContent !== label) at("pause").textContent = label;
+  at("pause").setAttribute("aria-pressed", String(paused));
+  at("older").hidden = mode !== "live" || first === "" || journal.length === 0 || idOf(journal.at(0)) === first;
+  at("older").textContent = "Older events…";
+  if (archive?.fault) at("mode").textContent = `history cannot be read: ${archive.fault}`;
+}
+
+/** Takes what the worker hands over. */
+function batch(lines, counts) {
+  events.push(lines);
+  density.add(counts);
+  const now = Date.now() / 1000;
+  // What is caught up with is no rate.
+  for (const [second, n] of counts) if (now - second < 3) recent += n;
+  const lost = lines.find((line) => line.startsWith('{"kind":"'));
+  if (lost) gap(valueOf(lost));
+  const last = lines.at(-1);
+  if (last && last.length < 4096 && kindOf(last) === "message") names.learn(valueOf(last)?.message);
+  soon();
+}
+
+function gap(event) {
+  const act = ["Look at the server's history", () => openHistory({ id: event.after })];
+  if (event.kind === "hole") notice(`This page fell behind: ${count(event.missed)} events came faster than it could take them. They are counted, and marked in the list.`, true, ...act);
+  else if (event.missed == null) notice("There is a gap in the stream: what happened while it was interrupted, or before the server started again, may be missing.", true);
+  else notice(`There is a gap in the stream: ${count(event.missed)} events were forgotten by the server before this page could read them. A longer --history-events keeps more.`, true);
+}
+
+function notice(words, bad = false, label = "", run = null) {
+  at("notice").hidden = false;
+  at("notice").classList.toggle("bad", bad);
+  at("notice-text").textContent = words;
+  at("notice-act").hidden = run === null;
+  at("notice-act").textContent = label;
+  at("notice-act").onclick = run;
+}
+
+/** Takes what becomes of the stream. */
+function state(now) {
+  if (now.state !== "reconnecting") link = now.state;
+  banner.show(now);
+  if (now.state === "open") {
+    opened += 1;
+    if (opened > 1 && !cleared) notice("The stream was interrupted and is back; what happened meanwhile has been caught up, unless a gap is told.");
+    json("api/info").then((told) => { info = told; update(); }, () => {});
+  }
+  if (now.state === "file") feed.select(view);
+  if (now.state === "refused" && now.status === 400 && view.filter !== "") filterBox.fault({ message: now.words, position: now.position });
+  update();
+}
+
+/** The question to the server that a view is, without its time. */
+function timeless() {
+  return toQuery({ ...view, since: null, until: null });
+}
+
+/** Shows another view. */
+export async function apply(next, { history = mode === "history" } = {}) {
+  const moved = next.since !== view.since || next.until !== view.until;
+  const others = toQuery({ ...next, since: null, until: null }).toString() !== timeless().toString();
+  view = next;
+  drawView();
+  if (mode === "file") {
+    events.clear();
+    density.clear();
+    return feed.select(view);
+  }
+  if (others) start();
+  if (history || view.since !== null || view.until !== null) {
+    if (others || moved || mode !== "history") await openHistory();
+  } else {
+    live();
+  }
+  return undefined;
+}
+
+/** Follows the stream from the beginning. */
+export function start() {
+  opened = 0;
+  cleared = false;
+  link = "connecting";
+  at("notice").hidden = true;
+  events.clear();
+  density.clear();
+  feed.follow(view);
+  marks().then((told) => { if (told) density.marks(told); strip.draw(); }, () => {});
+  update();
+}
+
+/** Asks how much there is, and where. */
+async function marks(range = false) {
+  const asked = timeless().toString();
+  const told = await json("api/info");
+  const query = range ? toQuery(view) : timeless();
+  query.set("format", "marks");
+  query.set("every", String(spacing(told.now.history.events)));
+  const answer = await json(`api/events?${query}`);
+  info = told;
+  if (!range) first = answer.first ?? "";
+  return asked === timeless().toString() ? answer : null;
+}
+
+/** Shows the server's history: from an event on, from a time on, or its end. */
+export async function openHistory({ id = "", time = 0 } = {}) {
+  if (mode === "file") return;
+  mode = "history";
+  let told;
+  try {
+    told = await marks(true);
+  } catch (error) {
+    toast(error.message);
+    return live();
+  }
+  if (!told || mode !== "history") return;
+  const query = toQuery(view);
+  const archive = new Archive((params) => {
+    const asked = new URLSearchParams(query);
+    for (const [name, value] of params) asked.set(name, value);
+    return feed.lines(asked);
+  }, told);
+  events.use(archive);
+  drawView();
+  try {
+    if (id && archive.length > 0) events.select(await archive.indexOfId(id), { show: false });
+    else if (time && archive.length > 0) events.select(Math.min(archive.length - 1, await archive.indexOfTime(time)), { show: false });
+  } catch (error) {
+    toast(error.message);
+  }
+  update();
+}
+
+/** Shows the live stream. */
+function live() {
+  if (mode === "history") {
+    mode = "live";
+    events.use(null);
+    if (view.since !== null || view.until !== null) view = { ...view, since: null, until: null };
+  }
+  drawView();
+  update();
+}
+
+/** A moment in words: the time, and the day if it is another. */
+function moment(ms) {
+  const date = new Date(ms);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return isToday ? clock(date) : `${date.toLocaleDateString()} ${clock(date)}`;
+}
+
+/** Draws everything that says what is shown, the address included. */
+export function drawView() {
+  const query = toQuery(view);
+  if (mode === "history" && view.since === null && view.until === null) query.set("history", "1");
+  const address = query.size > 0 ? `?${query}` : location.pathname;
+  if (mode !== "file") history.replaceState(null, "", address);
+  // What somebody is typing is not taken away from them.
+  if (document.activeElement !== at("text")) at("text").value = view.text;
+  if (view.filter !== applied) filterBox.value = applied = view.filter;
+  for (const one of document.querySelectorAll("[data-kind][aria-pressed]")) one.setAttribute("aria-pressed", String(view.kinds.includes(one.dataset.kind)));
+  for (const one of document.querySelectorAll("[data-direction]")) one.setAttribute("aria-pressed", String(view.direction === one.dataset.direction));
+  const held = conditions(view, moment);
+  const chips = held.map(({ words, without }) => {
+    const chip = button("", "", () => apply(without), { "aria-label": `Without ${words}` });
+    chip.append(make("span", "words", words), make("span", "", "×", { "aria-hidden": "true" }));
+    return chip;
+  });
+  if (held.length > 1) chips.push(button("Clear all", "none", () => on.act("clear")));
+  at("conditions").replaceChildren(...chips);
+  at("conditions").hidden = held.length === 0;
+  at("history").setAttribute("aria-pressed", String(mode === "history"));
+  at("live").hidden = mode === "live";
+  at("mode").textContent = { live: "", history: "the server's history", file: "a file" }[mode];
+  connections.choose(view.connections);
+  events.text = view.text;
+  strip.range(view.since, view.until);
+}
+
+/** Leaves the live stream for a file. */
+export function openFile(file) {
+  mode = "file";
+  link = "file";
+  view = all();
+  journal.bounds(...FILE);
+  events.use(null);
+  events.clear();
+  density.clear();
+  detail.show(null);
+  strip.now = () => extent(journal).last || Date.now();
+  strip.span("all");
+  drawView();
+  feed.file(file);
+  update();
+}
+
+/** Shows an event among all others. */
+export async function context(id) {
+  view = { ...all() };
+  start();
+  await openHistory({ id });
+}
+
+/** Forgets what the list holds, and connections that are closed. */
+export function forget() {
+  events.clear();
+  detail.show(null);
+  feed.forget();
+  cleared = true;
+  update();
+}
+
+setInterval(() => {
+  perSecond = recent;
+  recent = 0;
+  if (!document.hidden) strip.draw();
+  update();
+}, 1000);

@@ -1,0 +1,116 @@
+// Link: the page's end of the worker, and what it asks the server itself.
+
+import { here } from "./server.js";
+import { isAll, toQuery } from "../model/query.js";
+
+/** Events that a fresh stream begins with. */
+const PAST = 2000;
+
+export class Feed {
+  #worker;
+  #on;
+  #session = 0;
+  #selecting = null;
+
+  /** `on.batch(lines, counts)`, `on.state(state)`, `on.roster(part)`. */
+  constructor(on) {
+    this.#on = on;
+    this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    this.#worker.onmessage = ({ data }) => this.#take(data);
+    this.#worker.onerror = () => on.state({ state: "broken", words: "the part of this page that reads the stream did not start; reloading the page may help" });
+  }
+
+  #take(data) {
+    if (data.type === "roster") return this.#on.roster(data);
+    if (data.type === "batch") this.#worker.postMessage({ type: "taken" });
+    if (data.session !== this.#session) return undefined;
+    if (data.type === "batch") return this.#on.batch(data.lines, data.counts);
+    return this.#on.state(data);
+  }
+
+  /**
+   * Follows the stream as a view selects. The stream knows no text: what holds it in the past is
+   * asked for first, and the stream is joined behind that.
+   */
+  async follow(view, silence) {
+    const mine = this.#session += 1;
+    const query = toQuery({ ...view, since: null, until: null }, false);
+    query.delete("text");
+    const order = { type: "open", base: document.baseURI, query: query.toString(), text: view.text, past: PAST, lastId: "", silence, session: mine, selects: !isAll({ ...view, text: "" }) };
+    if (view.text !== "") {
+      try {
+        const info = await json("api/info");
+        order.lastId = info.now.lastEventId ?? "";
+        query.set("text", view.text);
+        const lines = await this.lines(`${query}&order=desc&limit=${PAST}&format=ndjson`);
+        if (mine !== this.#session) return;
+        this.#on.batch(lines.reverse(), []);
+      } catch {
+        // The stream will say what is wrong.
+      }
+      if (mine !== this.#session) return;
+    }
+    this.#worker.postMessage(order);
+  }
+
+  /** Reads a file instead. */
+  file(file) {
+    this.#session += 1;
+    this.#worker.postMessage({ type: "file", file, session: this.#session });
+  }
+
+  /** Shows the part of the file that a view selects. */
+  select(view) {
+    clearTimeout(this.#selecting);
+    this.#session += 1;
+    const message = { type: "select", view, session: this.#session };
+    this.#selecting = setTimeout(() => this.#worker.postMessage(message));
+  }
+
+  /** Says which part of the connections is in sight. */
+  roster(view) {
+    this.#worker.postMessage({ type: "roster", view });
+  }
+
+  /** Forgets the connections that are closed. */
+  forget() {
+    this.#worker.postMessage({ type: "forget" });
+  }
+
+  /** Tries again at once. */
+  now() {
+    this.#worker.postMessage({ type: "now" });
+  }
+
+  /** The line of one event. */
+  async one(id) {
+    const response = await fetch(here(`api/events/${encodeURIComponent(id)}`), { cache: "no-store" });
+    if (!response.ok) throw await problem(response);
+    return (await response.text()).trim();
+  }
+
+  /** The lines of a finite answer. */
+  async lines(query) {
+    const response = await fetch(here(`api/events?${query}`), { cache: "no-store" });
+    if (!response.ok) throw await problem(response);
+    return (await response.text()).split("\n").filter((line) => line !== "");
+  }
+}
+
+/** Asks for JSON; rejects with an Error that has `status`, `code` and `position`. */
+export async function json(path) {
+  let response;
+  try {
+    response = await fetch(here(path), { cache: "no-store" });
+  } catch {
+    throw new Error("the server does not answer");
+  }
+  if (!response.ok) throw await problem(response);
+  return response.json();
+}
+
+async function problem(response) {
+  const body = await response.json().catch(() => ({}));
+  const error = new Error(body.detail ?? `the server answers ${response.status}`);
+  return Object.assign(error, { status: response.status, code: body.code, position: body.position });
+}

@@ -1,0 +1,107 @@
+// The worker of the page: wires the stream, or a file, and the list of connections to the page.
+// What it is told: open, file, select, taken, roster, forget, now. What it tells: state, batch, roster.
+
+import { describe, kindOf, timeOf, valueOf } from "../model/event.js";
+import { fromFile } from "../model/har.js";
+import { isAll, passes } from "../model/query.js";
+import { Roster } from "../model/roster.js";
+import { Outbox } from "./outbox.js";
+import { Reader } from "./reader.js";
+import { Watcher } from "./watcher.js";
+
+/** How often a batch goes to the page: once a frame. */
+const FRAME = 16;
+
+let session = 0;
+let reader = null;
+let watcher = null;
+let roster = new Roster();
+let file = null;
+let rosterView = {};
+
+const post = (batch) => postMessage({ type: "batch", session, ...batch });
+let outbox = new Outbox(post);
+setInterval(() => outbox.flush(), FRAME);
+
+function event(name, data) {
+  if (name === "gap") {
+    outbox.push(`{"kind":"gap",${data.slice(1)}`);
+    return;
+  }
+  outbox.push(data);
+  const kind = kindOf(data);
+  if (kind === "connect" || kind === "close") watcher?.see(data);
+}
+
+function open({ base, query, text, past, lastId, silence, selects }) {
+  reader?.close();
+  file = null;
+  outbox = outbox.fresh();
+  outbox.text = text;
+  const mine = session;
+  const url = new URL(`events?${query}`, base);
+  reader = new Reader({ url, lastId, start: past ? { last: String(past) } : {}, silence }, {
+    event: (name, data) => { if (mine === session) event(name, data); },
+    idle: () => {},
+    state: (state) => {
+      if (mine !== session) return;
+      if (state.state === "open") watcher?.now();
+      // What was read before the end is told before it.
+      outbox.flush();
+      postMessage({ type: "state", session, ...state });
+    },
+  });
+  watcher ??= new Watcher(base, roster, (message) => postMessage(message));
+  watcher.streamTellsAll = !selects;
+  watcher.view = rosterView;
+}
+
+// ---------------------------------------------------------------- a file instead of a server
+
+async function openFile(blob) {
+  reader?.close();
+  watcher?.close();
+  watcher = null;
+  roster = new Roster();
+  postMessage({ type: "state", session, state: "connecting", attempt: 0, words: "reading the file…" });
+  try {
+    file = fromFile(await blob.text());
+  } catch (error) {
+    postMessage({ type: "state", session, state: "broken", words: error.message });
+    return;
+  }
+  for (const line of file) roster.see(valueOf(line), timeOf(line), { count: true });
+  postMessage({ type: "state", session, state: "file", total: file.length });
+  tellRoster();
+}
+
+function select({ view }) {
+  // All of the file is there, so that nothing needs to be dropped.
+  outbox = outbox.fresh(Infinity, Infinity);
+  for (const line of file ?? []) if (isAll(view) || passes(view, line, describe(line))) outbox.push(line);
+}
+
+function tellRoster() {
+  if (watcher) watcher.view = rosterView;
+  else postMessage({ type: "roster", ...roster.window(rosterView) });
+}
+
+onmessage = ({ data }) => {
+  if ("session" in data) session = data.session;
+  switch (data.type) {
+    case "open": return open(data);
+    case "file": return openFile(data.file);
+    case "select": return select(data);
+    case "taken": return outbox.taken();
+    case "roster":
+      rosterView = data.view;
+      return tellRoster();
+    case "forget":
+      roster.clear();
+      return tellRoster();
+    case "now":
+      reader?.now();
+      return watcher?.now();
+    default: return undefined;
+  }
+};

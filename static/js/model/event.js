@@ -1,0 +1,144 @@
+// Model: one event, read off its line as the server wrote it. What a row shows is read off the
+// beginning, so that a row costs the same for ten bytes and ten megabytes; no DOM.
+
+import { skipString, skipValue, unquote } from "./json.js";
+import { fromBase64, toHex } from "./text.js";
+
+/** Lines up to this length are parsed whole for their row. */
+const SMALL = 4096;
+
+/** Characters of content that a row shows. */
+const PREVIEW = 300;
+
+/** The id of an event, or "" for a gap. */
+export function idOf(raw) {
+  return raw.startsWith('{"id":"') ? raw.slice(7, raw.indexOf('"', 7)) : "";
+}
+
+/** When it happened, in milliseconds since 1970, or 0. */
+export function timeOf(raw) {
+  return raw.startsWith('{"id":"') ? parseInt(raw.slice(7, 27), 10) || 0 : 0;
+}
+
+/** Its kind: connect, message, close, gap, hole. */
+export function kindOf(raw) {
+  const at = raw.indexOf('"kind":"');
+  return at === -1 ? "" : raw.slice(at + 8, raw.indexOf('"', at + 8));
+}
+
+/** Whose it is. */
+export function connectionOf(raw) {
+  const at = raw.indexOf('"connectionId":"');
+  if (at === -1) return "";
+  const end = skipString(raw, at + 15);
+  return unquote(raw.slice(at + 15, end));
+}
+
+/** Compares two ids: negative if the first is older. */
+export function compareIds(a, b) {
+  const [ams, aseq] = a.split("-").map(Number);
+  const [bms, bseq] = b.split("-").map(Number);
+  return ams - bms || (aseq ?? 0) - (bseq ?? 0);
+}
+
+/** All of it as JavaScript has it, or null. */
+export function valueOf(raw) {
+  try {
+    const value = JSON.parse(raw);
+    return value !== null && typeof value === "object" ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What a row shows: `{ name, id, time, who, direction, opcode, size, badge, preview }`. */
+export function describe(raw) {
+  const at = raw.length > SMALL ? raw.indexOf(',"message":') : -1;
+  const value = valueOf(at > 0 ? `${raw.slice(0, at)}}` : raw);
+  const name = value?.kind === "message" ? (value.direction ?? "message") : (value?.kind ?? "broken");
+  return {
+    name,
+    id: value?.id ?? "",
+    time: timeOf(raw) || Date.parse(value?.time) || 0,
+    who: String(value?.connectionId ?? ""),
+    opcode: value?.opcode ?? "",
+    size: value?.kind === "message" ? value.size : undefined,
+    badge: badge(value),
+    preview: preview(raw, value, name),
+  };
+}
+
+function badge(value) {
+  if (value?.synthetic) return "synthetic";
+  if (value?.note) return value.note;
+  if (value?.compressed) return "compressed";
+  return "";
+}
+
+/** The JSON text of the message of an event, as it stands there, or null. */
+export function messageJson(raw) {
+  const at = raw.indexOf(',"message":');
+  return at === -1 ? null : raw.slice(at + 11, skipValue(raw, at + 11));
+}
+
+function preview(raw, value, name) {
+  switch (name) {
+    case "gap":
+      return value.missed == null ? "events were lost here; nobody knows how many" : `${value.missed.toLocaleString("en")} events were lost here`;
+    case "hole":
+      return `${value.missed.toLocaleString("en")} events are not held by this page: ${value.why}`;
+    case "connect":
+      return [value.path, value.remote, value.subprotocol, value.headers?.["user-agent"]].filter(Boolean).join("  ");
+    case "close":
+      return closed(value);
+    case "broken":
+      return raw.slice(0, PREVIEW);
+    default:
+      return content(raw, value);
+  }
+}
+
+function closed(value) {
+  const { code, reason, clean, by } = value.close ?? {};
+  if (value.status && !value.duration) return `refused by the upstream: ${value.status}`;
+  return `${code} by the ${by}${clean ? "" : ", not clean"}${reason ? `: ${reason}` : ""}`;
+}
+
+function content(raw, value) {
+  const at = raw.indexOf(',"message":') + 11;
+  if (at === 10) return "";
+  if (value.opcode === "binary" || value.encoding === "base64") return bytesInShort(raw, at);
+  if (raw[at] === '"') {
+    const end = raw.length > SMALL ? at + PREVIEW : skipString(raw, at);
+    return unquote(raw.slice(at, Math.min(end, at + PREVIEW)));
+  }
+  const json = raw.length > SMALL ? raw.slice(at, at + PREVIEW) : raw.slice(at, Math.min(skipValue(raw, at), at + PREVIEW));
+  return json === "null" && value.fields ? JSON.stringify(value.fields).slice(0, PREVIEW) : json;
+}
+
+function bytesInShort(raw, at) {
+  const array = fromBase64(raw.slice(at + 1, at + 1 + 64).replace(/".*$/s, ""));
+  return array ? toHex(array.subarray(0, 48)) : "";
+}
+
+/**
+ * What a message carried: `{ text, bytes, json }`. `text` for text frames, `bytes` for all whose
+ * bytes are known, `json` the document as it was sent, if it was one.
+ */
+export function payload(raw, value = valueOf(raw)) {
+  const json = messageJson(raw);
+  if (json === null || value?.kind !== "message") return { text: null, bytes: null, json: null };
+  if (value.encoding === "base64") return { text: null, bytes: fromBase64(value.message ?? ""), json: null };
+  if (value.fields) {
+    // The client's own object: what it sent beside its name.
+    const own = JSON.stringify({ connectionId: value.connectionId, ...(json === "null" ? {} : { message: value.message }), ...value.fields });
+    return { text: own, bytes: null, json: own };
+  }
+  if (json === "null" && value.size === 0) return { text: "", bytes: new Uint8Array(0), json: null };
+  if (json[0] !== '"') return { text: json, bytes: null, json };
+  const text = unquote(json);
+  // A string of JSON and plain text look alike in the event; the size tells.
+  const plain = new TextEncoder().encode(text);
+  const quoted = plain.length !== value.size && new TextEncoder().encode(json).length === value.size;
+  return quoted ? { text: json, bytes: null, json } : { text, bytes: plain, json: null };
+}

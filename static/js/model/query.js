@@ -1,0 +1,130 @@
+// Model: what the reader wants to see, as an address and as a question to the server. No DOM.
+
+/** Kinds that have a switch. */
+export const KINDS = ["connect", "message", "close"];
+
+/** A view that hides nothing. */
+export function all() {
+  return { connections: [], kinds: [], direction: "", filter: "", text: "", since: null, until: null };
+}
+
+export function isAll(view) {
+  return view.connections.length === 0 && view.kinds.length === 0 && view.direction === "" && view.filter === ""
+    && view.text === "" && view.since === null && view.until === null;
+}
+
+/** Reads the query of the page. What is no view is left alone. */
+export function fromQuery(params) {
+  const one = (name) => params.get(name) ?? "";
+  const time = (name) => {
+    const value = Date.parse(one(name));
+    return Number.isNaN(value) ? null : value;
+  };
+  return {
+    connections: params.getAll("connection"),
+    kinds: KINDS.filter((kind) => params.getAll("kind").includes(kind)),
+    direction: ["in", "out"].includes(one("direction")) ? one("direction") : "",
+    filter: one("filter"),
+    text: one("text"),
+    since: time("since"),
+    until: time("until"),
+  };
+}
+
+/** The query of a page, and of `/api/events`, that shows a view. */
+export function toQuery(view, text = true) {
+  const params = new URLSearchParams();
+  for (const id of view.connections) params.append("connection", id);
+  for (const kind of view.kinds) params.append("kind", kind);
+  if (view.direction) params.set("direction", view.direction);
+  if (view.filter) params.set("filter", view.filter);
+  if (text && view.text) params.set("text", view.text);
+  if (view.since !== null) params.set("since", new Date(view.since).toISOString());
+  if (view.until !== null) params.set("until", new Date(view.until).toISOString());
+  return params;
+}
+
+/** Whether a line holds a text, as it is or as JSON writes it. */
+export function holds(raw, text) {
+  if (text === "") return true;
+  const line = raw.toLowerCase();
+  const plain = text.toLowerCase();
+  return line.includes(plain) || line.includes(JSON.stringify(plain).slice(1, -1));
+}
+
+/** Whether an event passes all of a view that needs no server: all but the expression. */
+export function passes(view, raw, event) {
+  if (event.name === "gap" || event.name === "hole") return true;
+  const isMessage = event.name === "in" || event.name === "out" || event.name === "message";
+  return (view.connections.length === 0 || view.connections.includes(event.who))
+    && (view.kinds.length === 0 || view.kinds.includes(isMessage ? "message" : event.name))
+    && (view.direction === "" || event.name === view.direction)
+    && (view.since === null || event.time >= view.since)
+    && (view.until === null || event.time <= view.until)
+    && holds(raw, view.text);
+}
+
+/** Puts a condition beside those that are there already. */
+export function both(filter, condition) {
+  if (filter.trim() === "" || filter === condition) return condition;
+  if (filter.split(" && ").includes(condition)) return filter;
+  return /\|\|/.test(filter) && !/^\(.*\)$/.test(filter) ? `(${filter}) && ${condition}` : `${filter} && ${condition}`;
+}
+
+/** Any value as the expression language writes it. */
+export function literal(value) {
+  return JSON.stringify(value) ?? "null";
+}
+
+/** The conditions of a view in words, each with the view that lacks it. */
+export function conditions(view, time) {
+  const found = [];
+  const put = (words, change) => found.push({ words, without: { ...view, ...change } });
+  for (const id of view.connections) put(`connection ${id}`, { connections: view.connections.filter((other) => other !== id) });
+  if (view.since !== null || view.until !== null) {
+    const end = (ms, otherwise) => (ms === null ? otherwise : time(ms));
+    put(`${end(view.since, "the beginning")} – ${end(view.until, "the end")}`, { since: null, until: null });
+  }
+  if (view.text) put(`text “${view.text}”`, { text: "" });
+  if (view.filter) put(view.filter, { filter: "" });
+  if (view.direction) put(view.direction === "in" ? "client to server" : "server to client", { direction: "" });
+  if (view.kinds.length > 0) put(`only ${view.kinds.join(", ")}`, { kinds: [] });
+  return found;
+}
+
+/** Views that were saved, in a store such as `localStorage`. */
+export class SavedViews {
+  #store;
+
+  constructor(store, key = "wstap.views") {
+    this.#store = store;
+    this.key = key;
+  }
+
+  list() {
+    try {
+      const list = JSON.parse(this.#store.getItem(this.key) ?? "[]");
+      return Array.isArray(list) ? list.filter((view) => typeof view?.name === "string" && typeof view?.query === "string") : [];
+    } catch {
+      return [];
+    }
+  }
+
+  /** Saves a query under a name; an older one of that name goes. Returns whether there was room. */
+  save(name, query) {
+    return this.#write([...this.list().filter((view) => view.name !== name), { name, query }]);
+  }
+
+  remove(name) {
+    return this.#write(this.list().filter((view) => view.name !== name));
+  }
+
+  #write(list) {
+    try {
+      this.#store.setItem(this.key, JSON.stringify(list));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}

@@ -1,0 +1,153 @@
+// Model: the connections, as the server's list and the events tell of them. Bounded; no DOM.
+
+/** What the list can be sorted by: larger and newer first, names from a to z. */
+const ORDERS = {
+  state: (a, b) => b.open - a.open || b.since - a.since,
+  name: (a, b) => a.id.localeCompare(b.id, "en", { numeric: true }),
+  rate: (a, b) => b.rate.in + b.rate.out - (a.rate.in + a.rate.out) || b.messages.in + b.messages.out - (a.messages.in + a.messages.out),
+  messages: (a, b) => b.messages.in + b.messages.out - (a.messages.in + a.messages.out),
+  bytes: (a, b) => b.bytes.in + b.bytes.out - (a.bytes.in + a.bytes.out),
+  age: (a, b) => a.since - b.since,
+  newest: (a, b) => b.since - a.since,
+};
+
+export const SORTS = Object.keys(ORDERS);
+
+export class Roster {
+  #most;
+  #byId = new Map();
+  #closed = 0;
+  /** Connections that are not listed: those that did not fit, and those that were forgotten. */
+  unlisted = 0;
+
+  constructor(most = 20_000) {
+    this.#most = most;
+  }
+
+  /** Takes the list of live connections, as `/api/connections` has it at a time. */
+  snapshot(live, now) {
+    const there = new Set();
+    for (const connection of live) {
+      there.add(connection.connectionId);
+      const known = this.#at(connection.connectionId);
+      if (known) this.#update(known, connection, now);
+    }
+    for (const known of this.#byId.values()) {
+      // One that began after the list was made is not in it.
+      if (known.open && !there.has(known.id) && known.seen < now - 2000) this.#close(known, null, now);
+    }
+  }
+
+  #update(known, connection, now) {
+    if (!known.open) {
+      this.#closed -= 1;
+      known.since = 0;
+    }
+    const seconds = (now - known.counted) / 1000;
+    const rate = (way) => (known.counted > 0 && seconds > 0 ? Math.max(0, (connection.messages[way] - known.messages[way]) / seconds) : 0);
+    known.rate = { in: rate("in"), out: rate("out") };
+    known.counted = now;
+    known.seen = now;
+    known.open = true;
+    known.closed = null;
+    known.since ||= Date.parse(connection.since) || 0;
+    known.path = connection.path;
+    known.remote = connection.remote;
+    known.messages = connection.messages;
+    known.bytes = connection.bytes;
+    known.last = Date.parse(connection.lastActivity) || 0;
+    known.roundTrip = connection.roundTrip ?? null;
+  }
+
+  /** Takes the value of an event; `now` by the clock of the snapshots, `count` where no server counts. */
+  see(event, time, { now = time, count = false } = {}) {
+    if (typeof event?.connectionId !== "string") return;
+    const known = this.#at(event.connectionId);
+    if (!known) return;
+    if (event.kind === "connect") {
+      if (time < known.since) return;
+      if (!known.open) this.#closed -= 1;
+      Object.assign(known, fresh(known.id), { since: time, seen: now, path: event.path ?? "", remote: event.remote ?? "" });
+    } else if (event.kind === "close") {
+      // A list of the past may tell of an end that a newer connection of that name has survived.
+      if (time < known.since && known.path !== "") return;
+      this.#close(known, event, time);
+    } else if (event.kind === "message" && count) {
+      const way = event.direction === "out" ? "out" : "in";
+      known.messages = { ...known.messages, [way]: known.messages[way] + 1 };
+      known.bytes = { ...known.bytes, [way]: known.bytes[way] + (event.size ?? 0) };
+      known.since ||= time;
+      known.last = time;
+    }
+  }
+
+  #close(known, event, time) {
+    if (known.open) this.#closed += 1;
+    known.open = false;
+    known.rate = { in: 0, out: 0 };
+    known.ended = time;
+    if (!event) return;
+    known.closed = { ...event.close, status: event.status };
+    known.messages = event.messages ?? known.messages;
+    known.bytes = event.bytes ?? known.bytes;
+    known.path ||= event.path ?? "";
+    known.remote ||= event.remote ?? "";
+    if (typeof event.duration === "number") known.since = time - event.duration * 1000;
+  }
+
+  get open() {
+    return this.#byId.size - this.#closed;
+  }
+
+  get size() {
+    return this.#byId.size;
+  }
+
+  /** A part of the list: `{ total, open, unlisted, rows }`. */
+  window({ sort = "state", reverse = false, search = "", from = 0, count = 100 } = {}) {
+    const text = search.toLowerCase();
+    let found = [...this.#byId.values()];
+    if (text) found = found.filter((one) => [one.id, one.path, one.remote].some((part) => part.toLowerCase().includes(text)));
+    found.sort(ORDERS[sort] ?? ORDERS.state);
+    if (reverse) found.reverse();
+    return { total: found.length, open: this.open, unlisted: this.unlisted, from, rows: found.slice(from, from + count) };
+  }
+
+  /** Forgets those that are closed. */
+  clear() {
+    for (const known of this.#byId.values()) if (!known.open) this.#byId.delete(known.id);
+    this.#closed = 0;
+    this.unlisted = 0;
+  }
+
+  #at(id) {
+    const known = this.#byId.get(id);
+    if (known) return known;
+    if (this.#byId.size >= this.#most) {
+      this.unlisted += 1;
+      if (this.#closed === 0) return null;
+      this.#forget();
+    }
+    const made = fresh(id);
+    this.#byId.set(id, made);
+    return made;
+  }
+
+  /** Forgets a tenth of those that are closed, the oldest first, so that this costs little each. */
+  #forget() {
+    let left = Math.max(1, Math.floor(this.#closed / 10));
+    for (const known of this.#byId.values()) {
+      if (known.open) continue;
+      this.#byId.delete(known.id);
+      this.#closed -= 1;
+      if ((left -= 1) === 0) return;
+    }
+  }
+}
+
+function fresh(id) {
+  return {
+    id, open: true, since: 0, seen: 0, counted: 0, ended: 0, last: 0, path: "", remote: "", closed: null, roundTrip: null,
+    messages: { in: 0, out: 0 }, bytes: { in: 0, out: 0 }, rate: { in: 0, out: 0 },
+  };
+}

@@ -1,0 +1,34 @@
+// View: what stands where there are no events: why, and what to do next.
+
+import { socketAddress } from "../link/server.js";
+import { at, button, copy, make } from "./dom.js";
+
+/** Says why there is nothing. `act(name)` does what a button offers. */
+export function drawBlank({ mode, link, info, isFiltered, held, ended }, act) {
+  const [title, hint, acts, address] = words({ mode, link, info, isFiltered, held, ended });
+  at("blank-text").textContent = title;
+  at("blank-hint").textContent = hint;
+  at("blank-hint").hidden = hint === "";
+  at("blank-copy").hidden = !address;
+  if (address) at("blank-address").textContent = address;
+  at("blank-acts").replaceChildren(...acts.map(([label, name]) => {
+    if (name !== "connect") return button(label, "", () => act(name));
+    return make("a", "", label, { href: "ws-client", target: "_blank", rel: "noopener" });
+  }));
+}
+
+function words({ mode, link, info, isFiltered, ended }) {
+  const clear = [["Clear the filter", "clear"]];
+  if (mode === "history") return isFiltered ? ["No event of the history passes the filter.", "", clear] : ["The server's history is empty.", "It begins with the next event.", [["Back to live", "live"]]];
+  if (mode === "file") return isFiltered ? ["No event of the file passes the filter.", "", clear] : ["Reading the file…", "", []];
+  if (link === "connecting") return ["Connecting…", "", []];
+  if (link === "full") return ["No room for this page.", "It takes its turn by itself, as soon as there is room.", [["Try now", "now"]]];
+  if (link === "refused" || link === "broken") return ["There is no stream to show.", "The line above says why.", []];
+  if (link !== "open") return ["The server does not answer.", "This page tries again by itself. A recording can be looked at without a server: drop it here.", [["Try now", "now"]]];
+  if (isFiltered) return ["No event here passes the filter.", "Events that do will appear as they happen.", clear];
+  if (ended) return ["The list was cleared.", "What happens next will appear here.", [["Look at the server's history", "history"]]];
+  if (info?.mode === "proxy") return ["Nothing has happened yet.", "Point a WebSocket client here instead of at the upstream; everything between the two will appear.", [["Connect a WebSocket from this browser", "connect"]], socketAddress(info)];
+  return ["Nothing has happened yet.", "Point a WebSocket client here; its first message is its name. Or use this browser.", [["Connect a WebSocket from this browser", "connect"]], info ? socketAddress(info) : ""];
+}
+
+at("blank-address-copy").addEventListener("click", () => copy(at("blank-address").textContent));

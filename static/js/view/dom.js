@@ -1,0 +1,62 @@
+// View: short words for the document. Text goes in as text only.
+
+export const at = (id) => document.getElementById(id);
+
+/** An element with text and attributes. */
+export function make(tag, name = "", text = "", attributes = {}) {
+  const element = document.createElement(tag);
+  if (name) element.className = name;
+  if (text) element.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}
+
+/** A button that does something. */
+export function button(text, name, act, attributes = {}) {
+  const element = make("button", name, text, { type: "button", ...attributes });
+  element.addEventListener("click", act);
+  return element;
+}
+
+/** A copy of what a template holds. */
+export function stamp(id) {
+  return at(id).content.firstElementChild.cloneNode(true);
+}
+
+/** Says something to those who cannot see it. */
+export function announce(words) {
+  at("announce").textContent = words;
+}
+
+/** Says something for a moment, to all. */
+export function toast(words) {
+  const box = at("toast");
+  box.textContent = words;
+  box.hidden = false;
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => { box.hidden = true; }, 2500);
+}
+
+/** Copies a text; without a secure context there is no clipboard, and an older way serves. */
+export async function copy(text, what = "Copied") {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast(what);
+  } catch {
+    const area = make("textarea", "offstage", "", { "aria-hidden": "true" });
+    area.value = text;
+    (document.querySelector("dialog[open]") ?? document.body).append(area);
+    area.select();
+    const copied = document.execCommand("copy");
+    area.remove();
+    toast(copied ? what : "The browser does not let this page copy.");
+  }
+}
+
+/** Offers a text as a file. */
+export function download(name, type, parts) {
+  const url = URL.createObjectURL(new Blob(parts, { type }));
+  const link = make("a", "", "", { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

@@ -1,0 +1,212 @@
+// View: the list of events, out of what the page holds or out of the server's history.
+
+import { idOf } from "../model/event.js";
+import { count } from "../model/text.js";
+import { announce, at } from "./dom.js";
+import { List } from "./list.js";
+import { fillRow, makeRow } from "./rows.js";
+
+/** While more than this comes at a time nobody reads every line, and the list is drawn less often. */
+const FLOOD = 20;
+
+/** How often it is drawn then, in milliseconds. */
+const SLOWLY = 80;
+
+export class Events {
+  #journal;
+  #archive = null;
+  #timer = 0;
+  #since = 0;
+  #text = "";
+  #marked = "";
+  deltas = false;
+  /** Called with the line of an event that was chosen, and whether it is to be shown. */
+  onselect = () => {};
+  /** Called with a cell's name and the line, when a cell was clicked with Alt. */
+  oncell = () => {};
+  /** Called when the list is held or goes on. */
+  onhold = () => {};
+
+  constructor(journal) {
+    this.#journal = journal;
+    const box = at("events");
+    this.list = new List(box, at("space"), { make: makeRow, fill: (row, index) => this.#fill(row, index) });
+    this.list.source = journal;
+    this.list.onfollow = (following) => this.#followed(following);
+    this.list.ondraw = () => this.#mark();
+    box.addEventListener("click", (event) => this.#click(event));
+    box.addEventListener("keydown", (event) => this.key(event));
+    at("follow").addEventListener("click", () => this.toNewest());
+  }
+
+  /** Where the lines come from now. */
+  get source() {
+    return this.#archive ?? this.#journal;
+  }
+
+  /** The history that is shown, or null. */
+  get archive() {
+    return this.#archive;
+  }
+
+  /** Shows what the page holds, or a history. */
+  use(archive) {
+    this.#archive = archive;
+    this.list.selected = null;
+    if (archive) {
+      archive.onload = () => this.list.refresh();
+      archive.first = 0;
+    }
+    this.list.source = this.source;
+    this.list.toNewest();
+  }
+
+  /** Takes lines as they came. */
+  push(lines) {
+    this.#journal.push(lines);
+    if (this.#archive) return;
+    if (lines.length <= FLOOD) this.list.draw();
+    else this.#timer ||= setTimeout(() => { this.#timer = 0; this.list.draw(); }, SLOWLY);
+  }
+
+  /** Starts anew with an empty list. */
+  clear() {
+    this.#journal.clear();
+    this.#journal.release();
+    this.list.selected = null;
+    this.list.source = this.source;
+    this.list.toNewest();
+  }
+
+  /** Marks a text where it occurs. */
+  set text(text) {
+    this.#text = text.toLowerCase();
+    this.#marked = "";
+    this.list.draw();
+  }
+
+  set showDeltas(deltas) {
+    this.deltas = deltas;
+    this.list.refresh();
+  }
+
+  /** Holds the list, or goes on. */
+  togglePause() {
+    if (this.#journal.holding === "paused") {
+      this.#journal.release();
+      this.list.toNewest();
+    } else {
+      this.#journal.hold("paused");
+    }
+    this.onhold();
+  }
+
+  toNewest() {
+    if (this.#journal.holding !== "") this.#journal.release();
+    this.list.toNewest();
+    this.list.draw();
+    this.onhold();
+  }
+
+  /** Selects a line by its index; `middle` where it should stand. */
+  select(index, { show = true, middle = true } = {}) {
+    this.list.select(index, middle);
+    const raw = this.source.at(index);
+    if (raw) this.onselect(raw, show);
+  }
+
+  /** Lines that came since the reader has looked away from the newest. */
+  get unseen() {
+    return this.#archive || this.list.following ? 0 : this.#journal.total - this.#since;
+  }
+
+  drawNewest() {
+    const { unseen } = this;
+    const hasMore = unseen > 0 || !this.list.isAtEnd;
+    at("follow").hidden = this.list.following || !hasMore || this.#journal.holding === "paused";
+    at("follow").textContent = this.#archive ? "↓ To the last" : unseen > 0 ? `↓ ${count(unseen)} new` : "↓ Newest";
+  }
+
+  #followed(following) {
+    if (!this.#archive) {
+      if (!following) {
+        this.#journal.hold("scrolled");
+        this.#since = this.#journal.total;
+      } else if (this.#journal.holding === "scrolled") {
+        this.#journal.release();
+      }
+    }
+    this.onhold();
+  }
+
+  #fill(row, index) {
+    const { source } = this;
+    fillRow(row, source.at(index), { deltas: this.deltas, before: this.deltas && index > 0 ? source.at(index - 1) : null });
+  }
+
+  #click(event) {
+    const row = event.target.closest(".event");
+    const index = row ? this.list.indexOf(row) : -1;
+    if (index === -1) return;
+    const cell = event.target.closest(".event > *");
+    const raw = this.source.at(index);
+    if (event.altKey && cell && raw) this.oncell(cell.className, raw);
+    else this.select(index, { middle: false });
+  }
+
+  /** Moves by a key. */
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const steps = { ArrowUp: -1, ArrowDown: 1, j: 1, k: -1, PageUp: 1 - this.list.page, PageDown: this.list.page - 1, Home: -1e12 };
+    if (event.key in steps) this.#move(steps[event.key]);
+    else if (event.key === "End") {
+      this.#move(1e12);
+      this.toNewest();
+    } else if (event.key === "Enter") this.#move(0, true);
+    else return;
+    event.preventDefault();
+  }
+
+  /** Moves the selection; what is shown in full moves with it. */
+  #move(by, show = false) {
+    const index = this.list.move(by);
+    const raw = index === -1 ? null : this.source.at(index);
+    if (raw) this.onselect(raw, show);
+    if (raw) announce(`${index + 1} of ${this.source.length}`);
+  }
+
+  /** Marks the text in the lines in sight, without touching the document. */
+  #mark() {
+    if (!globalThis.CSS?.highlights) return;
+    if (this.#text === "") {
+      if (this.#marked !== "") CSS.highlights.delete("found");
+      this.#marked = "";
+      return;
+    }
+    this.#marked = this.#text;
+    const ranges = [];
+    for (const row of at("events").querySelectorAll(".event:not([hidden])")) {
+      for (const node of [row.texts.what, row.texts.who]) {
+        const text = node.data.toLowerCase();
+        if (text.length !== node.data.length) continue;
+        for (let from = text.indexOf(this.#text); from !== -1 && ranges.length < 500; from = text.indexOf(this.#text, from + 1)) {
+          const range = new Range();
+          range.setStart(node, from);
+          range.setEnd(node, from + this.#text.length);
+          ranges.push(range);
+        }
+      }
+    }
+    CSS.highlights.set("found", new Highlight(...ranges));
+  }
+
+  /** The index of an event among those shown, or -1. */
+  indexOf(id) {
+    return this.#archive ? -1 : this.#journal.indexOf(id);
+  }
+
+  /** The id of the first line in sight. */
+  get firstInSight() {
+    return idOf(this.source.at(this.list.top) ?? "");
+  }
+}

@@ -1,0 +1,70 @@
+// View: one event as one line.
+
+import { describe } from "../model/event.js";
+import { bytes, clock, delta, visible } from "../model/text.js";
+import { stamp } from "./dom.js";
+
+const SIGNS = { connect: "+", in: "→", out: "←", message: "·", close: "×", gap: "!", hole: "!", broken: "?", join: "+", leave: "−" };
+const WORDS = { in: "client to server", out: "server to client" };
+
+/** Colours that connections have. */
+const COLOURS = 12;
+
+/** The colour of a connection: the same everywhere and always. */
+export function colourOf(id) {
+  let hash = 2166136261;
+  for (let at = 0; at < id.length && at < 200; at += 1) hash = Math.imul(hash ^ id.charCodeAt(at), 16777619);
+  return (hash >>> 0) % COLOURS;
+}
+
+const CELLS = ["time", "who", "sign", "kind", "size", "what"];
+
+/** An empty row, whose text nodes stay the same for ever. */
+export function makeRow() {
+  const row = stamp("event");
+  row.texts = Object.fromEntries(CELLS.map((name, at) => {
+    const text = document.createTextNode("");
+    row.children[at].append(text);
+    return [name, text];
+  }));
+  row.badge = row.children[6];
+  return row;
+}
+
+function write(node, text) {
+  if (node.data !== text) node.data = text;
+}
+
+/** What stands in the time column: the time of day, or the time since the line before. */
+function timeText(event, raw, before, deltas) {
+  if (!event.time) return "";
+  if (!deltas) return clock(new Date(event.time));
+  const last = before === null || before === undefined ? 0 : describe(before).time;
+  return last ? delta(event.time - last) : "–";
+}
+
+/** Writes a line into a row. `raw` is null while it is being loaded. */
+export function fillRow(row, raw, { before = null, deltas = false } = {}) {
+  if (raw === null || raw === undefined) {
+    row.dataset.kind = "loading";
+    for (const name of CELLS) write(row.texts[name], "");
+    write(row.texts.what, "loading…");
+    row.badge.hidden = true;
+    row.title = "";
+    return;
+  }
+  const event = describe(raw);
+  const { texts } = row;
+  row.dataset.kind = event.name;
+  write(texts.time, timeText(event, raw, before, deltas));
+  write(texts.who, visible(event.who));
+  const colour = event.who ? String(colourOf(event.who)) : "";
+  if (row.children[1].dataset.colour !== colour) row.children[1].dataset.colour = colour;
+  write(texts.sign, SIGNS[event.name] ?? "·");
+  row.children[2].title = WORDS[event.name] ?? "";
+  write(texts.kind, event.opcode || event.name);
+  write(texts.size, event.size === undefined ? "" : bytes(event.size));
+  write(texts.what, visible(event.preview));
+  row.badge.hidden = event.badge === "";
+  if (event.badge) row.badge.textContent = visible(event.badge.slice(0, 40));
+}
