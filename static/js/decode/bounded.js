@@ -1,7 +1,7 @@
 // What all decoders share: a reader that cannot run past its end, its depth or its budget, and
 // values made fit to show. Nothing in here knows a protocol; nothing trusts a length it was told.
 
-import { toHex } from "../text.js";
+import { toHex } from "../model/text.js";
 
 /**
  * How far a decoder goes. A tree of 20,000 values is more than anyone opens, and takes a few

@@ -5,7 +5,7 @@
 // `direction` "in" or "out", if known; `text` a string or null; `bytes` a Uint8Array or null; `value`
 // the parsed JSON or undefined. All may be left out but one of `text` and `bytes`.
 
-import { visible } from "../text.js";
+import { visible } from "../model/text.js";
 import { Fault, LIMITS, shown } from "./bounded.js";
 import { cbor } from "./cbor.js";
 import { graphql } from "./graphql.js";

@@ -9,11 +9,9 @@ function load() {
   return loading;
 }
 
-/** Names of all decoders. */
+/** All decoders: `[{ name, title }]`. */
 export async function names() {
-  const { decoders = [] } = (await load()) ?? {};
-  const list = Array.isArray(decoders) ? decoders : Object.entries(decoders).map(([name, one]) => one?.name ?? name);
-  return list.map((one) => (typeof one === "string" ? one : one.name));
+  return (await load())?.names ?? [];
 }
 
 /**

@@ -71,7 +71,6 @@ export function describe(raw) {
 function badge(value) {
   if (value?.synthetic) return "synthetic";
   if (value?.note) return value.note;
-  if (value?.compressed) return "compressed";
   return "";
 }
 

@@ -18,7 +18,6 @@ export class Content {
   about = async () => ({});
   #form = "";
   #decoder = new Map();
-  #states = new Map();
   #shown = 0;
 
   constructor(box) {
@@ -79,9 +78,8 @@ export class Content {
     const [all, about] = await Promise.all([names(), this.about(id, value)]);
     if (all.length === 0 || !current()) return;
     const message = { ...about, opcode: value.opcode, direction: value.direction, text: carried.text, bytes: carried.bytes, value: value.message };
-    if (!this.#states.has(id)) this.#states.set(id, {});
-    if (this.#states.size > 200) this.#states.delete(this.#states.keys().next().value);
-    const found = choice === "off" ? null : await decode(message, choice === "auto" ? undefined : choice, this.#states.get(id));
+    // Messages are looked at in any order, so that none may lean on those before.
+    const found = choice === "off" ? null : await decode(message, choice === "auto" ? undefined : choice, {});
     if (!current()) return;
     box.replaceChildren(this.#decodedHead(all, found, choice, id, () => this.#decode(box, carried, value, current)));
     box.hidden = false;
@@ -98,8 +96,9 @@ export class Content {
   #decodedHead(all, found, choice, id, again) {
     const head = make("div", "content-head");
     const select = make("select", "small", "", { "aria-label": "Decoder" });
-    const automatic = choice === "auto" && found ? `Automatic: ${found.name}` : "Automatic";
-    const options = [["auto", automatic], ["off", "Off"], ...all.map((name) => [name, name])];
+    const title = all.find(({ name }) => name === found?.name)?.title;
+    const automatic = choice === "auto" && title ? `Automatic: ${title}` : "Automatic";
+    const options = [["auto", automatic], ["off", "Off"], ...all.map(({ name, title }) => [name, title])];
     for (const [name, words] of options) select.append(new Option(words, name, false, name === choice));
     select.addEventListener("change", () => {
       this.#decoder.set(id, select.value);
