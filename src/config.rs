@@ -268,6 +268,29 @@ mod tests {
     }
 
     #[test]
+    fn redaction_is_on_once_there_is_a_rule() {
+        assert!(
+            !load(&[("redact-binary", "keep")], &[], None).expect("right").hub.redaction.is_on()
+        );
+        // A comma is part of a regular expression; lists of paths have commas between them.
+        let env = [("WSTAP_REDACT_PATTERN", "[0-9]{1,3}\nb+"), ("WSTAP_REDACT", "a.b, **.c")];
+        let redaction = load(&[], &env, None).expect("right").hub.redaction;
+        let id = "a123".parse().expect("an id");
+        assert!(redaction.is_on() && redaction.id(id).as_str().starts_with("a[redacted]~"));
+        for (name, value, right) in [
+            ("redact", "a..b", "users[*].token"),
+            ("redact-pattern", "(a", "unclosed group"),
+            ("redact-query", "a=b", "a name alone"),
+            ("redact-header", "", "a name alone"),
+            ("redact-binary", "no", "hide or keep"),
+        ] {
+            let told = load(&[(name, value)], &[], None).expect_err("wrong");
+            let fault = format!("--{name} = {value:?}: ");
+            assert!(told[0].starts_with(&fault) && told[0].contains(right), "{told:?}");
+        }
+    }
+
+    #[test]
     fn an_upstream_is_proxy_mode_with_the_observers_apart() {
         let config = load(&[("upstream", "ws://localhost:9000")], &[], None).expect("all right");
         let proxy = config.proxy.expect("proxy mode");
