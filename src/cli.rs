@@ -2,6 +2,12 @@
 //!
 //! Exit codes: 0, 1 failure, 2 usage or configuration; a closed pipe is success.
 
+mod client;
+mod export;
+mod file;
+mod inspect;
+mod record;
+mod selection;
 mod serve;
 mod watch;
 
@@ -42,6 +48,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match matches.subcommand() {
         Some(("serve", matches)) => serve::run(matches),
         Some(("watch", matches)) => watch::run(matches),
+        Some(("export", matches)) => export::run(matches),
+        Some(("record", matches)) => record::run(matches),
+        Some(("inspect", matches)) => inspect::run(matches),
         Some(("check", matches)) => check(matches),
         _ => serve::run(&matches),
     };
@@ -81,6 +90,9 @@ pub fn command() -> Command {
                 .args(settings()),
         )
         .subcommand(watch::command())
+        .subcommand(export::command())
+        .subcommand(record::command())
+        .subcommand(inspect::command())
         .subcommand(
             Command::new("check")
                 .about("Check a configuration and say all that is wrong with it")

@@ -9,6 +9,7 @@ mod batch;
 mod connection;
 mod history;
 mod inbox;
+mod recorded;
 mod registry;
 mod scan;
 mod shared;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub duplicate_id: DuplicateId,
     /// How often an idle listener gets a sign of life.
     pub heartbeat: Duration,
+    /// Whether it shows a recording: then nobody connects.
+    pub recording: bool,
 }
 
 impl Default for Settings {
@@ -62,6 +65,7 @@ impl Default for Settings {
             max_listeners: 10_000,
             duplicate_id: DuplicateId::Replace,
             heartbeat: Duration::from_secs(15),
+            recording: false,
         }
     }
 }
@@ -104,6 +108,9 @@ pub enum Refused {
     /// The id belongs to a live connection.
     #[error("another live connection is registered under this connectionId")]
     Taken,
+    /// The hub shows a recording.
+    #[error("this server shows a recording; nobody connects to it")]
+    Recording,
 }
 
 /// Why a message does not reach a connection.
@@ -202,8 +209,11 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`Refused::Full`] or [`Refused::Stopping`].
+    /// [`Refused::Full`], [`Refused::Stopping`] or [`Refused::Recording`].
     pub fn seat(&self) -> Result<Seat, Refused> {
+        if self.shared.settings.recording {
+            return Err(Refused::Recording);
+        }
         if self.shared.stopping.is_cancelled() {
             return Err(Refused::Stopping);
         }

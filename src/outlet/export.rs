@@ -16,6 +16,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http_body::Frame;
 
+use super::har::Archive;
 use super::query;
 use crate::code::Code;
 use crate::event::EventId;
@@ -33,37 +34,51 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     let filter = query::filter(&mut params);
     let start = query::start(&mut params, &parts.headers);
     let until = params.time("until");
-    let limit = params
-        .one("limit", "a number of events, such as 1000, is right", |value| value.parse().ok());
+    let right = "a number of events, such as 1000, or all is right";
+    let limit = params.one("limit", right, |value| match value {
+        "all" => Some(usize::MAX),
+        number => number.parse().ok(),
+    });
     let order = params.one("order", "an order is asc or desc", |value| match value {
         "asc" => Some(Order::Ascending),
         "desc" => Some(Order::Descending),
         _ => None,
     });
-    let format = params.one("format", "a format is json or ndjson", |value| match value {
+    let format = params.one("format", "a format is json, ndjson or har", |value| match value {
         "json" => Some(Format::Json),
         "ndjson" => Some(Format::Ndjson),
+        "har" => Some(Format::Har),
         _ => None,
     });
+    if format == Some(Format::Har) && order == Some(Order::Descending) {
+        params.fault("the entries of an archive are in the order of time; order=asc is right");
+    }
     params.finish()?;
     let lines = accepts(&parts.headers, "application/x-ndjson");
     let format = format.unwrap_or(if lines { Format::Ndjson } else { Format::Json });
     let range = Range {
         start: start.unwrap_or(Start::Oldest),
         until,
-        limit: limit.unwrap_or(LIMIT),
+        // Half of a conversation is no archive of it.
+        limit: limit.unwrap_or(if format == Format::Har { usize::MAX } else { LIMIT }),
         order: order.unwrap_or(Order::Ascending),
     };
     let media_type = match format {
         Format::Json => "application/json",
         Format::Ndjson => "application/x-ndjson",
+        Format::Har => "application/json",
     };
-    let body = Answer { scan: hub.scan(range, filter), format, stage: Stage::Nothing };
+    let body = match format {
+        Format::Har => Body::new(Archive::new(hub, range, filter)),
+        Format::Json | Format::Ndjson => {
+            Body::new(Answer { scan: hub.scan(range, filter), format, stage: Stage::Nothing })
+        }
+    };
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(media_type)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Ok((headers, Body::new(body)).into_response())
+    Ok((headers, body).into_response())
 }
 
 /// Answers `GET /api/events/{id}`.
@@ -84,9 +99,10 @@ pub(crate) async fn event(
 enum Format {
     Json,
     Ndjson,
+    Har,
 }
 
-/// The body of a finite answer.
+/// The body of a finite answer that is a list.
 struct Answer {
     scan: Scan,
     format: Format,

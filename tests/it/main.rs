@@ -12,6 +12,7 @@ mod proxy_faults;
 mod proxy_http;
 mod proxy_tls;
 mod readme;
+mod recording;
 mod security;
 mod session;
 mod shutdown;
