@@ -275,3 +275,176 @@ async fn export_writes_a_server_and_a_recording_in_both_forms() {
     .await
     .expect("no panic");
 }
+
+/// A program that runs until it is told not to.
+pub(crate) struct Running(std::process::Child, std::sync::Arc<std::sync::Mutex<String>>);
+
+impl Running {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        use std::io::BufRead as _;
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wstap"))
+            .args(arguments)
+            .env_remove("RUST_LOG")
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let words = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let (stderr, said) = (child.stderr.take().expect("piped"), words.clone());
+        std::thread::spawn(move || {
+            for line in std::io::BufReader::new(stderr).lines().map_while(Result::ok) {
+                said.lock().expect("no panic").push_str(&(line + "\n"));
+            }
+        });
+        Self(child, words)
+    }
+
+    pub(crate) fn words(&self) -> String {
+        self.1.lock().expect("no panic").clone()
+    }
+
+    pub(crate) async fn says(&self, part: &str) -> String {
+        until(part, || self.words().contains(part)).await;
+        self.words()
+    }
+
+    pub(crate) async fn ends(&mut self, signal: &str) -> String {
+        let pid = self.0.id().to_string();
+        let killed = std::process::Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(killed.expect("kill runs").success());
+        let child = std::cell::RefCell::new(&mut self.0);
+        let ended = || child.borrow_mut().try_wait().expect("it can be asked").is_some();
+        until("the end of a program", ended).await;
+        self.words()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn record_goes_on_after_a_kill_without_hole_or_double() {
+    let tap = Tap::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("day.ndjson");
+    let (url, file) = (format!("http://{}", tap.addr), path.display().to_string());
+    let mut ws = tap.registered("a").await;
+    let record = || Running::start(&["record", &url, &file, "--last", "1"]);
+    let mut killed = record();
+    until("the first line", || lines(&path).len() == 1).await;
+    let mut count = 0;
+    for round in 0..3 {
+        for _ in 0..100 {
+            ws.send(&count.to_string()).await;
+            count += 1;
+        }
+        until("lines", || lines(&path).len() > count / 2).await;
+        killed.ends("KILL").await;
+        // As if the kill had come within a write.
+        let mut torn = std::fs::OpenOptions::new().append(true).open(&path).expect("a file");
+        std::io::Write::write_all(&mut torn, b"{\"id\":\"17").expect("written");
+        ws.send(&count.to_string()).await;
+        count += 1;
+        killed = record();
+        let words = killed.says("goes on after").await;
+        assert!(words.contains("9 bytes are gone"), "round {round}: {words}");
+    }
+    until("all lines", || lines(&path).len() == count + 1).await;
+    let words = killed.ends("INT").await;
+    assert!(words.contains(&format!("events more in {file}")), "{words}");
+    let said: Vec<_> = lines(&path).iter().skip(1).map(|line| line["message"].as_u64()).collect();
+    assert_eq!(said, (0..count as u64).map(Some).collect::<Vec<_>>());
+    assert_eq!(lines(&path), all(&tap).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn record_waits_for_a_server_and_says_what_it_missed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("day.ndjson");
+    let file = path.display().to_string();
+    let mut tap = Tap::start().await;
+    let url = format!("http://{}", tap.addr);
+    let record = Running::start(&["record", &url, &file]);
+    until("a listener", || !tap.hub.listeners().is_empty()).await;
+    let _ws = tap.registered("a").await;
+    until("a line", || lines(&path).len() == 1).await;
+    tap.stop().await;
+    record.says("the stream ended").await;
+    let again = Running::start(&["--listen", &tap.addr.to_string()]);
+    again.says("Ctrl-C stops.").await;
+    record.says("missed an unknown number of events here").await;
+    let (code, said, _) = tokio::task::spawn_blocking(move || shell(&["inspect", &file])).await.expect("no panic");
+    assert_eq!(code, 0);
+    for part in ["events       2", "gaps         1, with at least 0 events missed", "close codes  1001 (1)", "closed 1001 by the tap"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let other = folder.path().join("other.txt");
+    std::fs::write(&other, "no recording\n").expect("written");
+    let other = other.display().to_string();
+    let (code, _, words) = tokio::task::spawn_blocking(move || shell(&["record", &url, &other])).await.expect("no panic");
+    assert!(code == 1 && words.contains("this is no recording of lines"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_is_shown_as_it_was_and_takes_no_traffic() {
+    let tap = Tap::start().await;
+    let mut ws = tap.registered("a").await;
+    for text in [r#"{"connectionId":"a","message":"x","more":[1.0]}"#, "\"quoted\"", "plain"] {
+        ws.send(text).await;
+    }
+    ws.send_binary(&[7]).await;
+    ws.close(4001, "done").await;
+    until("the close", || tap.hub.head().1 == 6).await;
+    let was = all(&tap).await;
+    let plain = tap.get("/listen?wait=0s&after=0-0").await.json();
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, format) in [("a.ndjson", "ndjson"), ("a.json", "json"), ("a.har", "har")] {
+        let text = tap.get(&format!("/api/events?limit=all&format={format}")).await.body;
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        // Less than there is: a recording is shown whole.
+        let open = ["--listen", "127.0.0.1:0", "--history-events", "2", "--open", &path.display().to_string()];
+        let server = Running::start(&open);
+        let words = server.says("Ctrl-C stops.").await;
+        assert!(words.contains("Recording") && words.contains(name), "{words}");
+        let url = words.lines().find_map(|line| line.trim().strip_prefix("Events")).expect("an address");
+        let addr = url.trim().trim_start_matches("http://").trim_end_matches("/events");
+        let shown = Tap::of(addr.parse().expect("an address"), tap.hub.clone());
+        assert_eq!(all(&shown).await, was, "{name}");
+        let info = shown.get("/api/info").await.json();
+        assert_eq!((info["mode"].as_str(), info["now"]["events"].as_u64()), (Some("recording"), Some(6)));
+        let mut events = shown.events("?format=full").await;
+        for event in &was {
+            assert_eq!(events.json().await, *event, "who does not say begins with the oldest");
+        }
+        let mut events = shown.events("").await;
+        assert_eq!(events.data().await, r#"{"connectionId":"a"}"#);
+        assert_eq!(events.json().await, json!({"connectionId": "a", "message": "x", "more": [1.0]}));
+        assert_eq!(shown.get("/listen?wait=0s&after=0-0").await.json().as_array().map(Vec::len), plain.as_array().map(Vec::len));
+        let id = was[3]["id"].as_str().expect("an id");
+        assert_eq!(shown.get(&format!("/api/events/{id}")).await.json(), was[3]);
+        assert!(shown.get("/es-client").await.body.contains("<html"));
+        let upgrade = [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
+        let refused = shown.fetch("GET", "/ws", &upgrade, "").await;
+        refused.is_problem(403, "forbidden", "shows a recording");
+    }
+    let (code, _, words) = tokio::task::spawn_blocking(|| {
+        shell(&["--open", "/nowhere.har", "--upstream", "ws://localhost:1"])
+    })
+    .await
+    .expect("no panic");
+    assert!(code == 2 && words.contains("open and upstream exclude each other"), "{words}");
+    let (code, _, words) =
+        tokio::task::spawn_blocking(|| shell(&["--listen", "127.0.0.1:0", "--open", "/nowhere.har"])).await.expect("no panic");
+    assert!(code == 1 && words.contains("/nowhere.har"), "{words}");
+}
