@@ -7,6 +7,7 @@ mod export;
 mod file;
 mod inspect;
 mod record;
+mod replay;
 mod selection;
 mod serve;
 mod watch;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Faults, SETTINGS, Sources};
 
@@ -51,6 +53,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("export", matches)) => export::run(matches),
         Some(("record", matches)) => record::run(matches),
         Some(("inspect", matches)) => inspect::run(matches),
+        Some(("replay", matches)) => replay::run(matches),
         Some(("check", matches)) => check(matches),
         _ => serve::run(&matches),
     };
@@ -63,6 +66,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         anstream::eprintln!("{}wstap:{} {line}", RED.render(), RED.render_reset());
     }
     ExitCode::from(code)
+}
+
+/// SIGTERM and Ctrl-C.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 const RED: anstyle::Style = AnsiColor::Red.on_default().bold();
@@ -93,6 +118,7 @@ pub fn command() -> Command {
         .subcommand(export::command())
         .subcommand(record::command())
         .subcommand(inspect::command())
+        .subcommand(replay::command())
         .subcommand(
             Command::new("check")
                 .about("Check a configuration and say all that is wrong with it")

@@ -20,7 +20,7 @@
 //! ```text
 //!    session (WebSocket)   Draft   ┌──────────── hub ────────────┐  Delivery   live   (SSE, ndjson)
 //!    control (send, HTTP) ────────▶│ stream: id, history, order  │────────────▶ poll   (long poll)
-//!            ▲                     │ broadcast: Arc<Batch>       │             export (json, ndjson)
+//!            ▲                     │ broadcast: Arc<Batch>       │             export (json, ndjson, har)
 //!            └── send, close ──────│ registry: who is here       │
 //!                                  └─────────────────────────────┘
 //! ```
@@ -51,6 +51,7 @@
 //! web                                           the routes
 //! config                                        settings of all rows above
 //! server                                        sockets
+//! replay                                        recordings played again
 //! cli                                           knows only what the others offer
 //! ```
 //!
@@ -75,6 +76,7 @@ mod outlet;
 mod pages;
 mod problem;
 pub mod proxy;
+pub mod replay;
 mod request;
 pub mod server;
 pub mod session;

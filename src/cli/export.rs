@@ -4,17 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use axum::body::Body;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 use form_urlencoded::Serializer;
-use http::{Request, StatusCode, header};
-use http_body_util::BodyExt as _;
-use tower::ServiceExt as _;
 
 use super::client::{self, Problem, Target};
 use super::{Failure, file, selection};
-use crate::web::Web;
+use crate::hub::Settings;
 
 pub(super) fn command() -> Command {
     Command::new("export")
@@ -76,7 +72,8 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         let each = |data: &[u8]| out.write_all(data);
         let read = runtime.block_on(async {
             if Path::new(source).is_file() {
-                recording(source, &query, each).await
+                let (hub, _) = file::hub(source, Settings::default())?;
+                file::ask(&hub, &query, each).await
             } else {
                 let target = Target::of(source, "/api/events", &query).map_err(Failure::Usage)?;
                 client::get(&target, each).await.map_err(failure)
@@ -117,33 +114,8 @@ fn whole(
     done
 }
 
-/// Answers for a recording as a server that shows it would.
-async fn recording(
-    path: &str,
-    query: &str,
-    mut each: impl FnMut(&[u8]) -> io::Result<()>,
-) -> Result<(), Failure> {
-    let (hub, _) = file::hub(path, crate::hub::Settings::default())?;
-    let request = Request::get(format!("/api/events?{query}")).header(header::HOST, "localhost");
-    let request = request.body(Body::empty()).map_err(|error| Failure::Usage(error.to_string()))?;
-    let answer =
-        Web::new(hub).together().oneshot(request).await.unwrap_or_else(|never| match never {});
-    let (head, mut body) = answer.into_parts();
-    if head.status != StatusCode::OK {
-        let body =
-            body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        return Err(Failure::Usage(client::detail(head.status, &body)));
-    }
-    while let Some(Ok(frame)) = body.frame().await {
-        if let Ok(data) = frame.into_data() {
-            each(&data).map_err(|error| failure(Problem::Output(error)))?;
-        }
-    }
-    Ok(())
-}
-
 /// Returns what a problem is to the shell; a closed pipe has no words.
-fn failure(problem: Problem) -> Failure {
+pub(super) fn failure(problem: Problem) -> Failure {
     match problem {
         Problem::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             Failure::Failed(String::new())

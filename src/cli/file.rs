@@ -3,12 +3,19 @@
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _, Read as _, Seek as _};
 
+use axum::body::Body;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Collected};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
+use tower::ServiceExt as _;
 
 use super::Failure;
+use super::client::{Problem, detail};
+use super::export::failure;
 use crate::event::Event;
 use crate::hub::{Hub, Settings};
+use crate::web::Web;
 use crate::wire::{self, Recorded, Unreadable, har};
 
 /// What a recording is written in.
@@ -133,6 +140,29 @@ pub(super) fn hub(path: &str, mut settings: Settings) -> Result<(Hub, usize), Fa
     Ok((hub, count))
 }
 
+/// Answers `GET /api/events` for a hub as its server would.
+pub(super) async fn ask(
+    hub: &Hub,
+    query: &str,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let request = Request::get(format!("/api/events?{query}")).header(header::HOST, "localhost");
+    let request = request.body(Body::empty()).map_err(|error| Failure::Usage(error.to_string()))?;
+    let router = Web::new(hub.clone()).together();
+    let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+    let (head, mut body) = answer.into_parts();
+    if head.status != StatusCode::OK {
+        let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        return Err(Failure::Usage(detail(head.status, &body)));
+    }
+    while let Some(Ok(frame)) = body.frame().await {
+        if let Ok(data) = frame.into_data() {
+            each(&data).map_err(|error| failure(Problem::Output(error)))?;
+        }
+    }
+    Ok(())
+}
+
 /// A bar for a file that is read; without a terminal, none.
 fn bytes(length: u64, path: &str) -> ProgressBar {
     let bar = ProgressBar::new(length);
@@ -154,6 +184,6 @@ pub(super) fn spinner(template: &str) -> ProgressBar {
     bar
 }
 
-fn style(template: &str) -> ProgressStyle {
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates are right")
 }

@@ -10,11 +10,10 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command};
 use form_urlencoded::Serializer;
 use indicatif::ProgressBar;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::client::{Client, Problem, Target};
 use super::watch::line;
-use super::{Failure, file, selection};
+use super::{Ending, Failure, file, selection};
 use crate::event::EventId;
 use crate::wire::sse::Message;
 use crate::wire::{self, Recorded};
@@ -59,17 +58,14 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
     let ended = runtime.block_on(async {
-        let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
-            return Err(Failure::Failed("cannot wait for signals".to_owned()));
-        };
+        let mut ending = Ending::new()
+            .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
         tokio::select! {
             problem = follow(target, &mut recording) => Err(match problem {
                 Problem::Output(error) => failed(error),
                 Problem::Refused(words) | Problem::Lost(words) => Failure::Failed(words),
             }),
-            _ = interrupt.recv() => Ok(()),
-            _ = terminate.recv() => Ok(()),
+            () = ending.next() => Ok(()),
         }
     });
     recording.bar.finish_and_clear();

@@ -98,7 +98,11 @@ impl Dialer {
     }
 
     /// Opens a connection to the host and port of a URI.
-    pub(super) async fn dial(&self, uri: &Uri) -> Result<Io, ConnectError> {
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub async fn dial(&self, uri: &Uri) -> Result<Io, ConnectError> {
         let dialled = tokio::time::timeout(self.limit, self.connect(uri.clone())).await;
         dialled.unwrap_or(Err(ConnectError::Slow(self.limit)))
     }

@@ -13,6 +13,7 @@ mod proxy_http;
 mod proxy_tls;
 mod readme;
 mod recording;
+mod replay;
 mod security;
 mod session;
 mod shutdown;

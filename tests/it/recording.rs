@@ -383,15 +383,23 @@ async fn record_waits_for_a_server_and_says_what_it_missed() {
     let again = Running::start(&["--listen", &tap.addr.to_string()]);
     again.says("Ctrl-C stops.").await;
     record.says("missed an unknown number of events here").await;
-    let (code, said, _) = tokio::task::spawn_blocking(move || shell(&["inspect", &file])).await.expect("no panic");
+    let (code, said, _) =
+        tokio::task::spawn_blocking(move || shell(&["inspect", &file])).await.expect("no panic");
     assert_eq!(code, 0);
-    for part in ["events       2", "gaps         1, with at least 0 events missed", "close codes  1001 (1)", "closed 1001 by the tap"] {
+    for part in [
+        "events       2",
+        "gaps         1, with at least 0 events missed",
+        "close codes  1001 (1)",
+        "closed 1001 by the tap",
+    ] {
         assert!(said.contains(part), "{part} in {said}");
     }
     let other = folder.path().join("other.txt");
     std::fs::write(&other, "no recording\n").expect("written");
     let other = other.display().to_string();
-    let (code, _, words) = tokio::task::spawn_blocking(move || shell(&["record", &url, &other])).await.expect("no panic");
+    let (code, _, words) = tokio::task::spawn_blocking(move || shell(&["record", &url, &other]))
+        .await
+        .expect("no panic");
     assert!(code == 1 && words.contains("this is no recording of lines"), "{words}");
 }
 
@@ -413,28 +421,50 @@ async fn a_recording_is_shown_as_it_was_and_takes_no_traffic() {
         let path = folder.path().join(name);
         std::fs::write(&path, text).expect("written");
         // Less than there is: a recording is shown whole.
-        let open = ["--listen", "127.0.0.1:0", "--history-events", "2", "--open", &path.display().to_string()];
+        let open = [
+            "--listen",
+            "127.0.0.1:0",
+            "--history-events",
+            "2",
+            "--open",
+            &path.display().to_string(),
+        ];
         let server = Running::start(&open);
         let words = server.says("Ctrl-C stops.").await;
         assert!(words.contains("Recording") && words.contains(name), "{words}");
-        let url = words.lines().find_map(|line| line.trim().strip_prefix("Events")).expect("an address");
+        let url =
+            words.lines().find_map(|line| line.trim().strip_prefix("Events")).expect("an address");
         let addr = url.trim().trim_start_matches("http://").trim_end_matches("/events");
         let shown = Tap::of(addr.parse().expect("an address"), tap.hub.clone());
         assert_eq!(all(&shown).await, was, "{name}");
         let info = shown.get("/api/info").await.json();
-        assert_eq!((info["mode"].as_str(), info["now"]["events"].as_u64()), (Some("recording"), Some(6)));
+        assert_eq!(
+            (info["mode"].as_str(), info["now"]["events"].as_u64()),
+            (Some("recording"), Some(6))
+        );
         let mut events = shown.events("?format=full").await;
         for event in &was {
             assert_eq!(events.json().await, *event, "who does not say begins with the oldest");
         }
         let mut events = shown.events("").await;
         assert_eq!(events.data().await, r#"{"connectionId":"a"}"#);
-        assert_eq!(events.json().await, json!({"connectionId": "a", "message": "x", "more": [1.0]}));
-        assert_eq!(shown.get("/listen?wait=0s&after=0-0").await.json().as_array().map(Vec::len), plain.as_array().map(Vec::len));
+        assert_eq!(
+            events.json().await,
+            json!({"connectionId": "a", "message": "x", "more": [1.0]})
+        );
+        assert_eq!(
+            shown.get("/listen?wait=0s&after=0-0").await.json().as_array().map(Vec::len),
+            plain.as_array().map(Vec::len)
+        );
         let id = was[3]["id"].as_str().expect("an id");
         assert_eq!(shown.get(&format!("/api/events/{id}")).await.json(), was[3]);
         assert!(shown.get("/es-client").await.body.contains("<html"));
-        let upgrade = [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
+        let upgrade = [
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
         let refused = shown.fetch("GET", "/ws", &upgrade, "").await;
         refused.is_problem(403, "forbidden", "shows a recording");
     }
@@ -444,7 +474,10 @@ async fn a_recording_is_shown_as_it_was_and_takes_no_traffic() {
     .await
     .expect("no panic");
     assert!(code == 2 && words.contains("open and upstream exclude each other"), "{words}");
-    let (code, _, words) =
-        tokio::task::spawn_blocking(|| shell(&["--listen", "127.0.0.1:0", "--open", "/nowhere.har"])).await.expect("no panic");
+    let (code, _, words) = tokio::task::spawn_blocking(|| {
+        shell(&["--listen", "127.0.0.1:0", "--open", "/nowhere.har"])
+    })
+    .await
+    .expect("no panic");
     assert!(code == 1 && words.contains("/nowhere.har"), "{words}");
 }
