@@ -6,6 +6,7 @@ mod client;
 mod export;
 mod file;
 mod inspect;
+mod manual;
 mod record;
 mod replay;
 mod selection;
@@ -54,6 +55,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("record", matches)) => record::run(matches),
         Some(("inspect", matches)) => inspect::run(matches),
         Some(("replay", matches)) => replay::run(matches),
+        Some(("completions", matches)) => manual::complete(matches),
+        Some(("man", matches)) => manual::write(matches),
         Some(("check", matches)) => check(matches),
         _ => serve::run(&matches),
     };
@@ -122,8 +125,11 @@ pub fn command() -> Command {
         .subcommand(
             Command::new("check")
                 .about("Check a configuration and say all that is wrong with it")
+                .after_help(CHECK)
                 .args(settings()),
         )
+        .subcommand(manual::completions())
+        .subcommand(manual::man())
 }
 
 const EXAMPLES: &str = "\
@@ -137,7 +143,13 @@ Examples:
   wstap --upstream ws://localhost:9000         see what clients and that server say
   wstap --listen localhost:8080 --tap-listen localhost:8082
                                                observers on a port of their own
-  wstap --listen 0.0.0.0:8080 --no-auth        for everybody in reach";
+  wstap --listen 0.0.0.0:8080 --no-auth        for everybody in reach
+  wstap --open traffic.har                     a recording, and no traffic";
+
+const CHECK: &str = "\
+Examples:
+  wstap check --config wstap.toml
+  WSTAP_HEARTBEAT=5s wstap check               variables too";
 
 fn settings() -> Vec<Arg> {
     let mut args: Vec<Arg> = SETTINGS.iter().map(setting_arg).collect();

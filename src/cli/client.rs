@@ -112,8 +112,8 @@ impl Client {
         self.parser.reconnect();
         let last_event_id = self.parser.last_event_id().map(str::to_owned);
         let (target, parser, connected) = (&self.target, &mut self.parser, &mut self.connected);
-        let stream = Some(last_event_id.as_deref());
-        fetch(target, stream, |data| {
+        let want = Want::Stream(last_event_id.as_deref());
+        fetch(target, want, |data| {
             *connected = true;
             let mut written = Ok(());
             parser.feed(data, |message| {
@@ -132,14 +132,21 @@ pub(super) async fn get(
     target: &Target,
     each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Problem> {
-    fetch(target, None, each).await
+    fetch(target, Want::Answer, each).await
 }
 
-/// Reads an answer as it comes. `stream` is asked for with the id of the last event that is known
-/// of a stream.
+/// What is asked for.
+enum Want<'a> {
+    /// An answer that ends.
+    Answer,
+    /// A stream, after the event with this id.
+    Stream(Option<&'a str>),
+}
+
+/// Reads an answer as it comes.
 async fn fetch(
     target: &Target,
-    stream: Option<Option<&str>>,
+    want: Want<'_>,
     mut each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Problem> {
     let at = &target.authority;
@@ -153,7 +160,7 @@ async fn fetch(
     let mut request = Request::get(&target.path)
         .header(header::HOST, at)
         .header(header::USER_AGENT, concat!("wstap/", env!("CARGO_PKG_VERSION")));
-    if let Some(last_event_id) = stream {
+    if let Want::Stream(last_event_id) = want {
         request = request.header(header::ACCEPT, "text/event-stream");
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);

@@ -82,15 +82,14 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         bar.finish_and_clear();
         read
     };
-    match output {
-        Some(path) => whole(path, read),
-        None => {
-            let mut out = BufWriter::new(io::stdout());
-            read(&mut out)
-                .and_then(|()| out.flush().map_err(|error| failure(Problem::Output(error))))
-        }
-    }
-    .or_else(|failure| match failure {
+    let written = if let Some(path) = output {
+        whole(path, read)
+    } else {
+        let mut out = BufWriter::new(io::stdout());
+        let written = read(&mut out);
+        written.and_then(|()| out.flush().map_err(|error| failure(Problem::Output(error))))
+    };
+    written.or_else(|failure| match failure {
         // Who reads us has seen enough.
         Failure::Failed(words) if words.is_empty() => Ok(()),
         failure => Err(failure),

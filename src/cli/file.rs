@@ -136,7 +136,9 @@ pub(super) fn hub(path: &str, mut settings: Settings) -> Result<(Hub, usize), Fa
     settings.history.bytes = most;
     settings.history.age = None;
     let (hub, count) = (Hub::new(settings), events.len());
-    events.into_iter().for_each(|event| hub.restore(event));
+    for event in events {
+        hub.restore(event);
+    }
     Ok((hub, count))
 }
 

@@ -1,6 +1,7 @@
 //! `wstap replay`: plays a recording again, as its clients or as its server.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
 /// Characters of a message that are shown in a difference.
-const PREVIEW: usize = 400;
+const PREVIEW: usize = 300;
 
 pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let many = |name| matches.get_many::<Path>(name).into_iter().flatten().cloned().collect();
@@ -294,8 +295,11 @@ fn words(said: &Said) -> String {
     match said {
         Said::Text(text) => shown(text, PREVIEW),
         Said::Binary(bytes) => {
-            let start: String = bytes.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
-            format!("{} bytes {start}", bytes.len())
+            let mut words = format!("{} bytes ", bytes.len());
+            for byte in bytes.iter().take(32) {
+                write!(words, "{byte:02x}").expect("a String takes all");
+            }
+            words
         }
     }
 }

@@ -64,9 +64,8 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         order: order.unwrap_or(Order::Ascending),
     };
     let media_type = match format {
-        Format::Json => "application/json",
+        Format::Json | Format::Har => "application/json",
         Format::Ndjson => "application/x-ndjson",
-        Format::Har => "application/json",
     };
     let body = match format {
         Format::Har => Body::new(Archive::new(hub, range, filter)),

@@ -34,7 +34,7 @@ pub(super) struct Archive {
 
 enum Stage {
     /// Noting what there is.
-    Noting(Scan),
+    Noting(Box<Scan>),
     /// About to write this entry.
     Entry(usize),
     /// Writing its messages, of which so many were picked.
@@ -85,7 +85,7 @@ impl Archive {
         let (start, order) = (Start::Oldest, Order::Ascending);
         let scan = hub.scan(Range { start, order, limit: usize::MAX, ..range }, all);
         let index = Index { filter, after, limit, entries: Vec::new(), open: HashMap::new() };
-        Self { hub, stage: Stage::Noting(scan), index, gaps: gaps.into_iter().collect() }
+        Self { hub, stage: Stage::Noting(Box::new(scan)), index, gaps: gaps.into_iter().collect() }
     }
 
     /// Returns the next piece, or `None` while there is none yet.
@@ -99,7 +99,7 @@ impl Archive {
                         if event.kind() == Kind::Gap {
                             self.gaps.push(written(|out| wire::full(&event, out)));
                         } else {
-                            self.index.note(event);
+                            self.index.note(&event);
                         }
                     }
                     self.stage = Stage::Noting(scan);
@@ -115,19 +115,18 @@ impl Archive {
                     Stage::Entry(0)
                 }
             },
-            Stage::Entry(n) => match self.index.entries.get(n) {
-                Some(entry) => {
+            Stage::Entry(n) => {
+                if let Some(entry) = self.index.entries.get(n) {
                     if n > 0 {
                         out.push(b',');
                     }
                     entry.har().begin(&mut out);
                     Stage::Messages(n, Progress::default())
-                }
-                None => {
+                } else {
                     har::end(&self.gaps, &mut out);
                     Stage::Over
                 }
-            },
+            }
             Stage::Messages(n, progress) => {
                 let entry = &self.index.entries[n];
                 let more = progress.write(&self.hub, &entry.messages, har::message, &mut out);
@@ -194,26 +193,26 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 }
 
 impl Index {
-    fn note(&mut self, event: Arc<Event>) {
+    fn note(&mut self, event: &Arc<Event>) {
         let kind = event.kind();
-        let selected = self.limit > 0 && event.ordinal > self.after && self.filter.selects(&event);
+        let selected = self.limit > 0 && event.ordinal > self.after && self.filter.selects(event);
         if kind == Kind::Connect {
-            self.open.insert(event.connection.clone(), (Some(Arc::clone(&event)), None));
+            self.open.insert(event.connection.clone(), (Some(Arc::clone(event)), None));
         }
         if selected {
             self.limit -= 1;
-            self.entry(&event);
+            self.entry(event);
         }
         let place = self.open.get(&event.connection).and_then(|(_, place)| *place);
         if let Some(entry) = place.map(|place| &mut self.entries[place]) {
             match kind {
                 Kind::Close => {
                     entry.last = event.id;
-                    entry.close = Some(Arc::clone(&event));
+                    entry.close = Some(Arc::clone(event));
                 }
                 Kind::Message if selected => {
                     entry.last = event.id;
-                    let list = if har::has_place(&event) {
+                    let list = if har::has_place(event) {
                         &mut entry.messages
                     } else {
                         &mut entry.control
@@ -271,13 +270,11 @@ impl http_body::Body for Archive {
         if let Stage::Over = self.stage {
             return Poll::Ready(None);
         }
-        match self.next_piece() {
-            Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece.into())))),
-            // Others have their turn between the pages.
-            None => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+        if let Some(piece) = self.next_piece() {
+            return Poll::Ready(Some(Ok(Frame::data(piece.into()))));
         }
+        // Others have their turn between the pages.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

@@ -64,7 +64,7 @@ pub(super) enum Meaning {
     Binary(Vec<u8>),
 }
 
-/// What SignalR puts behind each of its messages.
+/// What `SignalR` puts behind each of its messages.
 const RECORD_SEPARATOR: char = '\u{1e}';
 
 impl Meaning {
@@ -143,7 +143,9 @@ fn simplify(value: &mut Value, rules: &Rules, place: &mut Vec<String>) {
             const WHOLE: f64 = 9_007_199_254_740_992.0;
             let whole = number.as_f64().filter(|_| number.is_f64());
             if let Some(whole) = whole.filter(|whole| whole.fract() == 0.0 && whole.abs() < WHOLE) {
-                *number = Number::from(whole as i64);
+                let digits = format!("{whole:.0}");
+                *number =
+                    Number::from(digits.parse::<i64>().expect("it is whole and not too large"));
             }
         }
         Value::Null | Value::Bool(_) | Value::String(_) => {}

@@ -61,9 +61,12 @@ fn middle(then: &[Meaning], now: &[Meaning]) -> Vec<Change> {
     let (height, width) = (then.len(), now.len());
     if (height + 1).saturating_mul(width + 1) > TABLE {
         let both = height.min(width);
-        let pairs = (0..both).map(|n| match then[n] == now[n] {
-            true => Change::Same { then: n, now: n },
-            false => Change::Differs { then: n, now: n, place: None },
+        let pairs = (0..both).map(|n| {
+            if then[n] == now[n] {
+                Change::Same { then: n, now: n }
+            } else {
+                Change::Differs { then: n, now: n, place: None }
+            }
         });
         let missing = (both..height).map(Change::Missing);
         return pairs.chain(missing).chain((both..width).map(Change::Extra)).collect();

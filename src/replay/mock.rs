@@ -5,7 +5,7 @@
 //! followed the next that was.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use tungstenite::Message;
-use tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tungstenite::protocol::CloseFrame;
 
 use super::compare::{Meaning, Rules};
@@ -102,11 +102,7 @@ impl<'a> Stage<'a> {
         // An error says nothing that matters where nobody could be answered.
         let _ = tcp.set_nodelay(true);
         let mut chosen = None;
-        let shake = |request: &Request, response: Response| {
-            let script = self.choose(request)?;
-            chosen = Some(script);
-            protocol(request, response, script)
-        };
+        let shake = Shake { stage: self, chosen: &mut chosen };
         let Ok(socket) = accept_hdr_async(tcp, shake).await else { return };
         let Some(script) = chosen else { return };
         let id = script.connection.to_string();
@@ -117,8 +113,7 @@ impl<'a> Stage<'a> {
 
     /// Chooses among the scripts with the path that was asked for the one that was played least,
     /// and of these the first.
-    fn choose(self, request: &Request) -> Result<&'a Script, ErrorResponse> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    fn choose(self, path: &str) -> Option<&'a Script> {
         let bare = |path: &str| path.split('?').next().unwrap_or_default().to_owned();
         let mut casting = self.casting.borrow_mut();
         let least = |fits: &dyn Fn(&Script) -> bool| {
@@ -126,38 +121,52 @@ impl<'a> Stage<'a> {
             fitting.min_by_key(|(n, _)| casting[*n])
         };
         let whole = least(&|script| script.path == path);
-        let found = whole.or_else(|| least(&|script| bare(&script.path) == bare(path)));
-        let Some((n, script)) = found else {
-            (self.told)(Told::UnknownPath(path.to_owned()));
+        let (n, script) = whole.or_else(|| least(&|script| bare(&script.path) == bare(path)))?;
+        casting[n] += 1;
+        Some(script)
+    }
+}
+
+/// Answers the handshake of a client, and notes which script it is given.
+struct Shake<'s, 'a> {
+    stage: Stage<'a>,
+    chosen: &'s mut Option<&'a Script>,
+}
+
+impl Callback for Shake<'_, '_> {
+    fn on_request(
+        self,
+        request: &Request,
+        mut response: Response,
+    ) -> Result<Response, ErrorResponse> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let refusal = |status: u16| {
+            let mut refusal = ErrorResponse::new(None);
+            *refusal.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT);
+            refusal
+        };
+        let Some(script) = self.stage.choose(path) else {
+            (self.stage.told)(Told::UnknownPath(path.to_owned()));
             return Err(refusal(Code::NotFound.row().status));
         };
-        casting[n] += 1;
-        script.refused.map_or(Ok(script), |status| Err(refusal(status)))
+        if let Some(status) = script.refused {
+            return Err(refusal(status));
+        }
+        if let Some(taken) = protocol(request, script) {
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, taken);
+        }
+        *self.chosen = Some(script);
+        Ok(response)
     }
 }
 
-fn refusal(status: u16) -> ErrorResponse {
-    let mut refusal = ErrorResponse::new(None);
-    *refusal.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT);
-    refusal
-}
-
-/// Takes the subprotocol that was taken then, or else the first that is offered: a browser drops a
-/// connection that takes none.
-fn protocol(
-    request: &Request,
-    mut response: Response,
-    script: &Script,
-) -> Result<Response, ErrorResponse> {
-    let offered =
-        request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
-    let offered: Vec<&str> = offered.unwrap_or_default().split(',').map(str::trim).collect();
+/// Returns the subprotocol that was taken then, or else the first that is offered: a browser drops
+/// a connection that takes none.
+fn protocol(request: &Request, script: &Script) -> Option<HeaderValue> {
+    let offered = request.headers().get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+    let offered: Vec<&str> = offered.split(',').map(str::trim).collect();
     let then = script.subprotocol.as_deref().filter(|then| offered.contains(then));
-    let taken = then.or(offered.first().copied()).filter(|taken| !taken.is_empty());
-    if let Some(taken) = taken.and_then(|taken| HeaderValue::from_str(taken).ok()) {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, taken);
-    }
-    Ok(response)
+    HeaderValue::from_str(then.or(offered.first().copied())?).ok()
 }
 
 /// Says to one client what the server said.
@@ -166,7 +175,7 @@ struct Actor<'a> {
     socket: WebSocketStream<TcpStream>,
     stage: Stage<'a>,
     /// What is to be said: when, and in which step.
-    cues: BTreeMap<(Instant, usize), ()>,
+    cues: BTreeSet<(Instant, usize)>,
     /// Steps of the client that have been answered.
     answered: Vec<bool>,
     meanings: Vec<Meaning>,
@@ -177,13 +186,13 @@ impl<'a> Actor<'a> {
         let meanings =
             script.steps.iter().map(|step| Meaning::of(&step.said, stage.rules)).collect();
         let answered = vec![false; script.steps.len()];
-        Self { script, socket, stage, cues: BTreeMap::new(), answered, meanings }
+        Self { script, socket, stage, cues: BTreeSet::new(), answered, meanings }
     }
 
     async fn run(mut self) {
         self.cue(0, std::time::Duration::ZERO);
         loop {
-            let next = self.cues.first_key_value().map(|(cue, ())| *cue);
+            let next = self.cues.first().copied();
             let closing = self.closing(next);
             tokio::select! {
                 frame = self.socket.next() => match frame {
@@ -193,8 +202,8 @@ impl<'a> Actor<'a> {
                     Some(Err(_)) | None => return,
                 },
                 () = at(next.map(|(due, _)| due)) => {
-                    let Some((cue, ())) = self.cues.pop_first() else { continue };
-                    let message = match &self.script.steps[cue.1].said {
+                    let Some((_, step)) = self.cues.pop_first() else { continue };
+                    let message = match &self.script.steps[step].said {
                         Said::Text(text) => Message::text(text.clone()),
                         Said::Binary(bytes) => Message::binary(bytes.clone()),
                     };
@@ -222,7 +231,7 @@ impl<'a> Actor<'a> {
         let run = self.script.steps.iter().enumerate().skip(from);
         for (n, step) in run.take_while(|(_, step)| step.direction == Direction::Out) {
             let pause = self.stage.speed.scale(step.at.saturating_sub(since));
-            self.cues.insert((now + pause, n), ());
+            self.cues.insert((now + pause, n));
         }
     }
 

@@ -17,19 +17,19 @@ impl Timing {
         Self { late }
     }
 
-    /// Returns the delay that this part of all is not above, such as 0.99.
+    /// Returns the delay that so many of a hundred are not above.
     #[must_use]
-    pub fn quantile(&self, part: f64) -> Duration {
+    pub fn percentile(&self, of_a_hundred: usize) -> Duration {
         let last = self.late.len().saturating_sub(1);
-        let at = (part * last as f64).round() as usize;
+        let at = (last * of_a_hundred + 50) / 100;
         self.late.get(at.min(last)).copied().unwrap_or_default()
     }
 }
 
 impl fmt::Display for Timing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let us = |part| self.quantile(part).as_secs_f64() * 1e6;
-        let (half, most, worst) = (us(0.5), us(0.99), us(1.0));
+        let us = |part| self.percentile(part).as_secs_f64() * 1e6;
+        let (half, most, worst) = (us(50), us(99), us(100));
         write!(
             f,
             "{} messages sent after their time by p50 {half:.0} µs, p99 {most:.0} µs, at most {worst:.0} µs",
@@ -49,6 +49,6 @@ mod tests {
             timing.to_string(),
             "101 messages sent after their time by p50 50 µs, p99 99 µs, at most 100 µs"
         );
-        assert_eq!(Timing::default().quantile(0.5), Duration::ZERO);
+        assert_eq!(Timing::default().percentile(50), Duration::ZERO);
     }
 }

@@ -17,6 +17,7 @@
 mod read;
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use super::full::{self, full};
 use super::payload::{Payload, payload};
@@ -74,12 +75,13 @@ impl<'a> Entry<'a> {
         let handshake = self.handshake();
         let answer = handshake.and_then(|connect| connect.answer.as_deref());
         let time = self.last.ms.saturating_sub(self.first.ms);
+        let receive = Duration::from_millis(time);
         let wait = answer.map_or(0.0, |answer| answer.time.as_secs_f64() * 1e3);
         write!(
             out,
             "\n{{\"startedDateTime\":\"{}\",\"time\":{:.3}",
             full::time(self.first.ms),
-            time as f64 + wait
+            receive.as_secs_f64() * 1e3 + wait
         )
         .expect(VEC);
         out.extend_from_slice(b",\"request\":{\"method\":\"GET\",\"url\":");

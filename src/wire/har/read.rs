@@ -1,6 +1,8 @@
 //! Archives to events: those of wstap, Chrome, Firefox, Playwright and mitmproxy, which differ in
 //! the unit of `time` and in what they leave out.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -238,7 +240,7 @@ impl Entry<'_> {
                 .ok()
                 .filter(|status| *status > 0)
                 .unwrap_or(101),
-            time: std::time::Duration::try_from_secs_f64(wait).unwrap_or_default(),
+            time: Duration::try_from_secs_f64(wait).unwrap_or_default(),
             subprotocol: answered("sec-websocket-protocol"),
             extensions: answered("sec-websocket-extensions"),
         };
@@ -267,8 +269,10 @@ impl Frame<'_> {
     fn ms(&self) -> Option<u64> {
         // As seconds this is the year 5138, as milliseconds 1973.
         const SECONDS_END: f64 = 1e11;
-        let ms = if self.time < SECONDS_END { self.time * 1e3 } else { self.time };
-        (ms > 0.0).then(|| ms.round() as u64)
+        let seconds = if self.time < SECONDS_END { self.time } else { self.time / 1e3 };
+        let since_1970 =
+            Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero())?;
+        u64::try_from((since_1970 + Duration::from_micros(500)).as_millis()).ok()
     }
 
     /// Returns the message; what is none, such as Chrome's errors, is left out.
