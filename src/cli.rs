@@ -2,6 +2,14 @@
 //!
 //! Exit codes: 0, 1 failure, 2 usage or configuration; a closed pipe is success.
 
+mod client;
+mod export;
+mod file;
+mod inspect;
+mod manual;
+mod record;
+mod replay;
+mod selection;
 mod serve;
 mod watch;
 
@@ -11,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Faults, SETTINGS, Sources};
 
@@ -42,6 +51,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match matches.subcommand() {
         Some(("serve", matches)) => serve::run(matches),
         Some(("watch", matches)) => watch::run(matches),
+        Some(("export", matches)) => export::run(matches),
+        Some(("record", matches)) => record::run(matches),
+        Some(("inspect", matches)) => inspect::run(matches),
+        Some(("replay", matches)) => replay::run(matches),
+        Some(("completions", matches)) => manual::complete(matches),
+        Some(("man", matches)) => manual::write(matches),
         Some(("check", matches)) => check(matches),
         _ => serve::run(&matches),
     };
@@ -54,6 +69,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         anstream::eprintln!("{}wstap:{} {line}", RED.render(), RED.render_reset());
     }
     ExitCode::from(code)
+}
+
+/// SIGTERM and Ctrl-C.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 const RED: anstyle::Style = AnsiColor::Red.on_default().bold();
@@ -81,11 +118,18 @@ pub fn command() -> Command {
                 .args(settings()),
         )
         .subcommand(watch::command())
+        .subcommand(export::command())
+        .subcommand(record::command())
+        .subcommand(inspect::command())
+        .subcommand(replay::command())
         .subcommand(
             Command::new("check")
                 .about("Check a configuration and say all that is wrong with it")
+                .after_help(CHECK)
                 .args(settings()),
         )
+        .subcommand(manual::completions())
+        .subcommand(manual::man())
 }
 
 const EXAMPLES: &str = "\
@@ -99,7 +143,13 @@ Examples:
   wstap --upstream ws://localhost:9000         see what clients and that server say
   wstap --listen localhost:8080 --tap-listen localhost:8082
                                                observers on a port of their own
-  wstap --listen 0.0.0.0:8080 --no-auth        for everybody in reach";
+  wstap --listen 0.0.0.0:8080 --no-auth        for everybody in reach
+  wstap --open traffic.har                     a recording, and no traffic";
+
+const CHECK: &str = "\
+Examples:
+  wstap check --config wstap.toml
+  WSTAP_HEARTBEAT=5s wstap check               variables too";
 
 fn settings() -> Vec<Arg> {
     let mut args: Vec<Arg> = SETTINGS.iter().map(setting_arg).collect();

@@ -48,6 +48,8 @@ pub struct Config {
     pub no_auth: bool,
     /// Where traffic goes in proxy mode; `None` is hub mode.
     pub proxy: Option<ProxyConfig>,
+    /// The recording that is shown instead of any traffic.
+    pub open: Option<String>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// What is logged, in the notation of `RUST_LOG`.
@@ -91,6 +93,10 @@ impl Config {
         if proxy.is_some() && tap_listen.is_empty() {
             tap_listen.push(Listen { host: "localhost".to_owned(), port: 8082 });
         }
+        let open = reader.maybe("open", |text| Ok(text.to_owned()));
+        if open.is_some() && proxy.is_some() {
+            reader.fault("open and upstream exclude each other; one is right");
+        }
         let readers = if proxy.is_some() { Origins::Loopback } else { Origins::Any };
         let config = Self {
             listen: reader.all("listen", values::listen),
@@ -110,6 +116,7 @@ impl Config {
                 }),
                 heartbeat: reader.one("heartbeat", values::nonzero_duration),
                 redaction: redaction(&mut reader),
+                recording: open.is_some(),
             },
             limits: Limits {
                 max_message_bytes: reader.one("max-message-bytes", values::size),
@@ -127,6 +134,7 @@ impl Config {
             hosts: reader.all("host", values::host),
             no_auth: reader.one("no-auth", values::switch),
             proxy,
+            open,
             log_format: reader.one("log-format", |text| match text {
                 "text" => Ok(LogFormat::Text),
                 "json" => Ok(LogFormat::Json),

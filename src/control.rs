@@ -156,7 +156,11 @@ pub(crate) async fn info(State(hub): State<Hub>, State(about): State<Arc<Info>>)
     Json(json!({
         "name": "wstap",
         "version": env!("CARGO_PKG_VERSION"),
-        "mode": if about.upstreams.is_empty() { "hub" } else { "proxy" },
+        "mode": match (settings.recording, about.upstreams.is_empty()) {
+            (true, _) => "recording",
+            (false, true) => "hub",
+            (false, false) => "proxy",
+        },
         "upstreams": about.upstreams,
         "redaction": settings.redaction.is_on(),
         "uptime": about.started.elapsed().as_secs_f64(),

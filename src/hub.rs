@@ -11,6 +11,7 @@ mod connection;
 mod expressions;
 mod history;
 mod inbox;
+mod recorded;
 mod registry;
 mod scan;
 mod seek;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// What is hidden of everything before it is kept or shown.
     pub redaction: Redaction,
+    /// Whether it shows a recording: then nobody connects.
+    pub recording: bool,
 }
 
 impl Default for Settings {
@@ -66,6 +69,7 @@ impl Default for Settings {
             duplicate_id: DuplicateId::Replace,
             heartbeat: Duration::from_secs(15),
             redaction: Redaction::default(),
+            recording: false,
         }
     }
 }
@@ -108,6 +112,9 @@ pub enum Refused {
     /// The id belongs to a live connection.
     #[error("another live connection is registered under this connectionId")]
     Taken,
+    /// The hub shows a recording.
+    #[error("this server shows a recording; nobody connects to it")]
+    Recording,
 }
 
 /// Why a message does not reach a connection.

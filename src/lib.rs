@@ -20,7 +20,7 @@
 //! ```text
 //!    session (WebSocket)   Draft   ┌──────────── hub ────────────┐  Delivery   live   (SSE, ndjson)
 //!    control (send, HTTP) ────────▶│ stream: id, history, order  │────────────▶ poll   (long poll)
-//!    proxy (relay, tap)   ──inbox─▶│ broadcast: Arc<Batch>       │             export (json, ndjson)
+//!    proxy (relay, tap)   ──inbox─▶│ broadcast: Arc<Batch>       │             export (json, ndjson, har)
 //!            ▲                     │ registry: who is here       │
 //!            └── send, close ──────└─────────────────────────────┘
 //! ```
@@ -55,6 +55,7 @@
 //! web                                           the routes
 //! config                                        settings of all rows above
 //! server                                        sockets
+//! replay                                        recordings played again
 //! cli                                           knows only what the others offer
 //! ```
 //!
@@ -80,6 +81,7 @@ mod pages;
 mod problem;
 pub mod proxy;
 pub mod redact;
+pub mod replay;
 mod request;
 pub mod server;
 pub mod session;

@@ -3,6 +3,7 @@
 //! [`Scan`](crate::hub::Scan) and differ in framing only.
 
 pub(crate) mod export;
+mod har;
 pub(crate) mod live;
 mod needle;
 pub(crate) mod poll;

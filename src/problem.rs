@@ -86,6 +86,7 @@ impl From<Refused> for Problem {
             Refused::Full => Code::Full,
             Refused::Stopping => Code::Stopping,
             Refused::Taken => Code::Replaced,
+            Refused::Recording => Code::Forbidden,
         };
         Self::new(code, refused.to_string())
     }

@@ -215,6 +215,8 @@ fn http(
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(BUFFER)
         .preserve_header_case(patient)
+        // What a server behind answers goes back as it is.
+        .auto_date_header(!patient)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades()
 }

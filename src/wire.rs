@@ -3,7 +3,10 @@
 //! Pure. Everything is appended to a buffer, so that a whole batch is rendered contiguously.
 
 mod full;
+pub mod har;
+mod payload;
 mod plain;
+mod read;
 pub mod sse;
 
 use std::time::Duration;
@@ -11,7 +14,9 @@ use std::time::Duration;
 use crate::event::{Event, EventId, Gap, Kind};
 
 pub use full::{full, gap as full_gap, time};
+pub use payload::{Payload, payload};
 pub use plain::plain;
+pub use read::{Recorded, Unreadable, read};
 
 /// A form of the stream. Listeners of the same form share the rendered bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

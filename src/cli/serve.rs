@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{Failure, sources};
+use super::{Ending, Failure, file, sources};
 use crate::auth::Hosts;
 use crate::config::{Config, Listen, LogFormat, ProxyConfig};
 use crate::hub::Hub;
@@ -48,7 +47,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         Ending::new().map_err(|e| Failure::Failed(format!("cannot wait for signals: {e}")))?;
     let traffic = bind_each(&config.listen, "listen", config).await?;
     let observers = bind_each(&config.tap_listen, "tap-listen", config).await?;
-    let hub = Hub::new(config.hub.clone());
+    let hub = hub(config)?;
     let (web, endpoints) = routes(config, &hub, traffic, observers)?;
     announce(&web, config);
     let stop = CancellationToken::new();
@@ -67,6 +66,13 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         () = ending.next() => tracing::warn!("stopped at once"),
     }
     Ok(())
+}
+
+fn hub(config: &Config) -> Result<Hub, Failure> {
+    let Some(path) = &config.open else { return Ok(Hub::new(config.hub.clone())) };
+    let (hub, events) = file::hub(path, config.hub.clone())?;
+    tracing::info!("{events} events of {path}");
+    Ok(hub)
 }
 
 /// What was asked for, and what it has become.
@@ -173,7 +179,12 @@ fn announce(web: &Web, config: &Config) {
     let link = anstyle::AnsiColor::Cyan.on_default().underline();
     let place = |name: &str, url: &str| anstream::eprintln!("  {name:<12}{link}{url}{link:#}");
     anstream::eprintln!("{bold}wstap {}{bold:#}\n", env!("CARGO_PKG_VERSION"));
-    if let Some(proxy) = &web.proxy {
+    if let Some(path) = &config.open {
+        place("Recording", path);
+        place("Events", &format!("{first}/events"));
+        place("Watch", &format!("{first}/es-client"));
+        anstream::eprintln!("\nNext: open Watch, or");
+    } else if let Some(proxy) = &web.proxy {
         let scheme =
             if proxy.upstreams().any(|url| url.starts_with("http")) { "http" } else { "ws" };
         for url in &web.websocket {
@@ -240,27 +251,5 @@ fn make_room_for_connections(config: &Config) {
         ),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
-    }
-}
-
-/// SIGTERM and Ctrl-C.
-struct Ending {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Ending {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

@@ -1,8 +1,7 @@
 //! `wstap watch`: follows a server's events in the terminal, a line each, and comes back to where
 //! it was when the connection breaks.
 
-mod client;
-mod line;
+pub(super) mod line;
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -10,8 +9,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::Failure;
+use super::client::{Client, Problem, Target};
 use crate::filter::{Expression, shorthand};
-use client::{Client, Problem, Target};
 
 pub(super) fn command() -> Command {
     let field = |name: &'static str, value: &'static str, help: &'static str| {

@@ -292,6 +292,14 @@ pub const SETTINGS: &[Setting] = &[
         group: REDACTION,
     },
     Setting {
+        name: "open",
+        value: "FILE",
+        default: "",
+        repeatable: false,
+        help: "Shows a recording instead of traffic: lines of JSON as wstap record and export write them, or a HAR with WebSockets, also one of Chrome, Playwright or mitmproxy. --history-events does not limit it; --history-bytes does, above 4GiB",
+        group: OPERATION,
+    },
+    Setting {
         name: "log-format",
         value: "FORMAT",
         default: "text",

@@ -30,6 +30,15 @@ impl fmt::Display for Listen {
     }
 }
 
+impl std::str::FromStr for Listen {
+    /// What would be right.
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        listen(text)
+    }
+}
+
 pub(super) fn listen(text: &str) -> Read<Listen> {
     let right = "an address is a host and a port, such as localhost:8080 or [::1]:8080";
     let (host, port) = text.rsplit_once(':').ok_or(right)?;

@@ -20,8 +20,11 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`Refused::Full`] or [`Refused::Stopping`].
+    /// [`Refused::Full`], [`Refused::Stopping`] or [`Refused::Recording`].
     pub fn seat(&self) -> Result<Seat, Refused> {
+        if self.shared.settings.recording {
+            return Err(Refused::Recording);
+        }
         if self.shared.stopping.is_cancelled() {
             return Err(Refused::Stopping);
         }

@@ -64,6 +64,18 @@ impl Scan {
         drop(stream);
         Self { shared, filter, range, seek, lost, from, to }
     }
+
+    /// Returns the ordinal of the event after which the reading begins; for one that has not begun.
+    #[must_use]
+    pub fn after(&self) -> u64 {
+        self.from.ordinal
+    }
+
+    /// Returns what was lost before that.
+    #[must_use]
+    pub fn lost(&self) -> Option<&Gap> {
+        self.lost.as_ref()
+    }
 }
 
 impl Iterator for Scan {

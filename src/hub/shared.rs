@@ -88,7 +88,9 @@ impl Shared {
     }
 
     pub(super) fn may_connect(&self, stream: &Stream, id: &ConnectionId) -> Result<(), Refused> {
-        if stream.stopping {
+        if self.settings.recording {
+            Err(Refused::Recording)
+        } else if stream.stopping {
             Err(Refused::Stopping)
         } else if self.settings.duplicate_id == DuplicateId::Reject
             && stream.registry.get(id).is_some()

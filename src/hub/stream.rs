@@ -116,6 +116,14 @@ impl Stream {
         (event, next)
     }
 
+    /// Keeps an event of another time, under the id that it had then if that is possible. Nobody is
+    /// told of it.
+    pub(super) fn restore(&mut self, event: Event) {
+        self.last = if event.id > self.last { event.id } else { self.last.next(event.id.ms) };
+        self.ordinal += 1;
+        self.history.push(Arc::new(Event { id: self.last, ordinal: self.ordinal, ..event }));
+    }
+
     /// Returns an id for a connection that may ask for any: that one if it is free.
     pub(super) fn free_id(&mut self, wish: Option<ConnectionId>, now: u64) -> ConnectionId {
         match wish {

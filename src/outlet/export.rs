@@ -17,6 +17,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http_body::Frame;
 
+use super::har::Archive;
 use super::needle::Needle;
 use super::query;
 use crate::code::Code;
@@ -38,16 +39,21 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     let filter = query::filter(&mut params, |source| hub.expression(source));
     let start = query::start(&mut params, &parts.headers);
     let until = params.time("until");
-    let limit = params
-        .one("limit", "a number of events, such as 1000, is right", |value| value.parse().ok());
+    let right = "a number of events, such as 1000, or all is right";
+    let limit = params.one("limit", right, |value| match value {
+        "all" => Some(usize::MAX),
+        number => number.parse().ok(),
+    });
     let order = params.one("order", "an order is asc or desc", |value| match value {
         "asc" => Some(Order::Ascending),
         "desc" => Some(Order::Descending),
         _ => None,
     });
-    let format = params.one("format", "a format is json, ndjson or marks", |value| match value {
+    let right = "a format is json, ndjson, har or marks";
+    let format = params.one("format", right, |value| match value {
         "json" => Some(Format::Json),
         "ndjson" => Some(Format::Ndjson),
+        "har" => Some(Format::Har),
         "marks" => Some(Format::Marks),
         _ => None,
     });
@@ -55,10 +61,17 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     let every = params.one("every", "a number of events above 0, such as 200, is right", |value| {
         value.parse().ok().filter(|every| *every > 0)
     });
+    if format == Some(Format::Har) && order == Some(Order::Descending) {
+        params.fault("the entries of an archive are in the order of time; order=asc is right");
+    }
+    if format == Some(Format::Har) && text.is_some() {
+        params.fault("an archive is selected by fields or by filter, and not by text");
+    }
     params.finish()?;
     let lines = accepts(&parts.headers, "application/x-ndjson");
     let format = format.unwrap_or(if lines { Format::Ndjson } else { Format::Json });
-    let most = if format == Format::Marks { usize::MAX } else { LIMIT };
+    // Half of a conversation is no archive of it.
+    let most = if matches!(format, Format::Marks | Format::Har) { usize::MAX } else { LIMIT };
     let left = limit.unwrap_or(most);
     let range = Range {
         start: start.unwrap_or(Start::Oldest),
@@ -68,17 +81,22 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         order: order.unwrap_or(Order::Ascending),
     };
     let media_type = match format {
-        Format::Json | Format::Marks => "application/json",
+        Format::Json | Format::Har | Format::Marks => "application/json",
         Format::Ndjson => "application/x-ndjson",
     };
     let marks = Marks { every: every.unwrap_or(EVERY), ..Marks::default() };
-    let scan = hub.scan(range, filter);
-    let body = Answer { scan, format, stage: Stage::Nothing, text, left, marks };
+    let body = match format {
+        Format::Har => Body::new(Archive::new(hub, range, filter)),
+        Format::Json | Format::Ndjson | Format::Marks => {
+            let scan = hub.scan(range, filter);
+            Body::new(Answer { scan, format, stage: Stage::Nothing, text, left, marks })
+        }
+    };
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(media_type)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Ok((headers, Body::new(body)).into_response())
+    Ok((headers, body).into_response())
 }
 
 /// Answers `GET /api/events/{id}`.
@@ -101,9 +119,11 @@ enum Format {
     Ndjson,
     /// `{"every":200,"marks":["ID of the 200th",…],"count":12345,"first":"ID","last":"ID"}`.
     Marks,
+    /// HTTP Archive.
+    Har,
 }
 
-/// The body of a finite answer.
+/// The body of a finite answer that is a list.
 struct Answer {
     scan: Scan,
     format: Format,
@@ -166,7 +186,8 @@ impl Answer {
     fn begin(&self, out: &mut Vec<u8>) {
         match self.format {
             Format::Json => out.push(b'['),
-            Format::Ndjson => {}
+            // An archive has a body of its own.
+            Format::Ndjson | Format::Har => {}
             Format::Marks => {
                 let beginning = format!("{{\"every\":{},\"marks\":[", self.marks.every);
                 out.extend_from_slice(beginning.as_bytes());
@@ -208,7 +229,8 @@ impl Answer {
     fn end(&self, out: &mut Vec<u8>) {
         match self.format {
             Format::Json => out.extend_from_slice(b"]\n"),
-            Format::Ndjson => {}
+            // An archive has a body of its own.
+            Format::Ndjson | Format::Har => {}
             Format::Marks => {
                 let id = |id: Option<EventId>| id.map_or("null".into(), |id| format!("\"{id}\""));
                 let Marks { count, first, last, .. } = &self.marks;

@@ -20,7 +20,7 @@ use http_body::Frame;
 
 use super::query;
 use super::{Endless, RETRY, retry_with_jitter};
-use crate::hub::{About, Delivery, Hub, Start, Subscription};
+use crate::hub::{About, Delivery, Hub, Subscription};
 use crate::problem::Problem;
 use crate::request::{Params, accepts, remote};
 use crate::wire::Form;
@@ -34,7 +34,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     }
     let mut params = Params::new(parts.uri.query());
     let filter = query::filter(&mut params, |source| hub.expression(source));
-    let start = query::start(&mut params, &parts.headers).unwrap_or(Start::Now);
+    let start = query::start(&mut params, &parts.headers).unwrap_or(hub.beginning());
     let form = query::form(&mut params, &parts.headers);
     params.finish()?;
     if parts.method == Method::HEAD {

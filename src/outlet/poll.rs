@@ -42,7 +42,8 @@ pub(crate) async fn listen(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         form: "poll",
         query: parts.uri.query().unwrap_or_default().to_owned(),
     };
-    let mut subscription = hub.subscribe(after.map_or(Start::Now, Start::After), filter, about)?;
+    let mut subscription =
+        hub.subscribe(after.map_or(hub.beginning(), Start::After), filter, about)?;
     let deadline = Instant::now() + wait.unwrap_or(WAIT);
     let mut out = vec![b'['];
     while out.len() < FULL {

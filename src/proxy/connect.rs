@@ -15,9 +15,11 @@ use http::uri::Scheme;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -98,7 +100,11 @@ impl Dialer {
     }
 
     /// Opens a connection to the host and port of a URI.
-    pub(super) async fn dial(&self, uri: &Uri) -> Result<Io, ConnectError> {
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub async fn dial(&self, uri: &Uri) -> Result<Io, ConnectError> {
         let dialled = tokio::time::timeout(self.limit, self.connect(uri.clone())).await;
         dialled.unwrap_or(Err(ConnectError::Slow(self.limit)))
     }
@@ -262,25 +268,86 @@ fn client_config(trust: &Trust) -> Result<ClientConfig, TlsError> {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
             .with_no_client_auth(),
-        trust => builder.with_root_certificates(roots(trust)?).with_no_client_auth(),
+        Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
+        Trust::File(name) => {
+            let listed = Listed::read(name, provider)?;
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(listed))
+                .with_no_client_auth()
+        }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
-fn roots(trust: &Trust) -> Result<RootCertStore, TlsError> {
+fn system_roots() -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    if let Trust::File(name) = trust {
-        let fault = |error: &dyn fmt::Display| TlsError::File(name.clone(), error.to_string());
-        let found = CertificateDer::pem_file_iter(Path::new(name)).map_err(|e| fault(&e))?;
-        for certificate in found {
-            roots.add(certificate.map_err(|e| fault(&e))?).map_err(|e| fault(&e))?;
-        }
-        return if roots.is_empty() { Err(fault(&"it is empty")) } else { Ok(roots) };
-    }
     // Some of a system's certificates may be too old to be read; the others serve.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
+}
+
+/// Takes certificates that those of a file have signed, and those of the file themselves: a
+/// self-signed one, as `openssl req -x509` makes it, is both at once.
+#[derive(Debug)]
+struct Listed {
+    all: Vec<CertificateDer<'static>>,
+    signed: Arc<WebPkiServerVerifier>,
+}
+
+impl Listed {
+    fn read(name: &str, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let fault = |error: &dyn fmt::Display| TlsError::File(name.to_owned(), error.to_string());
+        let found = CertificateDer::pem_file_iter(Path::new(name)).map_err(|e| fault(&e))?;
+        let all: Vec<_> = found.collect::<Result<_, _>>().map_err(|e| fault(&e))?;
+        let mut roots = RootCertStore::empty();
+        for certificate in &all {
+            roots.add(certificate.clone()).map_err(|e| fault(&e))?;
+        }
+        let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        Ok(Self { all, signed: signed.build().map_err(|e| fault(&e))? })
+    }
+}
+
+impl ServerCertVerifier for Listed {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        stapled: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let signed = self.signed.verify_server_cert(certificate, between, name, stapled, now);
+        if signed.is_err() && self.all.contains(certificate) {
+            verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        signed
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signed.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signed.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signed.supported_verify_schemes()
+    }
 }
 
 /// Takes every certificate: for development, by `--upstream-insecure`.

@@ -90,6 +90,11 @@ fn message(message: &Message, out: &mut Vec<u8>) {
         Body::Object(json) => own_object(json, out),
         other => body(other, out),
     }
+    how(message, out);
+}
+
+/// Appends the members that say how a message passed.
+pub(super) fn how(message: &Message, out: &mut Vec<u8>) {
     if message.synthetic {
         out.extend_from_slice(b",\"synthetic\":true");
     }

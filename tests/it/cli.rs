@@ -344,3 +344,29 @@ fn logs_are_json_where_that_is_asked_for() {
         serde_json::from_str::<serde_json::Value>(line).expect("JSON");
     }
 }
+
+#[test]
+fn every_command_has_examples_a_man_page_and_completions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("man1");
+    assert_eq!(output(&["man", path.to_str().expect("text")]).0, 0);
+    let page = |name: &str| std::fs::read_to_string(path.join(name)).expect("a page");
+    assert!(page("wstap.1").contains("wstap\\-replay(1)"), "{}", page("wstap.1"));
+    let scripts: Vec<String> = ["bash", "zsh", "fish", "elvish", "powershell"]
+        .iter()
+        .map(|shell| output(&["completions", shell]).1)
+        .collect();
+    let commands = wstap::cli::command();
+    for command in commands.get_subcommands() {
+        let name = command.get_name();
+        let (code, help, _) = output(&[name, "--help"]);
+        assert!(code == 0 && help.contains("Examples:"), "{name}: {help}");
+        assert!(help.contains(&format!("  wstap {name}")) || name == "serve", "{name}: {help}");
+        if !command.is_hide_set() {
+            assert!(page(&format!("wstap-{name}.1")).contains(".SH NAME"), "{name}");
+            assert!(scripts.iter().all(|script| script.contains(name)), "{name}");
+        }
+    }
+    let (code, _, words) = output(&["completions", "tcsh"]);
+    assert!(code == 2 && words.contains("bash"), "{words}");
+}

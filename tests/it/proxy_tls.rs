@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -16,8 +16,11 @@ use crate::proxy::{Front, SWITCH};
 /// A TLS server that switches protocols and says back what it is told. Returns its port and
 /// certificate.
 async fn server() -> (u16, String) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    // As `openssl req -x509` makes it: its own authority, and the server's certificate too.
+    let signing_key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let cert = params.self_signed(&signing_key).expect("a certificate");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -47,7 +50,11 @@ async fn server() -> (u16, String) {
 }
 
 async fn front(port: u16, trust: &Trust) -> Front {
-    let upstream = format!("wss://localhost:{port}");
+    named("localhost", port, trust).await
+}
+
+async fn named(name: &str, port: u16, trust: &Trust) -> Front {
+    let upstream = format!("wss://{name}:{port}");
     Front::trusting(&upstream, Some(trust), Settings::default(), |_| {}).await
 }
 
@@ -84,4 +91,14 @@ async fn a_certificate_of_a_stranger_is_a_502_that_says_so() {
     let read = within("a body", client.read(&mut body)).await.expect("a body");
     let body = String::from_utf8_lossy(&body[..read]).into_owned();
     assert!(body.contains("certificate"), "{body}");
+}
+
+#[tokio::test]
+async fn a_listed_certificate_of_another_name_is_refused() {
+    let (port, pem) = server().await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), pem).expect("written");
+    let front = named("127.0.0.1", port, &Trust::File(file.path().display().to_string())).await;
+    let (_, head) = front.shake("/", "").await;
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
 }

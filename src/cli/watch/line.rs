@@ -20,7 +20,7 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default().bold();
 
 /// Returns the JSON of an event or a gap; `None` for what is neither.
-pub(super) fn json(message: &Message) -> Option<String> {
+pub(in crate::cli) fn json(message: &Message) -> Option<String> {
     match message.name.as_str() {
         "gap" => Some(format!("{{\"kind\":\"gap\",{}", message.data.strip_prefix('{')?)),
         _ => Some(message.data.clone()),
@@ -99,7 +99,7 @@ fn clock(time: &str) -> String {
 
 /// Returns text on one line and of bounded length, with everything that could steer a terminal or
 /// turn the line around written out: control characters (C0, DEL, C1) and those of direction.
-fn shown(text: &str, most: usize) -> String {
+pub(in crate::cli) fn shown(text: &str, most: usize) -> String {
     let mut out = String::new();
     for (n, char) in text.chars().enumerate() {
         if n == most {

@@ -1,0 +1,236 @@
+//! What the shell's commands read from a server: HTTP/1.1 by hyper, Server-Sent Events by
+//! `wire::sse`.
+
+use std::io;
+use std::time::Duration;
+
+use http::{Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Collected, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::event::EventId;
+use crate::wire::sse::{self, Message, Parser};
+
+/// How long a server has to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A stream that is silent for this long is dead: three heartbeats of a server with defaults.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// How long to wait before coming back, until the server says so.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What to read, and where it is.
+#[derive(Debug)]
+pub(super) struct Target {
+    authority: String,
+    address: (String, u16),
+    path: String,
+}
+
+/// Why a stream does not go on.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// The server does not want to.
+    Refused(String),
+    /// It is not there, or no more.
+    Lost(String),
+    /// Our own output fails.
+    Output(io::Error),
+}
+
+impl Target {
+    /// Reads the URL of a server or of its stream: what is meant is the stream.
+    pub(super) fn parse(url: &str, query: &str) -> Result<Self, String> {
+        Self::of(url, "/events", query)
+    }
+
+    /// Reads the URL of a server or of its stream: what is meant is `address` there. A path that
+    /// does not end in `events` is a prefix.
+    pub(super) fn of(url: &str, address: &str, query: &str) -> Result<Self, String> {
+        let right = "a server is given as http://HOST:PORT, such as http://localhost:8080";
+        let with_scheme =
+            if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let uri: Uri = with_scheme.parse().map_err(|_| format!("{url}: {right}"))?;
+        if uri.scheme_str() != Some("http") {
+            return Err(format!("{url}: {right}"));
+        }
+        let authority = uri.authority().ok_or_else(|| format!("{url}: {right}"))?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let prefix = uri.path().trim_end_matches('/');
+        let prefix = prefix.strip_suffix("/events").unwrap_or(prefix);
+        let prefix = prefix.strip_suffix("/api").unwrap_or(prefix);
+        let path = format!("{prefix}{address}");
+        Ok(Self {
+            authority: authority.to_string(),
+            address: (host, authority.port_u16().unwrap_or(80)),
+            path: format!("{path}?{query}"),
+        })
+    }
+}
+
+/// A reader of one stream, over as many connections as it takes.
+#[derive(Debug)]
+pub(super) struct Client {
+    target: Target,
+    parser: Parser,
+    connected: bool,
+}
+
+impl Client {
+    pub(super) fn new(target: Target) -> Self {
+        Self { target, parser: Parser::default(), connected: false }
+    }
+
+    /// Returns whether the stream was there at least once.
+    pub(super) fn was_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// Returns how long the server wants us to wait.
+    pub(super) fn retry(&self) -> Duration {
+        self.parser.retry().unwrap_or(RETRY)
+    }
+
+    /// Begins after an event that is known from elsewhere.
+    pub(super) fn resume(&mut self, id: EventId) {
+        let mut known = Vec::new();
+        sse::id(id, &mut known);
+        sse::end(&mut known);
+        self.parser.feed(&known, |_| {});
+    }
+
+    /// Reads the stream until it ends, from where the last one ended.
+    pub(super) async fn stream(
+        &mut self,
+        mut each: impl FnMut(Message) -> io::Result<()>,
+    ) -> Result<(), Problem> {
+        self.parser.reconnect();
+        let last_event_id = self.parser.last_event_id().map(str::to_owned);
+        let (target, parser, connected) = (&self.target, &mut self.parser, &mut self.connected);
+        let want = Want::Stream(last_event_id.as_deref());
+        fetch(target, want, |data| {
+            *connected = true;
+            let mut written = Ok(());
+            parser.feed(data, |message| {
+                if written.is_ok() {
+                    written = each(message);
+                }
+            });
+            written
+        })
+        .await
+    }
+}
+
+/// Reads an answer to its end.
+pub(super) async fn get(
+    target: &Target,
+    each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), Problem> {
+    fetch(target, Want::Answer, each).await
+}
+
+/// What is asked for.
+enum Want<'a> {
+    /// An answer that ends.
+    Answer,
+    /// A stream, after the event with this id.
+    Stream(Option<&'a str>),
+}
+
+/// Reads an answer as it comes.
+async fn fetch(
+    target: &Target,
+    want: Want<'_>,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), Problem> {
+    let at = &target.authority;
+    let lost = |what: &dyn std::fmt::Display| Problem::Lost(format!("{at}: {what}"));
+    let (host, port) = &target.address;
+    let connected = timeout(ANSWER, TcpStream::connect((host.as_str(), *port))).await;
+    let tcp = connected.map_err(|_| lost(&"no answer"))?;
+    let tcp = tcp.map_err(|error| lost(&format!("{error}; is wstap running there?")))?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(tcp)).await.map_err(|error| lost(&error))?;
+    let mut request = Request::get(&target.path)
+        .header(header::HOST, at)
+        .header(header::USER_AGENT, concat!("wstap/", env!("CARGO_PKG_VERSION")));
+    if let Want::Stream(last_event_id) = want {
+        request = request.header(header::ACCEPT, "text/event-stream");
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+    }
+    let request = request.body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| Problem::Refused(error.to_string()))?;
+    let reading = async {
+        let response = timeout(ANSWER, sender.send_request(request)).await;
+        let response = response.map_err(|_| lost(&"no answer"))?.map_err(|error| lost(&error))?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            let body = Limited::new(response.into_body(), 64 << 10).collect().await;
+            let body = body.map(Collected::to_bytes).unwrap_or_default();
+            return Err(Problem::Refused(format!("{at}: {}", detail(status, &body))));
+        }
+        let mut body = response.into_body();
+        loop {
+            let frame = timeout(SILENCE, body.frame()).await;
+            let frame = frame.map_err(|_| lost(&"silent for too long"))?;
+            let Some(frame) = frame else { return Ok(()) };
+            let Ok(data) = frame.map_err(|error| lost(&error))?.into_data() else { continue };
+            each(&data).map_err(Problem::Output)?;
+        }
+    };
+    // The connection is a future of its own, which has to be driven beside the reading.
+    let mut connection = std::pin::pin!(connection);
+    let mut reading = std::pin::pin!(reading);
+    tokio::select! {
+        biased;
+        read = reading.as_mut() => read,
+        ended = connection.as_mut() => match ended {
+            Ok(()) => reading.await,
+            Err(error) => Err(Problem::Lost(format!("{at}: {error}"))),
+        },
+    }
+}
+
+/// Returns what a refusing server says for itself.
+pub(super) fn detail(status: StatusCode, body: &[u8]) -> String {
+    let problem = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
+    detail.map_or_else(|| format!("answers {status}; is that wstap?"), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_address_of_the_same_server_is_found() {
+        for url in ["http://a/x", "http://a/x/", "http://a/x/events", "http://a/x/api/events"] {
+            let path = Target::of(url, "/api/events", "q=1").map(|target| target.path);
+            assert_eq!(path.as_deref(), Ok("/x/api/events?q=1"), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_given_by_url_prefix_or_stream() {
+        let path = |url| {
+            Target::parse(url, "q=1")
+                .map(|target| (target.address.0, target.address.1, target.path))
+        };
+        let events = |host: &str, port, path: &str| Ok((host.to_owned(), port, path.to_owned()));
+        assert_eq!(path("http://localhost:8080"), events("localhost", 8080, "/events?q=1"));
+        assert_eq!(path("localhost:8080/"), events("localhost", 8080, "/events?q=1"));
+        assert_eq!(path("http://[::1]/tap/"), events("::1", 80, "/tap/events?q=1"));
+        assert_eq!(path("http://a.example/x/events"), events("a.example", 80, "/x/events?q=1"));
+        for url in ["", "ws://localhost", "https://localhost", "http://"] {
+            assert!(Target::parse(url, "").is_err(), "{url}");
+        }
+    }
+}

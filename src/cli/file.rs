@@ -1,0 +1,191 @@
+//! Recordings as files: lines of JSON, an array of the same, or an archive.
+
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal as _, Read as _, Seek as _};
+
+use axum::body::Body;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Collected};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::value::RawValue;
+use tower::ServiceExt as _;
+
+use super::Failure;
+use super::client::{Problem, detail};
+use super::export::failure;
+use crate::event::Event;
+use crate::hub::{Hub, Settings};
+use crate::web::Web;
+use crate::wire::{self, Recorded, Unreadable, har};
+
+/// What a recording is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Ndjson,
+    Json,
+    Har,
+}
+
+impl Form {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ndjson => "NDJSON",
+            Self::Json => "JSON",
+            Self::Har => "HAR",
+        }
+    }
+}
+
+/// Reads a recording, and hands out what stands in it in its order. Lines are read one by one; the
+/// other forms stand in memory whole.
+pub(super) fn each(
+    path: &str,
+    mut each: impl FnMut(Recorded) -> Result<(), Failure>,
+) -> Result<Form, Failure> {
+    let failed = |error: io::Error| Failure::Failed(format!("{path}: {error}"));
+    let mut file = File::open(path).map_err(failed)?;
+    let bar = bytes(file.metadata().map_err(failed)?.len(), path);
+    let mut start = String::new();
+    // As far as the first key of an archive, with white space before it.
+    let _ = bar.wrap_read(&mut file).take(1 << 10).read_to_string(&mut start);
+    file.rewind().map_err(failed)?;
+    bar.reset();
+    let unreadable = |fault: Unreadable| Failure::Failed(format!("{path}: {fault}"));
+    let whole = |file: &mut File| {
+        let mut text = String::new();
+        bar.wrap_read(file).read_to_string(&mut text).map(|_| text).map_err(failed)
+    };
+    let form = if har::is_har(&start) {
+        har::read(&whole(&mut file)?).map_err(unreadable)?.into_iter().try_for_each(each)?;
+        Form::Har
+    } else if start.trim_start().starts_with('[') {
+        let text = whole(&mut file)?;
+        let list: Vec<&RawValue> = serde_json::from_str(&text)
+            .map_err(|fault| Failure::Failed(format!("{path}: this is no recording ({fault})")))?;
+        for item in list {
+            each(wire::read(item.get()).map_err(unreadable)?)?;
+        }
+        Form::Json
+    } else {
+        lines(BufReader::new(bar.wrap_read(file)), path, each)?;
+        Form::Ndjson
+    };
+    bar.finish_and_clear();
+    Ok(form)
+}
+
+fn lines(
+    mut file: impl io::BufRead,
+    path: &str,
+    mut each: impl FnMut(Recorded) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (mut line, mut number) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        number += 1;
+        let read = file.read_until(b'\n', &mut line);
+        if read.map_err(|error| Failure::Failed(format!("{path}: {error}")))? == 0 {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&line);
+        // An empty line is a heartbeat.
+        if text.trim().is_empty() {
+            continue;
+        }
+        match wire::read(&text) {
+            Ok(recorded) => each(recorded)?,
+            Err(_) if !line.ends_with(b"\n") && number > 1 => {
+                anstream::eprintln!("wstap: {path}: the last line is cut off; it is left out");
+                return Ok(());
+            }
+            Err(fault) => {
+                return Err(Failure::Failed(format!("{path}, line {number}: {fault}")));
+            }
+        }
+    }
+}
+
+/// The most memory that a recording takes, unless `--history-bytes` allows more.
+const MOST: usize = 4 << 30;
+
+/// Makes a hub of a recording.
+pub(super) fn hub(path: &str, mut settings: Settings) -> Result<(Hub, usize), Failure> {
+    let most = settings.history.bytes.max(MOST);
+    let (mut events, mut weight, mut gaps) = (Vec::<Event>::new(), 0, 0);
+    each(path, |recorded| {
+        match recorded {
+            Recorded::Event(event) => {
+                weight += event.weight();
+                events.push(event);
+            }
+            Recorded::Gap(_) => gaps += 1,
+        }
+        if weight > most {
+            return Err(Failure::Failed(format!(
+                "{path}: this takes more than {} of memory; --history-bytes allows more",
+                bytesize::ByteSize::b(most as u64)
+            )));
+        }
+        Ok(())
+    })?;
+    if gaps > 0 {
+        anstream::eprintln!("wstap: {path}: {gaps} times whoever recorded this has missed events");
+    }
+    settings.recording = true;
+    settings.history.events = settings.history.events.max(events.len());
+    settings.history.bytes = most;
+    settings.history.age = None;
+    let (hub, count) = (Hub::new(settings), events.len());
+    for event in events {
+        hub.restore(event);
+    }
+    Ok((hub, count))
+}
+
+/// Answers `GET /api/events` for a hub as its server would.
+pub(super) async fn ask(
+    hub: &Hub,
+    query: &str,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let request = Request::get(format!("/api/events?{query}")).header(header::HOST, "localhost");
+    let request = request.body(Body::empty()).map_err(|error| Failure::Usage(error.to_string()))?;
+    let router = Web::new(hub.clone()).together();
+    let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+    let (head, mut body) = answer.into_parts();
+    if head.status != StatusCode::OK {
+        let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        return Err(Failure::Usage(detail(head.status, &body)));
+    }
+    while let Some(Ok(frame)) = body.frame().await {
+        if let Ok(data) = frame.into_data() {
+            each(&data).map_err(|error| failure(Problem::Output(error)))?;
+        }
+    }
+    Ok(())
+}
+
+/// A bar for a file that is read; without a terminal, none.
+fn bytes(length: u64, path: &str) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    if !io::stderr().is_terminal() {
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    bar.set_message(path.to_owned());
+    bar.with_style(style("{msg} {bar:30} {bytes} of {total_bytes} {eta}"))
+}
+
+/// A count of what goes on for a time that nobody knows; without a terminal, none.
+pub(super) fn spinner(template: &str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_style(style(template));
+    if io::stderr().is_terminal() {
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+    } else {
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    bar
+}
+
+pub(super) fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates are right")
+}

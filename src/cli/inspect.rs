@@ -1,0 +1,224 @@
+//! `wstap inspect`: what is in a recording.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use bytesize::ByteSize;
+use clap::{Arg, ArgMatches, Command};
+
+use super::watch::line::shown;
+use super::{Failure, file};
+use crate::event::{Close, ConnectionId, Direction, Event, Flow, What};
+use crate::wire::{self, Recorded};
+
+pub(super) fn command() -> Command {
+    Command::new("inspect").about("Say what is in a recording").after_help(EXAMPLES).arg(
+        Arg::new("file")
+            .value_name("FILE")
+            .required(true)
+            .help("NDJSON of wstap, or a HAR of wstap, Chrome, Playwright or mitmproxy"),
+    )
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wstap inspect day.ndjson
+  wstap inspect chrome.har
+  wstap inspect day.ndjson | grep 'still open'
+  wstap serve --open day.ndjson                  look at it in the pages";
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+
+pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let path = matches.get_one::<String>("file").expect("it is required");
+    let mut contents = Contents::default();
+    let form = file::each(path, |recorded| {
+        contents.take(recorded);
+        Ok(())
+    })?;
+    let mut text = Vec::new();
+    contents.write(path, form, &mut text).expect("a Vec takes all");
+    let mut out = anstream::AutoStream::auto(io::stdout());
+    match out.write_all(&text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("cannot write: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was found.
+#[derive(Default)]
+struct Contents {
+    events: u64,
+    first_ms: Option<u64>,
+    last_ms: u64,
+    flow: Sum,
+    /// Gaps, and how many events were lost as far as that is known.
+    gaps: u64,
+    missed: u64,
+    codes: BTreeMap<u16, u64>,
+    connections: Vec<Connection>,
+    /// Those that are open at this point.
+    open: HashMap<ConnectionId, usize>,
+}
+
+/// A connection as far as it is recorded.
+struct Connection {
+    id: ConnectionId,
+    path: Option<String>,
+    first_ms: u64,
+    last_ms: u64,
+    flow: Sum,
+    end: Option<(u16, String)>,
+}
+
+#[derive(Default)]
+struct Sum {
+    messages: Flow,
+    bytes: Flow,
+}
+
+impl Sum {
+    fn add(&mut self, direction: Direction, size: u64) {
+        let (messages, bytes) = (&mut self.messages, &mut self.bytes);
+        let (messages, bytes) = match direction {
+            Direction::In => (&mut messages.inward, &mut bytes.inward),
+            Direction::Out => (&mut messages.outward, &mut bytes.outward),
+        };
+        *messages += 1;
+        *bytes += size;
+    }
+
+    fn words(&self) -> String {
+        let size = |bytes| ByteSize::b(bytes).to_string();
+        let (messages, bytes) = (self.messages, self.bytes);
+        format!(
+            "{} in ({}), {} out ({})",
+            messages.inward,
+            size(bytes.inward),
+            messages.outward,
+            size(bytes.outward)
+        )
+    }
+}
+
+impl Contents {
+    fn take(&mut self, recorded: Recorded) {
+        let event = match recorded {
+            Recorded::Event(event) => event,
+            Recorded::Gap(gap) => {
+                self.gaps += 1;
+                self.missed += gap.missed.unwrap_or(0);
+                return;
+            }
+        };
+        self.events += 1;
+        self.first_ms.get_or_insert(event.id.ms);
+        self.last_ms = self.last_ms.max(event.id.ms);
+        match &event.what {
+            What::Lost(missed) => {
+                self.gaps += 1;
+                self.missed += missed;
+            }
+            What::Connect(connect) => {
+                self.open.remove(&event.connection);
+                let path = connect.path.clone();
+                self.connection(&event).path = Some(path);
+            }
+            What::Message(message) => {
+                self.flow.add(message.direction, message.size);
+                self.connection(&event).flow.add(message.direction, message.size);
+            }
+            What::Close(close) => self.close(&event, close),
+        }
+    }
+
+    fn close(&mut self, event: &Event, close: &Close) {
+        *self.codes.entry(close.code).or_default() += 1;
+        let connection = self.connection(event);
+        if let Some(refused) = &close.refused {
+            connection.path = Some(refused.path.clone());
+        }
+        connection.end = Some((close.code, close.by.as_str().to_owned()));
+        self.open.remove(&event.connection);
+    }
+
+    /// Returns the connection of an event, which may be the first that is recorded of it.
+    fn connection(&mut self, event: &Event) -> &mut Connection {
+        let next = self.connections.len();
+        let place = *self.open.entry(event.connection.clone()).or_insert(next);
+        if place == next {
+            self.connections.push(Connection {
+                id: event.connection.clone(),
+                path: None,
+                first_ms: event.id.ms,
+                last_ms: event.id.ms,
+                flow: Sum::default(),
+                end: None,
+            });
+        }
+        let connection = &mut self.connections[place];
+        connection.last_ms = event.id.ms;
+        connection
+    }
+
+    fn write(&self, path: &str, form: file::Form, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{BOLD}{}{BOLD:#}  {}", shown(path, 200), form.as_str())?;
+        let mut row = |name: &str, value: &str| writeln!(out, "  {name:<12} {value}");
+        row("events", &self.events.to_string())?;
+        if let Some(first) = self.first_ms {
+            let span = seconds(first, self.last_ms);
+            row("time", &format!("{} to {}, {span}", wire::time(first), wire::time(self.last_ms)))?;
+        }
+        let open = self.open.len();
+        let open = if open > 0 { format!(", {open} still open") } else { String::new() };
+        row("connections", &format!("{}{open}", self.connections.len()))?;
+        row("messages", &self.flow.words())?;
+        if self.gaps > 0 {
+            let (gaps, missed) = (self.gaps, self.missed);
+            row("gaps", &format!("{RED}{gaps}, with at least {missed} events missed{RED:#}"))?;
+        } else {
+            row("gaps", "none")?;
+        }
+        let codes: Vec<_> =
+            self.codes.iter().map(|(code, count)| format!("{code} ({count})")).collect();
+        row(
+            "close codes",
+            if codes.is_empty() { "none".to_owned() } else { codes.join(", ") }.as_str(),
+        )?;
+        if !self.connections.is_empty() {
+            writeln!(out)?;
+        }
+        self.connections.iter().try_for_each(|connection| connection.write(out))
+    }
+}
+
+impl Connection {
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let id = shown(self.id.as_str(), 40);
+        let path = self
+            .path
+            .as_deref()
+            .map_or("(its handshake is not here)".to_owned(), |path| shown(path, 80));
+        let end = match &self.end {
+            Some((code, by)) => format!("closed {code} by the {by}"),
+            None => "still open".to_owned(),
+        };
+        let (begin, span) = (wire::time(self.first_ms), seconds(self.first_ms, self.last_ms));
+        writeln!(
+            out,
+            "  {id:<14} {DIM}{begin}{DIM:#}  {path}  {}  {YELLOW}{end}{YELLOW:#} after {span}",
+            self.flow.words()
+        )
+    }
+}
+
+fn seconds(first: u64, last: u64) -> String {
+    let ms = last.saturating_sub(first);
+    format!("{}.{:03} s", ms / 1000, ms % 1000)
+}

@@ -1,0 +1,280 @@
+//! `GET /api/events?format=har`: the selection as an HTTP Archive, an entry a connection.
+//!
+//! Events of all connections stand in one order, and an archive wants them connection by
+//! connection. So history is read twice, a page at a time: first through, to note for each
+//! connection its `connect` and `close` and the ordinals of its messages; then each message is
+//! picked by its ordinal. The time is that of reading all once and every selected event once more;
+//! the memory is 8 bytes a message and the handshakes, never the messages.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::Frame;
+
+use crate::event::{ConnectionId, Event, EventId, Kind};
+use crate::filter::Filter;
+use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
+use crate::wire::{self, har};
+
+/// Messages that are picked at once: few enough that a reader who stops holds little.
+const PICK: usize = 64;
+
+/// The body of an archive.
+pub(super) struct Archive {
+    hub: Hub,
+    stage: Stage,
+    index: Index,
+    /// What was lost of the stream, in full JSON.
+    gaps: Vec<Vec<u8>>,
+}
+
+enum Stage {
+    /// Noting what there is.
+    Noting(Box<Scan>),
+    /// About to write this entry.
+    Entry(usize),
+    /// Writing its messages, of which so many were picked.
+    Messages(usize, Progress),
+    /// Writing its other frames.
+    Control(usize, Progress),
+    Over,
+}
+
+/// How far a list of events is written.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    picked: usize,
+    written: usize,
+    /// Gone before they could be picked.
+    missed: usize,
+}
+
+/// What the first reading has noted.
+struct Index {
+    filter: Filter,
+    /// Nothing up to this ordinal is selected.
+    after: u64,
+    /// So many more may be.
+    limit: usize,
+    entries: Vec<Entry>,
+    /// Connections that are open at this point of the history: their `connect`, and their entry.
+    open: HashMap<ConnectionId, (Option<Arc<Event>>, Option<usize>)>,
+}
+
+struct Entry {
+    connection: ConnectionId,
+    connect: Option<Arc<Event>>,
+    close: Option<Arc<Event>>,
+    first: EventId,
+    last: EventId,
+    messages: Vec<u64>,
+    control: Vec<u64>,
+}
+
+impl Archive {
+    pub(super) fn new(hub: Hub, range: Range, filter: Filter) -> Self {
+        let selected = hub.scan(range, filter.clone());
+        let (after, limit) = (selected.after(), range.limit);
+        let gaps = selected.lost().map(|gap| written(|out| wire::full_gap(gap, out)));
+        // A handshake tells what the messages are about, also where it is not selected itself.
+        let all = Filter { connections: filter.connections.clone(), ..Filter::default() };
+        let (start, order) = (Start::Oldest, Order::Ascending);
+        let scan = hub.scan(Range { start, order, limit: usize::MAX, ..range }, all);
+        let index = Index { filter, after, limit, entries: Vec::new(), open: HashMap::new() };
+        Self { hub, stage: Stage::Noting(Box::new(scan)), index, gaps: gaps.into_iter().collect() }
+    }
+
+    /// Returns the next piece, or `None` while there is none yet.
+    fn next_piece(&mut self) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        self.stage = match stage {
+            Stage::Noting(mut scan) => match scan.next() {
+                Some(Scanned::Events(events)) => {
+                    for event in events {
+                        if event.kind() == Kind::Gap {
+                            self.gaps.push(written(|out| wire::full(&event, out)));
+                        } else {
+                            self.index.note(&event);
+                        }
+                    }
+                    self.stage = Stage::Noting(scan);
+                    return None;
+                }
+                Some(Scanned::Gap(gap)) => {
+                    self.gaps.push(written(|out| wire::full_gap(&gap, out)));
+                    self.stage = Stage::Noting(scan);
+                    return None;
+                }
+                None => {
+                    har::begin(&mut out);
+                    Stage::Entry(0)
+                }
+            },
+            Stage::Entry(n) => {
+                if let Some(entry) = self.index.entries.get(n) {
+                    if n > 0 {
+                        out.push(b',');
+                    }
+                    entry.har().begin(&mut out);
+                    Stage::Messages(n, Progress::default())
+                } else {
+                    har::end(&self.gaps, &mut out);
+                    Stage::Over
+                }
+            }
+            Stage::Messages(n, progress) => {
+                let entry = &self.index.entries[n];
+                let more = progress.write(&self.hub, &entry.messages, har::message, &mut out);
+                more.map_or_else(
+                    |missed| {
+                        entry.har().middle(&mut out);
+                        Stage::Control(n, Progress { missed, ..Progress::default() })
+                    },
+                    |progress| Stage::Messages(n, progress),
+                )
+            }
+            Stage::Control(n, progress) => {
+                let entry = &self.index.entries[n];
+                let more = progress.write(&self.hub, &entry.control, har::control, &mut out);
+                more.map_or_else(
+                    |missed| {
+                        entry.har().end(missed, &mut out);
+                        Stage::Entry(n + 1)
+                    },
+                    |progress| Stage::Control(n, progress),
+                )
+            }
+            Stage::Over => Stage::Over,
+        };
+        Some(out)
+    }
+}
+
+impl Progress {
+    /// Writes what comes next of a list.
+    ///
+    /// # Errors
+    ///
+    /// At its end: how many of it were gone.
+    fn write(
+        mut self,
+        hub: &Hub,
+        ordinals: &[u64],
+        write: fn(&Event, &mut Vec<u8>),
+        out: &mut Vec<u8>,
+    ) -> Result<Self, usize> {
+        let next = &ordinals[self.picked..ordinals.len().min(self.picked + PICK)];
+        if next.is_empty() {
+            return Err(self.missed);
+        }
+        let events = hub.pick(next);
+        self.picked += next.len();
+        self.missed += next.len() - events.len();
+        for event in events {
+            if self.written > 0 {
+                out.push(b',');
+            }
+            write(&event, out);
+            self.written += 1;
+        }
+        Ok(self)
+    }
+}
+
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out);
+    out
+}
+
+impl Index {
+    fn note(&mut self, event: &Arc<Event>) {
+        let kind = event.kind();
+        let selected = self.limit > 0 && event.ordinal > self.after && self.filter.selects(event);
+        if kind == Kind::Connect {
+            self.open.insert(event.connection.clone(), (Some(Arc::clone(event)), None));
+        }
+        if selected {
+            self.limit -= 1;
+            self.entry(event);
+        }
+        let place = self.open.get(&event.connection).and_then(|(_, place)| *place);
+        if let Some(entry) = place.map(|place| &mut self.entries[place]) {
+            match kind {
+                Kind::Close => {
+                    entry.last = event.id;
+                    entry.close = Some(Arc::clone(event));
+                }
+                Kind::Message if selected => {
+                    entry.last = event.id;
+                    let list = if har::has_place(event) {
+                        &mut entry.messages
+                    } else {
+                        &mut entry.control
+                    };
+                    list.push(event.ordinal);
+                }
+                Kind::Connect | Kind::Message | Kind::Gap => {}
+            }
+        }
+        if kind == Kind::Close {
+            self.open.remove(&event.connection);
+        }
+    }
+
+    /// Sees to it that the connection of an event has an entry.
+    fn entry(&mut self, event: &Arc<Event>) {
+        let (connect, place) = self.open.entry(event.connection.clone()).or_default();
+        if place.is_some() {
+            return;
+        }
+        *place = Some(self.entries.len());
+        let first = connect.as_ref().map_or(event.id, |connect| connect.id);
+        self.entries.push(Entry {
+            connection: event.connection.clone(),
+            connect: connect.clone(),
+            close: None,
+            first,
+            last: event.id,
+            messages: Vec::new(),
+            control: Vec::new(),
+        });
+    }
+}
+
+impl Entry {
+    fn har(&self) -> har::Entry<'_> {
+        har::Entry {
+            connection: &self.connection,
+            connect: self.connect.as_deref(),
+            close: self.close.as_deref(),
+            first: self.first,
+            last: self.last,
+        }
+    }
+}
+
+impl http_body::Body for Archive {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Stage::Over = self.stage {
+            return Poll::Ready(None);
+        }
+        if let Some(piece) = self.next_piece() {
+            return Poll::Ready(Some(Ok(Frame::data(piece.into()))));
+        }
+        // Others have their turn between the pages.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

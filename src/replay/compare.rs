@@ -1,0 +1,300 @@
+//! When two messages say the same. Pure.
+
+use std::str::FromStr;
+
+use serde_json::{Map, Number, Value};
+
+use super::script::Said;
+
+/// Where in a JSON value something stands: `sid`, `data.time`, `items.*.id`, `$.sid`.
+///
+/// It fits whatever ends with it, at any depth; one that begins with `$.` fits from the top only.
+/// `*` is any key or index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    parts: Vec<String>,
+    from_the_top: bool,
+}
+
+/// What is wrong with a text that should be a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a path is keys joined by dots, such as sid, data.time, items.*.id or $.sid")]
+pub struct InvalidPath;
+
+impl FromStr for Path {
+    type Err = InvalidPath;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPath> {
+        let (rest, from_the_top) = match text.strip_prefix("$.") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let parts: Vec<String> = rest.split('.').map(str::to_owned).collect();
+        if parts.iter().any(String::is_empty) {
+            return Err(InvalidPath);
+        }
+        Ok(Self { parts, from_the_top })
+    }
+}
+
+impl Path {
+    fn fits(&self, place: &[String]) -> bool {
+        let Some(skip) = place.len().checked_sub(self.parts.len()) else { return false };
+        let mut pairs = self.parts.iter().zip(&place[skip..]);
+        (skip == 0 || !self.from_the_top) && pairs.all(|(part, key)| part == "*" || part == key)
+    }
+}
+
+/// How messages are compared.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// What changes by nature and is not looked at.
+    pub ignore: Vec<Path>,
+    /// Whether the answers of a connection may come in any order.
+    pub any_order: bool,
+}
+
+/// What a message means: JSON is read, and white space, the order of keys and the ways to write a
+/// number are gone from it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Meaning {
+    /// Pieces of JSON, each with the text before it: `42["hi"]` of Socket.IO has a number there.
+    Json(Vec<(String, Value)>),
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+/// What `SignalR` puts behind each of its messages.
+const RECORD_SEPARATOR: char = '\u{1e}';
+
+impl Meaning {
+    pub(super) fn of(said: &Said, rules: &Rules) -> Self {
+        match said {
+            Said::Binary(bytes) => Self::Binary(bytes.clone()),
+            Said::Text(text) => match pieces(text) {
+                Some(mut pieces) => {
+                    for (_, value) in &mut pieces {
+                        simplify(value, rules, &mut Vec::new());
+                    }
+                    Self::Json(pieces)
+                }
+                None => Self::Text(text.clone()),
+            },
+        }
+    }
+
+    /// Returns where two messages differ for the first time, and what stands there.
+    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+        let (Self::Json(one), Self::Json(two)) = (self, other) else { return None };
+        let mut pairs = one.iter().zip(two);
+        pairs.find_map(|((_, one), (_, two))| first(one, two, "$"))
+    }
+}
+
+fn pieces(text: &str) -> Option<Vec<(String, Value)>> {
+    let records = text.trim_end_matches(RECORD_SEPARATOR).split(RECORD_SEPARATOR);
+    records.map(prefixed).collect()
+}
+
+/// Splits text into what stands before a JSON value and the value.
+fn prefixed(text: &str) -> Option<(String, Value)> {
+    /// Longer than any protocol has before its payload: a namespace and a number in Socket.IO.
+    const LONGEST: usize = 256;
+    if let Ok(value) = serde_json::from_str(text) {
+        return Some((String::new(), value));
+    }
+    let at = text.find(['{', '[', '"']).filter(|at| (1..=LONGEST).contains(at))?;
+    let value = serde_json::from_str(&text[at..]).ok()?;
+    Some((text[..at].to_owned(), value))
+}
+
+/// Takes away what is to be ignored, and writes numbers of the same value the same way.
+fn simplify(value: &mut Value, rules: &Rules, place: &mut Vec<String>) {
+    let ignored = |place: &[String]| rules.ignore.iter().any(|path| path.fits(place));
+    match value {
+        Value::Object(members) => {
+            let all = std::mem::take(members);
+            *members = all
+                .into_iter()
+                .filter_map(|(key, mut value)| {
+                    place.push(key);
+                    let kept = !ignored(place);
+                    if kept {
+                        simplify(&mut value, rules, place);
+                    }
+                    let key = place.pop().expect("it was pushed above");
+                    kept.then_some((key, value))
+                })
+                .collect::<Map<_, _>>();
+        }
+        Value::Array(items) => {
+            for (n, item) in items.iter_mut().enumerate() {
+                place.push(n.to_string());
+                if ignored(place) {
+                    *item = Value::Null;
+                } else {
+                    simplify(item, rules, place);
+                }
+                place.pop();
+            }
+        }
+        Value::Number(number) => {
+            // Up to here every whole number is a double.
+            const WHOLE: f64 = 9_007_199_254_740_992.0;
+            let whole = number.as_f64().filter(|_| number.is_f64());
+            if let Some(whole) = whole.filter(|whole| whole.fract() == 0.0 && whole.abs() < WHOLE) {
+                let digits = format!("{whole:.0}");
+                *number =
+                    Number::from(digits.parse::<i64>().expect("it is whole and not too large"));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// Returns the first place where two values differ.
+fn first(one: &Value, two: &Value, place: &str) -> Option<String> {
+    match (one, two) {
+        _ if one == two => None,
+        (Value::Object(one), Value::Object(two)) => {
+            let missing = one.keys().find(|key| !two.contains_key(*key));
+            if let Some(key) = missing {
+                return Some(format!("{place}.{key} is not there any more"));
+            }
+            if let Some(key) = two.keys().find(|key| !one.contains_key(*key)) {
+                return Some(format!("{place}.{key} is new"));
+            }
+            one.iter().find_map(|(key, value)| first(value, &two[key], &format!("{place}.{key}")))
+        }
+        (Value::Array(one), Value::Array(two)) if one.len() == two.len() => {
+            let mut pairs = one.iter().zip(two).enumerate();
+            pairs.find_map(|(n, (one, two))| first(one, two, &format!("{place}.{n}")))
+        }
+        (Value::Array(one), Value::Array(two)) => {
+            Some(format!("{place} had {} items and has {}", one.len(), two.len()))
+        }
+        _ => Some(format!("{place} was {one} and is {two}")),
+    }
+}
+
+/// Returns the texts and numbers that a path fits, with where they stand.
+pub(super) fn values(said: &Said, path: &Path) -> Vec<(String, String)> {
+    fn walk(
+        value: &Value,
+        path: &Path,
+        place: &mut Vec<String>,
+        found: &mut Vec<(String, String)>,
+    ) {
+        match value {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    place.push(key.clone());
+                    walk(value, path, place, found);
+                    place.pop();
+                }
+            }
+            Value::Array(items) => {
+                for (n, value) in items.iter().enumerate() {
+                    place.push(n.to_string());
+                    walk(value, path, place, found);
+                    place.pop();
+                }
+            }
+            Value::String(text) if path.fits(place) => found.push((place.join("."), text.clone())),
+            Value::Number(number) if path.fits(place) => {
+                found.push((place.join("."), number.to_string()));
+            }
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Number(_) => {}
+        }
+    }
+    let Said::Text(text) = said else { return Vec::new() };
+    let mut found = Vec::new();
+    for (_, value) in pieces(text).into_iter().flatten() {
+        walk(&value, path, &mut Vec::new(), &mut found);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn meaning(text: &str, ignore: &[&str]) -> Meaning {
+        let ignore = ignore.iter().map(|path| path.parse().expect("a path")).collect();
+        Meaning::of(&Said::Text(text.to_owned()), &Rules { ignore, any_order: false })
+    }
+
+    #[test]
+    fn json_is_compared_by_value() {
+        for (one, two) in [
+            (r#"{"a":1,"b":[true]}"#, "{ \"b\": [ true ], \"a\": 1.0 }"),
+            ("1e2", "100"),
+            (r#""\u0041""#, "\"A\""),
+            (r#"42["hi",{"n":1}]"#, r#"42["hi", {"n":1.0}]"#),
+            (r#"42/chat,7["hi"]"#, r#"42/chat,7[ "hi" ]"#),
+            ("{\"a\":1}\u{1e}{\"b\":2}\u{1e}", "{ \"a\":1}\u{1e}{\"b\" :2}\u{1e}"),
+        ] {
+            assert_eq!(meaning(one, &[]), meaning(two, &[]), "{one}");
+        }
+        for (one, two) in [
+            (r#"{"a":1}"#, r#"{"a":"1"}"#),
+            (r#"42["hi"]"#, r#"43["hi"]"#),
+            ("hi", "\"hi\""),
+            ("[1,2]", "[2,1]"),
+            ("9007199254740993", "9007199254740992"),
+            ("2", "3"),
+        ] {
+            assert_ne!(meaning(one, &[]), meaning(two, &[]), "{one}");
+        }
+    }
+
+    #[test]
+    fn what_changes_by_nature_is_ignored_where_the_path_fits() {
+        let open = |sid: &str| format!(r#"0{{"sid":"{sid}","pingInterval":25000}}"#);
+        assert_eq!(meaning(&open("a"), &["sid"]), meaning(&open("b"), &["sid"]));
+        assert_ne!(meaning(&open("a"), &["side"]), meaning(&open("b"), &["side"]));
+        let nested = |id: u32| format!(r#"42["x",{{"items":[{{"id":{id},"n":1}}]}}]"#);
+        for path in ["id", "items.*.id", "items.0.id", "1.items.*.id", "$.1.items.0.id"] {
+            assert_eq!(meaning(&nested(1), &[path]), meaning(&nested(2), &[path]), "{path}");
+        }
+        for path in ["$.id", "items.id", "items.1.id", "n", "x.1.items.0.id"] {
+            assert_ne!(meaning(&nested(1), &[path]), meaning(&nested(2), &[path]), "{path}");
+        }
+        assert_eq!(meaning("[1,2]", &["0"]), meaning("[5,2]", &["0"]));
+        assert_eq!(meaning(r#"{"a":1,"t":2}"#, &["t"]), meaning(r#"{"a":1}"#, &["t"]));
+        for path in ["", ".", "a..b", "$."] {
+            assert_eq!(path.parse::<Path>(), Err(InvalidPath), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_first_difference_is_named() {
+        let told = |one, two| meaning(one, &[]).difference(&meaning(two, &[]));
+        let is = |words: &str| Some(words.to_owned());
+        assert_eq!(
+            told(r#"{"a":{"b":[1,2]}}"#, r#"{"a":{"b":[1,3]}}"#),
+            is("$.a.b.1 was 2 and is 3")
+        );
+        assert_eq!(told(r#"{"a":1}"#, "{}"), is("$.a is not there any more"));
+        assert_eq!(told("{}", r#"{"a":1}"#), is("$.a is new"));
+        assert_eq!(told("[1]", "[]"), is("$ had 1 items and has 0"));
+        assert_eq!(told("hello", "world"), None);
+    }
+
+    #[test]
+    fn values_are_found_by_path() {
+        let path = "token".parse().expect("a path");
+        let said = Said::Text(r#"43[{"token":"abc","x":{"token":5}}]"#.to_owned());
+        let found = values(&said, &path);
+        let pair = |place: &str, value: &str| (place.to_owned(), value.to_owned());
+        assert_eq!(found, [pair("0.token", "abc"), pair("0.x.token", "5")]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_means_the_same_as_itself(text: String) {
+            prop_assert_eq!(meaning(&text, &["a"]), meaning(&text, &["a"]));
+        }
+    }
+}

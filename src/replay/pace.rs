@@ -1,0 +1,84 @@
+//! Points in time that are met more closely than a timer does.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// How fast a recording is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// So many times as fast as it was.
+    Times(f64),
+    /// Without pauses: each message as soon as the answers before it are there.
+    Max,
+}
+
+/// What is right as a speed.
+const RIGHT: &str = "a speed is a number from 0.1 to 100, or max";
+
+impl FromStr for Speed {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        let times: f64 = text.trim_end_matches('x').parse().map_err(|_| RIGHT)?;
+        if (0.1..=100.0).contains(&times) { Ok(Self::Times(times)) } else { Err(RIGHT) }
+    }
+}
+
+impl Speed {
+    /// Returns how long a time of the recording takes now.
+    #[must_use]
+    pub fn scale(self, time: Duration) -> Duration {
+        match self {
+            Self::Times(times) => time.div_f64(times),
+            Self::Max => Duration::ZERO,
+        }
+    }
+}
+
+/// The timer of tokio knows milliseconds and fires in the one after: the last of them is waited out
+/// by looking at the clock, while others have their turn.
+const LAST: Duration = Duration::from_millis(1);
+
+/// Waits until a point in time. Cancel safe.
+pub(super) async fn until(due: Instant) {
+    if let Some(early) = due.checked_sub(LAST)
+        && early > Instant::now()
+    {
+        sleep_until(early).await;
+    }
+    while Instant::now() < due {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_speed_is_a_number_or_max() {
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert_eq!("2".parse(), Ok(Speed::Times(2.0)));
+        assert_eq!("0.5x".parse(), Ok(Speed::Times(0.5)));
+        for text in ["0", "0.05", "101", "-1", "fast", "", "NaN", "inf"] {
+            assert!(text.parse::<Speed>().is_err(), "{text}");
+        }
+        let second = Duration::from_secs(1);
+        assert_eq!(Speed::Times(4.0).scale(second), Duration::from_millis(250));
+        assert_eq!(Speed::Max.scale(second), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_time_is_never_met_early() {
+        for ms in [0, 1, 5] {
+            let due = Instant::now() + Duration::from_millis(ms);
+            until(due).await;
+            assert!(Instant::now() >= due);
+        }
+    }
+}
