@@ -20,6 +20,10 @@ test:
 test-clients:
     tests/run clients
 
+# Archives in Chromium and Playwright, Socket.IO played again.
+test-recordings:
+    tests/run recordings
+
 # Fan-out beside a bare epoll server (the README's figures), and the hot parts alone.
 bench:
     cargo bench --bench fanout
