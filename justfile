@@ -30,6 +30,10 @@ autobahn *cases:
     cargo build
     node tests/autobahn/run.mjs {{cases}}
 
+# Archives in Chromium and Playwright, Socket.IO played again.
+test-recordings:
+    tests/run recordings
+
 # Fan-out beside a bare epoll server (the README's figures), and the hot parts alone.
 bench:
     cargo bench --bench fanout

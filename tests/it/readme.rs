@@ -37,6 +37,18 @@ fn the_table_of_settings_is_that_of_the_program() {
 }
 
 #[test]
+fn the_table_of_commands_is_that_of_the_program() {
+    let told: Vec<_> = table("command").iter().map(|row| row[0].clone()).collect();
+    let commands = wstap::cli::command();
+    let real = commands.get_subcommands().filter(|command| !command.is_hide_set());
+    let mut real: Vec<_> = real.map(|command| format!("`wstap {}`", command.get_name())).collect();
+    let mut sorted = told.clone();
+    sorted.sort();
+    real.sort();
+    assert_eq!(sorted, real);
+}
+
+#[test]
 fn the_table_of_codes_is_that_of_the_program() {
     let told: Vec<_> = table("code")
         .into_iter()
@@ -118,8 +130,10 @@ async fn every_recipe_prints_what_it_promises() {
     ws.send(r#"{"price":1.25}"#).await;
     until("the message", || tap.hub.head().1 == 2).await;
     let reader = tokio::spawn(async move { ws.closed().await });
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("traffic.har").display().to_string();
     let recipes = recipes();
-    assert_eq!(recipes.len(), 9);
+    assert_eq!(recipes.len(), 12);
     let promises = [
         "{\"price\":1.25}",
         "data: {\"connectionId\":\"a\"}",
@@ -130,11 +144,15 @@ async fn every_recipe_prints_what_it_promises() {
         "",
         "[",
         "+ a",
+        "ws://localhost/ws\t",
+        "",
+        "1 in (",
     ];
     for (recipe, promise) in recipes.iter().zip(promises) {
         let command = recipe
             .replace("localhost:8080", &tap.addr.to_string())
-            .replace("wstap watch", concat!(env!("CARGO_BIN_EXE_wstap"), " watch"))
+            .replace("wstap ", concat!(env!("CARGO_BIN_EXE_wstap"), " "))
+            .replace("traffic.har", &file)
             // A stream that shows its past ends for this test once it has shown it.
             .replace("kind=message'", "kind=message&last=9'")
             .replace("connection=a'", "connection=a&last=9'")

@@ -481,3 +481,62 @@ async fn a_recording_is_shown_as_it_was_and_takes_no_traffic() {
     .expect("no panic");
     assert!(code == 1 && words.contains("/nowhere.har"), "{words}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn archives_of_chromium_playwright_and_mitmproxy_open() {
+    for name in ["chromium.har", "playwright.har", "mitmproxy.har"] {
+        let file = fixture(name);
+        let server = Running::start(&["--listen", "127.0.0.1:0", "--open", &file]);
+        let words = server.says("Ctrl-C stops.").await;
+        let addr = words
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("http://")?.strip_suffix("/events"));
+        let addr = addr.and_then(|addr| addr.parse().ok()).expect("an address");
+        let shown = Tap::of(addr, wstap::Hub::new(Settings::default()));
+        let events = all(&shown).await;
+        let connect = &events[0];
+        assert_eq!(
+            (connect["kind"].as_str(), connect["path"].as_str()),
+            (Some("connect"), Some("/chat?room=7")),
+            "{name}"
+        );
+        assert_eq!(
+            (connect["status"].as_u64(), connect["subprotocol"].as_str()),
+            (Some(101), Some("v2"))
+        );
+        assert!(
+            connect["headers"]["origin"].is_string()
+                && connect["upstream"]
+                    .as_str()
+                    .is_some_and(|url| url.starts_with("ws://127.0.0.1:"))
+        );
+        let said: Vec<_> = events[1..]
+            .iter()
+            .map(|event| {
+                (event["direction"].as_str(), event["opcode"].as_str(), event["message"].clone())
+            })
+            .collect();
+        let binary = json!("AAH+/w==");
+        let three = [
+            ("text", json!("hello")),
+            ("text", json!({"price": 1.5, "items": [1, 2]})),
+            ("binary", binary),
+        ];
+        let both: Vec<_> = three
+            .iter()
+            .flat_map(|(opcode, said)| {
+                ["in", "out"].map(|way| (Some(way), Some(*opcode), said.clone()))
+            })
+            .collect();
+        assert_eq!(said, both, "{name}");
+        let mut stream = shown.events("?format=full&kind=message").await;
+        assert_eq!(stream.json().await["message"], "hello");
+        let (code, said, words) = tokio::task::spawn_blocking(move || shell(&["inspect", &file]))
+            .await
+            .expect("no panic");
+        assert!(
+            code == 0 && said.contains("3 in (") && said.contains("still open"),
+            "{said}{words}"
+        );
+    }
+}

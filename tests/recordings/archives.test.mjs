@@ -1,0 +1,71 @@
+// Archives of wstap, in the hands of those who read archives.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import WebSocket from "ws";
+import { devtools, echo, launch } from "./archives.mjs";
+import { running, until, wstap } from "./harness.mjs";
+
+/** Says some things through wstap, leaves one socket open, and writes what passed as an archive. */
+async function archive(t) {
+  const server = await echo();
+  t.after(server.close);
+  const tap = await running(t, "Ctrl-C stops.", "--upstream", server.http, "--listen", "127.0.0.1:0", "--tap-listen", "127.0.0.1:0");
+  const observers = /(http:\S+)\/events\s/.exec(tap.words)[1];
+  const traffic = /Connect to\s+http(\S+)/.exec(tap.words)[1];
+  const folder = await mkdtemp(join(tmpdir(), "wstap-"));
+  t.after(() => rm(folder, { recursive: true }));
+  for (const name of ["first", "second"]) {
+    const socket = new WebSocket(`ws${traffic}/${name}?room=7`, "v2");
+    t.after(() => socket.terminate());
+    await once(socket, "open");
+    for (const said of ["hello", '{"price":1.50}', Buffer.from([0, 255])]) {
+      socket.send(said);
+      await once(socket, "message");
+    }
+    if (name === "first") {
+      socket.close(4000);
+      await once(socket, "close");
+    }
+  }
+  const file = join(folder, "traffic.har");
+  await until("an archive", async () => {
+    const { code, words } = await wstap("export", observers, "-o", file);
+    assert.equal(code, 0, words);
+    return (await readFile(file, "utf8")).includes('"code":4000');
+  });
+  return { file, server };
+}
+
+test("Chromium's network panel imports an archive of wstap, sockets that are open too", async (t) => {
+  const { file, server } = await archive(t);
+  const text = await readFile(file, "utf8");
+  const requests = await devtools(server.http, (evaluate) => evaluate(`
+    HAR.Importer.Importer.requestsFromHARLog(new HAR.HARFormat.HARRoot(${text}).log).map((request) => ({
+      url: request.url(), type: request.resourceType().name(), status: request.statusCode,
+      frames: request.frames().map(({ type, text, opCode, time }) => ({ type, text, opCode, time })),
+    }))`));
+  assert.equal(requests.length, 2);
+  for (const [n, name] of ["first", "second"].entries()) {
+    const { url, type, status, frames } = requests[n];
+    assert.ok(url.startsWith("ws://127.0.0.1:") && url.endsWith(`/${name}?room=7`), url);
+    assert.deepEqual([type, status], ["websocket", 101]);
+    const said = [["hello", 1], ['{"price":1.50}', 1], ["AP8=", 2]];
+    const both = said.flatMap(([text, opCode]) => ["send", "receive"].map((type) => ({ type, text, opCode })));
+    assert.deepEqual(frames.map(({ time, ...frame }) => frame), both);
+    assert.ok(frames.every(({ time }) => Math.abs(time - Date.now() / 1000) < 60), "times are seconds");
+  }
+});
+
+test("Playwright reads an archive of wstap back", async (t) => {
+  const { file, server } = await archive(t);
+  const browser = await launch();
+  t.after(() => browser.close());
+  const page = await (await browser.newContext()).newPage();
+  await page.routeFromHAR(file, { notFound: "fallback" });
+  assert.equal((await page.goto(server.http)).status(), 200, "what is not in it is asked for");
+});
