@@ -44,7 +44,7 @@ mod tests {
         let is_in =
             |text: &str, json: &str| Needle::new(text).expect("a text").is_in(json.as_bytes());
         assert!(is_in("apple", r#"{"message":"Apples"}"#));
-        assert!(is_in("\"says \"hi\"", r#"{"message":"says \"hi\""}"#));
+        assert!(is_in("SAYS \"hi\"", r#"{"message":"says \"hi\""}"#));
         assert!(is_in("\"message\":", r#"{"message":"x"}"#));
         assert!(is_in("}", "{}"));
         assert!(!is_in("apples", r#"{"message":"apple"}"#));
