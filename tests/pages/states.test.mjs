@@ -14,6 +14,13 @@ async function watched(t, answers, query = "") {
   return { site, watch: await page(`${site.url}/es-client${query}`) };
 }
 
+/** Events that the page has, and those that it says it could not take. */
+async function counted(watch) {
+  const counts = await text(watch, "#counts");
+  const number = (pattern) => Number(pattern.exec(counts)?.[1].replaceAll(",", "") ?? 0);
+  return number(/^([\d,]+) events/) + number(/([\d,]+) came faster/);
+}
+
 const banner = (watch, words) => until(String(words), async () => words.test(await text(watch, "#banner")));
 
 test("an expression is completed, checked while it is typed, and its fault shown at its place", async (t) => {
@@ -189,11 +196,7 @@ test("a page that falls behind says so with the number, and goes on", async (t) 
   for (let from = 1; from <= 150_000; from += 5000) stream.write(sse(Array.from({ length: 5000 }, (_, n) => message(from + n, "x"))));
   await busy;
   await until("the last", async () => (await rows(watch)).at(-1)?.kind !== undefined && /came faster/.test(await text(watch, "#counts")));
-  await until("every one to be counted", async () => {
-    const counts = await text(watch, "#counts");
-    const number = (pattern) => Number(pattern.exec(counts)?.[1].replaceAll(",", "") ?? 0);
-    return number(/^([\d,]+) events/) + number(/([\d,]+) came faster/) === 150_000;
-  });
+  await until("every one to be counted", async () => (await counted(watch)) === 150_000);
   assert.match(await text(watch, "#notice"), /This page fell behind: [\d,]+ events/);
   stream.write(sse([message(200_000, "the next")]));
   await until("the next", async () => (await rows(watch)).at(-1).what === "the next");
@@ -278,7 +281,7 @@ test("a hundred thousand names leave the page working", async (t) => {
       }
     },
   });
-  await until("all", async () => /100,000 events/.test(await text(watch, "#counts")));
+  await until("all", async () => (await counted(watch)) === 100_000);
   await until("the list", async () => /not listed/.test(await text(watch, "#who-count")));
   assert.ok((await watch.$$(".connection")).length < 60);
   await watch.fill("#connection-search", "name-19999");
