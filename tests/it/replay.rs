@@ -29,6 +29,7 @@ async fn server(answer: Answer) -> std::net::SocketAddr {
         while let Ok((tcp, _)) = listener.accept().await {
             let count = Arc::clone(&count);
             tokio::spawn(async move {
+                #[allow(clippy::result_large_err, reason = "the library wants it so")]
                 let shake = |request: &Request, mut response: Response| {
                     if request.uri().path() == "/no" {
                         let mut refusal = http::Response::new(None);

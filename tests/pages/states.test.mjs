@@ -32,7 +32,7 @@ test("an expression is completed, checked while it is typed, and its fault shown
       outgoing.write(sse([message(1, "x", { message: { price: 5 } })]));
     },
     "/api/events": (_, outgoing, query) => {
-      if (query.get("filter")?.includes("prize")) return problem(outgoing, 400, { code: "malformed", detail: "there is no such field", position: 17 });
+      if (query.get("filter")?.includes("prize")) return problem(outgoing, 400, { code: "malformed", detail: "there is no such field", position: 18 });
       return outgoing.writeHead(200).end(query.get("format") === "marks" ? '{"every":1,"marks":[],"count":0,"first":null,"last":null}' : "[]");
     },
   });
@@ -92,7 +92,7 @@ test("refused, full, broken and back are told with what to do next", async (t) =
 
 test("a filter in a link that the server cannot read is shown with its fault", async (t) => {
   const { watch } = await watched(t, {
-    "/events": (_, outgoing, query, open) => (query.has("filter") ? problem(outgoing, 400, { code: "malformed", detail: "a value is missing", position: 8 }) : open()),
+    "/events": (_, outgoing, query, open) => (query.has("filter") ? problem(outgoing, 400, { code: "malformed", detail: "a value is missing", position: 9 }) : open()),
   }, "?filter=kind+%3D%3D+");
   await banner(watch, /cannot answer that.*a value is missing/is);
   await until("its fault", async () => /a value is missing/.test(await text(watch, "#filter-fault")));
@@ -153,7 +153,7 @@ test("what a proxy knows is told: wire sizes, violations, refusals, silence, wha
 
 test("what a decoder reads stands beside what was sent, is chosen by hand too, and may fail", async (t) => {
   const decoders = `
-    export const decoders = ["upper", "broken"];
+    export const names = [{ name: "upper", title: "Upper case" }, { name: "broken", title: "Broken" }];
     export const decodersFor = ({ text, opcode, path }) => (opcode === "text" && path === "/chat" && text.startsWith("say ") ? ["upper"] : []);
     export function decode(name, { text }, state) {
       if (name === "broken") throw new Error("<b>no</b>");
@@ -172,7 +172,7 @@ test("what a decoder reads stands beside what was sent, is chosen by hand too, a
   await watch.click('.event:not([hidden]) >> text="say hello"');
   await until("the decoded form", async () => /SAID.*words:"HELLO"/s.test(await text(watch, ".decoded")));
   assert.equal(await text(watch, ".raw-content pre"), "say hello", "beside it stands what was sent");
-  assert.match(await text(watch, ".decoded select"), /Automatic: upper/);
+  assert.match(await text(watch, ".decoded select"), /Automatic: Upper case/);
   await watch.selectOption(".decoded select", "broken");
   await until("its failure", async () => /the decoder failed: <b>no<\/b>/.test(await text(watch, ".decoded .bad")));
   await watch.selectOption(".decoded select", "off");

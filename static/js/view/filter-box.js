@@ -63,7 +63,7 @@ export class FilterBox {
     if (Number.isInteger(problem.position)) {
       // The server counts characters, and JavaScript counts halves of some.
       const chars = [...text];
-      const place = Math.min(problem.position, chars.length);
+      const place = Math.min(problem.position - 1, chars.length);
       const line = make("code", "fault-line");
       const hit = chars[place] ?? " ";
       line.append(chars.slice(0, place).join(""), make("mark", "", hit), chars.slice(place + 1).join(""));
