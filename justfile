@@ -50,7 +50,8 @@ fuzz target="frame" seconds="60":
 # Makes the README's picture again.
 picture:
     cargo build
-    node tests/pages/picture.mjs
+    cd tests/proxy && npm ci --no-audit --no-fund
+    node tests/proxy/picture.mjs
 
 # How fluid the inspector stays: 10,000 events a second for a minute in Chromium.
 fluid *args:
