@@ -92,21 +92,22 @@ impl Tap {
         let n = direction as usize;
         self.bytes[n] += bytes.len() as u64;
         self.last[n] = Instant::now();
+        self.guard(direction, |tap, reader| tap.read(reader, direction, bytes, shown));
+    }
+
+    /// Has the reader of a direction do something, and puts it aside if that panics.
+    fn guard(&mut self, direction: Direction, read: impl FnOnce(&mut Self, &mut Reader)) {
+        let n = direction as usize;
         let Some(mut reader) = self.readers[n].take() else { return };
-        let read = catch_unwind(AssertUnwindSafe(|| {
-            self.read(&mut reader, direction, bytes, shown);
-            reader
-        }));
-        match read {
-            Ok(reader) => self.readers[n] = Some(reader),
-            Err(_panic) => {
-                tracing::error!(
-                    "the reader of a tap failed; this is a fault of wstap, and traffic goes on"
-                );
-                let note = "the tap failed here; nothing more of this direction is read";
-                self.offer(unreadable(direction, note));
-            }
+        if catch_unwind(AssertUnwindSafe(|| read(self, &mut reader))).is_ok() {
+            self.readers[n] = Some(reader);
+            return;
         }
+        tracing::error!(
+            "the reader of a tap failed; this is a fault of wstap, and traffic goes on"
+        );
+        let note = "the tap failed here; nothing more of this direction is read";
+        self.offer(unreadable(direction, note));
     }
 
     fn read(&mut self, reader: &mut Reader, direction: Direction, bytes: &[u8], shown: bool) {
@@ -302,4 +303,49 @@ fn words(note: Option<Note>) -> Option<Box<str>> {
 fn unreadable(direction: Direction, note: &str) -> Message {
     let passage = Some(frame_alone(0, Some(note.into())));
     Message { direction, opcode: None, size: 0, body: Body::Absent, synthetic: false, passage }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::{Answer, Connect, What};
+    use crate::hub::{Hub, Order, Range, Scanned, Settings as HubSettings, Start};
+
+    #[tokio::test]
+    async fn a_reader_that_panics_is_put_aside_and_the_other_reads_on() {
+        let hub = Hub::new(HubSettings::default());
+        let answer = Answer {
+            upstream: "ws://a".into(),
+            status: 101,
+            time: Duration::ZERO,
+            subprotocol: None,
+            extensions: None,
+        };
+        let connect = Connect {
+            remote: ([127, 0, 0, 1], 1).into(),
+            path: "/".to_owned(),
+            headers: Vec::new(),
+            answer: Some(Box::new(answer)),
+        };
+        let (connection, _orders) = hub.connect_relayed(None, connect).expect("room");
+        let settings = Settings { control: false, max_message_bytes: 1 << 20 };
+        let mut tap = Tap::new(connection, "", settings);
+        tap.guard(Direction::In, |_, _| panic!("a fault of the reader, for this test"));
+        tap.feed(Direction::In, b"\x81\x80\0\0\0\0", true);
+        tap.feed(Direction::Out, b"\x81\x02hi", true);
+        tap.end();
+        drop(tap);
+        let range = Range { start: Start::Oldest, until: None, limit: 10, order: Order::Ascending };
+        let mut told = Vec::new();
+        for scanned in hub.scan(range, crate::filter::Filter::default()) {
+            let Scanned::Events(events) = scanned else { continue };
+            told.extend(events.iter().map(|event| match &event.what {
+                What::Message(message) => (message.direction.as_str(), message.opcode.is_some()),
+                other => (if matches!(other, What::Close(_)) { "close" } else { "connect" }, true),
+            }));
+        }
+        assert_eq!(told, [("connect", true), ("in", false), ("out", true), ("close", true)]);
+    }
 }
