@@ -64,7 +64,7 @@ impl ConnectionId {
     ///
     /// ```
     /// # use wstap::event::ConnectionId;
-    /// assert_eq!(ConnectionId::made(1_763_670_000_123, 5).as_str(), "1kahc9d7v05");
+    /// assert_eq!(ConnectionId::made(1_763_670_000_123, 5).as_str(), "1kahes0fv05");
     /// ```
     #[must_use]
     pub fn made(ms: u64, n: u64) -> Self {
