@@ -1,8 +1,8 @@
 //! Proxy mode: clients speak to a server of their own through wstap, unchanged.
 //!
 //! Everything that reaches the traffic side is forwarded to an upstream. A WebSocket handshake goes
-//! there as it is and its answer comes back as it is; from then on [`relay`] carries bytes, and a
-//! [`tap`] reads a copy of them. Other requests are forwarded too, bodies as streams.
+//! there as it is and its answer comes back as it is; from then on `relay` carries bytes, and a
+//! `tap` reads a copy of them. Other requests are forwarded too, bodies as streams.
 
 mod connect;
 mod handshake;
