@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -15,6 +16,7 @@ use super::watch::line::shown;
 use super::{Failure, file};
 use crate::config::Listen;
 use crate::event::{By, Event, EventId};
+use crate::filter::Expression;
 use crate::hub::{Order, Range, Scanned, Settings as HubSettings, Start};
 use crate::proxy::{Dialer, Trust};
 use crate::replay::{
@@ -113,12 +115,18 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let dialer = Dialer::new(Vec::new(), server.tls().then_some(&trust), patience);
     let dialer = dialer.map_err(|error| Failure::Usage(error.to_string()))?;
     let headers = matches.get_many::<(HeaderName, HeaderValue)>("header").into_iter().flatten();
+    let only = matches.get_one::<String>("filter").map(|filter| {
+        let fault = |fault| Failure::Usage(format!("--filter: {fault}"));
+        Expression::parse(filter).map(Arc::new).map_err(fault)
+    });
+    let only = only.transpose()?;
     let settings = Settings {
         server,
         speed,
         patience,
         headers: headers.cloned().collect(),
         carry: many("carry"),
+        only,
     };
     let (scripts, played) = runtime.block_on(async {
         let scripts = scripts(path, matches).await?;
@@ -160,7 +168,7 @@ async fn scripts(path: &str, matches: &ArgMatches) -> Result<Vec<Script>, Failur
         Range { start: Start::Oldest, until: None, limit: usize::MAX, order: Order::Ascending };
     for page in hub.scan(range, crate::filter::Filter::default()) {
         let Scanned::Events(events) = page else { continue };
-        let chosen = |event: &&std::sync::Arc<Event>| {
+        let chosen = |event: &&Arc<Event>| {
             let named = connections.iter().any(|id| *id == event.connection.as_str());
             let passes = wanted
                 .as_ref()
@@ -171,6 +179,12 @@ async fn scripts(path: &str, matches: &ArgMatches) -> Result<Vec<Script>, Failur
     }
     let mut scripts = scripts.finish();
     scripts.retain(|script| wanted.is_none() || script.answers().count() + script.questions() > 0);
+    if wanted.is_some() {
+        // What made the server close may be left out.
+        for script in &mut scripts {
+            script.end = script.end.take().filter(|end| end.by != By::Server);
+        }
+    }
     if scripts.is_empty() {
         return Err(Failure::Failed(format!(
             "{path}: no connection in it has its handshake and was chosen"

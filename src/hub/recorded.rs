@@ -6,11 +6,13 @@ use super::{Hub, Start};
 use crate::event::Event;
 
 impl Hub {
-    /// Adds an event of another time to the history. It keeps its id, unless one that is not
-    /// smaller is there already; its ordinal is that of this stream. Listeners that are here
-    /// already are not told, so that this comes before them.
+    /// Adds an event of another time to the history, without what is to be hidden of it. It keeps
+    /// its id, unless one that is not smaller is there already; its ordinal is that of this stream.
+    /// Listeners that are here already are not told, so that this comes before them.
     pub fn restore(&self, event: Event) {
-        self.shared.stream().restore(event);
+        let redaction = &self.shared.settings.redaction;
+        let shown = redaction.draft(&redaction.id(event.connection), event.what).into_inner();
+        self.shared.stream().restore(shown.stamp(event.id, 0));
     }
 
     /// Returns where a listener begins that does not say: with what happens from now on, and where

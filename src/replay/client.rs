@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -12,13 +13,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::CloseFrame;
-use tungstenite::{Error, Message};
+use tungstenite::{Error, Message as Frame};
 
 use super::compare::{Path, values};
 use super::pace::{Speed, until};
 use super::script::{Said, Script, Step};
 use crate::code;
-use crate::event::{By, Direction};
+use crate::event::{Body, By, Direction, Draft, Event, EventId, Message, Opcode, What};
+use crate::filter::Expression;
+use crate::json::Json;
 use crate::proxy::{Dialer, Io, Upstream};
 
 /// How a recording is played to a server.
@@ -35,6 +38,8 @@ pub struct Settings {
     /// Values of answers that later messages say again: what the server says now goes in the place
     /// of what it said then.
     pub carry: Vec<Path>,
+    /// Answers of which this is not true are not heard, as they are not in the scripts.
+    pub only: Option<Arc<Expression>>,
 }
 
 /// Where a recording is played.
@@ -256,22 +261,25 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn hear(&mut self, frame: Option<Result<Message, Error>>) {
+    fn hear(&mut self, frame: Option<Result<Frame, Error>>) {
         let said = match frame {
-            Some(Ok(Message::Text(text))) => Said::Text(text.to_string()),
-            Some(Ok(Message::Binary(bytes))) => Said::Binary(bytes.to_vec()),
-            Some(Ok(Message::Close(frame))) => {
+            Some(Ok(Frame::Text(text))) => Said::Text(text.to_string()),
+            Some(Ok(Frame::Binary(bytes))) => Said::Binary(bytes.to_vec()),
+            Some(Ok(Frame::Close(frame))) => {
                 let code = frame.map_or(code::absent::NO_STATUS, |frame| frame.code.into());
                 self.ended.get_or_insert(Ended::ByServer(code));
                 return;
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return,
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => return,
             Some(Err(error)) => return self.fail(&error),
             None => {
                 self.ended.get_or_insert(Ended::ByServer(code::absent::ABNORMAL));
                 return;
             }
         };
+        if self.settings.only.as_ref().is_some_and(|only| !only.holds(&self.event(&said))) {
+            return;
+        }
         if let Some(then) = self.script.answers().nth(self.answers.len()) {
             for path in &self.settings.carry {
                 let now = values(&said, path);
@@ -285,6 +293,22 @@ impl<'a> Player<'a> {
         self.came.push(Instant::now());
     }
 
+    /// Returns the event that an answer would be.
+    fn event(&self, said: &Said) -> Event {
+        let message = match said {
+            Said::Text(text) => {
+                let json = Json::parse(text).unwrap_or_else(|| Json::string(text));
+                Message::new(Direction::Out, Opcode::Text, text.len(), Body::Value(json))
+            }
+            Said::Binary(bytes) => {
+                let body = Body::Binary(bytes.as_slice().into());
+                Message::new(Direction::Out, Opcode::Binary, bytes.len(), body)
+            }
+        };
+        let connection = self.script.connection.clone();
+        Draft { connection, what: What::Message(message) }.stamp(EventId::default(), 0)
+    }
+
     fn fail(&mut self, error: &Error) {
         let ended = match error {
             Error::Protocol(_) | Error::Capacity(_) | Error::Utf8(_) => {
@@ -295,16 +319,16 @@ impl<'a> Player<'a> {
         self.ended.get_or_insert(ended);
     }
 
-    fn message(&self, step: &Step) -> Message {
+    fn message(&self, step: &Step) -> Frame {
         match &step.said {
             Said::Text(text) => {
                 let mut text = text.clone();
                 for (then, now) in &self.carried {
                     text = text.replace(then, now);
                 }
-                Message::text(text)
+                Frame::text(text)
             }
-            Said::Binary(bytes) => Message::binary(bytes.clone()),
+            Said::Binary(bytes) => Frame::binary(bytes.clone()),
         }
     }
 

@@ -415,6 +415,30 @@ mod tests {
         }
 
         #[test]
+        fn what_is_read_is_written_the_same_again(
+            size in 0u64..60,
+            message in prop::sample::select(vec!["null", "1.0", "\"x\"", "\"\"", "[ 1 ]", "\"AP8=\"", "{\"a\":null}"]),
+            more in prop::sample::subsequence(
+                vec![
+                    "\"fields\":{\"b\":1}", "\"fields\":{}", "\"encoding\":\"base64\"", "\"wire\":9",
+                    "\"note\":\"odd\"", "\"synthetic\":true", "\"fragments\":3", "\"compressed\":true",
+                ],
+                0..8,
+            ),
+            opcode in prop::sample::select(vec!["\"text\"", "\"binary\"", "\"ping\"", "null"]),
+        ) {
+            let more: String = more.iter().flat_map(|member| [",", member]).collect();
+            let line = format!(
+                "{{\"id\":\"1-0\",\"kind\":\"message\",\"connectionId\":\"a\",\"direction\":\"in\",\"opcode\":{opcode},\"size\":{size},\"message\":{message}{more}}}"
+            );
+            if let Ok(Recorded::Event(event)) = read(&line) {
+                let once = written(&event);
+                let Ok(Recorded::Event(again)) = read(&once) else { panic!("{once}") };
+                prop_assert_eq!(written(&again), once);
+            }
+        }
+
+        #[test]
         fn any_text_is_read_without_harm(text in "[\\[\\]{}\":,a-z0-9\\\\-]{0,80}") {
             let _ = read(&text);
         }

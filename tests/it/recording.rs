@@ -540,3 +540,67 @@ async fn archives_of_chromium_playwright_and_mitmproxy_open() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_is_redacted_when_it_is_opened() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret.ndjson").display().to_string();
+    let lines = [
+        json!({"id": "1763670000000-0", "kind": "connect", "connectionId": "a", "path": "/x?sig=hunter2", "headers": {"origin": "http://hunter2"}}),
+        json!({"id": "1763670000001-0", "kind": "message", "connectionId": "a", "direction": "in", "opcode": "text", "size": 22, "message": {"password": "hunter2"}}),
+        json!({"id": "1763670000002-0", "kind": "message", "connectionId": "a", "direction": "in", "opcode": "text", "size": 10, "message": "my hunter2"}),
+        json!({"id": "1763670000003-0", "kind": "close", "connectionId": "a", "close": {"code": 4000, "reason": "hunter2", "clean": true, "by": "client"}}),
+    ];
+    let text = lines.map(|line| line.to_string()).join("\n");
+    std::fs::write(&file, text).expect("written");
+    let server = Running::start(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--open",
+        &file,
+        "--redact-pattern",
+        "hunter2",
+    ]);
+    let words = server.says("Ctrl-C stops.").await;
+    let addr = words
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("http://")?.strip_suffix("/events"));
+    let addr = addr.and_then(|addr| addr.parse().ok()).expect("an address");
+    let shown = Tap::of(addr, wstap::Hub::new(Settings::default()));
+    assert_eq!(all(&shown).await.len(), 4);
+    for path in [
+        "/api/events",
+        "/api/events?format=ndjson",
+        "/api/events?format=har",
+        "/api/events/1763670000001-0",
+    ] {
+        let body = shown.get(path).await.body;
+        assert!(body.contains("[redacted]") && !body.contains("hunter2"), "{path}: {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_select_of_a_file_as_of_a_server() {
+    let file = fixture("chromium.har");
+    tokio::task::spawn_blocking(move || {
+        let filter = "has(message.price) && direction == \"out\"";
+        let (code, lines, words) = shell(&["export", &file, "--filter", filter]);
+        assert_eq!((code, lines.lines().count()), (0, 1), "{words}");
+        let line: Value = serde_json::from_str(&lines).expect("JSON");
+        assert_eq!(
+            (line["direction"].as_str(), line["message"]["price"].as_f64()),
+            (Some("out"), Some(1.5))
+        );
+        let (_, archive, _) = shell(&["export", &file, "--filter", filter, "--format", "har"]);
+        let archive = serde_json::from_str(&archive).expect("JSON");
+        is_har(&archive);
+        assert_eq!(
+            messages(&archive["log"]["entries"][0]),
+            ["receive 1 {\"price\":1.5,\"items\":[1,2]}"]
+        );
+        let (code, _, words) = shell(&["export", &file, "--filter", "direction == "]);
+        assert!(code == 2 && words.contains("expected a value"), "{words}");
+    })
+    .await
+    .expect("no panic");
+}

@@ -158,6 +158,9 @@ async fn a_recording_played_to_the_same_server_differs_in_what_changes_by_nature
         code == 0 && words.contains("1 connections said 3 messages") && words.contains("p99"),
         "{words}"
     );
+    let hello = "message == \"hello\" || message.said == \"hello\"";
+    let (code, diff, words) = replay(&[&file, &url, "--ignore", "now", "--filter", hello]).await;
+    assert!(code == 0 && words.contains("said 2 messages; all 2 answers"), "{diff}{words}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
