@@ -19,8 +19,7 @@ fuzz_target!(|data: &[u8]| {
         Ok(expression) => {
             assert!(source.len() <= Expression::MAX_LENGTH);
             let Some(body) = body(message) else { return };
-            let size = body.len() as u64;
-            let message = Message { direction: Direction::In, opcode: Opcode::Text, size, body };
+            let message = Message::new(Direction::In, Opcode::Text, body.len(), body);
             let connection = "a".parse().expect("an id");
             let draft = Draft { connection, what: What::Message(message) };
             expression.holds(&draft.stamp(EventId { ms: 1, seq: 0 }, 1));

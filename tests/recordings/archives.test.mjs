@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import WebSocket from "ws";
 import { devtools, echo, launch } from "./archives.mjs";
-import { running, until, wstap } from "./harness.mjs";
+import { LIMIT, running, until, wstap } from "./harness.mjs";
 
 /** Says some things through wstap, leaves one socket open, and writes what passed as an archive. */
 async function archive(t) {
@@ -68,4 +68,18 @@ test("Playwright reads an archive of wstap back", async (t) => {
   const page = await (await browser.newContext()).newPage();
   await page.routeFromHAR(file, { notFound: "fallback" });
   assert.equal((await page.goto(server.http)).status(), 200, "what is not in it is asked for");
+});
+
+test("the page shows an archive of Chromium", async (t) => {
+  const file = new URL("../fixtures/har/chromium.har", import.meta.url).pathname;
+  const server = await running(t, "Ctrl-C stops.", "--listen", "127.0.0.1:0", "--open", file);
+  const browser = await launch();
+  t.after(() => browser.close());
+  const page = await browser.newPage();
+  page.setDefaultTimeout(LIMIT);
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(String(error)));
+  await page.goto(`${/(http:\S+)\/events\s/.exec(server.words)[1]}/es-client`);
+  await page.getByText("hello").first().waitFor();
+  assert.deepEqual(faults, []);
 });
