@@ -129,7 +129,13 @@ test("who scrolls up stays there, is told what came, and goes back", async (t) =
     await watch.mouse.wheel(0, -1000);
     return (await rows(watch)).at(-1).what !== "m199";
   });
-  const seen = (await rows(watch))[5].what;
+  let seen = null;
+  await until("it to rest", async () => {
+    const before = seen;
+    seen = (await rows(watch))[5].what;
+    await watch.waitForTimeout(100);
+    return seen === before;
+  });
   for (let n = 200; n < 240; n += 1) socket.send(`m${n}`);
   await until("the news", async () => /40 new/.test(await text(watch, "#follow")));
   assert.equal((await rows(watch))[5].what, seen);
