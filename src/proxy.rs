@@ -105,7 +105,7 @@ impl Proxy {
             })?
             .upstream;
         let client = remote(&parts);
-        parts.headers = headers::request(&parts.headers, upgrade);
+        parts.headers = headers::passed_on(&parts.headers, upgrade);
         headers::forwarded(&mut parts.headers, client.ip(), host.as_deref());
         if !self.shared.preserve_host || host.is_none() {
             parts.headers.insert(http::header::HOST, upstream.host.clone());
@@ -128,7 +128,7 @@ impl Proxy {
         let response = self.shared.client.request(request).await;
         let response = response.map_err(|error| failed(&url, &error))?;
         let (mut parts, body) = response.into_parts();
-        parts.headers = headers::response(&parts.headers, false);
+        parts.headers = headers::passed_on(&parts.headers, false);
         Ok(Response::from_parts(parts, Body::new(body)))
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
         let status = response.status();
         handshake.refused(status.as_u16(), By::Server, format!("the server answered {status}"));
         let (mut parts, body) = response.into_parts();
-        parts.headers = headers::response(&parts.headers, false);
+        parts.headers = headers::passed_on(&parts.headers, false);
         return Ok(Response::from_parts(parts, Body::new(body)));
     }
     let extensions = headers::text(response.headers(), SEC_WEBSOCKET_EXTENSIONS);
@@ -145,7 +145,7 @@ fn switch(
         drop(seat);
     });
     let (mut parts, _) = response.into_parts();
-    parts.headers = headers::response(&parts.headers, true);
+    parts.headers = headers::passed_on(&parts.headers, true);
     Response::from_parts(parts, Body::empty())
 }
 

@@ -17,17 +17,6 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Returns the fields of a request that go on. Those of a handshake all do, apart from what its
-/// `Connection` names beside the upgrade.
-pub(super) fn request(headers: &HeaderMap, upgrade: bool) -> HeaderMap {
-    without_hops(headers, upgrade)
-}
-
-/// Returns the fields of a response that go on.
-pub(super) fn response(headers: &HeaderMap, upgrade: bool) -> HeaderMap {
-    without_hops(headers, upgrade)
-}
-
 /// Returns the host that a request is for.
 pub(super) fn host(parts: &Parts) -> Option<&str> {
     let named = parts.uri.authority().map(http::uri::Authority::as_str);
@@ -71,9 +60,9 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// Leaves out what concerns one connection only: the fields that RFC 9110 names, and those that
-/// `Connection` does.
-fn without_hops(headers: &HeaderMap, upgrade: bool) -> HeaderMap {
+/// Returns the fields of a head that go on: without what concerns one connection only, by RFC 9110 or
+/// by `Connection`. Those of a handshake and its answer (`upgrade`) keep the upgrade.
+pub(super) fn passed_on(headers: &HeaderMap, upgrade: bool) -> HeaderMap {
     let named: Vec<String> = headers
         .get_all(CONNECTION)
         .iter()
@@ -129,7 +118,7 @@ mod tests {
             ("upgrade", "h2c"),
             ("accept", "*/*"),
         ]);
-        assert_eq!(names(&request(&headers, false)), ["host", "cookie", "te", "accept"]);
+        assert_eq!(names(&passed_on(&headers, false)), ["host", "cookie", "te", "accept"]);
     }
 
     #[test]
@@ -140,7 +129,7 @@ mod tests {
             ("sec-websocket-key", "x"),
             ("authorization", "Bearer x"),
         ]);
-        assert_eq!(request(&headers, true), headers);
+        assert_eq!(passed_on(&headers, true), headers);
     }
 
     #[test]
