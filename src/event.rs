@@ -4,12 +4,14 @@
 //! Plain data: no clock, no I/O, no JSON of events (that is `wire`). A value that exists is valid.
 
 mod id;
+mod routing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use id::{ConnectionId, EventId, InvalidConnectionId, InvalidEventId};
+pub use routing::{Channel, InvalidChannel, InvalidUser, User};
 
 use crate::json::Json;
 
