@@ -52,6 +52,7 @@
 //! request                                       what handlers read off a request
 //! session  proxy  outlet  pages                 axum lives here; none knows another
 //! control                                       reads and orders over HTTP
+//! openapi                                       what all of them answer, described
 //! web                                           the routes
 //! config                                        settings of all rows above
 //! server                                        sockets
@@ -76,6 +77,7 @@ pub mod frame;
 pub mod hub;
 pub mod json;
 pub mod metrics;
+mod openapi;
 mod outlet;
 mod pages;
 mod problem;

@@ -22,7 +22,7 @@ use crate::event::{Body, By, Connect, ConnectionId, Direction, EventId, Message,
 use crate::hub::{CloseOrder, Connection, Ending, Hub, Orders, Outgoing, Seat};
 use crate::problem::Problem;
 
-pub(crate) use handshake::{Door, upgrade};
+pub(crate) use handshake::{__path_upgrade, Door, upgrade};
 use socket::Socket;
 
 /// The times of a session, and how large a message may be.

@@ -18,6 +18,10 @@ pub use payload::{Payload, payload};
 pub use plain::plain;
 pub use read::{Recorded, Unreadable, read};
 
+/// The full JSON of events as a JSON Schema, a definition a name. References are to
+/// `#/components/schemas/`, where OpenAPI and AsyncAPI look for them.
+pub const SCHEMAS: &str = include_str!("wire/schemas.json");
+
 /// A form of the stream. Listeners of the same form share the rendered bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {

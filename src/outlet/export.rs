@@ -17,6 +17,9 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http_body::Frame;
 
+use super::described::{
+    Beginning, Finite, Found, FullEvent, LastEventId, OfEvent, Searching, Selection,
+};
 use super::har::Archive;
 use super::needle::Needle;
 use super::query;
@@ -34,6 +37,14 @@ const LIMIT: usize = 1000;
 const EVERY: u64 = 200;
 
 /// Answers `GET /api/events`.
+#[utoipa::path(get, path = "/api/events", tag = "Events", operation_id = "events",
+    summary = "What has happened, as a finite answer",
+    description = "The same selection as that of the stream, of what history keeps.",
+    params(Selection, Beginning, LastEventId, Finite),
+    responses((status = OK, description = "The events.", content(
+        (Found = "application/json"),
+        (String = "application/x-ndjson"),
+    )), Searching))]
 pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
     let mut params = Params::new(parts.uri.query());
     let filter = query::filter(&mut params, |source| hub.expression(source));
@@ -100,6 +111,10 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
 }
 
 /// Answers `GET /api/events/{id}`.
+#[utoipa::path(get, path = "/api/events/{id}", tag = "Events", operation_id = "event",
+    summary = "One event",
+    params(("id" = String, Path, description = "Its id.", example = "1763670000123-0")),
+    responses((status = OK, description = "Full JSON.", body = FullEvent), OfEvent))]
 pub(crate) async fn event(
     State(hub): State<Hub>,
     Path(id): Path<String>,

@@ -20,6 +20,7 @@ use crate::code::Code;
 use crate::event::{Connect, ConnectionId};
 use crate::hub::Hub;
 use crate::problem::Problem;
+use crate::problem::described::problems;
 use crate::request::{is_websocket, names_token, remote, worth_knowing};
 
 /// Where WebSockets come in: what the handshake needs to know.
@@ -35,11 +36,25 @@ pub(crate) struct Door {
     pub(crate) hosts: Arc<Hosts>,
 }
 
+problems!(Refusing: Malformed, Forbidden, Replaced, UpgradeRequired, Full, Stopping);
+
 /// Answers the handshake and starts the session.
 ///
 /// # Errors
 ///
 /// Where the request is no proper handshake, its Origin is a stranger's, or there is no room.
+#[utoipa::path(get, path = "/ws", tag = "WebSocket", operation_id = "connect",
+    summary = "Connect a WebSocket",
+    description = "By HTTP/1.1, as in RFC 6455. Any other path that is not taken answers a handshake too. Browsers may \
+        connect from loopback origins, the server's own host, and the origins of `--ws-origin`. Where the observers' \
+        side has an address of its own, this is at the other one.",
+    params(
+        ("connectionId" = Option<String>, Query, description = "Registers: 1 to 128 characters, no control \
+            characters. Without it the first frame does.", example = "a", min_length = 1, max_length = 128),
+        ("ack" = Option<bool>, Query, description = "Whether every accepted frame is answered \
+            `{\"ack\":\"EVENT-ID\"}`."),
+    ),
+    responses((status = SWITCHING_PROTOCOLS, description = "From here on frames pass."), Refusing))]
 pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Response, Problem> {
     let headers = request.headers();
     let accept = check(request.method(), request.version(), headers)?;
