@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -21,7 +21,7 @@ use crate::hub::{CloseOrder, Hub, Outgoing, Undelivered};
 use crate::json;
 use crate::problem::Problem;
 use crate::problem::described::problems;
-use crate::request::Params;
+use crate::request::{Params, Segment};
 use crate::session::Limits;
 
 /// How long the body of a request may take.
@@ -45,7 +45,7 @@ pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Connection>>
     responses((status = OK, description = "That one.", body = Connection), OfConnection))]
 pub(crate) async fn connection(
     State(hub): State<Hub>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<Connection>, Problem> {
     let entry = hub.connection(&connection_id(&id)?);
     let entry = entry.ok_or_else(|| no_connection(&id))?;
@@ -64,15 +64,15 @@ pub(crate) async fn connection(
     ),
     request_body(description = "Text and JSON go out as a text frame just as they are, bytes as a binary frame. \
         A body without Content-Type is text.", content(
-        (Object = "application/json", example = json!({"price": 100.5})),
+        (Value = "application/json", example = json!({"price": 100.5})),
         (String = "text/plain", example = json!("hello")),
-        (Vec<u8> = "application/octet-stream"),
+        ("application/octet-stream"),
     )),
     responses((status = ACCEPTED, description = "It waits to be sent.", body = Sent), ToConnection))]
 pub(crate) async fn send(
     State(hub): State<Hub>,
     State(max): State<MaxMessageBytes>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
@@ -134,7 +134,7 @@ pub(crate) async fn send(
     responses((status = NO_CONTENT, description = "It is told to close."), OfConnection))]
 pub(crate) async fn close(
     State(hub): State<Hub>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     parts: Parts,
 ) -> Result<StatusCode, Problem> {
     let mut params = Params::new(parts.uri.query());
@@ -168,7 +168,7 @@ pub(crate) async fn listeners(State(hub): State<Hub>) -> Json<Vec<Listener>> {
     responses((status = NO_CONTENT, description = "It is ended."), OfListener))]
 pub(crate) async fn dismiss(
     State(hub): State<Hub>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<StatusCode, Problem> {
     let known = id.parse().is_ok_and(|number| hub.dismiss(number));
     if known {
@@ -236,7 +236,7 @@ pub(crate) struct Info {
 
 problems!(OfConnection: Malformed, NotFound);
 problems!(ToConnection: Malformed, NotFound, Timeout, TooLarge, SlowDown);
-problems!(OfListener: NotFound);
+problems!(OfListener: Malformed, NotFound);
 problems!(NotReady: Stopping);
 
 /// To whom a message goes.

@@ -1,6 +1,6 @@
 //! The pages, out of the binary: `static/` as it was when the program was built.
 
-use axum::extract::{OriginalUri, Path};
+use axum::extract::OriginalUri;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
@@ -12,6 +12,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use crate::code::Code;
 use crate::problem::Problem;
 use crate::problem::described::problems;
+use crate::request::Segment;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
@@ -78,10 +79,7 @@ pub(crate) async fn docs(headers: HeaderMap) -> Result<Response, Problem> {
     summary = "Scripts and styles of the pages",
     params(("file" = String, Path, description = "Its path; slashes may stand in it.", example = "wstap.css")),
     responses((status = OK, description = "The file.", content_type = "*/*", body = String), OfFile))]
-pub(crate) async fn asset(
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(crate) async fn asset(Segment(name): Segment, headers: HeaderMap) -> Result<Response, Problem> {
     file(&name, &headers)
 }
 
@@ -110,7 +108,7 @@ fn file(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     Ok((head, file.data).into_response())
 }
 
-problems!(OfFile: NotFound);
+problems!(OfFile: Malformed, NotFound);
 
 fn not_found(name: &str) -> Problem {
     Problem::new(Code::NotFound, format!("there is no file {name}"))

@@ -84,8 +84,8 @@ pub(super) struct Finite {
     #[param(example = "1m")]
     until: Option<String>,
     /// At most so many, or `all`; 1000 is the default.
-    #[param(required = false, schema_with = limit)]
-    limit: (),
+    #[param(inline, example = "100")]
+    limit: Option<Most>,
     /// By time. An archive is `asc` always.
     #[param(inline)]
     order: Option<InOrder>,
@@ -106,8 +106,8 @@ pub(super) struct Finite {
 #[into_params(parameter_in = Query)]
 pub(super) struct Waiting {
     /// What came after this event; without it, what comes from now on.
-    #[param(required = false, schema_with = event_id, example = "1763670000123-0")]
-    after: (),
+    #[param(inline, example = "1763670000123-0")]
+    after: Option<KnownId>,
     /// How long to wait for something, from `0s` to `60s`; `25s` is the default.
     #[param(example = "25s")]
     wait: Option<String>,
@@ -162,13 +162,28 @@ pub(super) struct Har {
     log: Value,
 }
 
-fn event_id() -> Ref {
-    Ref::from_schema_name("EventId")
+/// The id of an event; its schema is that of `wire`.
+struct KnownId;
+
+impl PartialSchema for KnownId {
+    fn schema() -> RefOr<Schema> {
+        Ref::from_schema_name("EventId").into()
+    }
 }
 
-fn limit() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(all|[0-9]{1,9})$"))
+impl ToSchema for KnownId {}
+
+/// A number of events, or all.
+struct Most;
+
+impl PartialSchema for Most {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        Schema::from(text.pattern(Some("^(all|[0-9]{1,9})$")).build()).into()
+    }
 }
+
+impl ToSchema for Most {}
 
 /// The name of a kind of event.
 struct KindName;

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
@@ -27,7 +27,7 @@ use crate::code::Code;
 use crate::event::{Event, EventId};
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
-use crate::request::{Params, accepts};
+use crate::request::{Params, Segment, accepts};
 use crate::wire;
 
 /// Events in an answer, if the client does not say.
@@ -117,7 +117,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     responses((status = OK, description = "Full JSON.", body = FullEvent), OfEvent))]
 pub(crate) async fn event(
     State(hub): State<Hub>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let id: EventId = id.parse().map_err(|fault| Problem::malformed(format!("{id}: {fault}")))?;
     let event = hub.event(id);

@@ -9,6 +9,7 @@ mod hostile;
 mod house;
 mod library;
 mod model;
+mod openapi;
 mod proxy;
 mod proxy_faults;
 mod proxy_http;
