@@ -1,6 +1,7 @@
 //! `/api`, `/metrics` and health: what is here, and what to do with it.
 
 mod answers;
+pub(crate) mod channels;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ const MAX_REASON: usize = 123;
     summary = "List the live connections",
     responses((status = OK, description = "All of them.", body = Vec<Connection>)))]
 pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Connection>> {
-    Json(hub.connections().iter().map(|entry| Connection::of(entry)).collect())
+    Json(hub.connections().iter().map(|entry| Connection::of(&hub, entry)).collect())
 }
 
 /// Answers `GET /api/connections/{id}`.
@@ -49,7 +50,7 @@ pub(crate) async fn connection(
 ) -> Result<Json<Connection>, Problem> {
     let entry = hub.connection(&connection_id(&id)?);
     let entry = entry.ok_or_else(|| no_connection(&id))?;
-    Ok(Json(Connection::of(&entry)))
+    Ok(Json(Connection::of(&hub, &entry)))
 }
 
 /// Answers `POST /api/connections/{id}/messages`: sends the body to that client, or to the server
@@ -91,27 +92,10 @@ pub(crate) async fn send(
     };
     let to = connection_id(&id)?;
     let body = read(body, max.0).await?;
-    let (outgoing, opcode, payload) = match media_type(&headers) {
-        "application/octet-stream" => {
-            (Outgoing::Binary(body.clone()), Opcode::Binary, Payload::Binary(body.as_ref().into()))
-        }
-        "application/json" => {
-            let text = utf8(&body)?;
-            let value = json::Json::parse(text).ok_or_else(|| {
-                Problem::malformed("the body is no JSON; send it as text/plain if it is meant so")
-            })?;
-            (Outgoing::Text(text.to_owned()), Opcode::Text, Payload::Value(value))
-        }
-        "text/plain" | "" => {
-            let text = utf8(&body)?;
-            let value = json::Json::parse(text).unwrap_or_else(|| json::Json::string(text));
-            (Outgoing::Text(text.to_owned()), Opcode::Text, Payload::Value(value))
-        }
-        other => {
-            return Err(Problem::malformed(format!(
-                "a message is application/json, text/plain or application/octet-stream, and not {other}"
-            )));
-        }
+    let (opcode, payload) = payload(&headers, &body)?;
+    let outgoing = match opcode {
+        Opcode::Binary => Outgoing::Binary(body.clone()),
+        _ => Outgoing::Text(utf8(&body)?.to_owned()),
     };
     let message =
         Message { synthetic: true, ..Message::new(direction, opcode, body.len(), payload) };
@@ -259,6 +243,26 @@ async fn read(body: Body, max: usize) -> Result<bytes::Bytes, Problem> {
         }
         Err(_elapsed) => Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
     }
+}
+
+/// Reads a body as what a client would have sent.
+fn payload(headers: &HeaderMap, body: &[u8]) -> Result<(Opcode, Payload), Problem> {
+    let value = match media_type(headers) {
+        "application/octet-stream" => return Ok((Opcode::Binary, Payload::Binary(body.into()))),
+        "application/json" => json::Json::parse(utf8(body)?).ok_or_else(|| {
+            Problem::malformed("the body is no JSON; send it as text/plain if it is meant so")
+        })?,
+        "text/plain" | "" => {
+            let text = utf8(body)?;
+            json::Json::parse(text).unwrap_or_else(|| json::Json::string(text))
+        }
+        other => {
+            return Err(Problem::malformed(format!(
+                "a message is application/json, text/plain or application/octet-stream, and not {other}"
+            )));
+        }
+    };
+    Ok((Opcode::Text, Payload::Value(value)))
 }
 
 fn utf8(body: &[u8]) -> Result<&str, Problem> {

@@ -64,6 +64,9 @@ fn json(document: Bytes) -> Response {
         control::connection,
         control::send,
         control::close,
+        control::channels::all,
+        control::channels::one,
+        control::channels::publish,
         control::listeners,
         control::dismiss,
         control::info,
@@ -83,6 +86,7 @@ fn json(document: Bytes) -> Response {
     tags(
         (name = "Events", description = "What happened: as a live stream, by polling, as a finite answer."),
         (name = "Connections", description = "The WebSockets that are open, and what to do with them."),
+        (name = "Channels", description = "Groups of connections: who is in them, and what is published to them."),
         (name = "Listeners", description = "Who reads the stream."),
         (name = "Server", description = "What runs here, and how it is."),
         (name = "WebSocket", description = "Where WebSocket clients connect. What they say is described at `asyncapi.json`."),

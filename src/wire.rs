@@ -2,6 +2,7 @@
 //!
 //! Pure. Everything is appended to a buffer, so that a whole batch is rendered contiguously.
 
+mod described;
 mod full;
 pub mod har;
 mod payload;
@@ -13,14 +14,11 @@ use std::time::Duration;
 
 use crate::event::{Event, EventId, Gap, Kind};
 
+pub(crate) use described::{FullEvent, KnownId, SCHEMAS};
 pub use full::{full, gap as full_gap, time};
 pub use payload::{Payload, payload};
 pub use plain::plain;
 pub use read::{Recorded, Unreadable, read};
-
-/// The full JSON of events as a JSON Schema, a definition a name. References are to
-/// `#/components/schemas/`, where OpenAPI and AsyncAPI look for them.
-pub const SCHEMAS: &str = include_str!("wire/schemas.json");
 
 /// A form of the stream. Listeners of the same form share the rendered bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,14 +29,20 @@ pub(crate) struct Connection {
     /// Seconds from the last ping to its pong; `null` before the first.
     #[schema(required, example = 0.012)]
     round_trip: Option<f64>,
+    /// Whose connection it is, if a credential says so.
+    #[schema(required)]
+    user: Option<String>,
+    /// The channels that it is in.
+    channels: Vec<String>,
     /// The server behind, in proxy mode.
     #[schema(required)]
     upstream: Option<String>,
 }
 
 impl Connection {
-    pub(super) fn of(entry: &Entry) -> Self {
-        let connect = &entry.connect;
+    pub(super) fn of(hub: &Hub, entry: &Entry) -> Self {
+        let (connect, redaction) = (&entry.connect, &hub.settings().redaction);
+        let channels = entry.channels().into_iter().map(|it| redaction.channel(it).to_string());
         Self {
             connection_id: entry.id.as_str().to_owned(),
             since: wire::time(entry.since_ms()).to_string(),
@@ -46,6 +52,8 @@ impl Connection {
             bytes: entry.bytes().into(),
             last_activity: wire::time(entry.last_ms()).to_string(),
             round_trip: entry.round_trip().map(|time| time.as_secs_f64()),
+            user: entry.user().map(|user| redaction.user(user.clone()).to_string()),
+            channels: channels.collect(),
             upstream: connect.answer.as_ref().map(|answer| answer.upstream.to_string()),
         }
     }

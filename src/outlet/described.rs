@@ -5,15 +5,14 @@
 #![expect(dead_code, reason = "these types describe; nobody makes one")]
 #![allow(unused_qualifications, reason = "the derives write them")]
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::event::Kind;
 use crate::problem::described::problems;
+use crate::wire::{FullEvent, KnownId};
 
 /// Which events.
 #[derive(IntoParams)]
@@ -113,21 +112,6 @@ pub(super) struct Waiting {
     wait: Option<String>,
 }
 
-/// An event in full JSON; its schema is that of `wire`.
-pub(super) struct FullEvent;
-
-impl PartialSchema for FullEvent {
-    fn schema() -> RefOr<Schema> {
-        Ref::from_schema_name(Self::name()).into()
-    }
-}
-
-impl ToSchema for FullEvent {
-    fn name() -> Cow<'static, str> {
-        "Event".into()
-    }
-}
-
 /// A finite answer.
 #[derive(ToSchema)]
 #[serde(untagged)]
@@ -161,17 +145,6 @@ pub(super) struct Marks {
 pub(super) struct Har {
     log: Value,
 }
-
-/// The id of an event; its schema is that of `wire`.
-struct KnownId;
-
-impl PartialSchema for KnownId {
-    fn schema() -> RefOr<Schema> {
-        Ref::from_schema_name("EventId").into()
-    }
-}
-
-impl ToSchema for KnownId {}
 
 /// A number of events, or all.
 struct Most;

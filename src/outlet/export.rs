@@ -17,9 +17,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http_body::Frame;
 
-use super::described::{
-    Beginning, Finite, Found, FullEvent, LastEventId, OfEvent, Searching, Selection,
-};
+use super::described::{Beginning, Finite, Found, LastEventId, OfEvent, Searching, Selection};
 use super::har::Archive;
 use super::needle::Needle;
 use super::query;
@@ -28,7 +26,7 @@ use crate::event::{Event, EventId};
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
 use crate::request::{Params, Segment, accepts};
-use crate::wire;
+use crate::wire::{self, FullEvent};
 
 /// Events in an answer, if the client does not say.
 const LIMIT: usize = 1000;

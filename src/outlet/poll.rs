@@ -10,13 +10,13 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use tokio::time::Instant;
 
-use super::described::{FullEvent, Selection, Streaming, Waiting};
+use super::described::{Selection, Streaming, Waiting};
 use super::query;
 use crate::event::EventId;
 use crate::hub::{About, Delivery, Hub, Start};
 use crate::problem::Problem;
 use crate::request::{Params, duration, remote};
-use crate::wire;
+use crate::wire::{self, FullEvent};
 
 /// How long an answer waits for an event, if the client does not say.
 const WAIT: Duration = Duration::from_secs(25);

@@ -96,6 +96,7 @@ fn response(codes: &[Code]) -> Response {
 const fn meaning(code: Code) -> &'static str {
     match code {
         Code::Malformed => "the request cannot be read; `detail` names each fault.",
+        Code::Unauthorized => "no credential, or a bad one.",
         Code::Forbidden => "not allowed, or the Host or Origin is a stranger's.",
         Code::NotFound => "there is no such thing.",
         Code::MethodNotAllowed => "the address does not take that method.",
