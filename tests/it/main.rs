@@ -1,5 +1,6 @@
 //! Everything that is seen from outside, over real sockets.
 
+mod asyncapi;
 mod cel;
 mod cli;
 mod control;

@@ -80,7 +80,7 @@ fn routes() -> BTreeSet<String> {
 
 fn filled(path: &str) -> String {
     let id = if path.contains("events") { "0-1" } else { "a" };
-    path.replace("{id}", id).replace("{file}", "wstap.css")
+    path.replace("{id}", id).replace("{channel}", "news").replace("{file}", "wstap.css")
 }
 
 #[tokio::test]
@@ -187,7 +187,8 @@ async fn every_answer_fits_its_description() {
     let tap = Tap::start().await;
     let mut ws = tap.registered("a").await;
     ws.send("hello").await;
-    until("the message", || tap.hub.head().1 == 2).await;
+    ws.send(r#"{"type":"subscribe","params":{"channels":["news"]}}"#).await;
+    until("the channel", || tap.hub.head().1 == 3).await;
     let _events = tap.events("?kind=message").await;
     let event = tap.hub.head().0.expect("an event").to_string();
     let described = Described::of(&tap, "/api/openapi.json").await;
@@ -195,6 +196,10 @@ async fn every_answer_fits_its_description() {
         ("GET", "/api/info", "", ""),
         ("GET", "/api/connections", "", ""),
         ("GET", "/api/connections/{id}", "", ""),
+        ("GET", "/api/channels", "", ""),
+        ("GET", "/api/channels/{channel}", "", ""),
+        ("POST", "/api/channels/{channel}/messages", "", "hello"),
+        ("POST", "/api/channels/{channel}/messages", "?user=", "hello"),
         ("GET", "/api/listeners", "", ""),
         ("GET", "/api/events", "", ""),
         ("GET", "/api/events", "?format=marks&every=1", ""),
@@ -225,12 +230,16 @@ async fn every_answer_fits_its_description() {
             "/api/listeners/{id}" => "1",
             _ => "a",
         };
-        let answer = tap.fetch(method, &(path.replace("{id}", id) + query), &[], body).await;
+        let full = path.replace("{id}", id).replace("{channel}", "news") + query;
+        let answer = tap.fetch(method, &full, &[], body).await;
         assert!(answer.status < 405 || answer.status == 426, "{method} {path}: {answer:?}");
         fits(&described, method, path, &answer);
     }
-    for path in ["/api/events/{id}", "/api/connections/{id}", "/static/{file}"] {
+    for path in
+        ["/api/events/{id}", "/api/connections/{id}", "/api/channels/{channel}", "/static/{file}"]
+    {
         let nothing = path.replace("{id}", "9-9").replace("{file}", "nothing");
+        let nothing = nothing.replace("{channel}", "nothing");
         let answer = tap.get(&nothing).await;
         assert_eq!(answer.status, 404, "{path}");
         fits(&described, "GET", path, &answer);
