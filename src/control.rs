@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use utoipa::ToSchema;
 
-use self::answers::{Connection, Listener, Sent, Server};
+use self::answers::{CloseCode, Connection, Listener, Sent, Server};
 use crate::code::{self, Code};
 use crate::event::{Body as Payload, ConnectionId, Direction, Message, Opcode};
 use crate::hub::{CloseOrder, Hub, Outgoing, Undelivered};
@@ -24,6 +24,7 @@ use crate::problem::Problem;
 use crate::problem::described::problems;
 use crate::request::{Params, Segment};
 use crate::session::Limits;
+use crate::wire::ConnectionName;
 
 /// How long the body of a request may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Connection>>
 /// Answers `GET /api/connections/{id}`.
 #[utoipa::path(get, path = "/api/connections/{id}", tag = "Connections", operation_id = "connection",
     summary = "One live connection",
-    params(("id" = String, Path, description = "Its connectionId, percent-encoded.", example = "a")),
+    params(("id" = inline(ConnectionName), Path, description = "Its connectionId, percent-encoded.", example = "a")),
     responses((status = OK, description = "That one.", body = Connection), OfConnection))]
 pub(crate) async fn connection(
     State(hub): State<Hub>,
@@ -59,12 +60,13 @@ pub(crate) async fn connection(
     summary = "Send a message to a client, or to the server behind it",
     description = "The body is the message. It is on the stream with `\"synthetic\":true`.",
     params(
-        ("id" = String, Path, description = "Its connectionId, percent-encoded.", example = "a"),
+        ("id" = inline(ConnectionName), Path, description = "Its connectionId, percent-encoded.", example = "a"),
         ("to" = inline(Option<To>), Query,
             description = "To whom; `server` in proxy mode only. `client` is the default."),
     ),
     request_body(description = "Text and JSON go out as a text frame just as they are, bytes as a binary frame. \
-        A body without Content-Type is text.", content(
+        A body without \
+        Content-Type is text, and none an empty one.", content(
         (Value = "application/json", example = json!({"price": 100.5})),
         (String = "text/plain", example = json!("hello")),
         ("application/octet-stream"),
@@ -109,9 +111,9 @@ pub(crate) async fn send(
     summary = "Close a connection",
     description = "In proxy mode both sides are closed.",
     params(
-        ("id" = String, Path, description = "Its connectionId, percent-encoded.", example = "a"),
-        ("code" = Option<u16>, Query, description = "The close code: 1000 (the default) to 1003, \
-            1007 to 1014, 3000 to 4999.", minimum = 1000, maximum = 4999, example = 4000),
+        ("id" = inline(ConnectionName), Path, description = "Its connectionId, percent-encoded.", example = "a"),
+        ("code" = inline(Option<CloseCode>), Query, description = "The close code: 1000 (the default) to 1003, \
+            1007 to 1014, 3000 to 4999.", example = 4000),
         ("reason" = Option<String>, Query, description = "Why, in at most 123 bytes.",
             max_length = 123, example = "enough"),
     ),

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::{Info, Paths, RefOr, Schema, Server, Tag};
+use utoipa::openapi::{Info, Paths, RefOr, Required, Schema, Server, Tag};
 
 use crate::code::Code;
 use crate::problem::described::{self, Details};
@@ -140,7 +140,7 @@ fn document() -> Bytes {
     alias(&mut derived.paths, "/es-client");
     alias(&mut derived.paths, "/ws-client");
     for item in derived.paths.paths.values_mut() {
-        operations(item).for_each(may_always_fail);
+        operations(item).for_each(complete);
     }
     let mut info = Info::new("wstap", VERSION);
     info.description = Some(ABOUT.to_owned());
@@ -175,7 +175,11 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 }
 
 /// Adds what stands before all routes: names and origins that are refused, and our own faults.
-fn may_always_fail(operation: &mut Operation) {
+fn complete(operation: &mut Operation) {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        // Nothing is a message too, and the derive has no word for that.
+        body.required = Some(Required::False);
+    }
     for (status, response) in described::responses(&[Code::Forbidden, Code::Internal]) {
         operation.responses.responses.entry(status).or_insert(response);
     }

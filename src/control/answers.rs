@@ -1,9 +1,12 @@
 //! What `/api` answers, as types: they are written as JSON, and described from here.
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::Info;
+use crate::code;
 use crate::event::{EventId, Flow};
 use crate::hub::{Entry, Hub, Seen};
 use crate::wire;
@@ -71,6 +74,24 @@ impl From<Flow> for EachWay {
         Self { r#in: flow.inward, out: flow.outward }
     }
 }
+
+/// A close code that may be sent.
+pub(super) struct CloseCode;
+
+impl PartialSchema for CloseCode {
+    fn schema() -> RefOr<Schema> {
+        let sendable = code::SENDABLE_RANGES.iter().map(|range| {
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .minimum(Some(*range.start()))
+                .maximum(Some(*range.end()))
+        });
+        let any = sendable.fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+        Schema::from(any.build()).into()
+    }
+}
+
+impl ToSchema for CloseCode {}
 
 /// A message is on its way.
 #[derive(Debug, Serialize, ToSchema)]
@@ -153,13 +174,9 @@ pub(crate) struct Server {
     times: Times,
 }
 
-fn mode() -> utoipa::openapi::ObjectBuilder {
-    let text = utoipa::openapi::schema::Type::String;
-    utoipa::openapi::ObjectBuilder::new().schema_type(text).enum_values(Some([
-        "hub",
-        "proxy",
-        "recording",
-    ]))
+fn mode() -> ObjectBuilder {
+    let names = ["hub", "proxy", "recording"];
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -16,7 +16,7 @@ use crate::hub::{ChannelInside, ChannelSeen, Hub, Publication};
 use crate::problem::Problem;
 use crate::problem::described::problems;
 use crate::request::{Params, Segment};
-use crate::wire::{self, FullEvent};
+use crate::wire::{self, ChannelName, FullEvent, UserName};
 
 /// A channel in the list of all.
 #[derive(Debug, Serialize, ToSchema)]
@@ -76,7 +76,7 @@ pub(crate) async fn all(State(hub): State<Hub>) -> Json<Vec<ChannelLine>> {
 /// Answers `GET /api/channels/{channel}`: who is in it, and what it keeps.
 #[utoipa::path(get, path = "/api/channels/{channel}", tag = "Channels", operation_id = "channel",
     summary = "One channel: who is in it, and what it keeps",
-    params(("channel" = String, Path, description = "Its name, percent-encoded.", example = "news")),
+    params(("channel" = inline(ChannelName), Path, description = "Its name, percent-encoded.", example = "news")),
     responses((status = OK, description = "That one.", body = ChannelPage), OfChannel))]
 pub(crate) async fn one(
     State(hub): State<Hub>,
@@ -107,12 +107,12 @@ pub(crate) async fn one(
     description = "The body is the message. It goes to all who are in the channel, and to the stream. A channel is made \
         on first use.",
     params(
-        ("channel" = String, Path, description = "Its name, percent-encoded: 1 to 256 characters, no control \
-            characters.", example = "news"),
-        ("user" = Option<Vec<String>>, Query, description = "Only to these users; may be repeated.",
+        ("channel" = inline(ChannelName), Path, description = "Its name, percent-encoded.", example = "news"),
+        ("user" = inline(Option<Vec<UserName>>), Query, description = "Only to these users; may be repeated.",
             example = json!(["ann"])),
     ),
-    request_body(description = "A body without Content-Type is text; text that is JSON is that.", content(
+    request_body(description = "A body without Content-Type is text, and none an empty one; text \
+        that is JSON is that.", content(
         (Value = "application/json", example = json!({"price": 100.5})),
         (String = "text/plain", example = json!("hello")),
         ("application/octet-stream"),

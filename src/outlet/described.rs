@@ -12,18 +12,18 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::event::Kind;
 use crate::problem::described::problems;
-use crate::wire::{FullEvent, KnownId};
+use crate::wire::{ChannelName, ConnectionName, FullEvent, KnownId};
 
 /// Which events.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Selection {
     /// Only events of this connection; may be repeated.
-    #[param(example = json!(["a"]))]
-    connection: Option<Vec<String>>,
+    #[param(inline, example = json!(["a"]))]
+    connection: Option<Vec<ConnectionName>>,
     /// Only events of this channel; may be repeated.
-    #[param(example = json!(["news"]))]
-    channel: Option<Vec<String>>,
+    #[param(inline, example = json!(["news"]))]
+    channel: Option<Vec<ChannelName>>,
     /// Only this kind; may be repeated.
     #[param(inline, example = json!(["message"]))]
     kind: Option<Vec<KindName>>,
@@ -97,7 +97,7 @@ pub(super) struct Finite {
     text: Option<String>,
     /// Events from one mark to the next; 200 is the default.
     #[param(minimum = 1, example = 200)]
-    every: Option<u64>,
+    every: Option<usize>,
 }
 
 /// How long to wait.

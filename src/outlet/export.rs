@@ -26,7 +26,7 @@ use crate::event::{Event, EventId};
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
 use crate::request::{Params, Segment, accepts};
-use crate::wire::{self, FullEvent};
+use crate::wire::{self, FullEvent, KnownId};
 
 /// Events in an answer, if the client does not say.
 const LIMIT: usize = 1000;
@@ -111,7 +111,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
 /// Answers `GET /api/events/{id}`.
 #[utoipa::path(get, path = "/api/events/{id}", tag = "Events", operation_id = "event",
     summary = "One event",
-    params(("id" = String, Path, description = "Its id.", example = "1763670000123-0")),
+    params(("id" = inline(KnownId), Path, description = "Its id.", example = "1763670000123-0")),
     responses((status = OK, description = "Full JSON.", body = FullEvent), OfEvent))]
 pub(crate) async fn event(
     State(hub): State<Hub>,

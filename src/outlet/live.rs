@@ -36,7 +36,7 @@ use crate::wire::Form;
         are described at `asyncapi.json`.",
     params(Selection, Beginning, LastEventId, Live),
     responses((status = OK, description = "The stream.", content(
-        (String = "text/event-stream",
+        ("text/event-stream",
             example = json!("id: 1763670000123-0\ndata: {\"connectionId\":\"a\",\"message\":\"hello\"}\n\n")),
         (String = "application/x-ndjson"),
     )), Streaming))]

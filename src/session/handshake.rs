@@ -22,6 +22,7 @@ use crate::hub::Hub;
 use crate::problem::Problem;
 use crate::problem::described::problems;
 use crate::request::{is_websocket, names_token, remote, worth_knowing};
+use crate::wire::ConnectionName;
 
 /// Where WebSockets come in: what the handshake needs to know.
 #[derive(Debug, Clone)]
@@ -49,8 +50,8 @@ problems!(Refusing: Malformed, Forbidden, Replaced, UpgradeRequired, Full, Stopp
         connect from loopback origins, the server's own host, and the origins of `--ws-origin`. Where the observers' \
         side has an address of its own, this is at the other one.",
     params(
-        ("connectionId" = Option<String>, Query, description = "Registers: 1 to 128 characters, no control \
-            characters. Without it the first frame does.", example = "a", min_length = 1, max_length = 128),
+        ("connectionId" = inline(Option<ConnectionName>), Query, description = "Registers. Without it the first frame \
+            does.", example = "a"),
         ("ack" = Option<bool>, Query, description = "Whether every accepted frame is answered \
             `{\"ack\":\"EVENT-ID\"}`."),
         ("ping" = Option<String>, Query, description = "`time`: pings carry the seconds since 1970 as text.",

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -38,3 +39,25 @@ impl ToSchema for KnownId {
         "EventId".into()
     }
 }
+
+/// A name of at most so many characters, none of which is a control character.
+pub(crate) struct Name<const MAX: usize>;
+
+/// What a connection is called.
+pub(crate) type ConnectionName = Name<128>;
+
+/// What a channel is called.
+pub(crate) type ChannelName = Name<256>;
+
+/// What a user is called.
+pub(crate) type UserName = Name<512>;
+
+impl<const MAX: usize> PartialSchema for Name<MAX> {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let text = text.min_length(Some(1)).max_length(Some(MAX));
+        Schema::from(text.pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]+$")).build()).into()
+    }
+}
+
+impl<const MAX: usize> ToSchema for Name<MAX> {}

@@ -45,7 +45,9 @@ test("every address and every frame has its page, without a fault of script, pol
     const listed = await opened.$$eval("#list a", (all) => all.map((link) => link.getAttribute("href").slice(1)));
     assert.deepEqual([...listed].sort(), [...told].sort());
     await opened.evaluate(AXE);
-    for (const id of ["", ...listed]) {
+    // In the other theme the colours of each kind of page are enough.
+    const all = (width === 1440) === (colorScheme === "light");
+    for (const id of all ? ["", ...listed] : ["", "stream", "send", "close", "frames-say"]) {
       if (id) await go(opened, id);
       await opened.$$eval("details", (all) => all.forEach((fold) => { fold.open = true; }));
       assert.equal(await opened.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, `${id} is no wider than ${width}`);
