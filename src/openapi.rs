@@ -145,8 +145,13 @@ fn document() -> Bytes {
     let mut info = Info::new("wstap", VERSION);
     info.description = Some(ABOUT.to_owned());
     let schemas = derived.components.map(|components| components.schemas).unwrap_or_default();
-    let events: BTreeMap<_, _> =
+    let mut events: BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(wire::SCHEMAS).expect("the schemas are an object");
+    if let Some(event) = events.get_mut("Event") {
+        let forms = event.get().trim_end().strip_suffix('}').expect("it is an object");
+        let told = format!("{forms},\"discriminator\":{}}}", wire::discriminator());
+        *event = RawValue::from_string(told).expect("a member was added to an object");
+    }
     // What both know is told by the schema that the events' own tests hold.
     let derived_only = schemas.into_iter().filter(|(name, _)| !events.contains_key(&**name));
     let document = Document {

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use crate::event::{Event, EventId, Gap, Kind};
 
-pub(crate) use described::{ChannelName, ConnectionName, FullEvent, KnownId, SCHEMAS, UserName};
+pub(crate) use described::{
+    ChannelName, ConnectionName, FullEvent, KnownId, SCHEMAS, UserName, discriminator,
+};
 pub use full::{full, gap as full_gap, time};
 pub use payload::{Payload, payload};
 pub use plain::plain;

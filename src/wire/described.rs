@@ -1,14 +1,29 @@
 //! The schemas of events, and what stands for them in the description of an answer.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::event::Kind;
+
 /// The full JSON of events as a JSON Schema, a definition a name. References are to
 /// `#/components/schemas/`, where OpenAPI and AsyncAPI look for them.
 pub(crate) const SCHEMAS: &str = include_str!("schemas.json");
+
+/// Returns how OpenAPI tells the forms of an event apart; AsyncAPI has another way.
+pub(crate) fn discriminator() -> Value {
+    let form = |name: &str| {
+        let (first, rest) = name.split_at(1);
+        format!("#/components/schemas/{}{rest}Event", first.to_uppercase())
+    };
+    let mapping: BTreeMap<_, _> =
+        Kind::ALL.iter().map(|kind| (kind.as_str(), form(kind.as_str()))).collect();
+    json!({"propertyName": "kind", "mapping": mapping})
+}
 
 /// An event in full JSON.
 pub(crate) struct FullEvent;

@@ -3,12 +3,15 @@ a media type, fields and a body that are described; what the description forbids
 it allows is taken; nothing that it makes up is a 500."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import unittest
 from pathlib import Path
 
 import httpx
+import jsonschema_rs
+import openapi_spec_validator
 import websockets
 from test_clients import Tap
 
@@ -28,6 +31,18 @@ async def stays(url):
         await asyncio.sleep(0.02)
 
 
+def references(value):
+    """All that a document refers to."""
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        if isinstance(value.get("discriminator"), dict):
+            yield from value["discriminator"].get("mapping", {}).values()
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inside:
+        yield from references(one)
+
+
 class OpenApi(unittest.IsolatedAsyncioTestCase):
     async def test_schemathesis_finds_nothing(self):
         with Tap("--history-events", "1000") as tap:
@@ -44,6 +59,18 @@ class OpenApi(unittest.IsolatedAsyncioTestCase):
             words = words.decode()
             self.assertEqual(running.returncode, 0, words)
             self.assertRegex(words, r"Test cases:\s+\d{3,} generated, \d+ passed")
+
+    async def test_both_descriptions_are_what_they_claim_to_be(self):
+        with Tap() as tap:
+            http, frames = (httpx.get(f"{tap.url}/api/{name}.json").json() for name in ("openapi", "asyncapi"))
+        openapi_spec_validator.validate(http)
+        asyncapi = json.loads((HERE.parent / "pages/node_modules/@asyncapi/specs/schemas/3.0.0.json").read_text())
+        self.assertEqual([str(fault) for fault in jsonschema_rs.validator_for(asyncapi).iter_errors(frames)], [])
+        for document in (http, frames):
+            for reference in references(document):
+                found = document
+                for part in reference.removeprefix("#/").split("/"):
+                    found = found[part]
 
     async def test_streams_begin_as_they_are_described(self):
         with Tap() as tap:
