@@ -1,6 +1,8 @@
 //! Everything that is seen from outside, over real sockets.
 
 mod cel;
+mod channels;
+mod channels_crowd;
 mod cli;
 mod control;
 mod filter;
@@ -21,3 +23,4 @@ mod security;
 mod session;
 mod shutdown;
 mod stream;
+mod transcripts;
