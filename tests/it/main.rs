@@ -3,6 +3,7 @@
 mod cel;
 mod channels;
 mod channels_crowd;
+mod channels_model;
 mod cli;
 mod control;
 mod filter;
