@@ -1,7 +1,5 @@
 //! Channels with many members, and many channels.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 use tokio::task::JoinSet;
 use wstap::hub::{Retention, Settings};
@@ -41,12 +39,9 @@ async fn of_a_thousand_members_one_that_never_reads_and_one_that_fails_hold_nobo
         });
     }
     let headers = [("content-type", "application/json")];
-    let mut slowest = Duration::ZERO;
     for _ in 0..100 {
-        let begun = Instant::now();
         let answer = tap.fetch("POST", "/api/channels/x/messages", &headers, &message).await;
         assert_eq!(answer.status, 202);
-        slowest = slowest.max(begun.elapsed());
     }
     // Every member that reads has got every message, while the dumb one has its queue full.
     within("all members", async {
@@ -55,7 +50,6 @@ async fn of_a_thousand_members_one_that_never_reads_and_one_that_fails_hold_nobo
         }
     })
     .await;
-    println!("a publication to {MEMBERS} members took at most {slowest:?}");
     drop(dumb);
 }
 

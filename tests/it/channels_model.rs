@@ -106,7 +106,9 @@ impl Model {
             }
             Act::End(n) if self.members.contains_key(&n) => {
                 let channels = self.members[&n].channels.clone();
-                channels.into_iter().for_each(|channel| self.leave(n, channel));
+                for channel in channels {
+                    self.leave(n, channel);
+                }
                 let member = self.members.remove(&n).expect("it is there");
                 member.connection.end(Ending::lost("the model says so"));
             }
@@ -125,7 +127,9 @@ impl Model {
             Act::Leave(n, channels) if self.members.contains_key(&n) => {
                 let names: Vec<_> = channels.iter().map(|it| channel(*it)).collect();
                 self.members[&n].connection.leave(&names).expect("it may");
-                channels.into_iter().for_each(|channel| self.leave(n, channel));
+                for channel in channels {
+                    self.leave(n, channel);
+                }
             }
             Act::Publish(to_channel, to, except) => {
                 let publication = Publication {
@@ -153,13 +157,13 @@ impl Model {
 }
 
 /// Returns what the stream says of joins and leaves.
-async fn told(hub: &Hub) -> Vec<(char, u8, u8)> {
+fn told(hub: &Hub) -> Vec<(char, u8, u8)> {
     let range =
         Range { start: Start::Oldest, until: None, limit: usize::MAX, order: Order::Ascending };
-    let mut scan = hub.scan(range, Filter::default());
+    let scan = hub.scan(range, Filter::default());
     let digit = |name: &str| name.chars().last().and_then(|c| c.to_digit(10)).expect("a digit");
     let mut all = Vec::new();
-    while let Some(scanned) = scan.next() {
+    for scanned in scan {
         let Scanned::Events(events) = scanned else { continue };
         for event in events {
             let (sign, presence) = match &event.what {
@@ -188,7 +192,7 @@ proptest! {
                 model.act(&hub, act);
             }
             // Within one command the order is that of the command; at an end, that of the names.
-            let (mut got, mut expected) = (told(&hub).await, model.told.clone());
+            let (mut got, mut expected) = (told(&hub), model.told.clone());
             got.sort_unstable();
             expected.sort_unstable();
             assert_eq!(got, expected);
