@@ -2,6 +2,9 @@
 
 mod asyncapi;
 mod cel;
+mod channels;
+mod channels_crowd;
+mod channels_model;
 mod cli;
 mod control;
 mod filter;
@@ -23,3 +26,4 @@ mod security;
 mod session;
 mod shutdown;
 mod stream;
+mod transcripts;
