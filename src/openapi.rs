@@ -111,7 +111,7 @@ another origin, unless that origin is listed. What is hidden by `--redact` is hi
 
 Addresses are relative: wstap may be mounted below any prefix.";
 
-/// What is served: the parts of OpenAPI that are used, with schemas of two sources.
+/// What is served: the parts of `OpenAPI` that are used, with schemas of two sources.
 #[derive(Serialize)]
 struct Document {
     openapi: &'static str,

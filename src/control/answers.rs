@@ -16,7 +16,8 @@ use crate::wire;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Connection {
     #[schema(example = "a")]
-    connection_id: String,
+    #[serde(rename = "connectionId")]
+    id: String,
     #[schema(format = DateTime, example = "2025-11-20T20:20:00.000Z")]
     since: String,
     /// The other end of its TCP connection.
@@ -47,7 +48,7 @@ impl Connection {
         let (connect, redaction) = (&entry.connect, &hub.settings().redaction);
         let channels = entry.channels().into_iter().map(|it| redaction.channel(it).to_string());
         Self {
-            connection_id: entry.id.as_str().to_owned(),
+            id: entry.id.as_str().to_owned(),
             since: wire::time(entry.since_ms()).to_string(),
             remote: connect.remote.to_string(),
             path: connect.path.clone(),

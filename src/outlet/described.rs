@@ -131,7 +131,8 @@ pub(super) struct Marks {
     #[schema(example = 200)]
     every: u64,
     /// Ids of every so-many-th event.
-    marks: Vec<String>,
+    #[schema(rename = "marks")]
+    ids: Vec<String>,
     #[schema(example = 12)]
     count: u64,
     #[schema(required, example = "1763670000000-0")]

@@ -11,10 +11,10 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::event::Kind;
 
 /// The full JSON of events as a JSON Schema, a definition a name. References are to
-/// `#/components/schemas/`, where OpenAPI and AsyncAPI look for them.
+/// `#/components/schemas/`, where `OpenAPI` and `AsyncAPI` look for them.
 pub(crate) const SCHEMAS: &str = include_str!("schemas.json");
 
-/// Returns how OpenAPI tells the forms of an event apart; AsyncAPI has another way.
+/// Returns how `OpenAPI` tells the forms of an event apart; `AsyncAPI` has another way.
 pub(crate) fn discriminator() -> Value {
     let form = |name: &str| {
         let (first, rest) = name.split_at(1);

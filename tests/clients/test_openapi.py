@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -45,11 +46,13 @@ def references(value):
 
 class OpenApi(unittest.IsolatedAsyncioTestCase):
     async def test_schemathesis_finds_nothing(self):
-        with Tap("--history-events", "1000") as tap:
+        with Tap("--history-events", "1000") as tap, tempfile.TemporaryDirectory() as folder:
             client = asyncio.create_task(stays(f"{tap.ws}?connectionId=a"))
             command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(HERE / "schemathesis.toml")]
             command += ["run", f"{tap.url}/api/openapi.json", "--url", tap.url, "--no-color"]
-            running = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            # It leaves things where it runs.
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+            running = await asyncio.create_subprocess_exec(*command, cwd=folder, **pipes)
             try:
                 words, _ = await asyncio.wait_for(running.communicate(), LIMIT)
             finally:
