@@ -112,8 +112,7 @@ pub(crate) async fn send(
     description = "In proxy mode both sides are closed.",
     params(
         ("id" = inline(ConnectionName), Path, description = "Its connectionId, percent-encoded.", example = "a"),
-        ("code" = inline(Option<CloseCode>), Query, description = "The close code: 1000 (the default) to 1003, \
-            1007 to 1014, 3000 to 4999.", example = 4000),
+        ("code" = inline(Option<CloseCode>), Query, description = "The close code; 1000 is the default.", example = 4000),
         ("reason" = Option<String>, Query, description = "Why, in at most 123 bytes.",
             max_length = 123, example = "enough"),
     ),

@@ -18,8 +18,12 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{Info, Paths, RefOr, Required, Schema, Server, Tag};
 
 use crate::code::Code;
+use crate::control;
+use crate::outlet;
+use crate::pages;
 use crate::problem::described::{self, Details};
-use crate::{control, outlet, pages, session, wire};
+use crate::session;
+use crate::wire;
 
 /// Answers `GET /api/openapi.json`.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "Server", operation_id = "openapi",
@@ -100,9 +104,9 @@ const ABOUT: &str = "What wstap answers over HTTP. The frames of WebSockets and 
 stream are described at `/api/asyncapi.json`.
 
 **Errors** are problem details (RFC 9457), and their `code` is what to branch on. Every address may answer `forbidden` \
-(403) and `internal` (500), and `full` (503) while the server has no room for another TCP connection. A method that an \
-address does not take is `method_not_allowed` (405), and an unknown query parameter `malformed` (400), where an address \
-takes any. Where it helps to come back later, `Retry-After` says when.
+and `internal`, and `full` while the server has no room for another TCP connection. A method that an address does not \
+take is `method_not_allowed`, and an unknown query parameter `malformed`, where an address takes any. Where it helps to \
+come back later, `Retry-After` says when. HEAD is answered wherever GET is.
 
 **Who may ask.** On loopback everybody on the machine. Only requests to loopback names, the bound addresses and names \
 given by `--host` are answered, so that no page can reach a server by a name that it controls (DNS rebinding). Reads \

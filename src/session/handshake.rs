@@ -37,7 +37,7 @@ pub(crate) struct Door {
     pub(crate) hosts: Arc<Hosts>,
 }
 
-problems!(Refusing: Malformed, Forbidden, Replaced, UpgradeRequired, Full, Stopping);
+problems!(Refusing: Malformed, Forbidden, NotFound, Replaced, UpgradeRequired, Full, Stopping);
 
 /// Answers the handshake and starts the session.
 ///

@@ -51,6 +51,7 @@ test("a schema is told in words, and a thing within itself is told once", () => 
   assert.equal(members(root, of("Maybe"))[0].name, "id", "something or nothing is the something");
   assert.equal(limits({ minLength: 1, maxLength: 128 }), "1 to 128 characters");
   assert.equal(limits({ minimum: 2 }), "at least 2");
+  assert.equal(limits({ anyOf: [{ minimum: 1, maximum: 3 }, { minimum: 7, maximum: 9 }] }), "1 to 3 or 7 to 9");
   assert.deepEqual(members(root, of("Nowhere")), []);
 });
 

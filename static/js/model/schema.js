@@ -35,8 +35,10 @@ export function typeWords(root, given, depth = 0) {
   }).join(" or ");
 }
 
-/** Bounds in words: `1 to 128 characters`, `at least 0`. */
+/** Bounds in words: `1 to 128 characters`, `at least 0`, `1 to 3 or 7 to 9`. */
 export function limits(schema) {
+  const others = alternatives(schema);
+  if (others) return others.map(limits).filter(Boolean).join(" or ");
   const between = (low, high, unit) => {
     if (low === undefined && high === undefined) return [];
     if (high === undefined) return [`at least ${low}${unit}`];
