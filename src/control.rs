@@ -43,7 +43,7 @@ pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Connection>>
 /// Answers `GET /api/connections/{id}`.
 #[utoipa::path(get, path = "/api/connections/{id}", tag = "Connections", operation_id = "connection",
     summary = "One live connection",
-    params(("id" = inline(ConnectionName), Path, description = "Its connectionId, percent-encoded.", example = "a")),
+    params(("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a")),
     responses((status = OK, description = "That one.", body = Connection), OfConnection))]
 pub(crate) async fn connection(
     State(hub): State<Hub>,
@@ -60,7 +60,7 @@ pub(crate) async fn connection(
     summary = "Send a message to a client, or to the server behind it",
     description = "The body is the message. It is on the stream with `\"synthetic\":true`.",
     params(
-        ("id" = inline(ConnectionName), Path, description = "Its connectionId, percent-encoded.", example = "a"),
+        ("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a"),
         ("to" = inline(Option<To>), Query,
             description = "To whom; `server` in proxy mode only. `client` is the default."),
     ),
@@ -111,7 +111,7 @@ pub(crate) async fn send(
     summary = "Close a connection",
     description = "In proxy mode both sides are closed.",
     params(
-        ("id" = inline(ConnectionName), Path, description = "Its connectionId, percent-encoded.", example = "a"),
+        ("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a"),
         ("code" = inline(Option<CloseCode>), Query, description = "The close code; 1000 is the default.", example = 4000),
         ("reason" = Option<String>, Query, description = "Why, in at most 123 bytes.",
             max_length = 123, example = "enough"),

@@ -76,7 +76,7 @@ pub(crate) async fn all(State(hub): State<Hub>) -> Json<Vec<ChannelLine>> {
 /// Answers `GET /api/channels/{channel}`: who is in it, and what it keeps.
 #[utoipa::path(get, path = "/api/channels/{channel}", tag = "Channels", operation_id = "channel",
     summary = "One channel: who is in it, and what it keeps",
-    params(("channel" = inline(ChannelName), Path, description = "Its name, percent-encoded.", example = "news")),
+    params(("channel" = inline(ChannelName), Path, description = "Its name.", example = "news")),
     responses((status = OK, description = "That one.", body = ChannelPage), OfChannel))]
 pub(crate) async fn one(
     State(hub): State<Hub>,
@@ -107,7 +107,7 @@ pub(crate) async fn one(
     description = "The body is the message. It goes to all who are in the channel, and to the stream. A channel is made \
         on first use.",
     params(
-        ("channel" = inline(ChannelName), Path, description = "Its name, percent-encoded.", example = "news"),
+        ("channel" = inline(ChannelName), Path, description = "Its name.", example = "news"),
         ("user" = inline(Option<Vec<UserName>>), Query, description = "Only to these users; may be repeated.",
             example = json!(["ann"])),
     ),

@@ -9,7 +9,7 @@ import { drawFrames } from "./view/frames.js";
 import { drawOperation } from "./view/operation.js";
 import { paragraphs } from "./view/prose.js";
 import { themeSwitch } from "./view/theme.js";
-import { wireTrial } from "./view/trial.js";
+import { wireHandshake, wireTrial } from "./view/trial.js";
 
 let entries = new Map();
 let stop = () => {};
@@ -20,22 +20,33 @@ function base(http) {
   return (path) => new URL(path, server).href;
 }
 
-function draw(http, socket) {
+function draw(http, said) {
   const url = base(http);
   const all = operations(http);
   const tags = (http.tags ?? []).map(({ name }) => name);
-  const said = frames(socket);
+  const talk = frames(said);
   const groups = tags.map((tag) => ({ title: tag, entries: all.filter((one) => one.tag === tag) })).filter((group) => group.entries.length > 0);
-  groups.splice(Math.max(0, groups.length - 1), 0, { title: "Frames", entries: said });
+  groups.splice(Math.max(0, groups.length - 1), 0, { title: "Frames", entries: talk });
   drawContents(groups);
-  const trial = (form, operation, endless) => {
-    stop = wireTrial(form, operation, endless, { url, offer: (path) => known(path, ask) });
+  const trial = (form, operation, { endless, handshake }) => {
+    if (handshake) wireHandshake(form, operation, (tell) => socket(url(operation.path.slice(1)), tell));
+    else stop = wireTrial(form, operation, endless, { url, offer: (path) => known(path, ask) });
   };
   entries = new Map([
     ...all.map((one) => [one.id, () => drawOperation(http, one, trial)]),
-    ...said.map((one) => [one.id, () => drawFrames(socket, one)]),
+    ...talk.map((one) => [one.id, () => drawFrames(said, one)]),
   ]);
   entries.set("", () => drawAbout(http, groups));
+}
+
+/** Tells where WebSockets connect: here, or where the server says that they do. */
+function socket(own, tell) {
+  tell(own.replace(/^http/, "ws"));
+  ask("info").then(
+    ({ addresses }) => addresses.apart && addresses.websocket.length > 0 && tell(addresses.websocket[0]),
+    // Then the answer to the handshake will say where.
+    () => {},
+  );
 }
 
 /** What stands there before something is chosen. */
@@ -73,8 +84,8 @@ function show(moved) {
 
 async function start() {
   try {
-    const [http, socket] = await Promise.all([ask("openapi.json"), ask("asyncapi.json")]);
-    draw(http, socket);
+    const [http, said] = await Promise.all([ask("openapi.json"), ask("asyncapi.json")]);
+    draw(http, said);
     at("status").dataset.state = "open";
     at("status").textContent = `wstap ${http.info.version}, OpenAPI ${http.openapi}`;
     show(false);

@@ -19,14 +19,10 @@ export function drawOperation(root, operation, trial) {
 
 function ask(root, operation, trial) {
   const form = make("form", "card ask", "", { "aria-labelledby": "ask-title", novalidate: "" });
-  form.append(make("h2", "", isHandshake(operation) ? "Parameters" : "Try it", { id: "ask-title" }));
+  form.append(make("h2", "", "Try it", { id: "ask-title" }));
   for (const parameter of operation.parameters) form.append(field(root, parameter));
   if (operation.body) form.append(body(operation.body));
-  if (isHandshake(operation)) {
-    const hint = make("p", "dim", "A page connects by a WebSocket of the browser: ");
-    hint.append(make("a", "", "the client", { href: "../ws-client" }), ".");
-    form.append(hint);
-  } else trial(form, operation, isEndless(operation));
+  trial(form, operation, { endless: isEndless(operation), handshake: isHandshake(operation) });
   return form;
 }
 
@@ -59,9 +55,10 @@ function field(root, parameter) {
 }
 
 function control(schema, item, parameter, attributes) {
-  if (schema.enum) {
+  const values = schema.type === "boolean" ? ["true", "false"] : schema.enum;
+  if (values) {
     const select = make("select", "mono", "", attributes);
-    select.append(new Option("", ""), ...schema.enum.map((value) => new Option(value, value)));
+    select.append(new Option("", ""), ...values.map((value) => new Option(value, value)));
     return select;
   }
   const sample = parameter.example ?? "";

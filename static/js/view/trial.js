@@ -92,6 +92,26 @@ export function wireTrial(form, operation, endless, { url, offer }) {
   return () => trial?.stop();
 }
 
+/** Puts the line that connects a WebSocket into a form; `address` is where, and may come later. */
+export function wireHandshake(form, operation, address) {
+  const line = code("", "The line that connects in a page");
+  const hint = make("p", "dim", "What is said then is under Frames. To say something without a program there is ");
+  hint.append(make("a", "", "a client", { href: "../ws-client" }), ".");
+  form.append(line, hint);
+  let base = "";
+  const draw = () => {
+    const { path } = request(operation, values(form));
+    const [, query] = path.split("?");
+    line.firstElementChild.textContent = `new WebSocket(${JSON.stringify(base + (query ? `?${query}` : ""))})`;
+  };
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("input", draw);
+  address((found) => {
+    base = found;
+    draw();
+  });
+}
+
 /** What stands in the fields, by `in` and name. */
 function values(form) {
   const all = {};
