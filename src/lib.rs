@@ -50,7 +50,7 @@
 //! hub                                           state; tokio, no axum
 //! problem                                       errors of all rows above as answers
 //! request                                       what handlers read off a request
-//! session  proxy  outlet  pages                 axum lives here; none knows another
+//! session  proxy  outlet  pages  sse            axum lives here; none knows another
 //! control                                       reads and orders over HTTP
 //! web                                           the routes
 //! config                                        settings of all rows above
@@ -85,6 +85,7 @@ pub mod replay;
 mod request;
 pub mod server;
 pub mod session;
+pub mod sse;
 pub mod web;
 pub mod wire;
 

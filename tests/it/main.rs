@@ -20,4 +20,5 @@ mod replay;
 mod security;
 mod session;
 mod shutdown;
+mod sse;
 mod stream;

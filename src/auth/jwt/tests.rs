@@ -1,3 +1,5 @@
+//! Tokens made here, and those of the standard.
+
 use super::*;
 use jsonwebtoken::EncodingKey;
 use jsonwebtoken::crypto::sign;
@@ -195,10 +197,11 @@ fn the_examples_of_the_standard_are_read_with_their_keys() {
     }
 }
 
+type Read = fn(&[u8]) -> jsonwebtoken::errors::Result<EncodingKey>;
+
 #[test]
 fn a_made_pair_of_p256_or_ed25519_works_and_no_other_pair_does() {
     let claims = r#"{"sub":"ann","exp":1763670060}"#;
-    type Read = fn(&[u8]) -> jsonwebtoken::errors::Result<EncodingKey>;
     let kinds: [(_, Read, Algorithm, &[&str]); 2] = [
         (&rcgen::PKCS_ECDSA_P256_SHA256, EncodingKey::from_ec_pem, Algorithm::ES256, &["ES256"]),
         (&rcgen::PKCS_ED25519, EncodingKey::from_ed_pem, Algorithm::EdDSA, &["EdDSA", "Ed25519"]),
@@ -226,8 +229,8 @@ fn a_public_key_is_no_secret_of_hmac() {
         for forger in [forger, trimmed] {
             for alg in ["HS256", key.algorithm()] {
                 let header = format!("{{\"alg\":\"{alg}\"}}");
-                let forged = token(&header, r#"{"exp":1763670060}"#, &forger, Algorithm::HS256);
-                assert!(key.grant(&forged, NOW).is_err(), "{alg}");
+                let token = token(&header, r#"{"exp":1763670060}"#, &forger, Algorithm::HS256);
+                assert!(key.grant(&token, NOW).is_err(), "{alg}");
             }
         }
     }
