@@ -20,6 +20,11 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// Takes what is shown in place of one that holds something to hide.
+            pub(crate) fn shown(text: String) -> Self {
+                Self(text.into())
+            }
         }
 
         impl fmt::Display for $name {
@@ -64,6 +69,42 @@ name!(
     InvalidUser,
     "a user is a string of 1 to 512 characters without control characters"
 );
+
+/// For whom a message is, beside those who read the event stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// The channel that it was published to; without one it is for users.
+    pub channel: Option<Channel>,
+    /// Who published it, if that is a user.
+    pub user: Option<User>,
+    /// Only for these users; empty is for all in the channel.
+    pub to: Vec<User>,
+    /// Not for these.
+    pub except: Vec<User>,
+}
+
+impl Routing {
+    pub(super) fn weight(&self) -> usize {
+        let users = self.user.iter().chain(&self.to).chain(&self.except);
+        let names = users.map(|user| user.as_str().len() + size_of::<User>()).sum::<usize>();
+        size_of::<Self>() + names + self.channel.as_ref().map_or(0, |name| name.as_str().len())
+    }
+}
+
+/// A user has come into a channel with a first connection, or has left it with the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// The channel.
+    pub channel: Channel,
+    /// The user; a connection without one counts as the user of its id.
+    pub user: User,
+}
+
+impl Presence {
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>() + self.channel.as_str().len() + self.user.as_str().len()
+    }
+}
 
 #[cfg(test)]
 mod tests {
