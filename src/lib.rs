@@ -51,6 +51,7 @@
 //! problem                                       errors of all rows above as answers
 //! request                                       what handlers read off a request
 //! session  proxy  outlet  pages  sse            axum lives here; none knows another
+//! consumer                                      hooks of other programs over a session
 //! control                                       reads and orders over HTTP
 //! web                                           the routes
 //! config                                        settings of all rows above
@@ -68,6 +69,7 @@ pub mod auth;
 pub mod cli;
 pub mod code;
 pub mod config;
+pub mod consumer;
 mod control;
 pub mod dialect;
 pub mod event;

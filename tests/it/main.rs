@@ -2,6 +2,7 @@
 
 mod cel;
 mod cli;
+mod consumer;
 mod control;
 mod filter;
 mod harness;
