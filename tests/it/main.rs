@@ -1,6 +1,9 @@
 //! Everything that is seen from outside, over real sockets.
 
 mod cel;
+mod channels;
+mod channels_crowd;
+mod channels_model;
 mod cli;
 mod consumer;
 mod control;
@@ -23,3 +26,4 @@ mod session;
 mod shutdown;
 mod sse;
 mod stream;
+mod transcripts;
