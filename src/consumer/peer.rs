@@ -148,7 +148,17 @@ impl Peer {
     ///
     /// [`PeerError::Name`], [`PeerError::NotAllowed`] or [`PeerError::Ended`].
     pub fn join(&self, group: &str) -> Result<(), PeerError> {
-        self.connection()?.join(&[group.parse()?], Credential::Trusted, 0)?;
+        self.join_with_last(group, 0)
+    }
+
+    /// Enters a group as [`Peer::join`], and hears the last so many messages first, of those that
+    /// the group keeps ([`ChannelRules::history`](crate::hub::ChannelRules)).
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::join`].
+    pub fn join_with_last(&self, group: &str, last: usize) -> Result<(), PeerError> {
+        self.connection()?.join(&[group.parse()?], Credential::Trusted, last)?;
         Ok(())
     }
 

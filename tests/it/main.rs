@@ -7,6 +7,7 @@ mod channels_model;
 mod cli;
 mod consumer;
 mod control;
+mod examples;
 mod filter;
 mod harness;
 mod hostile;
