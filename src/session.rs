@@ -1,7 +1,7 @@
 //! One WebSocket in hub mode, from its first frame to its last.
 //!
-//! A session registers, then takes turns ([`Session::run`]). What the client's frames mean is the
-//! business of a [`Speaker`]: the tap's own dialect here, the hooks of a program elsewhere. However
+//! A session registers, then takes turns. What the client's frames mean is the
+//! business of a `Speaker`: the tap's own dialect here, the hooks of a program elsewhere. However
 //! a session ends, the [`Connection`] that it holds publishes one `close`. No await point here holds
 //! a lock; each write has a time limit, so that a client which never reads ends its own session and
 //! nothing else.

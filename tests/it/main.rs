@@ -12,6 +12,7 @@ mod filter;
 mod harness;
 mod hostile;
 mod house;
+mod jwt;
 mod library;
 mod model;
 mod proxy;
