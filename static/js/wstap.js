@@ -30,6 +30,7 @@
  * @property {string} [words] what happened, as a sentence for people
  * @property {string} [code] wstap's name of it, such as "full"
  * @property {number} [status] of HTTP, or the close code of a WebSocket
+ * @property {string} [reason] of a close
  * @property {number} [position] where a filter is wrong
  * @property {number} [wait]
  * @property {string} [protocol] the subprotocol, once a WebSocket is open
@@ -423,7 +424,7 @@ export class Connection extends Target {
     const unsure = this.#sent.filter(({ safe }) => !safe);
     this.#sent = [];
     for (const { fail } of unsure) fail(new WstapError("unsure", "the connection ended before the answer came: nobody knows whether it arrived"));
-    return { status: code, code: name, words, isFinal, floor: name === "full" || name === "slow_down" ? LATER : 0 };
+    return { status: code, code: name, words, reason, isFinal, floor: name === "full" || name === "slow_down" ? LATER : 0 };
   }
 
   /** @param {State} state */
