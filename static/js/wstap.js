@@ -442,7 +442,7 @@ export class Connection extends Target {
     const channel = typeof value?.channel === "string" ? this.#channels.get(value.channel) : undefined;
     if (channel) hear(channel, value);
     else if (typeof value?.ack === "string" && this.#sent.length > 0) this.#sent.shift()?.done(value.ack);
-    else if (typeof value?.error?.code === "string") this.#failed(new WstapError(value.error.code, String(value.error.message)));
+    else if (typeof value?.error?.code === "string" && value.channel === undefined) this.#failed(new WstapError(value.error.code, String(value.error.message)));
     else tell(this, "message", { data });
   }
 
@@ -462,7 +462,7 @@ let again;
 
 /**
  * What a channel tells. `presence`: all users at once, to those who are new. `gap`: the connection
- * was away, and what was published meanwhile did not come. `end`: it was not let in again.
+ * was away, and what was published meanwhile did not come. `end`: out, or not let in again.
  * @typedef {object} ChannelEvents
  * @property {{ data: any }} message JSON as it was published, or a Uint8Array
  * @property {{ user: string }} join
@@ -531,23 +531,33 @@ export class Channel extends Target {
     return this.#order("publish", { channel: this.name, message });
   }
 
-  /** @param {{ type?: string, user?: string, users?: string[], data?: any, encoding?: string }} frame */
-  #hear({ type, user = "", users = [], data, encoding }) {
+  /** @param {{ type?: string, user?: string, users?: string[], data?: any, encoding?: string, error?: { code: string, message: string } }} frame */
+  #hear({ type, user = "", users = [], data, encoding, error }) {
     if (data !== undefined) return tell(this, "message", { data: encoding === "base64" ? fromBase64(data) : data });
     if (type === "join") this.#users.add(user);
     else if (type === "leave") this.#users.delete(user);
     else if (type === "presence") this.#users = new Set(users);
+    else if (error) return this.#expelled(new WstapError(error.code, error.message));
     else return undefined;
     return tell(this, type, type === "presence" ? { users } : { user });
   }
 
   #again() {
     if (!this.#isSubscribed) return;
-    this.subscribe().then(() => tell(this, "gap", {}), (error) => {
-      this.#isSubscribed = false;
-      // A connection that is gone again comes back to this.
-      tell(this, "end", { error });
-    });
+    this.subscribe().then(() => tell(this, "gap", {}), (error) => this.#out(error));
+  }
+
+  /** A token has run out while we were here; who can fetch another comes back with it. @param {WstapError} error */
+  #expelled(error) {
+    if (typeof this.#token === "function") this.#again();
+    else this.#out(error);
+  }
+
+  /** @param {WstapError} error */
+  #out(error) {
+    this.#isSubscribed = false;
+    this.#users.clear();
+    tell(this, "end", { error });
   }
 }
 

@@ -200,6 +200,27 @@ test("a channel that lets nobody in again says so", async (t) => {
   assert.equal(news.isSubscribed, false);
 });
 
+test("a token that runs out is fetched anew, or ends the channel, and no answer is taken for another's", async (t) => {
+  const expired = '{"channel":"news","error":{"code":"unauthorized","message":"the token has expired"}}';
+  const { url, heard } = await peer(t, (socket, line, n) => {
+    if (line === "x") socket.send(expired);
+    acks(socket, line, n);
+  });
+  const { hub } = connect(t, url);
+  const news = hub.channel("news");
+  let number = 0;
+  await news.subscribe({ token: () => `t${number += 1}` });
+  const back = new Promise((done) => news.on("gap", done));
+  assert.equal(await hub.send("x"), "3-0", "the error answers nothing");
+  await back;
+  assert.equal(JSON.parse(heard[0][3]).params.token, "t2");
+  await news.subscribe({ token: "fixed" });
+  const ended = new Promise((done) => news.on("end", ({ error }) => done(error.code)));
+  await hub.send("x");
+  assert.equal(await ended, "unauthorized");
+  assert.equal(news.isSubscribed, false);
+});
+
 test("messages, bytes and presence go to their channel, and the rest to the connection", async (t) => {
   const { url } = await peer(t, (socket, line, n) => {
     acks(socket, line, n);
