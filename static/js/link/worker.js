@@ -12,9 +12,6 @@ import { Watcher } from "./watcher.js";
 /** How often a batch goes to the page: once a frame. */
 const FRAME = 16;
 
-/** Kinds that say who is here. */
-const ROSTER = new Set(["connect", "close", "join", "leave"]);
-
 let session = 0;
 let stream = null;
 let watcher = null;
@@ -28,7 +25,8 @@ setInterval(() => outbox.flush(), FRAME);
 
 function take(line) {
   outbox.push(line);
-  if (ROSTER.has(kindOf(line))) watcher?.see(line);
+  const kind = kindOf(line);
+  if (kind === "connect" || kind === "close") watcher?.see(line);
 }
 
 /** What the page calls a state of the stream. */

@@ -89,7 +89,7 @@ export class Log {
     entry.dataset.channel = line.channel;
     when.textContent = clock(line.time);
     sign.textContent = SIGNS[line.kind];
-    if (line.channel !== "") words.append(make("span", "channel", visible(line.channel), { "data-colour": String(colourOf(line.channel)) }), " ");
+    if (line.channel !== "") words.append(make("span", "channel", visible(line.channel), { "data-colour": String(colourOf(line.channel)) }));
     words.append(line.text.split("\n").map(visible).join("\n"));
     entry.hidden = !this.#isShown(entry);
     line.entry = entry;
