@@ -354,7 +354,8 @@ export class Connection extends Target {
   }
 
   #flush() {
-    while (this.#isOpen && this.#waiting.length > 0) {
+    // What is sent while it closes would be gone without a word.
+    while (this.#isOpen && this.#socket.readyState === 1 && this.#waiting.length > 0) {
       const frame = /** @type {Frame} */ (this.#waiting.shift());
       this.#transmit(frame.data);
       // Every frame is answered, in their order: the next answer is that of the oldest.
