@@ -1,6 +1,9 @@
 //! Everything that is seen from outside, over real sockets.
 
 mod cel;
+mod channels;
+mod channels_crowd;
+mod channels_model;
 mod cli;
 mod control;
 mod filter;
@@ -21,3 +24,4 @@ mod security;
 mod session;
 mod shutdown;
 mod stream;
+mod transcripts;
