@@ -128,6 +128,7 @@ class Keeper {
   #abort = new AbortController();
   #over = new AbortController();
   #wake = () => {};
+  #hasEnded = false;
   #attempt; #tell; #backoff; #isLocal;
 
   /**
@@ -143,7 +144,7 @@ class Keeper {
     this.#isLocal = isLoopback(url);
     // In node there is nobody to tell us.
     const { signal } = this.#over;
-    globalThis.addEventListener?.("online", () => this.now(), { signal });
+    globalThis.addEventListener?.("online", () => { if (!this.#hasEnded) this.now(); }, { signal });
     globalThis.addEventListener?.("offline", () => { if (this.#isOffline) this.#abort.abort(); }, { signal });
     this.done = this.#run();
   }
@@ -187,7 +188,9 @@ class Keeper {
       if (isFinal) this.#tell({ ...end, state: "ended", attempt });
       else if (this.#isOffline) this.#tell({ ...end, state: "waiting", attempt, words: "this device is offline" });
       else this.#tell({ ...end, state: "waiting", attempt, wait });
+      this.#hasEnded = isFinal;
       await this.#pause(isFinal || this.#isOffline ? null : wait);
+      this.#hasEnded = false;
     }
     this.#tell({ ...last, state: "closed", attempt: 0 });
   }
@@ -218,8 +221,17 @@ function below(base, path) {
 
 /** A credential, or what fetches a fresh one. @typedef {string | (() => string | Promise<string>)} Token */
 
-/** @param {Token} [token] */
-const fresh = async (token) => (typeof token === "function" ? token() : token);
+/** Fetches a credential, if there is one to fetch; `null` if that fails. @param {Token} [token] */
+async function fresh(token) {
+  try {
+    return typeof token === "function" ? await token() : token;
+  } catch {
+    return null;
+  }
+}
+
+/** How an attempt without credential ends: whoever gives them may be there again later. @type {End} */
+const NO_TOKEN = { code: "unauthorized", words: "no token could be fetched" };
 
 /** A name that nobody else has. `crypto.randomUUID` is missing on pages without TLS. */
 const makeId = () => [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -328,7 +340,8 @@ export class Connection extends Target {
    */
   send(data) {
     if (data instanceof ArrayBuffer) return this.#enqueue(new Uint8Array(data));
-    return this.#enqueue(typeof data === "string" || data instanceof Uint8Array ? data : JSON.stringify(data));
+    if (ArrayBuffer.isView(data)) return this.#enqueue(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    return this.#enqueue(typeof data === "string" ? data : JSON.stringify(data ?? null));
   }
 
   /** Tries again now, also when it has ended. */
@@ -358,10 +371,16 @@ export class Connection extends Target {
     while (this.#isOpen && this.#socket.readyState === 1 && this.#waiting.length > 0) {
       const frame = /** @type {Frame} */ (this.#waiting.shift());
       this.#transmit(frame.data);
-      // Every frame is answered, in their order: the next answer is that of the oldest.
-      if (this.#ack) this.#sent.push(frame);
+      // Frames are answered in their order: the next answer is that of the oldest.
+      if (this.#ack && !this.#isRegistration(frame.data)) this.#sent.push(frame);
       else frame.done(null);
     }
+  }
+
+  /** Whether it only says who we are: that is no event, and the one frame without answer. @param {string | Uint8Array} data */
+  #isRegistration(data) {
+    const value = typeof data === "string" && data.includes('"connectionId"') ? objectIn(data.trim()) : null;
+    return value !== null && Object.keys(value).length === 1 && (this.id === null || String(value.connectionId) === this.id);
   }
 
   /** @param {string | Uint8Array} data */
@@ -374,6 +393,7 @@ export class Connection extends Target {
   async #once(opened, signal) {
     const token = await fresh(this.#token);
     if (signal.aborted) return {};
+    if (token === null) return NO_TOKEN;
     if (token !== undefined) this.#url.searchParams.set("access_token", token);
     return new Promise((end) => {
       let socket;
@@ -395,7 +415,7 @@ export class Connection extends Target {
       signal.addEventListener("abort", () => {
         // Without a network nobody answers the goodbye.
         if (!this.#keeper.isOver) {
-          socket.onclose = null;
+          socket.onopen = socket.onmessage = socket.onclose = null;
           end(this.#ended(1006, ""));
         }
         socket.close();
@@ -616,47 +636,40 @@ export class EventStream extends Target {
     const url = new URL(this.#url);
     if (this.lastEventId) url.searchParams.set("last_event_id", this.lastEventId);
     else for (const [name, value] of this.#start) url.searchParams.set(name, String(value));
+    let isOpen = false;
     const token = await fresh(this.#token);
+    if (signal.aborted) return {};
+    if (token === null) return NO_TOKEN;
     // An EventSource that is refused gives up; so it is told less. We can bear the truth.
     const headers = { accept: "text/plain, application/json", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
-    const silent = new AbortController();
-    const both = new AbortController();
-    for (const one of [signal, silent.signal]) one.addEventListener("abort", () => both.abort());
-    let response;
+    const silence = new Silence(this.#silence, signal);
     try {
-      response = await this.#fetch(url, { signal: both.signal, cache: "no-store", headers });
+      const response = await this.#fetch(url, { signal: silence.signal, cache: "no-store", headers });
+      if (!response.ok) return await refusal(response);
+      const isStream = /text\/event-stream/.test(response.headers.get("content-type") ?? "");
+      if (!isStream || !response.body) return { isFinal: true, words: "what answers there is no event stream", status: response.status };
+      opened();
+      isOpen = true;
+      return await this.#read(response.body.getReader(), silence);
     } catch {
-      return { words: "the server does not answer" };
+      if (silence.isBroken) return { words: "nothing came for a long time" };
+      return { words: isOpen ? "the connection broke" : "the server does not answer" };
+    } finally {
+      silence.end();
     }
-    if (!response.ok) return refusal(response);
-    if (!/text\/event-stream/.test(response.headers.get("content-type") ?? "") || !response.body) {
-      both.abort();
-      return { isFinal: true, words: "what answers there is no event stream", status: response.status };
-    }
-    opened();
-    return this.#read(response.body.getReader(), silent);
   }
 
-  /** @param {ReadableStreamDefaultReader<Uint8Array>} body @param {AbortController} silent @returns {Promise<End>} */
-  async #read(body, silent) {
+  /** @param {ReadableStreamDefaultReader<Uint8Array>} body @param {Silence} silence @returns {Promise<End>} */
+  async #read(body, silence) {
     const parser = new SseParser(this.lastEventId);
     const decoder = new TextDecoder();
-    let heard = Date.now();
-    const guard = setInterval(() => { if (Date.now() - heard > this.#silence) silent.abort(); }, Math.min(1000, this.#silence));
-    try {
-      for (;;) {
-        const { done, value } = await body.read();
-        if (done) return { words: "the server ended the stream", floor: parser.retry ?? 0 };
-        if (this.#keeper.isOver) return {};
-        heard = Date.now();
-        parser.feed(decoder.decode(value, { stream: true }), (name, data) => this.#event(name, data));
-        this.lastEventId = parser.lastId;
-      }
-    } catch {
-      return { words: silent.signal.aborted ? "nothing came for a long time" : "the connection broke" };
-    } finally {
-      clearInterval(guard);
-      body.cancel().catch(() => {});
+    for (;;) {
+      const { done, value } = await body.read();
+      if (done) return { words: "the server ended the stream", floor: parser.retry ?? 0 };
+      if (this.#keeper.isOver) return {};
+      silence.heard();
+      parser.feed(decoder.decode(value, { stream: true }), (name, data) => this.#event(name, data));
+      this.lastEventId = parser.lastId;
     }
   }
 
@@ -668,6 +681,37 @@ export class EventStream extends Target {
       const event = objectIn(data);
       if (typeof event?.kind === "string") tell(this, event.kind, { data: event });
     }
+  }
+}
+
+/** Aborts what has been silent for too long, and at its end whatever is left of it. */
+class Silence {
+  #abort = new AbortController();
+  #last = Date.now();
+  #timer;
+  isBroken = false;
+
+  /** @param {number} most milliseconds @param {AbortSignal} outer aborts it too */
+  constructor(most, outer) {
+    outer.addEventListener("abort", () => this.#abort.abort());
+    this.#timer = setInterval(() => {
+      if (Date.now() - this.#last <= most) return;
+      this.isBroken = true;
+      this.#abort.abort();
+    }, Math.min(1000, most));
+  }
+
+  get signal() {
+    return this.#abort.signal;
+  }
+
+  heard() {
+    this.#last = Date.now();
+  }
+
+  end() {
+    clearInterval(this.#timer);
+    this.#abort.abort();
   }
 }
 

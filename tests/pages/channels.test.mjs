@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import WebSocket from "ws";
 import { Backoff, Connection, EventStream } from "../../static/js/wstap.js";
-import { connections, end, page, rows, serve, state, tap, text, until, violations } from "./harness.mjs";
+import { connections, drawn, end, page, rows, serve, state, tap, text, until, violations } from "./harness.mjs";
 
 after(end);
 
@@ -209,6 +209,8 @@ test("a browser without network waits for it, and comes back at once", async (t)
     const backoff = () => new Backoff({ first: 60_000, most: 60_000, random: () => 1 });
     const hub = new Connection(undefined, { id: "ann", backoff: backoff() });
     const stream = new EventStream(undefined, { backoff: backoff() });
+    window.states.refused = [];
+    new EventStream(undefined, { filter: "size =" }).on("state", ({ state }) => window.states.refused.push(state));
     hub.on("state", ({ state, words, wait }) => window.states.hub.push([state, words, wait]));
     stream.on("state", ({ state, words, wait }) => window.states.stream.push([state, words, wait]));
     window.news = hub.channel("news");
@@ -221,6 +223,7 @@ test("a browser without network waits for it, and comes back at once", async (t)
   assert.deepEqual(await last("hub"), ["waiting", "this device is offline", undefined]);
   await opened.context().setOffline(false);
   for (const name of ["hub", "stream"]) await until(`${name} to come back`, async () => (await last(name))[0] === "open");
+  assert.equal(await last("refused"), "ended", "a network changes nothing about a refusal");
   assert.match(await opened.evaluate(() => window.news.publish("back")), /^\d+-\d+$/);
 });
 
@@ -260,7 +263,7 @@ test("the client page enters channels, shows what comes back in each, publishes 
   await opened.fill("#to", "");
   await opened.fill("#message", '{"close":1}');
   await opened.click("#sending button.main");
-  await until("what is not taken", async () => (await opened.$$("#log span.answer")).length === 1);
+  await until("what is not taken", async () => (await opened.$$("#log span.answer")).length === 2);
   await opened.click('[aria-label="Only these: news"]');
   const shown = () => opened.$$eval("#log li:not([hidden])", (all) => all.map((one) => one.dataset.channel));
   assert.deepEqual(new Set(await shown()), new Set(["news"]));
@@ -372,7 +375,8 @@ test("axe finds nothing where channels are, light and dark, wide and narrow", as
     await state(watch, "open");
     await until("them", async () => (await rows(watch)).some(({ kind }) => kind === "join"));
     await opened.context().close();
-    await until("a leave", async () => (await rows(watch)).some(({ kind }) => kind === "leave"));
+    await until("the end, with its leaves before it", async () => (await rows(watch)).at(-1).kind === "close");
+    await drawn(watch);
     await watch.click(".event[data-kind=join]:not([hidden]) >> nth=0");
     found.push(...await violations(watch, `inspector, ${colorScheme}, ${width}`));
     await watch.context().close();

@@ -257,6 +257,25 @@ test("the address carries ack and a fresh token, and no id means no registration
   assert.deepEqual(urls.slice(0, 2), ["/ws?x=1&ack=1&access_token=t1", "/ws?x=1&ack=1&access_token=t2"]);
 });
 
+test("what says only who we are has no answer, and takes that of no other", async (t) => {
+  const { url } = await peer(t, (socket, line, n) => { if (line !== '{"connectionId":"a"}') acks(socket, line, n); });
+  const { hub } = connect(t, url);
+  assert.deepEqual(await Promise.all([hub.send("x"), hub.send({ connectionId: "a" }), hub.send("y"), hub.send({ connectionId: "a", message: 1 })]), ["2-0", null, "4-0", "5-0"]);
+});
+
+test("a token that cannot be fetched now is fetched later", async (t) => {
+  const { url } = await peer(t, acks);
+  let asked = 0;
+  const token = async () => {
+    asked += 1;
+    if (asked === 1) throw new Error("no network");
+    return "t";
+  };
+  const { hub, states } = connect(t, url, { token });
+  assert.equal(await hub.send("x"), "2-0");
+  assert.equal(states.find(({ state }) => state === "waiting").words, "no token could be fetched");
+});
+
 test("a listener hears nothing more when it has been told to stop", async (t) => {
   const { url } = await peer(t, acks);
   const { hub } = connect(t, url);
@@ -335,6 +354,14 @@ test("a full server is asked later, when it says", async (t) => {
   await until("the wait", () => states.at(-1)?.state === "waiting");
   assert.ok(states.at(-1).wait >= 7000);
   assert.equal(states.at(-1).code, "full");
+});
+
+test("a server that takes a request and never answers is asked again", async (t) => {
+  let asked = 0;
+  const { url } = await site(t, () => { asked += 1; });
+  const { states } = follow(t, url, { silence: 5 });
+  await until("the second request", () => asked >= 2);
+  assert.equal(states.find(({ state }) => state === "waiting").words, "nothing came for a long time");
 });
 
 test("nobody there is no end, and a stream that is silent for too long is opened again", async (t) => {
