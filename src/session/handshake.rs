@@ -14,33 +14,95 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use tungstenite::handshake::derive_accept_key;
 
 use super::socket::Socket;
-use super::{Arrival, Limits, serve};
+use super::{Arrival, CLOSING, Limits, Session, serve};
 use crate::auth::{Hosts, Origins};
 use crate::code::Code;
 use crate::event::{Connect, ConnectionId};
-use crate::hub::Hub;
+use crate::hub::{Hub, Seat};
 use crate::problem::Problem;
 use crate::request::{is_websocket, names_token, remote, worth_knowing};
 
 /// Where WebSockets come in: what the handshake needs to know.
 #[derive(Debug, Clone)]
-pub(crate) struct Door {
+pub struct Door {
     /// Where sessions register.
-    pub(crate) hub: Hub,
+    pub hub: Hub,
     /// Times and sizes.
-    pub(crate) limits: Limits,
+    pub limits: Limits,
     /// Pages of these origins may open a WebSocket, beside those of `hosts`.
-    pub(crate) origins: Origins,
+    pub origins: Origins,
     /// Our own host names.
-    pub(crate) hosts: Arc<Hosts>,
+    pub hosts: Arc<Hosts>,
 }
 
-/// Answers the handshake and starts the session.
+impl Door {
+    /// Makes the door of a hub on loopback: pages of loopback may open a WebSocket, and programs,
+    /// which send no Origin.
+    #[must_use]
+    pub fn new(hub: Hub) -> Self {
+        let hosts = Arc::new(Hosts::new(&[], &[]));
+        Self { hub, limits: Limits::default(), origins: Origins::Loopback, hosts }
+    }
+}
+
+/// Answers the handshake and starts the session in the tap's own dialect.
 ///
 /// # Errors
 ///
 /// Where the request is no proper handshake, its Origin is a stranger's, or there is no room.
-pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Response, Problem> {
+pub(crate) fn upgrade(door: &Door, request: Request<Body>) -> Result<Response, Problem> {
+    let accept = accept(door, &request)?;
+    let Wishes { id, ack, timed_pings } = wishes(request.uri().query())?;
+    if let Some(id) = &id {
+        door.hub.may_connect(id)?;
+    }
+    start(door, request, accept, move |opened| {
+        let Opened { socket, connect, hub, limits, seat } = opened;
+        let arrival = Arrival { connect, id, ack, timed_pings, _seat: seat };
+        serve(socket, arrival, hub, limits)
+    })
+}
+
+/// Answers the handshake and hands the WebSocket to `serve`.
+///
+/// # Errors
+///
+/// As [`upgrade`].
+pub(crate) fn open<F: Future<Output = ()> + Send>(
+    door: &Door,
+    request: Request<Body>,
+    serve: impl FnOnce(Opened) -> F + Send + 'static,
+) -> Result<Response, Problem> {
+    let accept = accept(door, &request)?;
+    start(door, request, accept, serve)
+}
+
+/// A WebSocket that nobody has registered yet.
+pub(crate) struct Opened {
+    socket: Socket,
+    /// How it came.
+    pub(crate) connect: Connect,
+    /// Where it may register.
+    pub(crate) hub: Hub,
+    limits: Limits,
+    /// Kept as long as the socket is open.
+    seat: Seat,
+}
+
+impl Opened {
+    /// Closes it: it cannot register.
+    pub(crate) async fn refuse(mut self, problem: &Problem) {
+        self.socket.close(problem.code.close(), &problem.detail, CLOSING).await;
+        self.socket.linger(CLOSING).await;
+    }
+
+    /// Begins a session, and returns the seat, which is kept as long as the session lasts.
+    pub(crate) fn session(self) -> (Session, Seat) {
+        (Session::new(self.socket, self.hub, self.limits, false), self.seat)
+    }
+}
+
+fn accept(door: &Door, request: &Request<Body>) -> Result<HeaderValue, Problem> {
     let headers = request.headers();
     let accept = check(request.method(), request.version(), headers)?;
     if let Some(origin) = headers.get(ORIGIN) {
@@ -52,13 +114,18 @@ pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Respons
             ));
         }
     }
-    let wishes = wishes(request.uri().query())?;
-    if let Some(id) = &wishes.id {
-        door.hub.may_connect(id)?;
-    }
+    Ok(accept)
+}
+
+fn start<F: Future<Output = ()> + Send>(
+    door: &Door,
+    mut request: Request<Body>,
+    accept: HeaderValue,
+    serve: impl FnOnce(Opened) -> F + Send + 'static,
+) -> Result<Response, Problem> {
     let seat = door.hub.seat()?;
     // A browser drops a connection that takes none of the subprotocols that it offers.
-    let protocol = headers.get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
+    let protocol = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
     let upgraded = hyper::upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
     let connect = Connect {
@@ -68,13 +135,12 @@ pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Respons
         answer: None,
         user: None,
     };
-    let Wishes { id, ack, timed_pings } = wishes;
-    let arrival = Arrival { connect, id, ack, timed_pings, _seat: seat };
     let (hub, limits) = (door.hub.clone(), door.limits);
     door.hub.run(async move {
         // An error means that the connection went before it became a WebSocket.
         if let Ok(io) = upgraded.await {
-            serve(Socket::new(io, limits.max_message_bytes).await, arrival, hub, limits).await;
+            let socket = Socket::new(io, limits.max_message_bytes).await;
+            serve(Opened { socket, connect, hub, limits, seat }).await;
         }
     });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
