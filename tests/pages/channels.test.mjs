@@ -2,6 +2,7 @@
 // and on our own pages. Names are claims.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -98,6 +99,38 @@ test("what the server does not allow breaks its promise with the server's words"
   assert.equal(await code(bob.send({ connectionId: "ann" })), "id_mismatch");
   assert.equal(await code(bob.send({ close: 1 })), "reserved_key");
   assert.match(await bob.send({ fine: true }), /^\d+-\d+$/, "and the next answer is its own");
+});
+
+test("a private channel is entered with a token, and entered again with a fresh one when that has run out", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "wstap-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const key = join(folder, "key");
+  const secret = "a secret that has thirty-two bytes and more";
+  await writeFile(key, secret);
+  const server = await hub(t, "--jwt-key", key);
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const token = (exp) => {
+    const body = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: "Ann", exp, wstap: { subscribe: ["private/*"], publish: ["private/*"] } })}`;
+    return `${body}.${createHmac("sha256", secret).update(body).digest("base64url")}`;
+  };
+  const ann = connect(t, server, "a");
+  const room = ann.channel("private/x");
+  const told = listen(room);
+  assert.equal(await code(room.subscribe({ token: "nonsense" })), "unauthorized");
+  const now = () => Math.floor(Date.now() / 1000);
+  const begun = now();
+  let fetched = 0;
+  await room.subscribe({ token: () => { fetched += 1; return token(fetched === 1 ? begun + 2 : begun + 3600); } });
+  await room.publish(1);
+  const joins = await ask(server, "api/events?kind=join");
+  assert.deepEqual(joins.map(({ channel, user }) => [channel, user]), [["private/x", "Ann"]]);
+  await until("the token to run out", () => now() > begun + 3);
+  await publish(server, "private%2Fx", "2");
+  await until("the way back", () => told.some(([type]) => type === "gap"));
+  await publish(server, "private%2Fx", "3");
+  await until("what comes then", () => told.at(-1)[1] === 3);
+  assert.equal(fetched, 2);
+  assert.equal(room.isSubscribed, true);
 });
 
 test("after the server has restarted a client is registered and subscribed again, and the hole is told", async (t) => {
