@@ -84,6 +84,7 @@ fn json(document: Bytes) -> Response {
         pages::es_client,
         pages::ws_client,
         pages::docs,
+        pages::module,
         pages::asset,
     ),
     components(schemas(Details<'static>)),

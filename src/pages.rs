@@ -74,6 +74,15 @@ pub(crate) async fn docs(headers: HeaderMap) -> Result<Response, Problem> {
     file("api-docs.html", &headers)
 }
 
+/// Answers `GET /wstap.js`: the client for pages and programs of others, at an address that stays.
+/// It connects to where it came from, so that it has to stand at the root.
+#[utoipa::path(get, path = "/wstap.js", tag = "Pages", operation_id = "module",
+    summary = "The client for pages and programs, as one ES module",
+    responses((status = OK, description = "The module.", content_type = "text/javascript", body = String)))]
+pub(crate) async fn module(headers: HeaderMap) -> Result<Response, Problem> {
+    file("js/wstap.js", &headers)
+}
+
 /// Answers `GET /static/{file}`: scripts and styles of the pages.
 #[utoipa::path(get, path = "/static/{file}", tag = "Pages", operation_id = "asset",
     summary = "Scripts and styles of the pages",

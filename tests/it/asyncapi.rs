@@ -1,12 +1,15 @@
 //! Every frame and every event that a running server makes fits what it says of them.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
 
 use futures_util::SinkExt as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tungstenite::Message as Frame;
+use wstap::auth::{Authority, Denied, Grant};
 use wstap::event::{ConnectionId, Event, EventId, Kind, What};
 use wstap::hub::{ChannelRules, Settings};
 use wstap::wire;
@@ -215,6 +218,41 @@ async fn every_frame_to_a_client_fits_its_schema() {
     }
     let all = ["ack", "delivery", "error", "join", "leave", "presence"];
     assert_eq!(seen, all.map(str::to_owned).into());
+}
+
+/// Lets somebody in once, for a second.
+#[derive(Debug, Default)]
+struct Once(AtomicBool);
+
+impl Authority for Once {
+    fn grant(&self, token: &str, now: u64) -> Result<Grant, Denied> {
+        if self.0.swap(true, Relaxed) {
+            return Err(Denied("it was good once".to_owned()));
+        }
+        let user = token.parse().map_err(|_| Denied("that is nobody".to_owned()))?;
+        Ok(Grant { expires: Some(now + 1), ..Grant::of(user) })
+    }
+}
+
+#[tokio::test]
+async fn the_frame_of_who_is_put_out_fits_its_schema() {
+    let settings = Settings { authority: Some(Arc::new(Once::default())), ..Settings::default() };
+    let tap = Tap::with(settings, |_| {}).await;
+    let described = Described::of(&tap, "/api/asyncapi.json").await;
+    let news = "news".parse().expect("a channel");
+    let rules = ChannelRules { private: true, ..ChannelRules::default() };
+    tap.hub.configure(&news, rules).expect("there is room");
+    let mut ann = tap.registered("a").await;
+    ann.send(r#"{"type":"subscribe","params":{"channels":["news"]}}"#).await;
+    described.is("Error", &ann.json().await);
+    ann.send(r#"{"type":"subscribe","params":{"channels":["news"],"token":"ann"}}"#).await;
+    until("the member", || tap.hub.channel(&news).is_some_and(|it| it.seen.members == 1)).await;
+    let begun = SystemTime::now();
+    until("the end of a second", || begun.elapsed().is_ok_and(|it| it.as_secs() > 1)).await;
+    tap.fetch("POST", "/api/channels/news/messages", &[], "1").await;
+    let frame = ann.json().await;
+    described.is("Expelled", &frame);
+    assert_eq!(frame["error"]["code"], "unauthorized");
 }
 
 #[tokio::test]
