@@ -66,21 +66,21 @@ pub(crate) async fn ws_client(headers: HeaderMap) -> Result<Response, Problem> {
     file("ws-client.html", &headers)
 }
 
+/// Answers `GET /wstap.js`: the client for pages and programs of others, at an address that stays.
+/// It connects to where it came from, so that it has to stand at the root.
+#[utoipa::path(get, path = "/wstap.js", tag = "Pages", operation_id = "clientModule",
+    summary = "The client for pages and programs of others: one ES module",
+    responses((status = OK, description = "The module.", content_type = "text/javascript", body = String)))]
+pub(crate) async fn module(headers: HeaderMap) -> Result<Response, Problem> {
+    file("js/wstap.js", &headers)
+}
+
 /// Answers `GET /api/docs`: reads `/api/openapi.json`.
 #[utoipa::path(get, path = "/api/docs", tag = "Pages", operation_id = "docs",
     summary = "This description, to read and to try",
     responses((status = OK, description = "The page.", content_type = "text/html", body = String)))]
 pub(crate) async fn docs(headers: HeaderMap) -> Result<Response, Problem> {
     file("api-docs.html", &headers)
-}
-
-/// Answers `GET /wstap.js`: the client for pages and programs of others, at an address that stays.
-/// It connects to where it came from, so that it has to stand at the root.
-#[utoipa::path(get, path = "/wstap.js", tag = "Pages", operation_id = "module",
-    summary = "The client for pages and programs, as one ES module",
-    responses((status = OK, description = "The module.", content_type = "text/javascript", body = String)))]
-pub(crate) async fn module(headers: HeaderMap) -> Result<Response, Problem> {
-    file("js/wstap.js", &headers)
 }
 
 /// Answers `GET /static/{file}`: scripts and styles of the pages.
