@@ -79,6 +79,7 @@ fn publish(c: &mut Criterion) {
         path: "/".to_owned(),
         headers: Vec::new(),
         answer: None,
+        user: None,
     };
     let about =
         || About { remote: ([127, 0, 0, 1], 1).into(), form: "plain", query: String::new() };
@@ -176,6 +177,7 @@ fn filter(c: &mut Criterion) {
         connections: vec!["b".parse().expect("an id"), "a".parse().expect("an id")],
         kinds: vec![wstap::event::Kind::Message],
         directions: vec![Direction::In],
+        channels: Vec::new(),
         expression: None,
     };
     let mut group = c.benchmark_group("filter");

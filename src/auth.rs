@@ -1,9 +1,14 @@
-//! Who may speak to us from a browser: Host and Origin. Pure; the answers are given elsewhere.
+//! Who may do what: Host and Origin of browsers here, tokens in [`Authority`] and [`Grant`]. Pure;
+//! the answers are given elsewhere.
 //!
 //! A page of a stranger reaches a server on loopback in two ways: its own requests, which carry
 //! its Origin, and DNS rebinding, where its name resolves to our address and the Host betrays it.
 
+mod grant;
+
 use std::net::{IpAddr, SocketAddr};
+
+pub use grant::{Authority, Denied, Grant, InvalidPattern, Pattern};
 
 /// The host names that the observers' side answers to.
 #[derive(Debug, Clone)]

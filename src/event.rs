@@ -4,12 +4,14 @@
 //! Plain data: no clock, no I/O, no JSON of events (that is `wire`). A value that exists is valid.
 
 mod id;
+mod routing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use id::{ConnectionId, EventId, InvalidConnectionId, InvalidEventId};
+pub use routing::{Channel, InvalidChannel, InvalidUser, Presence, Routing, User};
 
 use crate::json::Json;
 
@@ -44,6 +46,10 @@ pub enum What {
     Message(Message),
     /// It ended, in whatever way.
     Close(Box<Close>),
+    /// Its user came into a channel, with this as the first connection there.
+    Join(Box<Presence>),
+    /// Its user left a channel, with this as the last connection there.
+    Leave(Box<Presence>),
     /// So many messages passed that the tap had no room for. Nobody's event: its connection is
     /// [`ConnectionId::nobody`], and every listener is told.
     Lost(u64),
@@ -58,6 +64,10 @@ pub enum Kind {
     Message,
     /// A connection ended.
     Close,
+    /// A user came into a channel.
+    Join,
+    /// A user left a channel.
+    Leave,
     /// Messages passed unseen.
     Gap,
 }
@@ -73,6 +83,8 @@ pub struct Connect {
     pub headers: Vec<(&'static str, String)>,
     /// What the server behind answered, in proxy mode.
     pub answer: Option<Box<Answer>>,
+    /// Whose connection it is, if somebody who may say so has said it.
+    pub user: Option<User>,
 }
 
 /// What the server behind wstap answered to a handshake.
@@ -105,6 +117,8 @@ pub struct Message {
     pub synthetic: bool,
     /// How it passed, where wstap only looked on.
     pub passage: Option<Passage>,
+    /// For whom it is, if it was published to a channel or to users.
+    pub routing: Option<Box<Routing>>,
 }
 
 /// How a message passed on its way between client and server.
@@ -241,6 +255,8 @@ impl Event {
             What::Connect(_) => Kind::Connect,
             What::Message(_) => Kind::Message,
             What::Close(_) => Kind::Close,
+            What::Join(_) => Kind::Join,
+            What::Leave(_) => Kind::Leave,
             What::Lost(_) => Kind::Gap,
         }
     }
@@ -250,6 +266,16 @@ impl Event {
     pub fn direction(&self) -> Option<Direction> {
         match &self.what {
             What::Message(message) => Some(message.direction),
+            _ => None,
+        }
+    }
+
+    /// Returns the channel that it belongs to, if any.
+    #[must_use]
+    pub fn channel(&self) -> Option<&Channel> {
+        match &self.what {
+            What::Message(message) => message.routing.as_ref()?.channel.as_ref(),
+            What::Join(presence) | What::Leave(presence) => Some(&presence.channel),
             What::Connect(_) | What::Close(_) | What::Lost(_) => None,
         }
     }
@@ -264,7 +290,10 @@ impl Event {
         FIXED
             + match &self.what {
                 What::Connect(connect) => connect.weight(),
-                What::Message(message) => message.body.len(),
+                What::Message(message) => {
+                    message.body.len() + message.routing.as_ref().map_or(0, |it| it.weight())
+                }
+                What::Join(presence) | What::Leave(presence) => presence.weight(),
                 What::Close(close) => {
                     let refused = close.refused.as_ref().map_or(0, |connect| connect.weight());
                     size_of::<Close>() + close.reason.len() + refused
@@ -281,7 +310,8 @@ impl Connect {
             let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
             size_of::<Answer>() + text(&answer.subprotocol) + text(&answer.extensions)
         });
-        size_of::<Self>() + self.path.len() + headers.sum::<usize>() + answer
+        let user = self.user.as_ref().map_or(0, |user| user.as_str().len());
+        size_of::<Self>() + self.path.len() + headers.sum::<usize>() + answer + user
     }
 }
 
@@ -290,7 +320,7 @@ impl Message {
     #[must_use]
     pub fn new(direction: Direction, opcode: Opcode, size: usize, body: Body) -> Self {
         let (opcode, size) = (Some(opcode), size as u64);
-        Self { direction, opcode, size, body, synthetic: false, passage: None }
+        Self { direction, opcode, size, body, synthetic: false, passage: None, routing: None }
     }
 }
 
@@ -314,7 +344,8 @@ impl Body {
 
 impl Kind {
     /// All kinds, in the order in which a connection meets them.
-    pub const ALL: [Self; 4] = [Self::Connect, Self::Message, Self::Close, Self::Gap];
+    pub const ALL: [Self; 6] =
+        [Self::Connect, Self::Message, Self::Close, Self::Join, Self::Leave, Self::Gap];
 
     /// Returns the name in JSON and in queries.
     #[must_use]
@@ -323,6 +354,8 @@ impl Kind {
             Self::Connect => "connect",
             Self::Message => "message",
             Self::Close => "close",
+            Self::Join => "join",
+            Self::Leave => "leave",
             Self::Gap => "gap",
         }
     }

@@ -19,7 +19,7 @@ mod value;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::event::{ConnectionId, Direction, Event, Kind};
+use crate::event::{Channel, ConnectionId, Direction, Event, Kind};
 pub use error::FilterError;
 use program::Program;
 pub use reading::Reading;
@@ -34,6 +34,8 @@ pub struct Filter {
     pub kinds: Vec<Kind>,
     /// Only messages of these directions.
     pub directions: Vec<Direction>,
+    /// Only events of these channels.
+    pub channels: Vec<Channel>,
     /// Only events that this is true of. Those from
     /// [`Hub::expression`](crate::Hub::expression) are evaluated once for all who share them.
     pub expression: Option<Arc<Expression>>,
@@ -46,6 +48,7 @@ impl Filter {
         self.connections.is_empty()
             && self.kinds.is_empty()
             && self.directions.is_empty()
+            && self.channels.is_empty()
             && self.expression.is_none()
     }
 
@@ -66,6 +69,8 @@ impl Filter {
             && (self.directions.is_empty()
                 || event.direction().is_some_and(|direction| self.directions.contains(&direction)))
             && (self.connections.is_empty() || self.connections.contains(&event.connection))
+            && (self.channels.is_empty()
+                || event.channel().is_some_and(|channel| self.channels.contains(channel)))
     }
 }
 
@@ -172,6 +177,7 @@ mod tests {
             path: "/ws?room=7".to_owned(),
             headers: vec![("user-agent", "curl/8".to_owned()), ("origin", "null".to_owned())],
             answer: None,
+            user: None,
         })))
     }
 

@@ -34,7 +34,9 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
-use crate::event::{Close, Connect, ConnectionId, Draft, Message, What};
+use crate::event::{
+    Channel, Close, Connect, ConnectionId, Draft, Message, Presence, Routing, User, What,
+};
 use search::Search;
 
 pub use path::{InvalidPath, Path};
@@ -187,6 +189,8 @@ impl Redaction {
                 self::close(search, &mut close);
                 What::Close(close)
             }
+            (Some(search), What::Join(presence)) => What::Join(self::presence(search, presence)),
+            (Some(search), What::Leave(presence)) => What::Leave(self::presence(search, presence)),
             (Some(_), What::Lost(missed)) => What::Lost(missed),
         };
         Shown(Draft { connection: id.clone(), what })
@@ -207,6 +211,18 @@ impl Redaction {
     #[must_use]
     pub fn id(&self, id: ConnectionId) -> ConnectionId {
         self.search.as_ref().and_then(|search| search.id(&id)).unwrap_or(id)
+    }
+
+    /// Returns the name that a channel is shown under, likewise.
+    #[must_use]
+    pub fn channel(&self, channel: Channel) -> Channel {
+        self.search.as_ref().map_or(channel.clone(), |search| self::channel(search, channel))
+    }
+
+    /// Returns the name that a user is shown under, likewise.
+    #[must_use]
+    pub fn user(&self, user: User) -> User {
+        self.search.as_ref().map_or(user.clone(), |search| self::user(search, user))
     }
 
     /// Returns what is shown of the query of a listener. Credentials of wstap itself are hidden in
@@ -236,13 +252,36 @@ fn message(search: &Search, id: &ConnectionId, message: Message) -> Message {
     {
         *note = shown.into();
     }
+    if let Some(routing) = message.routing.take() {
+        let users = |users: Vec<User>| users.into_iter().map(|it| user(search, it)).collect();
+        message.routing = Some(Box::new(Routing {
+            channel: routing.channel.map(|it| channel(search, it)),
+            user: routing.user.map(|it| user(search, it)),
+            to: users(routing.to),
+            except: users(routing.except),
+        }));
+    }
     message
+}
+
+fn presence(search: &Search, presence: Box<Presence>) -> Box<Presence> {
+    let Presence { channel, user } = *presence;
+    Box::new(Presence { channel: self::channel(search, channel), user: self::user(search, user) })
+}
+
+fn channel(search: &Search, channel: Channel) -> Channel {
+    search.name(channel.as_str()).map_or(channel, Channel::shown)
+}
+
+fn user(search: &Search, user: User) -> User {
+    search.name(user.as_str()).map_or(user, User::shown)
 }
 
 fn connect(search: &Search, connect: &mut Connect) {
     if let Some(shown) = search.address(&connect.path) {
         connect.path = shown;
     }
+    connect.user = connect.user.take().map(|it| user(search, it));
     for (name, value) in &mut connect.headers {
         if let Some(shown) = search.header(name, value) {
             *value = shown;

@@ -70,9 +70,11 @@ impl Form {
 
     /// Appends an event.
     pub fn event(self, event: &Event, out: &mut Vec<u8>) {
-        let gap = event.kind() == Kind::Gap;
+        let kind = event.kind();
+        let gap = kind == Kind::Gap;
         let (names, write): (bool, fn(&Event, &mut Vec<u8>)) = match self {
-            Self::Plain { names } => (names, plain),
+            // Pages that know of connections only take every unnamed event for one of them.
+            Self::Plain { names } => (names || matches!(kind, Kind::Join | Kind::Leave), plain),
             Self::Full { names } if gap => (names, plain),
             Self::Full { names } => (names, full),
             Self::Ndjson => {
@@ -83,7 +85,7 @@ impl Form {
         };
         // A gap is told by name in every form.
         if names || gap {
-            sse::name(event.kind().as_str(), out);
+            sse::name(kind.as_str(), out);
         }
         sse::id(event.id, out);
         sse::data(out, |out| write(event, out));

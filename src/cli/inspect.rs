@@ -135,6 +135,7 @@ impl Contents {
                 self.connection(&event).flow.add(message.direction, message.size);
             }
             What::Close(close) => self.close(&event, close),
+            What::Join(_) | What::Leave(_) => {}
         }
     }
 

@@ -93,6 +93,12 @@ impl ConnectionId {
         Self("".into())
     }
 
+    /// Returns whether this is the id of nobody.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

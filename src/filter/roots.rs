@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::reading::{Json, Reading};
 use super::value::{Answer, NoAnswer, Value};
-use crate::event::{Body, Close, Connect, Event, Flow, Message, Passage, What};
+use crate::event::{Body, Close, Connect, Event, Flow, Kind, Message, Passage, Routing, What};
 use crate::wire;
 
 /// Declares the roots with their names in JSON.
@@ -49,6 +49,9 @@ roots! {
     Compressed "compressed",
     Note "note",
     Synthetic "synthetic",
+    User "user",
+    To "to",
+    Except "except",
     Silence "silence",
 }
 
@@ -79,11 +82,19 @@ impl Root {
             Self::Id => Ok(Value::Text(event.id.to_string().into())),
             Self::Time => Ok(Value::Text(wire::time(event.id.ms).to_string().into())),
             Self::Kind => Ok(Value::text(event.kind().as_str())),
+            Self::ConnectionId if event.connection.is_nobody() && event.kind() != Kind::Gap => {
+                Ok(Value::Null)
+            }
             Self::ConnectionId => Ok(Value::text(event.connection.as_str())),
             _ => match &event.what {
                 What::Connect(connect) => self.of_connect(connect),
                 What::Message(message) => self.of_message(event, message, body),
                 What::Close(close) => self.of_close(close),
+                What::Join(presence) | What::Leave(presence) => match self {
+                    Self::Channel => Ok(Value::text(presence.channel.as_str())),
+                    Self::User => Ok(Value::text(presence.user.as_str())),
+                    _ => Err(NoAnswer),
+                },
                 What::Lost(_) => Err(NoAnswer),
             },
         }
@@ -93,6 +104,9 @@ impl Root {
         match self {
             Self::Remote => return Ok(Value::Text(connect.remote.to_string().into())),
             Self::Path => return Ok(Value::text(&connect.path)),
+            Self::User => {
+                return connect.user.as_ref().map(|u| Value::text(u.as_str())).ok_or(NoAnswer);
+            }
             Self::Headers => {
                 let headers = connect.headers.iter().rev();
                 let entries = headers.map(|(name, value)| ((*name).into(), Value::text(value)));
@@ -137,7 +151,12 @@ impl Root {
             }
             Self::Synthetic if message.synthetic => Ok(Value::Bool(true)),
             Self::Size => Ok(integer(message.size)),
-            Self::Channel => Ok(Value::Null),
+            Self::Channel => {
+                Ok(event.channel().map_or(Value::Null, |channel| Value::text(channel.as_str())))
+            }
+            Self::User | Self::To | Self::Except => {
+                self.of_routing(message.routing.as_deref().ok_or(NoAnswer)?)
+            }
             Self::Encoding if matches!(message.body, Body::Binary(_)) => Ok(Value::text("base64")),
             Self::Message | Self::Fields => {
                 let whole = body.and_then(|body| body.whole(event)).ok_or(NoAnswer)?;
@@ -151,6 +170,21 @@ impl Root {
             }
             other => Self::of_passage(message.passage.as_ref().ok_or(NoAnswer)?, other),
         }
+    }
+
+    fn of_routing(self, routing: &Routing) -> Answer<Value<'_>> {
+        let users = match self {
+            Self::To => &routing.to,
+            Self::Except => &routing.except,
+            _ => {
+                let user = routing.user.as_ref().ok_or(NoAnswer)?;
+                return Ok(Value::text(user.as_str()));
+            }
+        };
+        if users.is_empty() {
+            return Err(NoAnswer);
+        }
+        Ok(Value::List(users.iter().map(|user| Value::text(user.as_str())).collect()))
     }
 
     fn of_close(self, close: &Close) -> Answer<Value<'_>> {

@@ -219,7 +219,7 @@ impl Index {
                     };
                     list.push(event.ordinal);
                 }
-                Kind::Connect | Kind::Message | Kind::Gap => {}
+                _ => {}
             }
         }
         if kind == Kind::Close {

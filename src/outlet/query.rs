@@ -18,12 +18,17 @@ pub(crate) fn filter(params: &mut Params, compile: impl Fn(&str) -> Compiled) ->
     let id = "a connection id has 1 to 128 characters and no control characters";
     Filter {
         connections: params.all("connection", id, |value| value.parse().ok()),
-        kinds: params.all("kind", "a kind is connect, message or close", |value| {
+        kinds: params.all("kind", "a kind is connect, message, close, join or leave", |value| {
             Kind::ALL.into_iter().find(|kind| kind.as_str() == value)
         }),
         directions: params.all("direction", "a direction is in or out", |value| {
             [Direction::In, Direction::Out].into_iter().find(|d| d.as_str() == value)
         }),
+        channels: params.all(
+            "channel",
+            "a channel has 1 to 256 characters and no control characters",
+            |value| value.parse().ok(),
+        ),
         expression: expression(params, compile),
     }
 }
@@ -101,7 +106,7 @@ mod tests {
         for part in [
             "last=-1: a number",
             "last=x",
-            "kind=mesage: a kind is connect, message or close",
+            "kind=mesage: a kind is connect, message, close, join or leave",
             "format=xml",
             "connection=:",
             "filter: column 6: `=` compares nothing, expected `==`",

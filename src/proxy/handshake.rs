@@ -34,7 +34,7 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     };
     let headers = worth_knowing(request.headers());
     let (url, request) = proxy.outgoing(request, true)?;
-    let connect = Connect { remote, path, headers, answer: None };
+    let connect = Connect { remote, path, headers, answer: None, user: None };
     let handshake = Handshake { hub, wish, url, connect, asked: Instant::now() };
 
     let (response, server_abort) = match ask(proxy, request).await {

@@ -272,7 +272,15 @@ fn message(direction: Direction, seen: &Seen<'_>) -> Option<Message> {
         Seen::Unreadable { note } => return Some(unreadable(direction, &note.to_string())),
         Seen::Close { .. } => return None,
     };
-    Some(Message { direction, opcode, size, body, synthetic: false, passage: Some(passage) })
+    Some(Message {
+        direction,
+        opcode,
+        size,
+        body,
+        synthetic: false,
+        passage: Some(passage),
+        routing: None,
+    })
 }
 
 fn body(payload: &Payload<'_>) -> Body {
@@ -302,7 +310,15 @@ fn words(note: Option<Note>) -> Option<Box<str>> {
 
 fn unreadable(direction: Direction, note: &str) -> Message {
     let passage = Some(frame_alone(0, Some(note.into())));
-    Message { direction, opcode: None, size: 0, body: Body::Absent, synthetic: false, passage }
+    Message {
+        direction,
+        opcode: None,
+        size: 0,
+        body: Body::Absent,
+        synthetic: false,
+        passage,
+        routing: None,
+    }
 }
 
 #[cfg(test)]
@@ -328,6 +344,7 @@ mod tests {
             path: "/".to_owned(),
             headers: Vec::new(),
             answer: Some(Box::new(answer)),
+            user: None,
         };
         let (connection, _orders) = hub.connect_relayed(None, connect).expect("room");
         let settings = Settings { control: false, max_message_bytes: 1 << 20 };

@@ -96,6 +96,13 @@ impl Search {
         Some(shown.another(&ConnectionId::made(hash >> 10, hash)))
     }
 
+    /// Returns the same for a channel or a user.
+    pub(super) fn name(&self, name: &str) -> Option<String> {
+        let shown = self.hidden(name)?;
+        let hash = self.names.hash_one(name);
+        Some(format!("{shown}~{}", ConnectionId::made(hash >> 10, hash)))
+    }
+
     /// Returns what is shown of a header field, or `None` if that is all of it.
     pub(super) fn header(&self, name: &str, value: &str) -> Option<String> {
         let named = |names: &[String]| names.iter().any(|header| header.eq_ignore_ascii_case(name));

@@ -153,6 +153,7 @@ fn handshakes_are_shown_without_what_is_hidden() {
             ("user-agent", "me sec-5".into()),
             ("sec-websocket-protocol", "chat, access_token, abc".into()),
         ],
+        user: None,
         answer: Some(Box::new(Answer {
             upstream: "ws://a".into(),
             status: 101,

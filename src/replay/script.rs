@@ -98,7 +98,7 @@ impl Scripts {
                     self.open.remove(&event.connection);
                 }
             }
-            What::Lost(_) => {}
+            What::Join(_) | What::Leave(_) | What::Lost(_) => {}
         }
     }
 

@@ -66,6 +66,7 @@ pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Respons
         path: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         headers: worth_knowing(&parts.headers),
         answer: None,
+        user: None,
     };
     let arrival = Arrival { connect, id, ack, _seat: seat };
     let (hub, limits) = (door.hub.clone(), door.limits);

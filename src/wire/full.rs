@@ -5,7 +5,9 @@ use std::io::Write as _;
 use jiff::Timestamp;
 
 use super::plain::{body, gap_members, string};
-use crate::event::{Answer, Body, Close, Connect, Event, Flow, Gap, Message, Passage, What};
+use crate::event::{
+    Answer, Body, Close, Connect, Event, Flow, Gap, Message, Passage, Presence, Routing, User, What,
+};
 use crate::json;
 
 /// Appends the full JSON of an event:
@@ -26,11 +28,15 @@ pub fn full(event: &Event, out: &mut Vec<u8>) {
     }
     write!(out, "{{\"id\":\"{}\",\"time\":\"{}\"", event.id, time(event.id.ms)).expect(VEC);
     write!(out, ",\"kind\":\"{}\",\"connectionId\":", event.kind().as_str()).expect(VEC);
-    string(event.connection.as_str(), out);
+    connection(event, out);
     match &event.what {
         What::Connect(connect) => self::connect(connect, out),
         What::Message(message) => self::message(message, out),
         What::Close(close) => self::close(close, out),
+        What::Join(presence) | What::Leave(presence) => {
+            out.push(b',');
+            self::presence(presence, out);
+        }
         What::Lost(_) => {}
     }
     out.push(b'}');
@@ -60,9 +66,33 @@ fn connect(connect: &Connect, out: &mut Vec<u8>) {
         string(value, out);
     }
     out.push(b'}');
+    if let Some(user) = &connect.user {
+        self::user(user, out);
+    }
     if let Some(answer) = &connect.answer {
         self::answer(answer, out);
     }
+}
+
+/// Appends whose event it is; `null` for a message that no connection has sent.
+pub(super) fn connection(event: &Event, out: &mut Vec<u8>) {
+    if event.connection.is_nobody() {
+        out.extend_from_slice(b"null");
+    } else {
+        string(event.connection.as_str(), out);
+    }
+}
+
+/// Appends `"channel":"news","user":"ann"`.
+pub(super) fn presence(presence: &Presence, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"channel\":");
+    string(presence.channel.as_str(), out);
+    user(&presence.user, out);
+}
+
+fn user(user: &User, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"user\":");
+    string(user.as_str(), out);
 }
 
 fn answer(answer: &Answer, out: &mut Vec<u8>) {
@@ -85,7 +115,12 @@ fn message(message: &Message, out: &mut Vec<u8>) {
         Some(opcode) => write!(out, "\"{}\"", opcode.as_str()).expect(VEC),
         None => out.extend_from_slice(b"null"),
     }
-    write!(out, ",\"size\":{},\"channel\":null,\"message\":", message.size).expect(VEC);
+    write!(out, ",\"size\":{},\"channel\":", message.size).expect(VEC);
+    match message.routing.as_ref().and_then(|routing| routing.channel.as_ref()) {
+        Some(channel) => string(channel.as_str(), out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"message\":");
     match &message.body {
         Body::Object(json) => own_object(json, out),
         other => body(other, out),
@@ -95,11 +130,34 @@ fn message(message: &Message, out: &mut Vec<u8>) {
 
 /// Appends the members that say how a message passed.
 pub(super) fn how(message: &Message, out: &mut Vec<u8>) {
+    if let Some(routing) = &message.routing {
+        self::routing(routing, out);
+    }
     if message.synthetic {
         out.extend_from_slice(b",\"synthetic\":true");
     }
     if let Some(passage) = &message.passage {
         self::passage(passage, out);
+    }
+}
+
+/// Appends who has published a message, and for whom, beside its channel.
+fn routing(routing: &Routing, out: &mut Vec<u8>) {
+    if let Some(user) = &routing.user {
+        self::user(user, out);
+    }
+    for (name, users) in [("to", &routing.to), ("except", &routing.except)] {
+        for (n, user) in users.iter().enumerate() {
+            if n == 0 {
+                write!(out, ",\"{name}\":[").expect(VEC);
+            } else {
+                out.push(b',');
+            }
+            string(user.as_str(), out);
+        }
+        if !users.is_empty() {
+            out.push(b']');
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
+use super::full;
 use crate::event::{Body, Close, ConnectionId, Direction, Event, Gap, Message, Opcode, What};
 
 /// Appends the plain JSON of an event, one of
@@ -15,7 +16,9 @@ use crate::event::{Body, Close, ConnectionId, Direction, Event, Gap, Message, Op
 /// {"connectionId":"a","message":"hello"}
 /// {"connectionId":"a","message":"aGVsbG8=","encoding":"base64"}
 /// {"connectionId":"a","message":"hello","direction":"out"}
+/// {"connectionId":"a","channel":"news","message":"hello"}
 /// {"close":{"connectionId":"a","code":1001,"reason":"","clean":true}}
+/// {"join":{"connectionId":"a","channel":"news","user":"ann"}}
 /// ```
 pub fn plain(event: &Event, out: &mut Vec<u8>) {
     let id = &event.connection;
@@ -25,20 +28,32 @@ pub fn plain(event: &Event, out: &mut Vec<u8>) {
             string(id.as_str(), out);
             out.push(b'}');
         }
-        What::Message(message) => self::message(id, message, out),
+        What::Message(message) => self::message(event, message, out),
         What::Close(close) => self::close(id, close, out),
+        What::Join(presence) | What::Leave(presence) => {
+            write!(out, "{{\"{}\":{{\"connectionId\":", event.kind().as_str())
+                .expect("a Vec takes all");
+            string(id.as_str(), out);
+            out.push(b',');
+            full::presence(presence, out);
+            out.extend_from_slice(b"}}");
+        }
         What::Lost(missed) => {
             gap(&Gap { missed: Some(*missed), after: None, before: None }, out);
         }
     }
 }
 
-fn message(id: &ConnectionId, message: &Message, out: &mut Vec<u8>) {
+fn message(event: &Event, message: &Message, out: &mut Vec<u8>) {
     if let Body::Object(json) = &message.body {
         return out.extend_from_slice(json.as_str().as_bytes());
     }
     out.extend_from_slice(b"{\"connectionId\":");
-    string(id.as_str(), out);
+    full::connection(event, out);
+    if let Some(channel) = event.channel() {
+        out.extend_from_slice(b",\"channel\":");
+        string(channel.as_str(), out);
+    }
     out.extend_from_slice(b",\"message\":");
     body(&message.body, out);
     if message.direction == Direction::Out {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::code::absent;
 use crate::event::{
     Answer, Body, By, Close, Connect, ConnectionId, Direction, Draft, Event, EventId, Flow, Gap,
-    Message, Opcode, Passage, What, Wire,
+    Message, Opcode, Passage, Presence, Routing, What, Wire,
 };
 use crate::json::Json;
 
@@ -54,12 +54,18 @@ pub fn read(text: &str) -> Result<Recorded, Unreadable> {
     }
     let id = line.id.as_deref().and_then(|id| id.parse().ok());
     let id = id.ok_or_else(|| Unreadable::lacks("id"))?;
-    let connection = line.connection_id.as_deref().and_then(|id| id.parse().ok());
+    let connection = match line.connection_id.as_deref() {
+        // What was published without a connection.
+        None if line.kind == "message" => Some(ConnectionId::nobody()),
+        id => id.and_then(|id| id.parse().ok()),
+    };
     let connection: ConnectionId = connection.ok_or_else(|| Unreadable::lacks("connectionId"))?;
     let what = match &*line.kind {
         "connect" => What::Connect(Box::new(line.connect())),
         "message" => What::Message(line.message(&connection)?),
         "close" => What::Close(Box::new(line.closing()?)),
+        "join" => What::Join(Box::new(line.presence()?)),
+        "leave" => What::Leave(Box::new(line.presence()?)),
         other => return Err(Unreadable(format!("there is no kind of events {other:?}"))),
     };
     Ok(Recorded::Event(Draft { connection, what }.stamp(id, 0)))
@@ -98,6 +104,12 @@ struct Line<'a> {
     encoding: Option<String>,
     #[serde(borrow)]
     fields: Option<&'a RawValue>,
+    channel: Option<String>,
+    user: Option<String>,
+    #[serde(default)]
+    to: Vec<String>,
+    #[serde(default)]
+    except: Vec<String>,
     #[serde(default)]
     synthetic: bool,
     /// A number of a message, a flow of a close.
@@ -165,7 +177,28 @@ impl Line<'_> {
             path: self.path.clone().unwrap_or_else(|| "/".to_owned()),
             headers: worth_knowing(|name| self.headers.get(name).cloned()),
             answer,
+            user: self.user.as_deref().and_then(|user| user.parse().ok()),
         }
+    }
+
+    fn presence(&self) -> Result<Presence, Unreadable> {
+        let channel = self.channel.as_deref().and_then(|channel| channel.parse().ok());
+        let user = self.user.as_deref().and_then(|user| user.parse().ok());
+        Ok(Presence {
+            channel: channel.ok_or_else(|| Unreadable::lacks("channel"))?,
+            user: user.ok_or_else(|| Unreadable::lacks("user"))?,
+        })
+    }
+
+    fn routing(&self) -> Option<Box<Routing>> {
+        let users = |users: &[String]| users.iter().filter_map(|user| user.parse().ok()).collect();
+        let routing = Routing {
+            channel: self.channel.as_deref().and_then(|channel| channel.parse().ok()),
+            user: self.user.as_deref().and_then(|user| user.parse().ok()),
+            to: users(&self.to),
+            except: users(&self.except),
+        };
+        (routing != Routing::default()).then(|| Box::new(routing))
     }
 
     fn message(&self, connection: &ConnectionId) -> Result<Message, Unreadable> {
@@ -185,7 +218,8 @@ impl Line<'_> {
             note: self.note.clone(),
         });
         let body = self.body(connection)?;
-        Ok(Message { direction, opcode, size: self.size, body, synthetic: self.synthetic, passage })
+        let (size, synthetic, routing) = (self.size, self.synthetic, self.routing());
+        Ok(Message { direction, opcode, size, body, synthetic, passage, routing })
     }
 
     fn body(&self, connection: &ConnectionId) -> Result<Body, Unreadable> {
@@ -204,7 +238,10 @@ impl Line<'_> {
         let own = self.own_object(connection, raw);
         // What wstap has not merely looked on, and is larger than its value, said whose it is.
         if self.fields.is_some()
-            || self.wire.is_none() && !self.synthetic && self.size >= own.len() as u64
+            || self.wire.is_none()
+                && !self.synthetic
+                && self.channel.is_none()
+                && self.size >= own.len() as u64
         {
             return Ok(Json::parse(&own).map_or(Body::Absent, Body::Object));
         }
@@ -306,6 +343,7 @@ mod tests {
             path: "/a?b=\"".to_owned(),
             headers: vec![("user-agent", "x".to_owned()), ("origin", "null".to_owned())],
             answer: Some(Box::new(answer)),
+            user: Some("ann".parse().expect("a user")),
         }
     }
 
@@ -318,6 +356,15 @@ mod tests {
     fn every_kind_of_event_comes_back() {
         comes_back(What::Connect(Box::new(connect())));
         comes_back(What::Connect(Box::new(Connect { answer: None, ..connect() })));
+        let (channel, user) = ("news".parse().expect("one"), "ann".parse().expect("one"));
+        comes_back(What::Join(Box::new(Presence { channel, user })));
+        let routing = Routing {
+            channel: Some("ä b".parse().expect("one")),
+            user: Some("ann".parse().expect("one")),
+            to: vec!["b".parse().expect("one"), "c".parse().expect("one")],
+            except: vec!["\"".parse().expect("one")],
+        };
+        comes_back(What::Message(Message { routing: Some(Box::new(routing)), ..text("{}") }));
         comes_back(What::Lost(5));
         for content in
             ["x", "\"x\"", "null", "1.0", "[ 1, 2 ]", "{\"a\":12345678901234567890}", "\"\\ud800\""]

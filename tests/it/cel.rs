@@ -359,6 +359,7 @@ fn event() -> impl Strategy<Value = Event> {
             path: "/ws".to_owned(),
             headers: vec![("user-agent", "ab".to_owned())],
             answer: None,
+            user: None,
         }))),
         1 => Just(()).prop_map(|()| What::Close(Box::new(Close {
             code: 1001,

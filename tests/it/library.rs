@@ -71,7 +71,8 @@ async fn a_program_publishes_and_reads_without_any_socket() {
     let remote = SocketAddr::from(([127, 0, 0, 1], 1));
     let about = About { remote, form: "own", query: String::new() };
     let mut reader = hub.subscribe(Start::Now, Filter::default(), about).expect("there is room");
-    let connect = Connect { remote, path: "/".to_owned(), headers: Vec::new(), answer: None };
+    let connect =
+        Connect { remote, path: "/".to_owned(), headers: Vec::new(), answer: None, user: None };
     let (connection, _orders) = hub.connect("own".parse().expect("an id"), connect).expect("free");
     let body = Body::Value(wstap::json::Json::string("hello"));
     let message = Message::new(Direction::In, Opcode::Text, 5, body);

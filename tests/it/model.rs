@@ -116,6 +116,7 @@ fn connect() -> Connect {
         path: "/".to_owned(),
         headers: Vec::new(),
         answer: None,
+        user: None,
     }
 }
 

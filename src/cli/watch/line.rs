@@ -17,6 +17,7 @@ const GREEN: Style = AnsiColor::Green.on_default();
 const CYAN: Style = AnsiColor::Cyan.on_default();
 const MAGENTA: Style = AnsiColor::Magenta.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
+const BLUE: Style = AnsiColor::Blue.on_default();
 const RED: Style = AnsiColor::Red.on_default().bold();
 
 /// Returns the JSON of an event or a gap; `None` for what is neither.
@@ -41,10 +42,13 @@ pub(super) fn text(message: &Message) -> Option<String> {
         return Some(format!("{RED}gap{RED:#}  {missed} here; nobody has them any more"));
     }
     let time = clock(event["time"].as_str()?);
-    let id = shown(event["connectionId"].as_str()?, 40);
+    // What was published by HTTP is no connection's.
+    let id = shown(event["connectionId"].as_str().unwrap_or("-"), 40);
     let (style, sign, words) = match event["kind"].as_str()? {
         "connect" => (GREEN, '+', connect(&event)),
         "close" => (YELLOW, '×', close(&event)),
+        "join" => (GREEN, '›', presence(&event, "joined")),
+        "leave" => (YELLOW, '‹', presence(&event, "left")),
         _ if event["direction"] == "out" => (MAGENTA, '←', payload(&event)),
         _ => (CYAN, '→', payload(&event)),
     };
@@ -77,6 +81,11 @@ fn close(event: &Value) -> String {
     words
 }
 
+fn presence(event: &Value, what: &str) -> String {
+    let name = |key: &str| shown(event[key].as_str().unwrap_or("?"), 80);
+    format!("{} {what} {BLUE}#{}{BLUE:#}", name("user"), name("channel"))
+}
+
 fn payload(event: &Value) -> String {
     let size = event["size"].as_u64().unwrap_or(0);
     let body = match (&event["message"], event["encoding"].as_str()) {
@@ -86,7 +95,9 @@ fn payload(event: &Value) -> String {
         (Value::String(text), _) => shown(text, PREVIEW),
         (json, _) => shown(&json.to_string(), PREVIEW),
     };
-    format!("{body}  {DIM}{size} B{DIM:#}")
+    let channel = event["channel"].as_str();
+    let channel = channel.map(|name| format!("{BLUE}#{}{BLUE:#} ", shown(name, 80)));
+    format!("{}{body}  {DIM}{size} B{DIM:#}", channel.unwrap_or_default())
 }
 
 /// Returns the time of day here.

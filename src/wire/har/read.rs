@@ -244,7 +244,7 @@ impl Entry<'_> {
             subprotocol: answered("sec-websocket-protocol"),
             extensions: answered("sec-websocket-extensions"),
         };
-        Connect { remote: UNKNOWN, path, headers, answer: Some(Box::new(answer)) }
+        Connect { remote: UNKNOWN, path, headers, answer: Some(Box::new(answer)), user: None }
     }
 }
 
