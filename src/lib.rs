@@ -51,7 +51,7 @@
 //! problem                                       errors of all rows above as answers
 //! request                                       what handlers read off a request
 //! session  proxy  outlet  pages                 axum lives here; none knows another
-//! control                                       reads and orders over HTTP
+//! control  channelstream                        reads and orders over HTTP; another API
 //! web                                           the routes
 //! config                                        settings of all rows above
 //! server                                        sockets
@@ -65,9 +65,11 @@
 //! close code of ours; only `config` reads the environment.
 
 pub mod auth;
+pub mod channelstream;
 pub mod cli;
 pub mod code;
 pub mod config;
+
 mod control;
 pub mod dialect;
 pub mod event;
