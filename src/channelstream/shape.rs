@@ -61,9 +61,14 @@ impl Object {
     }
 
     /// Ends the object.
-    pub(super) fn end(mut self) -> Raw {
+    pub(super) fn text(mut self) -> String {
         self.0.push('}');
-        RawValue::from_string(self.0).expect("it was written as JSON")
+        self.0
+    }
+
+    /// Ends an object that goes into another.
+    pub(super) fn end(self) -> Raw {
+        RawValue::from_string(self.text()).expect("it was written as JSON")
     }
 }
 
@@ -95,7 +100,7 @@ pub(super) struct Post {
 
 impl Post {
     /// What clients are sent.
-    pub(super) fn frame(&self) -> Raw {
+    pub(super) fn frame(&self) -> String {
         let object = Object::new()
             .with("channel", &channel(&self.delivery))
             .with("uuid", &self.uuid.to_string())
@@ -103,7 +108,7 @@ impl Post {
             .with("user", &self.user)
             .with_some("message", self.message.as_ref())
             .with("edited", &self.edited);
-        object.with_all(&self.extra).with("catchup", &false).with("type", "message").end()
+        object.with_all(&self.extra).with("catchup", &false).with("type", "message").text()
     }
 
     /// What its sender is answered.
@@ -143,9 +148,9 @@ impl Post {
 }
 
 /// What clients are sent of an edit.
-pub(super) fn edit_frame(edit: &Edit, edited: Moment) -> Raw {
+pub(super) fn edit_frame(edit: &Edit, edited: Moment) -> String {
     let object = Object::new().with("channel", &channel(&edit.delivery));
-    edit_members(object, edit, edited).with("type", "message:edit").end()
+    edit_members(object, edit, edited).with("type", "message:edit").text()
 }
 
 /// What whoever edits is answered.
@@ -164,12 +169,12 @@ fn edit_members(object: Object, edit: &Edit, edited: Moment) -> Object {
 }
 
 /// What clients are sent of a deletion.
-pub(super) fn delete_frame(delete: &Delete) -> Raw {
+pub(super) fn delete_frame(delete: &Delete) -> String {
     Object::new()
         .with("channel", &channel(&delete.delivery))
         .with("uuid", &delete.uuid.to_string())
         .with("type", "message:delete")
-        .end()
+        .text()
 }
 
 /// What whoever deletes is answered.
@@ -177,12 +182,17 @@ pub(super) fn delete_answer(delete: &Delete) -> Raw {
     Object::new().with_delivery(&delete.delivery).with("uuid", &delete.uuid.to_string()).end()
 }
 
+/// Returns the members of an object that we have written, or none of anything else.
+pub(super) fn members(object: &str) -> BTreeMap<String, &RawValue> {
+    serde_json::from_str(object).unwrap_or_default()
+}
+
 /// What a client is sent in place of a frame that it has missed: the same, marked.
-pub(super) fn late(frame: &RawValue) -> Raw {
-    let members: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_str(frame.get());
-    let Ok(members) = members else { return frame.to_owned() };
+pub(super) fn late(frame: &str) -> String {
+    let members = members(frame);
     let others = members.iter().filter(|(name, _)| name.as_str() != "catchup");
-    others.fold(Object::new(), |object, (name, value)| object.with(name, value)).with("catchup", &true).end()
+    let object = others.fold(Object::new(), |object, (name, value)| object.with(name, value));
+    object.with("catchup", &true).text()
 }
 
 /// A user as others see them.
@@ -206,7 +216,7 @@ pub(super) struct Presence<'a> {
 }
 
 impl Presence<'_> {
-    pub(super) fn frame(&self) -> Raw {
+    pub(super) fn frame(&self) -> String {
         let action = if self.joined.is_some() { "joined" } else { "parted" };
         Object::new()
             .with("uuid", &self.uuid.to_string())
@@ -218,7 +228,7 @@ impl Presence<'_> {
             .with("message", &BTreeMap::from([("action", action)]))
             .with("state", &self.joined)
             .with("catchup", &false)
-            .end()
+            .text()
     }
 }
 
@@ -236,7 +246,7 @@ pub(super) fn state_frame(
     user: &User,
     state: &State,
     changed: &[Changed],
-) -> Raw {
+) -> String {
     let message = Object::new().with("state", state).with("changed", changed).end();
     Object::new()
         .with("uuid", &uuid.to_string())
@@ -246,7 +256,7 @@ pub(super) fn state_frame(
         .with("catchup", &false)
         .with("channel", channel.as_str())
         .with("message", &message)
-        .end()
+        .text()
 }
 
 /// A channel, as `channels_info` shows it.
@@ -318,7 +328,7 @@ mod tests {
             r#"{"user":"ann","channel":"a","pm_users":["bob"],"exclude_users":["eve"],"no_history":true,"message":{"n":1e999},"type":"shout","colour":[1]}"#,
         );
         let frame = r#"{"channel":"a","uuid":"00000000-0000-0000-0000-000000000001","timestamp":"1970-01-01T00:00:00","user":"ann","message":{"n":1e999},"edited":null,"colour":[1],"catchup":false,"type":"message"}"#;
-        assert_eq!(post.frame().get(), frame);
+        assert_eq!(post.frame(), frame);
         let answer = r#"{"channel":"a","pm_users":["bob"],"exclude_users":["eve"],"no_history":true,"uuid":"00000000-0000-0000-0000-000000000001","timestamp":"1970-01-01T00:00:00","user":"ann","message":{"n":1e999},"edited":null,"colour":[1]}"#;
         assert_eq!(post.answer().get(), answer);
         assert!(post.kept().get().ends_with(r#","catchup":false,"type":"message"}"#));
@@ -326,9 +336,9 @@ mod tests {
 
     #[test]
     fn what_comes_late_says_so() {
-        let deletion = late(&raw(r#"{"uuid":"x","type":"message:delete"}"#));
-        assert_eq!(deletion.get(), r#"{"type":"message:delete","uuid":"x","catchup":true}"#);
-        assert!(late(&post(r#"{"user":"a","channel":"a"}"#).frame()).get().contains(r#""catchup":true"#));
-        assert!(!late(&post(r#"{"user":"a","channel":"a"}"#).frame()).get().contains("false"));
+        let deletion = late(r#"{"uuid":"x","type":"message:delete"}"#);
+        assert_eq!(deletion, r#"{"type":"message:delete","uuid":"x","catchup":true}"#);
+        let message = late(&post(r#"{"user":"a","channel":"a"}"#).frame());
+        assert!(message.contains(r#""catchup":true"#) && !message.contains("false"));
     }
 }
