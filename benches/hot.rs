@@ -12,6 +12,14 @@ use wstap::hub::{About, Delivery, Hub, Settings, Start};
 use wstap::redact::{Redaction, Rules};
 use wstap::wire::Form;
 
+/// What a frame of a registered client says to those who listen.
+fn said(text: &str, own: &wstap::event::ConnectionId) -> Body {
+    match dialect::message(text, own).expect("accepted") {
+        dialect::Said::Message(body) => body,
+        _ => unreachable!("it is an event"),
+    }
+}
+
 /// A frame of 256 bytes, as the fan-out benchmark sends them.
 fn frame() -> String {
     let padding = "x".repeat(256 - r#"{"connectionId":"a","message":""}"#.len());
@@ -20,7 +28,7 @@ fn frame() -> String {
 
 fn message() -> Message {
     let own = "a".parse().expect("an id");
-    let body = dialect::message(&frame(), &own).expect("accepted").expect("an event");
+    let body = said(&frame(), &own);
     Message::new(Direction::In, Opcode::Text, 256, body)
 }
 
@@ -231,7 +239,7 @@ fn order() -> Event {
     let text = r#"{"connectionId":"a","message":{"id":"9c1f7a52-1d0e-4c55-a2a1-0f3f7c2d9b11","price":101.25,"side":"buy","symbol":"ACME","ok":true,"items":[{"name":"x","amount":3},{"name":"y","amount":1},{"name":"z","amount":2}],"note":"limit 2026","more":null,"tag":"abc"}}"#;
     assert_eq!(text.len(), 256);
     let own = "a".parse().expect("an id");
-    let body = dialect::message(text, &own).expect("accepted").expect("an event");
+    let body = said(text, &own);
     let message = Message::new(Direction::In, Opcode::Text, 256, body);
     let draft = Draft { connection: own, what: What::Message(message) };
     draft.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)

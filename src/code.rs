@@ -7,6 +7,8 @@
 pub enum Code {
     /// A request or frame that cannot be read.
     Malformed,
+    /// No token, or one that is worth nothing.
+    Unauthorized,
     /// Not allowed; Origin or Host refused.
     Forbidden,
     /// There is no such thing.
@@ -58,8 +60,9 @@ pub struct Row {
 
 impl Code {
     /// Every code there is.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
+        Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -83,6 +86,7 @@ impl Code {
     pub const fn row(self) -> Row {
         let (name, status, close, title, come_back) = match self {
             Self::Malformed => ("malformed", 400, 4400, "Malformed", false),
+            Self::Unauthorized => ("unauthorized", 401, 4401, "No or bad credential", false),
             Self::Forbidden => ("forbidden", 403, 4403, "Not allowed", false),
             Self::NotFound => ("not_found", 404, 4404, "Not found", false),
             Self::MethodNotAllowed => {

@@ -7,12 +7,13 @@
 
 mod settings;
 mod sources;
+mod tables;
 mod values;
 
 use std::time::Duration;
 
 use crate::auth::Origins;
-use crate::hub::{DuplicateId, Retention, Settings};
+use crate::hub::{DuplicateId, Retention, Settings, SlowClient};
 use crate::proxy::{Route, Trust};
 use crate::redact::{Binary, Redaction, Rules};
 use crate::session::Limits;
@@ -117,6 +118,14 @@ impl Config {
                 heartbeat: reader.one("heartbeat", values::nonzero_duration),
                 redaction: redaction(&mut reader),
                 recording: open.is_some(),
+                channels: reader.channels(),
+                max_channels: reader.one("max-channels", values::count),
+                slow_client: reader.one("slow-client", |text| match text {
+                    "drop" => Ok(SlowClient::Drop),
+                    "close" => Ok(SlowClient::Close),
+                    _ => Err("drop or close"),
+                }),
+                authority: None,
             },
             limits: Limits {
                 max_message_bytes: reader.one("max-message-bytes", values::size),
@@ -192,6 +201,7 @@ fn proxy(reader: &mut Reader<'_>) -> Option<ProxyConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::ChannelRules;
 
     fn sources(flags: &[(&str, &str)], env: &[(&str, &str)], file: Option<&str>) -> Sources {
         Sources {
@@ -323,6 +333,30 @@ mod tests {
         assert_eq!(to(None, "/chat/admin").as_deref(), Some("wss://b"));
         assert_eq!(to(Some("api.example:80"), "/chat").as_deref(), Some("http://c:1"));
         assert_eq!(to(Some("x"), "/").as_deref(), Some("ws://d"));
+    }
+
+    #[test]
+    fn the_file_declares_channels() {
+        let file = "[[channel]]\nname = \"prices/*\"\nprivate = true\nhistory = 10\nmax_members = 5\n\
+                    [[channel]]\nname = \"chat\"\npresence = true\n";
+        let hub = load(&[("slow-client", "close")], &[], Some(file)).expect("all right").hub;
+        let prices =
+            ChannelRules { private: true, history: 10, max_members: Some(5), presence: false };
+        assert_eq!(hub.channels[0].rules, prices);
+        assert!(hub.channels[0].name.fits(&"prices/gold".parse().expect("a channel")));
+        assert_eq!(hub.channels[1].rules, ChannelRules { presence: true, ..Default::default() });
+        assert_eq!(hub.slow_client, SlowClient::Close);
+        let file = "[[channel]]\nname = \"a*b\\n\"\nprivat = true\nhistory = \"x\"\n[[channel]]\nprivate = 7\n";
+        let told = load(&[], &[], Some(file)).expect_err("all wrong").join("\n");
+        for part in [
+            "wstap.toml, line 3: there is no key \"privat\" in [[channel]]; there are name, private,",
+            "wstap.toml, line 2: name = \"a*b\\n\": a pattern is the name of a channel",
+            "wstap.toml, line 4: history = \"x\": a number is written in digits",
+            "wstap.toml, line 5: [[channel]] needs a name, such as name = \"news\"",
+            "wstap.toml, line 6: private = \"7\"",
+        ] {
+            assert!(told.contains(part), "{part:?} in\n{told}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `/api`, `/metrics` and health: what is here, and what to do with it.
 
+pub(crate) mod channels;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,7 +31,7 @@ const MAX_REASON: usize = 123;
 
 /// Answers `GET /api/connections`.
 pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Value>> {
-    Json(hub.connections().iter().map(|entry| connection_json(entry)).collect())
+    Json(hub.connections().iter().map(|entry| connection_json(&hub, entry)).collect())
 }
 
 /// Answers `GET /api/connections/{id}`.
@@ -39,7 +41,7 @@ pub(crate) async fn connection(
 ) -> Result<Json<Value>, Problem> {
     let entry = hub.connection(&connection_id(&id)?);
     let entry = entry.ok_or_else(|| no_connection(&id))?;
-    Ok(Json(connection_json(&entry)))
+    Ok(Json(connection_json(&hub, &entry)))
 }
 
 /// Answers `POST /api/connections/{id}/messages`: sends the body to that client, or to the server
@@ -63,27 +65,10 @@ pub(crate) async fn send(
     let direction = direction.unwrap_or(Direction::Out);
     let to = connection_id(&id)?;
     let body = read(body, max.0).await?;
-    let (outgoing, opcode, payload) = match media_type(&headers) {
-        "application/octet-stream" => {
-            (Outgoing::Binary(body.clone()), Opcode::Binary, Payload::Binary(body.as_ref().into()))
-        }
-        "application/json" => {
-            let text = utf8(&body)?;
-            let value = json::Json::parse(text).ok_or_else(|| {
-                Problem::malformed("the body is no JSON; send it as text/plain if it is meant so")
-            })?;
-            (Outgoing::Text(text.to_owned()), Opcode::Text, Payload::Value(value))
-        }
-        "text/plain" | "" => {
-            let text = utf8(&body)?;
-            let value = json::Json::parse(text).unwrap_or_else(|| json::Json::string(text));
-            (Outgoing::Text(text.to_owned()), Opcode::Text, Payload::Value(value))
-        }
-        other => {
-            return Err(Problem::malformed(format!(
-                "a message is application/json, text/plain or application/octet-stream, and not {other}"
-            )));
-        }
+    let (opcode, payload) = payload(&headers, &body)?;
+    let outgoing = match opcode {
+        Opcode::Binary => Outgoing::Binary(body.clone()),
+        _ => Outgoing::Text(utf8(&body)?.to_owned()),
     };
     let message =
         Message { synthetic: true, ..Message::new(direction, opcode, body.len(), payload) };
@@ -220,6 +205,26 @@ async fn read(body: Body, max: usize) -> Result<bytes::Bytes, Problem> {
     }
 }
 
+/// Reads a body as what a client would have sent.
+fn payload(headers: &HeaderMap, body: &[u8]) -> Result<(Opcode, Payload), Problem> {
+    let value = match media_type(headers) {
+        "application/octet-stream" => return Ok((Opcode::Binary, Payload::Binary(body.into()))),
+        "application/json" => json::Json::parse(utf8(body)?).ok_or_else(|| {
+            Problem::malformed("the body is no JSON; send it as text/plain if it is meant so")
+        })?,
+        "text/plain" | "" => {
+            let text = utf8(body)?;
+            json::Json::parse(text).unwrap_or_else(|| json::Json::string(text))
+        }
+        other => {
+            return Err(Problem::malformed(format!(
+                "a message is application/json, text/plain or application/octet-stream, and not {other}"
+            )));
+        }
+    };
+    Ok((Opcode::Text, Payload::Value(value)))
+}
+
 fn utf8(body: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(body).map_err(|_| {
         Problem::malformed("the body is no UTF-8; send it as application/octet-stream")
@@ -246,7 +251,8 @@ fn no_connection(id: &str) -> Problem {
     Problem::new(Code::NotFound, format!("no connection is registered under {id:?}"))
 }
 
-fn connection_json(entry: &Entry) -> Value {
+fn connection_json(hub: &Hub, entry: &Entry) -> Value {
+    let redaction = &hub.settings().redaction;
     json!({
         "connectionId": entry.id.as_str(),
         "since": wire::time(entry.since_ms()).to_string(),
@@ -256,6 +262,12 @@ fn connection_json(entry: &Entry) -> Value {
         "bytes": flow_json(entry.bytes()),
         "lastActivity": wire::time(entry.last_ms()).to_string(),
         "roundTrip": entry.round_trip().map(|time| time.as_secs_f64()),
+        "user": entry.user().map(|user| redaction.user(user.clone()).to_string()),
+        "channels": entry
+            .channels()
+            .into_iter()
+            .map(|channel| redaction.channel(channel).to_string())
+            .collect::<Vec<_>>(),
         "upstream": entry.connect.answer.as_ref().map(|answer| &*answer.upstream),
     })
 }

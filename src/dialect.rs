@@ -8,14 +8,19 @@
 //! {"connectionId":"a","message":"hello"}    passed on as it is
 //! {"price":100.5}   [1,2]   true            the value becomes `message`
 //! hello                                     the text becomes `message`
+//! {"type":"subscribe","params":{…}}       is carried out: `channelize`
 //! ```
+
+mod channelize;
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::event::{Body, ConnectionId, InvalidConnectionId};
+use crate::event::{Body, ConnectionId, InvalidChannel, InvalidConnectionId};
 use crate::json::{self, Json, Key, NoObject};
+use channelize::Name;
+pub use channelize::{Command, delivery, present};
 
 /// Why a frame is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,59 +44,124 @@ pub enum Refusal {
     /// The key `close` is how the server tells of the end of a connection; nobody may forge it.
     #[error("the key \"close\" is reserved for the server; put it inside \"message\"")]
     ReservedKey,
+    /// A command whose parameters cannot be read.
+    #[error("this command cannot be read; something like {0} is right")]
+    Command(&'static str),
+    /// A command on something that is no channel.
+    #[error(transparent)]
+    InvalidChannel(#[from] InvalidChannel),
 }
 
-/// Reads the first text frame of a connection that has no id yet: the id, and the frame again if
-/// it says more than that.
+/// What a first frame says.
+#[derive(Debug)]
+pub enum First {
+    /// Who it is, and the frame again if it says more than that.
+    Id(ConnectionId, Option<Body>),
+    /// What it wants, under whatever id.
+    Command(Command),
+}
+
+/// What a later frame says.
+#[derive(Debug)]
+pub enum Said {
+    /// Who it is, once more: no event.
+    Nothing,
+    /// Something for those who listen.
+    Message(Body),
+    /// Something that is carried out.
+    Command(Command),
+}
+
+/// Reads the first text frame of a connection that has no id yet.
 ///
 /// # Errors
 ///
 /// If it does not register.
-pub fn registration(text: &str) -> Result<(ConnectionId, Option<Body>), Refusal> {
+pub fn registration(text: &str) -> Result<First, Refusal> {
     let mut head = Head::default();
     let Ok(whole) = json::object(text, |key, value| head.member(key, value)) else {
         return Err(Refusal::NoRegistration);
     };
+    if let Some(name) = head.command() {
+        return name.command(head.params).map(First::Command);
+    }
     head.check()?;
     let id = head.id.ok_or(Refusal::NoRegistration)?;
     let id = id_text(id).ok_or(InvalidConnectionId)?.parse()?;
-    Ok((id, head.says_more.then_some(Body::Object(whole))))
+    Ok(First::Id(id, head.says_more.then_some(Body::Object(whole))))
 }
 
-/// Reads a text frame of the connection `own`. `None` is a repeated registration: no event.
+/// Reads a text frame of the connection `own`.
 ///
 /// # Errors
 ///
 /// If it speaks for another connection or forges a close.
-pub fn message(text: &str, own: &ConnectionId) -> Result<Option<Body>, Refusal> {
+pub fn message(text: &str, own: &ConnectionId) -> Result<Said, Refusal> {
     let mut head = Head::default();
     match json::object(text, |key, value| head.member(key, value)) {
         Ok(whole) => {
+            if let Some(name) = head.command() {
+                return name.command(head.params).map(Said::Command);
+            }
             head.check()?;
             match head.id {
-                None => Ok(Some(Body::Value(whole))),
+                None => Ok(Said::Message(Body::Value(whole))),
                 Some(id) if id_text(id).as_deref() != Some(own.as_str()) => {
                     Err(Refusal::IdMismatch)
                 }
-                Some(_) => Ok(head.says_more.then_some(Body::Object(whole))),
+                Some(_) if head.says_more => Ok(Said::Message(Body::Object(whole))),
+                Some(_) => Ok(Said::Nothing),
             }
         }
-        Err(NoObject::OtherJson(value)) => Ok(Some(Body::Value(value))),
-        Err(NoObject::NoJson) => Ok(Some(Body::Value(Json::string(text)))),
+        Err(NoObject::OtherJson(value)) => Ok(Said::Message(Body::Value(value))),
+        Err(NoObject::NoJson) => Ok(Said::Message(Body::Value(Json::string(text)))),
+    }
+}
+
+/// Reads a binary frame, if it is a command: the clients of channelize may write theirs in either
+/// kind of frame. `None` is for bytes that are what they are.
+///
+/// # Errors
+///
+/// If it is a command whose parameters cannot be read.
+pub fn binary(bytes: &[u8]) -> Result<Option<Command>, Refusal> {
+    /// Commands are short: a larger one would be a publication, which can come as text.
+    const LONGEST: usize = 64 << 10;
+    let text = Some(bytes).filter(|bytes| bytes.len() <= LONGEST && bytes.starts_with(b"{"));
+    let Some(text) = text.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
+        return Ok(None);
+    };
+    let mut head = Head::default();
+    let read = json::object(text, |key, value| head.member(key, value));
+    match head.command().filter(|_| read.is_ok()) {
+        Some(name) => name.command(head.params).map(Some),
+        None => Ok(None),
     }
 }
 
 /// What the top level of an object says.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that was seen or not")]
 struct Head<'a> {
     id: Option<&'a RawValue>,
     repeated_id: bool,
     close: bool,
     says_more: bool,
+    command: Option<Name>,
+    params: Option<&'a RawValue>,
+    /// Something beside these two.
+    others: bool,
 }
 
 impl<'a> Head<'a> {
     fn member(&mut self, key: Key<'_>, value: &'a RawValue) {
+        if key.is("type") {
+            self.command = Name::read(value);
+        } else if key.is("params") {
+            self.params = Some(value);
+        } else {
+            self.others = true;
+        }
         if key.is("connectionId") {
             self.repeated_id |= self.id.replace(value).is_some();
         } else if key.is("close") {
@@ -99,6 +169,13 @@ impl<'a> Head<'a> {
         } else {
             self.says_more = true;
         }
+    }
+
+    /// Returns the command that it is. Programs have messages of their own with such a type: one
+    /// without `params`, and with other keys, is theirs.
+    fn command(&self) -> Option<Name> {
+        let whole = self.params.is_some() || !self.others;
+        self.command.filter(|_| self.id.is_none() && whole)
     }
 
     fn check(&self) -> Result<(), Refusal> {
@@ -127,11 +204,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn first(text: &str) -> Result<(String, Option<String>), Refusal> {
-        registration(text).map(|(id, body)| (id.to_string(), body.map(shown)))
+        registration(text).map(|first| match first {
+            First::Id(id, body) => (id.to_string(), body.map(shown)),
+            First::Command(command) => (String::new(), Some(format!("{command:?}"))),
+        })
     }
 
     fn later(text: &str) -> Result<Option<String>, Refusal> {
-        message(text, &"a".parse().expect("an id")).map(|body| body.map(shown))
+        message(text, &"a".parse().expect("an id")).map(|said| match said {
+            Said::Nothing => None,
+            Said::Message(body) => Some(shown(body)),
+            Said::Command(command) => Some(format!("{command:?}")),
+        })
     }
 
     fn shown(body: Body) -> String {
@@ -226,11 +310,73 @@ mod tests {
         assert_eq!(first(r#"{"connectionId":"a","close":1}"#), Err(Refusal::ReservedKey));
     }
 
+    #[test]
+    fn commands_are_read_in_text_and_in_binary_frames() {
+        let channels = |names: &[&str]| names.iter().map(|it| it.parse().expect("one")).collect();
+        let text = r#"{"params":{"channels":["a","b/c"],"token":" ","x":1},"type":"subscribe"}"#;
+        let command =
+            Command::Subscribe { channels: channels(&["a", "b/c"]), token: None, last: 0 };
+        assert_eq!(binary(text.as_bytes()), Ok(Some(command.clone())));
+        assert_eq!(later(text), Ok(Some(format!("{command:?}"))));
+        assert_eq!(first(text), Ok((String::new(), Some(format!("{command:?}")))));
+        let text = r#"{"type":"subscribe","params":{"channels":["a"],"token":"t","last":5}}"#;
+        let token = Some("t".to_owned());
+        let command = Command::Subscribe { channels: channels(&["a"]), token, last: 5 };
+        assert_eq!(binary(text.as_bytes()), Ok(Some(command)));
+        let text = r#"{"type":"unsubscribe","params":{"channels":["a"]}}"#;
+        let command = Command::Unsubscribe { channels: channels(&["a"]) };
+        assert_eq!(binary(text.as_bytes()), Ok(Some(command)));
+        let text = r#"{"type":"publish","params":{"channel":"a","message":{"n":1.0}}}"#;
+        let message = Json::parse(r#"{"n":1.0}"#).expect("JSON");
+        let command = Command::Publish { channel: "a".parse().expect("one"), message };
+        assert_eq!(binary(text.as_bytes()), Ok(Some(command)));
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_read_is_refused_with_a_right_one() {
+        for text in [
+            r#"{"type":"subscribe"}"#,
+            r#"{"type":"subscribe","params":null}"#,
+            r#"{"type":"subscribe","params":{"channels":[]}}"#,
+            r#"{"type":"subscribe","params":{"channels":"a"}}"#,
+            r#"{"type":"subscribe","params":{"channels":["a",1]}}"#,
+            r#"{"type":"unsubscribe","params":{}}"#,
+            r#"{"type":"publish","params":{"channel":"a"}}"#,
+            r#"{"type":"publish","params":{"message":1}}"#,
+        ] {
+            let refusal = later(text).expect_err(text);
+            assert!(matches!(refusal, Refusal::Command(_)), "{text}: {refusal}");
+            assert!(refusal.to_string().contains("something like {\"type\":"), "{refusal}");
+            assert_eq!(binary(text.as_bytes()), Err(refusal));
+        }
+        let text = r#"{"type":"subscribe","params":{"channels":[""]}}"#;
+        assert_eq!(later(text), Err(Refusal::InvalidChannel(InvalidChannel)));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_command_is_a_message() {
+        for text in [
+            r#"{"type":"subscribe","id":"1","payload":{"query":"subscription{x}"}}"#,
+            r#"{"type":"move","params":{"x":1}}"#,
+            r#"{"type":["subscribe"],"params":{"channels":["a"]}}"#,
+            r#"[{"type":"subscribe","params":{"channels":["a"]}}]"#,
+        ] {
+            assert_eq!(later(text), Ok(Some(format!("value {text}"))), "{text}");
+            assert_eq!(binary(text.as_bytes()), Ok(None), "{text}");
+        }
+        let own = r#"{"connectionId":"a","type":"subscribe","params":{"channels":["a"]}}"#;
+        assert_eq!(later(own), Ok(Some(format!("object {own}"))));
+        for bytes in [&b"{"[..], b"", b"{\"type\":\"subscribe\"", b"\xff{}"] {
+            assert_eq!(binary(bytes), Ok(None), "{bytes:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_text_is_read_or_refused(text: String) {
             let _ = first(&text);
             let _ = later(&text);
+            let _ = binary(text.as_bytes());
         }
     }
 }

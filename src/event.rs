@@ -135,7 +135,7 @@ pub struct Passage {
 }
 
 /// What a message carries.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Body {
     /// A JSON object with its client's own `connectionId`: it is passed on as it came.
     Object(Json),
@@ -316,6 +316,12 @@ impl Connect {
 }
 
 impl Message {
+    /// Returns the same message once more, but for whom it is and how it passed.
+    pub(crate) fn copied(&self) -> Self {
+        let body = self.body.clone();
+        Self { body, passage: None, routing: None, ..*self }
+    }
+
     /// Makes a message as a client of wstap sends it, or is sent it.
     #[must_use]
     pub fn new(direction: Direction, opcode: Opcode, size: usize, body: Body) -> Self {

@@ -6,11 +6,16 @@
 //! batch.
 
 mod batch;
+mod channels;
 mod connecting;
 mod connection;
 mod expressions;
 mod history;
 mod inbox;
+mod membership;
+mod passes;
+mod publishing;
+mod queue;
 mod recorded;
 mod registry;
 mod scan;
@@ -24,6 +29,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Authority;
 use crate::code::Code;
 use crate::event::{By, Event, EventId};
 use crate::filter::Filter;
@@ -31,10 +37,14 @@ use crate::metrics::{Metrics, Numbers};
 use crate::redact::Redaction;
 
 pub use batch::Selection;
+pub use channels::{ChannelInside, ChannelRules, ChannelSeen, Declared, Delivered};
 pub use connecting::Seat;
 pub use connection::Connection;
 pub use history::Retention;
-pub use registry::{CloseOrder, Ending, Entry, Orders, Outgoing};
+pub use membership::{Credential, NotAllowed};
+pub use publishing::Publication;
+pub use queue::{Outgoing, Queued};
+pub use registry::{CloseOrder, Ending, Entry, Orders};
 pub use scan::{Order, Range, Scan, Scanned};
 pub use subscription::{About, Delivery, Listener, Subscription};
 
@@ -58,6 +68,14 @@ pub struct Settings {
     pub redaction: Redaction,
     /// Whether it shows a recording: then nobody connects.
     pub recording: bool,
+    /// Channels that have rules of their own; the first that fits counts.
+    pub channels: Vec<Declared>,
+    /// At most so many channels at one time.
+    pub max_channels: usize,
+    /// What becomes of a client that does not keep up with its channels.
+    pub slow_client: SlowClient,
+    /// Who says what the tokens for private channels are worth.
+    pub authority: Option<Arc<dyn Authority>>,
 }
 
 impl Default for Settings {
@@ -70,6 +88,10 @@ impl Default for Settings {
             heartbeat: Duration::from_secs(15),
             redaction: Redaction::default(),
             recording: false,
+            channels: Vec::new(),
+            max_channels: 100_000,
+            slow_client: SlowClient::Drop,
+            authority: None,
         }
     }
 }
@@ -81,6 +103,15 @@ pub enum DuplicateId {
     Replace,
     /// It is refused.
     Reject,
+}
+
+/// What becomes of a client whose queue is full when something is published to its channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlowClient {
+    /// It does not get that message, and stays.
+    Drop,
+    /// It is closed.
+    Close,
 }
 
 /// Where in the stream a listener begins.
@@ -173,13 +204,16 @@ impl Hub {
     pub fn numbers(&self) -> Numbers {
         let listeners = self.listeners();
         let stream = self.shared.stream();
-        Numbers {
+        let mut numbers = Numbers {
             connections: stream.registry.len(),
             listeners: listeners.len(),
             history_events: stream.history.len(),
             history_bytes: stream.history.weight(),
             max_lag: listeners.iter().map(|seen| seen.lag).max().unwrap_or(0),
-        }
+            ..Numbers::default()
+        };
+        stream.channels.count(&mut numbers);
+        numbers
     }
 
     /// Returns the id of the newest event and the number of all events so far.

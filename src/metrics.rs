@@ -41,6 +41,8 @@ pub struct Metrics {
     pub(crate) lagged: Counter,
     /// Messages to a WebSocket client that its full queue did not take.
     pub(crate) queue_refusals: Counter,
+    /// Messages, joins and leaves handed to members of channels.
+    pub(crate) deliveries: Counter,
     /// Frames of clients that were answered with an error.
     pub(crate) frame_errors: Counter,
 }
@@ -58,6 +60,16 @@ pub struct Numbers {
     pub history_bytes: usize,
     /// How many events the listener furthest behind has not been given yet.
     pub max_lag: u64,
+    /// Channels in which somebody or something is.
+    pub channels: usize,
+    /// Channels in which a connection is.
+    pub populated_channels: usize,
+    /// Connections that are in a channel.
+    pub subscribed_connections: usize,
+    /// Connections that are in a private channel.
+    pub private_connections: usize,
+    /// Users that these belong to.
+    pub private_users: usize,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +79,45 @@ struct Gauges {
     history_events: Gauge,
     history_bytes: Gauge,
     max_lag: Gauge,
+    channels: Gauge,
+    /// The five of channelize, under the names that its documentation has.
+    channelize: [Gauge; 5],
+}
+
+impl Gauges {
+    fn new(registry: &mut Registry) -> Self {
+        let gauges = Self::default();
+        let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
+        gauge("connections", "WebSocket connections registered now", &gauges.connections);
+        gauge("listeners", "Readers of the event stream now", &gauges.listeners);
+        gauge("history_events", "Events kept in memory for resume", &gauges.history_events);
+        gauge(
+            "listener_lag_events",
+            "Events that the listener furthest behind has yet to be given",
+            &gauges.max_lag,
+        );
+        gauge("channels", "Channels in which somebody or something is", &gauges.channels);
+        let channelize = [
+            ("open_connections", "Connections that are registered"),
+            ("private_connections", "Connections that are in a private channel"),
+            (
+                "private_connections_storage_length",
+                "Users whose connections are in private channels",
+            ),
+            ("open_connections_storage_length", "Channels that have members"),
+            ("subscribed_channels_storage_length", "Connections that are in a channel"),
+        ];
+        for ((name, help), at) in channelize.into_iter().zip(&gauges.channelize) {
+            gauge(name, help, at);
+        }
+        registry.register_with_unit(
+            "history",
+            "Memory that the kept events take",
+            Unit::Bytes,
+            gauges.history_bytes.clone(),
+        );
+        gauges
+    }
 }
 
 impl Metrics {
@@ -80,22 +131,7 @@ impl Metrics {
         )]);
         registry.register("build", "Version of wstap", info);
 
-        let gauges = Gauges::default();
-        let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
-        gauge("connections", "WebSocket connections registered now", &gauges.connections);
-        gauge("listeners", "Readers of the event stream now", &gauges.listeners);
-        gauge("history_events", "Events kept in memory for resume", &gauges.history_events);
-        gauge(
-            "listener_lag_events",
-            "Events that the listener furthest behind has yet to be given",
-            &gauges.max_lag,
-        );
-        registry.register_with_unit(
-            "history",
-            "Memory that the kept events take",
-            Unit::Bytes,
-            gauges.history_bytes.clone(),
-        );
+        let gauges = Gauges::new(&mut registry);
 
         let events = Family::<[(&str, &str); 1], Counter>::default();
         let by_kind =
@@ -156,6 +192,11 @@ impl Metrics {
                 "Messages to a WebSocket client that its full queue did not take",
                 None,
             ),
+            deliveries: counter(
+                "channel_deliveries",
+                "Messages, joins and leaves handed to members of channels",
+                None,
+            ),
             frame_errors: counter("frame_errors", "Frames of clients answered with an error", None),
             events: by_kind,
             gauges,
@@ -177,6 +218,17 @@ impl Metrics {
         set(&self.gauges.history_events, now.history_events);
         set(&self.gauges.history_bytes, now.history_bytes);
         set(&self.gauges.max_lag, usize::try_from(now.max_lag).unwrap_or(usize::MAX));
+        set(&self.gauges.channels, now.channels);
+        let channelize = [
+            now.connections,
+            now.private_connections,
+            now.private_users,
+            now.populated_channels,
+            now.subscribed_connections,
+        ];
+        for (gauge, number) in self.gauges.channelize.iter().zip(channelize) {
+            set(gauge, number);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a String takes all");
         text

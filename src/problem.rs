@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::code::Code;
 use crate::dialect::Refusal;
-use crate::hub::{Refused, Undelivered};
+use crate::hub::{NotAllowed, Refused, Undelivered};
 
 /// What went wrong, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,12 +103,26 @@ impl From<Undelivered> for Problem {
     }
 }
 
+impl From<NotAllowed> for Problem {
+    fn from(not: NotAllowed) -> Self {
+        let code = match not {
+            NotAllowed::NoToken(_) | NotAllowed::Denied { .. } => Code::Unauthorized,
+            NotAllowed::Foreign(_) | NotAllowed::NoPublisher(_) | NotAllowed::NoAuthority(_) => {
+                Code::Forbidden
+            }
+            NotAllowed::Crowded(_) | NotAllowed::Full | NotAllowed::TooMany => Code::Full,
+            NotAllowed::Ended => Code::NotFound,
+        };
+        Self::new(code, not.to_string())
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let name = match refusal {
             Refusal::IdMismatch => Some("id_mismatch"),
             Refusal::ReservedKey => Some("reserved_key"),
-            Refusal::NoRegistration | Refusal::InvalidId(_) | Refusal::RepeatedId => None,
+            _ => None,
         };
         Self { name, ..Self::malformed(refusal.to_string()) }
     }

@@ -189,8 +189,12 @@ impl Redaction {
                 self::close(search, &mut close);
                 What::Close(close)
             }
-            (Some(search), What::Join(presence)) => What::Join(self::presence(search, presence)),
-            (Some(search), What::Leave(presence)) => What::Leave(self::presence(search, presence)),
+            (Some(search), What::Join(presence)) => {
+                What::Join(Box::new(self::presence(search, *presence)))
+            }
+            (Some(search), What::Leave(presence)) => {
+                What::Leave(Box::new(self::presence(search, *presence)))
+            }
             (Some(_), What::Lost(missed)) => What::Lost(missed),
         };
         Shown(Draft { connection: id.clone(), what })
@@ -264,9 +268,9 @@ fn message(search: &Search, id: &ConnectionId, message: Message) -> Message {
     message
 }
 
-fn presence(search: &Search, presence: Box<Presence>) -> Box<Presence> {
-    let Presence { channel, user } = *presence;
-    Box::new(Presence { channel: self::channel(search, channel), user: self::user(search, user) })
+fn presence(search: &Search, presence: Presence) -> Presence {
+    let Presence { channel, user } = presence;
+    Presence { channel: self::channel(search, channel), user: self::user(search, user) }
 }
 
 fn channel(search: &Search, channel: Channel) -> Channel {

@@ -5,6 +5,7 @@
 //! holds publishes one `close`. No await point here holds a lock; each write has a time limit, so
 //! that a client which never reads ends its own session and nothing else.
 
+mod commands;
 mod handshake;
 mod socket;
 
@@ -17,7 +18,7 @@ use tungstenite::Message as Frame;
 use tungstenite::error::ProtocolError;
 
 use crate::code::{self, Code};
-use crate::dialect::{self, Refusal};
+use crate::dialect::{self, Command, First, Refusal, Said};
 use crate::event::{Body, By, Connect, ConnectionId, Direction, EventId, Message, Opcode};
 use crate::hub::{CloseOrder, Connection, Ending, Hub, Orders, Outgoing, Seat};
 use crate::problem::Problem;
@@ -65,6 +66,8 @@ struct Arrival {
     id: Option<ConnectionId>,
     /// Whether accepted frames are answered with the ids of their events.
     ack: bool,
+    /// Whether pings carry the time, as those of channelize do.
+    timed_pings: bool,
     /// Kept as long as the socket is open.
     _seat: Seat,
 }
@@ -81,7 +84,8 @@ async fn serve(mut socket: Socket, arrival: Arrival, hub: Hub, limits: Limits) {
     };
     let problem = match registered {
         Ok(Ok(Some((connection, orders)))) => {
-            let mut session = Session { socket, connection, hub, limits, ack: arrival.ack };
+            let (ack, timed_pings) = (arrival.ack, arrival.timed_pings);
+            let mut session = Session { socket, connection, hub, limits, ack, timed_pings };
             let ending = session.run(orders).await;
             session.connection.end(ending);
             return session.socket.linger(CLOSING).await;
@@ -112,17 +116,30 @@ async fn register(
     loop {
         match socket.next().await {
             Some(Ok(Frame::Text(text))) => {
-                let (id, body) = dialect::registration(&text)?;
-                let (connection, orders) = hub.connect(id, arrival.connect.clone())?;
-                if let Some(body) = body {
-                    let id = connection.publish(message(Opcode::Text, text.len(), body));
-                    if let (true, Ok(id)) = (arrival.ack, id) {
-                        let _ = socket.send(ack(id)).await;
+                let (connection, orders, reply) = match dialect::registration(&text)? {
+                    First::Id(id, body) => {
+                        let (connection, orders) = hub.connect(id, arrival.connect.clone())?;
+                        let published = body.and_then(|body| {
+                            connection.publish(message(Opcode::Text, text.len(), body)).ok()
+                        });
+                        let reply = published.filter(|_| arrival.ack).map(ack);
+                        (connection, orders, reply)
                     }
+                    First::Command(command) => first_command(hub, arrival, command)?,
+                };
+                if let Some(reply) = reply {
+                    let _ = socket.send(reply).await;
                 }
                 return Ok(Some((connection, orders)));
             }
-            Some(Ok(Frame::Binary(_))) => return Err(Refusal::NoRegistration.into()),
+            Some(Ok(Frame::Binary(bytes))) => {
+                let command = dialect::binary(&bytes)?.ok_or(Refusal::NoRegistration)?;
+                let (connection, orders, reply) = first_command(hub, arrival, command)?;
+                if let Some(reply) = reply {
+                    let _ = socket.send(reply).await;
+                }
+                return Ok(Some((connection, orders)));
+            }
             Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
             Some(Err(error)) => {
                 return match Fault::of(&error) {
@@ -139,6 +156,23 @@ async fn register(
     }
 }
 
+/// Registers a connection that begins with a command, under an id that is made, and carries it out.
+fn first_command(
+    hub: &Hub,
+    arrival: &Arrival,
+    command: Command,
+) -> Result<(Connection, Orders, Option<Frame>), Problem> {
+    let (connection, orders) = hub.connect_relayed(None, arrival.connect.clone())?;
+    let reply = match commands::carry_out(&connection, command) {
+        Ok(id) => arrival.ack.then(|| ack(id)),
+        Err(problem) => {
+            hub.metrics().frame_errors.inc();
+            Some(Frame::text(problem.frame()))
+        }
+    };
+    Ok((connection, orders, reply))
+}
+
 /// A registered WebSocket.
 struct Session {
     socket: Socket,
@@ -146,6 +180,7 @@ struct Session {
     hub: Hub,
     limits: Limits,
     ack: bool,
+    timed_pings: bool,
 }
 
 impl Session {
@@ -161,7 +196,7 @@ impl Session {
             }
             let turn = tokio::select! {
                 frame = self.socket.next() => Turn::Frame(frame),
-                Some(outgoing) = orders.queue.recv() => Turn::Send(outgoing),
+                Some((_, outgoing)) = orders.queue.next() => Turn::Send(outgoing),
                 Ok(order) = &mut orders.close => Turn::Close(order),
                 () = &mut timer => Turn::Timer,
             };
@@ -178,8 +213,7 @@ impl Session {
                 Turn::Frame(None) => {
                     Err(Ending::lost("the connection ended without a close frame"))
                 }
-                Turn::Send((_, Outgoing::Text(text))) => self.send(Frame::text(text)).await,
-                Turn::Send((_, Outgoing::Binary(bytes))) => self.send(Frame::Binary(bytes)).await,
+                Turn::Send(outgoing) => self.send(commands::frame(outgoing)).await,
                 Turn::Close(order) => Err(self.closed_by_order(order).await),
                 Turn::Timer => {
                     let (next, outcome) = self.heartbeat(&mut pinged).await;
@@ -207,9 +241,9 @@ impl Session {
         match published(&self.connection, frame) {
             Ok(Some(id)) if self.ack => self.send(ack(id)).await,
             Ok(_) => Ok(()),
-            Err(refusal) => {
+            Err(problem) => {
                 self.hub.metrics().frame_errors.inc();
-                self.send(Frame::text(Problem::from(refusal).frame())).await
+                self.send(Frame::text(problem.frame())).await
             }
         }
     }
@@ -240,7 +274,8 @@ impl Session {
             _ => {
                 let received = self.socket.received();
                 *pinged = Some(Ping { at: now, received, answered: false, looked: false });
-                (now + self.limits.pong_timeout, self.send(Frame::Ping(Bytes::new())).await)
+                let payload = if self.timed_pings { commands::time().into() } else { Bytes::new() };
+                (now + self.limits.pong_timeout, self.send(Frame::Ping(payload)).await)
             }
         }
     }
@@ -269,7 +304,7 @@ impl Session {
 
 enum Turn {
     Frame(Option<Result<Frame, tungstenite::Error>>),
-    Send((Direction, Outgoing)),
+    Send(Outgoing),
     Close(CloseOrder),
     Timer,
 }
@@ -305,15 +340,19 @@ impl Fault {
     }
 }
 
-/// Publishes a data frame; the other frames, a repeated registration, and what comes after the end
-/// are no events.
-fn published(connection: &Connection, frame: Frame) -> Result<Option<EventId>, Refusal> {
+/// Publishes a data frame, or carries out what it orders; the other frames, a repeated
+/// registration, and what comes after the end are no events.
+fn published(connection: &Connection, frame: Frame) -> Result<Option<EventId>, Problem> {
     let (opcode, size, body) = match frame {
         Frame::Text(text) => match dialect::message(&text, connection.id())? {
-            Some(body) => (Opcode::Text, text.len(), body),
-            None => return Ok(None),
+            Said::Message(body) => (Opcode::Text, text.len(), body),
+            Said::Command(command) => return commands::carry_out(connection, command).map(Some),
+            Said::Nothing => return Ok(None),
         },
-        Frame::Binary(bytes) => (Opcode::Binary, bytes.len(), Body::Binary(bytes.as_ref().into())),
+        Frame::Binary(bytes) => match dialect::binary(&bytes)? {
+            Some(command) => return commands::carry_out(connection, command).map(Some),
+            None => (Opcode::Binary, bytes.len(), Body::Binary(bytes.as_ref().into())),
+        },
         Frame::Close(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => return Ok(None),
     };
     Ok(connection.publish(message(opcode, size, body)).ok())

@@ -93,6 +93,12 @@ impl Pattern {
         Self { start: "".into(), open: true }
     }
 
+    /// Returns the name, if it is the pattern of one channel.
+    #[must_use]
+    pub fn name(&self) -> Option<Channel> {
+        if self.open { None } else { self.start.parse().ok() }
+    }
+
     /// Returns whether a channel is one of them.
     #[must_use]
     pub fn fits(&self, channel: &Channel) -> bool {

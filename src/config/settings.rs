@@ -172,6 +172,22 @@ pub const SETTINGS: &[Setting] = &[
         group: LIMITS,
     },
     Setting {
+        name: "max-channels",
+        value: "N",
+        default: "100000",
+        repeatable: false,
+        help: "Channels at one time",
+        group: LIMITS,
+    },
+    Setting {
+        name: "slow-client",
+        value: "WHAT",
+        default: "drop",
+        repeatable: false,
+        help: "What becomes of a client that does not keep up with its channels: drop the messages that its queue (256 messages, 4 MiB) has no room for, or close it with 4429",
+        group: LIMITS,
+    },
+    Setting {
         name: "register-timeout",
         value: "DURATION",
         default: "10s",

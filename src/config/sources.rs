@@ -8,8 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::settings::{SETTINGS, Setting};
-use super::values;
-use crate::proxy::Route;
+use super::tables::{TABLES, Table};
 
 /// The variable that names the file, as `--config` does.
 const FILE_VARIABLE: &str = "WSTAP_CONFIG";
@@ -112,9 +111,9 @@ impl Sources {
             };
             writeln!(out, "{} = {value}{comment}", setting.name).expect("a String takes all");
         }
-        for (table, source) in &reader.tables {
-            writeln!(out, "\n[[{TABLE}]] # {source}").expect("a String takes all");
-            for (key, (value, _)) in table {
+        for table in &reader.tables {
+            writeln!(out, "\n[[{}]] # {}", table.name, table.source).expect("a String takes all");
+            for (key, (value, _)) in &table.keys {
                 let value = toml::Value::String(value.clone());
                 writeln!(out, "{key} = {value}").expect("a String takes all");
             }
@@ -122,12 +121,6 @@ impl Sources {
         out
     }
 }
-
-/// The tables that a file may have.
-const TABLE: &str = "upstream";
-
-/// Keys of such a table and their values, each with its line.
-type Table = BTreeMap<String, (String, Source)>;
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,7 +137,7 @@ impl fmt::Display for Source {
 pub(super) struct Reader<'a> {
     sources: &'a Sources,
     file: BTreeMap<&'static str, (Vec<String>, Source)>,
-    tables: Vec<(Table, Source)>,
+    pub(super) tables: Vec<Table>,
     faults: Vec<String>,
 }
 
@@ -209,48 +202,9 @@ impl<'a> Reader<'a> {
         all
     }
 
-    /// Takes the routes of the file.
-    pub(super) fn routes(&mut self) -> Vec<Route> {
-        let tables = std::mem::take(&mut self.tables);
-        tables.iter().filter_map(|(table, source)| self.route(table, source)).collect()
-    }
-
-    fn route(&mut self, table: &Table, source: &Source) -> Option<Route> {
-        for (key, (_, line)) in table {
-            if !["path", "host", "url"].contains(&key.as_str()) {
-                let fault =
-                    format!("there is no key {key:?} in [[{TABLE}]]; there are path, host and url");
-                self.faults.push(format!("{line}: {fault}"));
-            }
-        }
-        if !table.contains_key("url") {
-            let fault = format!("[[{TABLE}]] needs a url, such as url = \"ws://localhost:9000\"");
-            self.faults.push(format!("{source}: {fault}"));
-        }
-        let path = self.value(table, "path", values::path);
-        let host = self.value(table, "host", values::host);
-        let upstream = self.value(table, "url", values::upstream)?;
-        Some(Route {
-            path: path.unwrap_or_else(|| "/".to_owned()),
-            host: host.map(|host| host.to_ascii_lowercase()),
-            upstream,
-        })
-    }
-
-    fn value<T>(
-        &mut self,
-        table: &Table,
-        key: &str,
-        read: impl Fn(&str) -> Result<T, &'static str>,
-    ) -> Option<T> {
-        let (value, line) = table.get(key)?;
-        let fault = |right| self.faults.push(format!("{line}: {key} = {value:?}: {right}"));
-        read(value).map_err(fault).ok()
-    }
-
     /// Notes a fault that lies in several settings together.
-    pub(super) fn fault(&mut self, what: &str) {
-        self.faults.push(what.to_owned());
+    pub(super) fn fault(&mut self, what: impl Into<String>) {
+        self.faults.push(what.into());
     }
 
     pub(super) fn finish(self) -> Result<(), Faults> {
@@ -293,12 +247,16 @@ impl<'a> Reader<'a> {
         for (key, value) in &table {
             let source = Source::File(name.to_owned(), line(key.span().start));
             let known = key.get_ref().replace('_', "-");
-            if let (TABLE, Some(tables)) = (known.as_str(), tables(value)) {
-                for (at, table) in tables {
+            let table = TABLES.into_iter().find(|table| *table == known);
+            if let (Some(table), Some(tables)) = (table, tables(value)) {
+                for (at, keys) in tables {
                     let source = |at| Source::File(name.to_owned(), line(at));
-                    let table =
-                        table.into_iter().map(|(key, at, value)| (key, (value, source(at))));
-                    self.tables.push((table.collect(), source(at)));
+                    let keys = keys.into_iter().map(|(key, at, value)| (key, (value, source(at))));
+                    self.tables.push(Table {
+                        name: table,
+                        keys: keys.collect(),
+                        source: source(at),
+                    });
                 }
                 continue;
             }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::registry::{CloseOrder, Ending, Entry, Orders, Outgoing};
+use super::queue::Outgoing;
+use super::registry::{CloseOrder, Ending, Entry, Orders};
 use super::stream::Next;
 use super::{Connection, Hub, Refused, Undelivered, now_ms};
 use crate::code::Code;
@@ -57,8 +58,9 @@ impl Hub {
         let (now, redaction) = (now_ms(), &self.shared.settings.redaction);
         // The same id is always shown alike, so that this one tells them apart as well.
         let (own, id) = (id.clone(), redaction.id(id));
+        let user = connect.user.clone();
         let connect = redaction.connect(connect);
-        let (entry, orders) = Entry::new(id.clone(), connect.clone(), now);
+        let (entry, orders) = Entry::new(id.clone(), connect.clone(), user, now);
         let mut stream = self.shared.stream();
         self.shared.may_connect(&stream, &id)?;
         let mut next = Next::Nothing;
@@ -71,6 +73,7 @@ impl Hub {
             old.order_close(CloseOrder { code, reason });
         }
         stream.registry.insert(Arc::clone(&entry));
+        stream.channels.know(&entry);
         next = next.max(self.shared.publish(&mut stream, connect.draft(id), now).1);
         drop(stream);
         self.shared.announce(next);
@@ -96,7 +99,7 @@ impl Hub {
             return Err(Refused::Stopping);
         }
         let id = stream.free_id(wish, now);
-        let (entry, orders) = Entry::new(id.clone(), connect.clone(), now);
+        let (entry, orders) = Entry::new(id.clone(), connect.clone(), None, now);
         stream.registry.insert(Arc::clone(&entry));
         let next = self.shared.publish(&mut stream, connect.draft(id.clone()), now).1;
         drop(stream);
@@ -161,11 +164,10 @@ impl Hub {
         if direction == Direction::In && !entry.relayed() {
             return Err(Undelivered::NoServer);
         }
-        let Some(place) = entry.place_in_queue() else {
+        if !entry.put(direction, outgoing) {
             self.shared.metrics.queue_refusals.inc();
             return Err(Undelivered::QueueFull);
-        };
-        place.send((direction, outgoing));
+        }
         let now = now_ms();
         let before = self.shared.empty_inbox(&mut stream, now);
         let (event, next) = self.shared.publish(&mut stream, draft, now);

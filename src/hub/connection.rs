@@ -15,10 +15,10 @@ use crate::redact::Shown;
 /// this publishes the `close` event if nothing else has.
 #[derive(Debug)]
 pub struct Connection {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// What its client calls itself.
     id: ConnectionId,
-    entry: Arc<Entry>,
+    pub(super) entry: Arc<Entry>,
     /// A shutdown waits until this is dropped.
     _token: TaskTrackerToken,
 }

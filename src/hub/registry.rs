@@ -1,29 +1,17 @@
 //! Who is here: the registered connections, what is known of each, and the way back to it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+
+use super::queue::{Outgoing, Queue, Queued, queue};
 
 use crate::code::absent;
-use crate::event::{By, Close, Connect, ConnectionId, Direction, Flow, Wire};
+use crate::event::{By, Channel, Close, Connect, ConnectionId, Direction, Flow, User, Wire};
 use crate::redact::Shown;
-
-/// Messages that wait for a connection to take them; what is more is refused. Enough for a burst,
-/// and with messages of 1 MiB a bound that one may still call memory.
-const QUEUE: usize = 64;
-
-/// A message for a client, or for the server behind a relayed connection.
-#[derive(Debug, Clone)]
-pub enum Outgoing {
-    /// Text.
-    Text(String),
-    /// Bytes.
-    Binary(Bytes),
-}
 
 /// The order to close a connection, with what the close frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,15 +65,17 @@ pub struct Entry {
     bytes: [AtomicU64; 2],
     last_ms: AtomicU64,
     round_trip_us: AtomicU64,
-    queue: mpsc::Sender<(Direction, Outgoing)>,
+    queue: Queue,
+    user: OnceLock<User>,
+    channels: Mutex<BTreeSet<Channel>>,
     close: Mutex<Option<oneshot::Sender<CloseOrder>>>,
 }
 
 /// The receiving end of what others want from a connection.
 #[derive(Debug)]
 pub struct Orders {
-    /// Messages to send, and which way: out to the client, or in to the server behind.
-    pub queue: mpsc::Receiver<(Direction, Outgoing)>,
+    /// What to send, and which way: out to the client, or in to the server behind.
+    pub queue: Queued,
     /// The order to close; comes at most once, and past a full queue.
     pub close: oneshot::Receiver<CloseOrder>,
 }
@@ -94,10 +84,12 @@ impl Entry {
     pub(super) fn new(
         id: ConnectionId,
         connect: Shown<Connect>,
+        user: Option<User>,
         now_ms: u64,
     ) -> (Arc<Self>, Orders) {
-        let (queue, queued) = mpsc::channel(QUEUE);
+        let (queue, queued) = queue();
         let (close, closing) = oneshot::channel();
+        let user = user.map_or_else(OnceLock::new, OnceLock::from);
         let entry = Self {
             id,
             connect,
@@ -109,6 +101,8 @@ impl Entry {
             last_ms: AtomicU64::new(now_ms),
             round_trip_us: AtomicU64::new(0),
             queue,
+            user,
+            channels: Mutex::default(),
             close: Mutex::new(Some(close)),
         };
         (Arc::new(entry), Orders { queue: queued, close: closing })
@@ -170,9 +164,31 @@ impl Entry {
         self.connect.answer.is_some()
     }
 
-    /// Takes a place in the queue to the connection, if there is one.
-    pub(super) fn place_in_queue(&self) -> Option<mpsc::Permit<'_, (Direction, Outgoing)>> {
-        self.queue.try_reserve().ok()
+    /// Puts something into the queue to the connection. Returns whether there was room.
+    pub(super) fn put(&self, direction: Direction, outgoing: Outgoing) -> bool {
+        self.queue.put(direction, outgoing)
+    }
+
+    /// Returns whose connection it is, if that is known.
+    #[must_use]
+    pub fn user(&self) -> Option<&User> {
+        self.user.get()
+    }
+
+    /// Says whose connection it is; what was said first counts.
+    pub(super) fn set_user(&self, user: User) {
+        let _ = self.user.set(user);
+    }
+
+    /// Returns the channels that it is in, in order.
+    #[must_use]
+    pub fn channels(&self) -> Vec<Channel> {
+        self.lock_channels().iter().cloned().collect()
+    }
+
+    /// The channels that it is in. Changed under the lock of the stream only.
+    pub(super) fn lock_channels(&self) -> MutexGuard<'_, BTreeSet<Channel>> {
+        self.channels.lock().expect("nothing panics while it holds this lock")
     }
 
     /// Tells the session to close. Only the first order counts.

@@ -123,7 +123,8 @@ impl Shared {
         if entry.ended() {
             return Next::Nothing;
         }
-        let before = self.empty_inbox(stream, now);
+        let inbox = self.empty_inbox(stream, now);
+        let before = inbox.max(self.leave_all(stream, entry, now));
         entry.end();
         stream.registry.remove(entry);
         let close = What::Close(Box::new(entry.close_event(ending)));

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use super::batch::Batch;
+use super::channels::Channels;
 use super::history::{History, Place};
 use super::registry::Registry;
 use super::{Settings, Start};
@@ -38,6 +39,7 @@ pub(super) struct Stream {
     window: VecDeque<Arc<Batch>>,
     window_weight: usize,
     pub(super) registry: Registry,
+    pub(super) channels: Channels,
     /// Connection ids that were made.
     made: u64,
     /// Nobody registers any more.
@@ -91,6 +93,7 @@ impl Stream {
             window: VecDeque::new(),
             window_weight: 0,
             registry: Registry::default(),
+            channels: Channels::default(),
             made: 0,
             stopping: false,
             over: false,

@@ -136,7 +136,7 @@ impl Relay {
             if let Poll::Ready(Ok(order)) = Pin::new(&mut self.orders.close).poll(cx) {
                 return self.close(&order);
             }
-            let Poll::Ready(Some((direction, message))) = self.orders.queue.poll_recv(cx) else {
+            let Poll::Ready(Some((direction, message))) = self.orders.queue.poll_next(cx) else {
                 return;
             };
             let pipe = &mut self.pipes[direction as usize];
@@ -148,6 +148,8 @@ impl Relay {
                 Outgoing::Binary(bytes) => {
                     frame::data_frame(Opcode::Binary, &bytes, mask, &mut pipe.inserts);
                 }
+                // A relayed connection is in no channel, and nobody's.
+                Outgoing::Delivered(_) | Outgoing::Present(..) | Outgoing::Expelled(_) => {}
             }
         }
     }

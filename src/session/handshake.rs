@@ -52,8 +52,8 @@ pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Respons
             ));
         }
     }
-    let (id, ack) = wishes(request.uri().query())?;
-    if let Some(id) = &id {
+    let wishes = wishes(request.uri().query())?;
+    if let Some(id) = &wishes.id {
         door.hub.may_connect(id)?;
     }
     let seat = door.hub.seat()?;
@@ -68,7 +68,8 @@ pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Respons
         answer: None,
         user: None,
     };
-    let arrival = Arrival { connect, id, ack, _seat: seat };
+    let Wishes { id, ack, timed_pings } = wishes;
+    let arrival = Arrival { connect, id, ack, timed_pings, _seat: seat };
     let (hub, limits) = (door.hub.clone(), door.limits);
     door.hub.run(async move {
         // An error means that the connection went before it became a WebSocket.
@@ -112,9 +113,17 @@ fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<Heade
     Ok(HeaderValue::from_str(&derive_accept_key(key)).expect("base64 is a header value"))
 }
 
+/// What the query of a handshake wants of us.
+#[derive(Debug, Default)]
+struct Wishes {
+    id: Option<ConnectionId>,
+    ack: bool,
+    timed_pings: bool,
+}
+
 /// Reads what the query wants of us. Parameters that are the client's own are not ours to judge.
-fn wishes(query: Option<&str>) -> Result<(Option<ConnectionId>, bool), Problem> {
-    let (mut id, mut ack) = (None, false);
+fn wishes(query: Option<&str>) -> Result<Wishes, Problem> {
+    let Wishes { mut id, mut ack, mut timed_pings } = Wishes::default();
     for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*key {
             "connectionId" if id.is_some() => {
@@ -127,10 +136,11 @@ fn wishes(query: Option<&str>) -> Result<(Option<ConnectionId>, bool), Problem> 
                 id = Some(parsed.map_err(|fault| Problem::malformed(fault.to_string()))?);
             }
             "ack" => ack = matches!(&*value, "1" | "true"),
+            "ping" => timed_pings = value == "time",
             _ => {}
         }
     }
-    Ok((id, ack))
+    Ok(Wishes { id, ack, timed_pings })
 }
 
 fn first_protocol(offered: &HeaderValue) -> Option<HeaderValue> {

@@ -56,7 +56,7 @@ pub fn read(text: &str) -> Result<Recorded, Unreadable> {
     let id = id.ok_or_else(|| Unreadable::lacks("id"))?;
     let connection = match line.connection_id.as_deref() {
         // What was published without a connection.
-        None if line.kind == "message" => Some(ConnectionId::nobody()),
+        None if line.routing().is_some() => Some(ConnectionId::nobody()),
         id => id.and_then(|id| id.parse().ok()),
     };
     let connection: ConnectionId = connection.ok_or_else(|| Unreadable::lacks("connectionId"))?;

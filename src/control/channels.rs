@@ -1,0 +1,119 @@
+//! `/api/channels`: what is in the channels, and what is published to them over HTTP.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{MaxMessageBytes, payload, read};
+use crate::code::Code;
+use crate::event::{Channel, Event, User};
+use crate::hub::{ChannelInside, ChannelSeen, Hub, Publication};
+use crate::problem::Problem;
+use crate::request::Params;
+use crate::wire;
+
+/// A channel in the list of all.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChannelLine {
+    channel: String,
+    /// Whether only who brings a token may enter.
+    private: bool,
+    /// Whether members are told who comes and goes.
+    presence: bool,
+    /// How many connections are in it.
+    members: usize,
+    /// How many users they belong to.
+    users: usize,
+    /// Messages that were published to it.
+    messages: u64,
+}
+
+/// A channel with all that is in it.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChannelPage {
+    channel: String,
+    private: bool,
+    presence: bool,
+    messages: u64,
+    /// The connections in it, by their ids.
+    members: Vec<String>,
+    /// Their users.
+    users: Vec<String>,
+    /// Full events, the oldest first.
+    history: Vec<Box<RawValue>>,
+}
+
+/// Answers `GET /api/channels`.
+pub(crate) async fn all(State(hub): State<Hub>) -> Json<Vec<ChannelLine>> {
+    let redaction = &hub.settings().redaction;
+    let line = |seen: ChannelSeen| ChannelLine {
+        channel: redaction.channel(seen.channel).to_string(),
+        private: seen.rules.private,
+        presence: seen.rules.presence,
+        members: seen.members,
+        users: seen.users,
+        messages: seen.messages,
+    };
+    Json(hub.channels().into_iter().map(line).collect())
+}
+
+/// Answers `GET /api/channels/{channel}`: who is in it, and what it keeps.
+pub(crate) async fn one(
+    State(hub): State<Hub>,
+    Path(name): Path<String>,
+) -> Result<Json<ChannelPage>, Problem> {
+    let nothing = || {
+        let words = format!("nobody is in the channel {name:?}, and nothing is kept of it");
+        Problem::new(Code::NotFound, words)
+    };
+    let ChannelInside { seen, members, users, history } =
+        hub.channel(&channel(&name)?).ok_or_else(nothing)?;
+    let redaction = &hub.settings().redaction;
+    Ok(Json(ChannelPage {
+        channel: redaction.channel(seen.channel).to_string(),
+        private: seen.rules.private,
+        presence: seen.rules.presence,
+        messages: seen.messages,
+        members: members.iter().map(ToString::to_string).collect(),
+        users: users.into_iter().map(|user| redaction.user(user).to_string()).collect(),
+        history: history.iter().map(|event| full(event)).collect(),
+    }))
+}
+
+/// Answers `POST /api/channels/{channel}/messages`: publishes the body to all in it, or with
+/// `?user=` to these only.
+pub(crate) async fn publish(
+    State(hub): State<Hub>,
+    State(max): State<MaxMessageBytes>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let mut params = Params::new(query.as_deref());
+    let right = "a user has 1 to 512 characters and no control characters";
+    let to: Vec<User> = params.all("user", right, |value| value.parse().ok());
+    params.finish()?;
+    let channel = channel(&name)?;
+    let body = read(body, max.0).await?;
+    let (opcode, payload) = payload(&headers, &body)?;
+    let publication = Publication { to, ..Publication::new(channel, opcode, body.len(), payload) };
+    let id = hub.publish(publication)?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"id": id.to_string()}))).into_response())
+}
+
+fn channel(name: &str) -> Result<Channel, Problem> {
+    name.parse().map_err(|fault| Problem::malformed(format!("{name:?}: {fault}")))
+}
+
+fn full(event: &Event) -> Box<RawValue> {
+    let mut out = Vec::new();
+    wire::full(event, &mut out);
+    let text = String::from_utf8(out).expect("JSON is text");
+    RawValue::from_string(text).expect("it was written as JSON")
+}

@@ -1,0 +1,155 @@
+//! The commands on channels, and what members of channels are sent: the protocol of channelize,
+//! with `publish` and presence beside it.
+//!
+//! ```text
+//! > {"type":"subscribe","params":{"channels":["a","b"],"token":"…","last":5}}
+//! > {"type":"unsubscribe","params":{"channels":["a"]}}
+//! > {"type":"publish","params":{"channel":"a","message":{"n":1}}}
+//! < {"channel":"a","data":{"n":1}}
+//! < {"channel":"a","type":"presence","users":["ann","bob"]}
+//! < {"channel":"a","type":"join","user":"bob"}
+//! < {"channel":"a","type":"leave","user":"bob"}
+//! ```
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Refusal;
+use crate::event::{Body, Channel, User, What};
+use crate::json::Json;
+
+/// What a client wants of channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// To come in.
+    Subscribe {
+        /// Where.
+        channels: Vec<Channel>,
+        /// What it shows at the doors of private ones.
+        token: Option<String>,
+        /// So many kept messages first.
+        last: usize,
+    },
+    /// To leave.
+    Unsubscribe {
+        /// What.
+        channels: Vec<Channel>,
+    },
+    /// To say something to all who are in a channel.
+    Publish {
+        /// Where.
+        channel: Channel,
+        /// What.
+        message: Json,
+    },
+}
+
+/// The commands by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    Subscribe,
+    Unsubscribe,
+    Publish,
+}
+
+impl Name {
+    pub(super) fn read(value: &RawValue) -> Option<Self> {
+        match serde_json::from_str::<&str>(value.get()).ok()? {
+            "subscribe" => Some(Self::Subscribe),
+            "unsubscribe" => Some(Self::Unsubscribe),
+            "publish" => Some(Self::Publish),
+            _ => None,
+        }
+    }
+
+    /// Returns what would be right.
+    fn right(self) -> &'static str {
+        match self {
+            Self::Subscribe => r#"{"type":"subscribe","params":{"channels":["news"]}}"#,
+            Self::Unsubscribe => r#"{"type":"unsubscribe","params":{"channels":["news"]}}"#,
+            Self::Publish => r#"{"type":"publish","params":{"channel":"news","message":"hello"}}"#,
+        }
+    }
+
+    /// Reads the parameters of a command.
+    pub(super) fn command(self, params: Option<&RawValue>) -> Result<Command, Refusal> {
+        let wrong = || Refusal::Command(self.right());
+        let params = params.map_or("{}", RawValue::get);
+        match self {
+            Self::Publish => {
+                let said: Publish<'_> = serde_json::from_str(params).map_err(|_| wrong())?;
+                let channel = said.channel.parse()?;
+                let message = Json::parse(said.message.get()).ok_or_else(wrong)?;
+                Ok(Command::Publish { channel, message })
+            }
+            Self::Subscribe | Self::Unsubscribe => {
+                let said: Places = serde_json::from_str(params).map_err(|_| wrong())?;
+                if said.channels.is_empty() {
+                    return Err(wrong());
+                }
+                let channels = said.channels.iter().map(|name| name.parse());
+                let channels = channels.collect::<Result<Vec<Channel>, _>>()?;
+                Ok(match self {
+                    Self::Subscribe => {
+                        let token = said.token.filter(|token| !token.trim().is_empty());
+                        Command::Subscribe { channels, token, last: said.last }
+                    }
+                    _ => Command::Unsubscribe { channels },
+                })
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Places {
+    channels: Vec<String>,
+    token: Option<String>,
+    #[serde(default)]
+    last: usize,
+}
+
+#[derive(Deserialize)]
+struct Publish<'a> {
+    channel: String,
+    #[serde(borrow)]
+    message: &'a RawValue,
+}
+
+/// Returns the frame that tells a member what has happened. A message that was for a user, and to
+/// no channel, has `null` there.
+#[must_use]
+pub fn delivery(what: &What) -> String {
+    match what {
+        What::Message(message) => {
+            let channel = message.routing.as_ref().and_then(|routing| routing.channel.as_ref());
+            let channel = channel.map_or("null".to_owned(), |it| json!(it.as_str()).to_string());
+            let data = match &message.body {
+                Body::Object(json) | Body::Value(json) => json.as_str().to_owned(),
+                Body::Binary(bytes) => {
+                    format!("\"{}\",\"encoding\":\"base64\"", STANDARD.encode(bytes))
+                }
+                Body::Absent => "null".to_owned(),
+            };
+            format!("{{\"channel\":{channel},\"data\":{data}}}")
+        }
+        What::Join(presence) | What::Leave(presence) => {
+            let name = if matches!(what, What::Join(_)) { "join" } else { "leave" };
+            let (channel, user) = (json!(presence.channel.as_str()), json!(presence.user.as_str()));
+            format!("{{\"channel\":{channel},\"type\":\"{name}\",\"user\":{user}}}")
+        }
+        // Members are told nothing else.
+        What::Connect(_) | What::Close(_) | What::Lost(_) => "{}".to_owned(),
+    }
+}
+
+/// Returns the frame that tells a newcomer who is there.
+#[must_use]
+pub fn present(channel: &Channel, users: &[User]) -> String {
+    let channel = json!(channel.as_str());
+    let users: Vec<_> = users.iter().map(User::as_str).collect();
+    format!("{{\"channel\":{channel},\"type\":\"presence\",\"users\":{}}}", json!(users))
+}

@@ -1,0 +1,207 @@
+//! Publishing to channels and users: one event for those who listen, and one delivery for each
+//! who is meant, in one order for all.
+
+use std::sync::Arc;
+
+use super::channels::{ChannelInside, ChannelRules, ChannelSeen, Delivered};
+use super::membership::NotAllowed;
+use super::queue::Outgoing;
+use super::registry::{CloseOrder, Entry};
+use super::shared::Shared;
+use super::stream::Stream;
+use super::{Connection, Hub, SlowClient, now_ms};
+use crate::code::Code;
+use crate::event::{
+    Body, Channel, ConnectionId, Direction, Event, EventId, Message, Opcode, Routing, User, What,
+};
+
+/// Something to publish to a channel, or to users.
+#[derive(Debug)]
+pub struct Publication {
+    /// To whom: the members of this channel.
+    pub channel: Option<Channel>,
+    /// Only to these of them. Without a channel: to these users, wherever they are.
+    pub to: Vec<User>,
+    /// Not to these.
+    pub except: Vec<User>,
+    /// Who publishes it, if it is somebody else's than the connection's.
+    pub user: Option<User>,
+    /// Text or binary.
+    pub opcode: Opcode,
+    /// Bytes of the payload.
+    pub size: usize,
+    /// The payload.
+    pub body: Body,
+    /// The same as members of the publisher's own dialect are told it.
+    pub words: Option<Arc<str>>,
+    /// Whether the channel may keep it. What is only for some is never kept.
+    pub keep: bool,
+}
+
+impl Publication {
+    /// Makes a message to all members of a channel.
+    #[must_use]
+    pub fn new(channel: Channel, opcode: Opcode, size: usize, body: Body) -> Self {
+        let (to, except) = (Vec::new(), Vec::new());
+        let channel = Some(channel);
+        Self { channel, to, except, user: None, opcode, size, body, words: None, keep: true }
+    }
+}
+
+impl Connection {
+    /// Publishes a message of this connection to a channel or to users, and returns its id.
+    ///
+    /// # Errors
+    ///
+    /// If the channel is private and it may not.
+    pub fn publish_to(&self, publication: Publication) -> Result<EventId, NotAllowed> {
+        self.shared.publish_to(Some(&self.entry), publication)
+    }
+}
+
+impl Hub {
+    /// Publishes a message of no connection to a channel or to users, and returns its id.
+    ///
+    /// # Errors
+    ///
+    /// None at present: whoever has the hub in the hand may publish to every channel.
+    pub fn publish(&self, publication: Publication) -> Result<EventId, NotAllowed> {
+        self.shared.publish_to(None, publication)
+    }
+
+    /// Returns the channels in which somebody or something is.
+    #[must_use]
+    pub fn channels(&self) -> Vec<ChannelSeen> {
+        let mut all = self.shared.stream().channels.seen();
+        all.sort_by(|a, b| a.channel.cmp(&b.channel));
+        all
+    }
+
+    /// Returns what is in a channel; nothing for one that is empty.
+    #[must_use]
+    pub fn channel(&self, channel: &Channel) -> Option<ChannelInside> {
+        self.shared.stream().channels.inside(channel)
+    }
+
+    /// Returns the rules that hold for a channel, whether it is there or not.
+    #[must_use]
+    pub fn rules(&self, channel: &Channel) -> ChannelRules {
+        self.shared.rules(&self.shared.stream(), channel)
+    }
+
+    /// Sets the rules of a channel, which then stays also when nobody is in it. Members stay.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAllowed::Full`].
+    pub fn configure(&self, channel: &Channel, rules: ChannelRules) -> Result<(), NotAllowed> {
+        let max = self.shared.settings.max_channels;
+        let channels = &mut self.shared.stream().channels;
+        if channels.room(channel).is_none() && !channels.has_room_for(1, max) {
+            return Err(NotAllowed::Full);
+        }
+        channels.set(channel, rules);
+        Ok(())
+    }
+
+    /// Lets a channel that was configured go once nobody is in it.
+    pub fn release(&self, channel: &Channel) {
+        self.shared.stream().channels.unset(channel);
+    }
+}
+
+impl Shared {
+    fn publish_to(
+        &self,
+        from: Option<&Arc<Entry>>,
+        publication: Publication,
+    ) -> Result<EventId, NotAllowed> {
+        let Publication { channel, to, except, user, opcode, size, body, words, keep } =
+            publication;
+        let keep = keep && to.is_empty() && except.is_empty();
+        let direction = if from.is_some() { Direction::In } else { Direction::Out };
+        let user = user.or_else(|| from.and_then(|entry| entry.user().cloned()));
+        let routing = Routing { channel: channel.clone(), user, to, except };
+        let mut message = Message::new(direction, opcode, size, body);
+        let redaction = &self.settings.redaction;
+        // Members get it as it was sent, and hear of no change that redaction makes.
+        let whole = redaction
+            .is_on()
+            .then(|| Message { routing: Some(Box::new(routing.clone())), ..message.copied() });
+        message.routing = Some(Box::new(routing.clone()));
+        let id = from.map_or_else(ConnectionId::nobody, |entry| entry.id.clone());
+        let draft = redaction.draft(&id, What::Message(message));
+        if let Some(channel) = &channel {
+            self.renew_passes(channel);
+        }
+        let now = now_ms();
+        let mut stream = self.stream();
+        if let Some(entry) = from {
+            if entry.ended() {
+                return Err(NotAllowed::Ended);
+            }
+            if let Some(channel) = &channel {
+                self.may_publish(&stream, entry, channel)?;
+            }
+        }
+        let (event, next) = self.publish(&mut stream, draft, now);
+        let id = event.id;
+        if let Some(channel) = &channel {
+            self.keep(&mut stream, channel, &event, keep);
+        }
+        let delivered = Arc::new(Delivered::new(event, whole.map(What::Message), words));
+        self.fan_out(&stream, &routing, &delivered);
+        drop(stream);
+        self.announce(next);
+        if let Some(entry) = from {
+            entry.count(Direction::In, 1, size as u64, now);
+            self.metrics.received_bytes.inc_by(size as u64);
+        }
+        Ok(id)
+    }
+
+    fn keep(&self, stream: &mut Stream, channel: &Channel, event: &Arc<Event>, keep: bool) {
+        let rules = self.rules(stream, channel);
+        let (known, max) = (stream.channels.room(channel).is_some(), self.settings.max_channels);
+        if known || keep && rules.history > 0 && stream.channels.has_room_for(1, max) {
+            stream.channels.make(channel, rules).keep(event, keep);
+        }
+    }
+
+    /// Hands a message to all whom it is for. Under the lock of the stream, so that all of them get
+    /// everything in one order.
+    fn fan_out(&self, stream: &Stream, routing: &Routing, delivered: &Arc<Delivered>) {
+        let Some(channel) = &routing.channel else {
+            for user in routing.to.iter().filter(|user| !routing.except.contains(user)) {
+                for entry in stream.channels.connections_of(user) {
+                    self.hand(entry, delivered);
+                }
+            }
+            return;
+        };
+        let members =
+            stream.channels.room(channel).into_iter().flat_map(|room| room.members.values());
+        for member in members {
+            let meant = routing.to.is_empty() || routing.to.contains(&member.user);
+            if meant && !routing.except.contains(&member.user) {
+                self.hand(&member.entry, delivered);
+            }
+        }
+    }
+
+    /// Puts something into a member's queue. One that is full concerns that member alone.
+    pub(super) fn hand(&self, entry: &Entry, delivered: &Arc<Delivered>) {
+        if entry.put(Direction::Out, Outgoing::Delivered(Arc::clone(delivered))) {
+            let size = delivered.size();
+            entry.count(Direction::Out, 1, size, delivered.event.id.ms);
+            self.metrics.sent_bytes.inc_by(size);
+            self.metrics.deliveries.inc();
+            return;
+        }
+        self.metrics.queue_refusals.inc();
+        if self.settings.slow_client == SlowClient::Close {
+            let reason = "it does not keep up with its channels".to_owned();
+            entry.order_close(CloseOrder { code: Code::SlowDown.close(), reason });
+        }
+    }
+}
