@@ -54,6 +54,11 @@ pub(crate) async fn ws_client(headers: HeaderMap) -> Result<Response, Problem> {
     file("ws-client.html", &headers)
 }
 
+/// Answers with one of the pages, whoever it is for.
+pub(crate) fn page(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+    file(name, headers)
+}
+
 /// Answers `GET /static/{file}`: scripts and styles of the pages.
 pub(crate) async fn asset(
     Path(name): Path<String>,

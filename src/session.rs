@@ -23,8 +23,8 @@ use crate::event::{Body, By, Connect, ConnectionId, Direction, EventId, Message,
 use crate::hub::{CloseOrder, Connection, Ending, Hub, Orders, Outgoing, Seat};
 use crate::problem::Problem;
 
-pub(crate) use handshake::{Door, upgrade};
-use socket::Socket;
+pub(crate) use handshake::{Door, accept, upgrade};
+pub(crate) use socket::Socket;
 
 /// The times of a session, and how large a message may be.
 #[derive(Debug, Clone, Copy)]

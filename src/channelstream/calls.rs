@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use super::Shared;
 use super::keeper::{Attended, Command, Keeper, commands};
-use super::request::{self, Change, ChannelSettings, Changes, Delete, Delivery, Edit, Info, Raw};
+use super::request::{self, Change, Changes, ChannelSettings, Delete, Delivery, Edit, Info, Raw};
 use super::shape::{self, ChannelInfo, ChannelsInfo, Connected, Post, UserInfo};
 use super::state::Tables;
 use super::time::Moment;
 use crate::code;
-use crate::event::{Body, By, Channel, Connect, ConnectionId, Opcode, User};
+use crate::event::{Body, Channel, Connect, ConnectionId, Opcode, User};
 use crate::hub::{CloseOrder, Credential, Ending, NotAllowed, Publication, now_ms};
 use crate::json::Json;
 use crate::problem::Problem;
@@ -56,7 +56,7 @@ impl Shared {
         self.make_channels(&mut tables, &channels, &call.channel_configs)?;
         let attended = match held {
             Some(held) => {
-                held.connection.subscribe(&channels, Credential::Trusted, 0)?;
+                held.connection.join(&channels, Credential::Trusted, 0)?;
                 held
             }
             None => self.enter(&mut tables, id, &call.username, &channels, arrival)?,
@@ -91,7 +91,7 @@ impl Shared {
             tables.leave(&old, Instant::now());
         }
         let (connection, orders) = self.hub.connect(own, arrival)?;
-        if let Err(not) = connection.subscribe(channels, Credential::Trusted, 0) {
+        if let Err(not) = connection.join(channels, Credential::Trusted, 0) {
             let ending = Ending::lost(not.to_string());
             connection.end(ending);
             return Err(not.into());
@@ -114,7 +114,7 @@ impl Shared {
         let attended = known(&tables, &call.conn_id)?;
         let before = self.channels_of(&attended);
         self.make_channels(&mut tables, &call.channels, &call.channel_configs)?;
-        attended.connection.subscribe(&call.channels, Credential::Trusted, 0)?;
+        attended.connection.join(&call.channels, Credential::Trusted, 0)?;
         let after = self.channels_of(&attended);
         let new: Vec<_> = after.iter().filter(|it| !before.contains(it)).cloned().collect();
         Ok(self.membership(&mut tables, &after, &call.info, "subscribed_to", &new))
@@ -125,7 +125,7 @@ impl Shared {
         let mut tables = self.tables();
         let attended = known(&tables, &call.conn_id)?;
         let before = self.channels_of(&attended);
-        attended.connection.unsubscribe(&call.channels)?;
+        attended.connection.leave(&call.channels)?;
         let after = self.channels_of(&attended);
         let gone: Vec<_> = before.into_iter().filter(|it| !after.contains(it)).collect();
         Ok(self.membership(&mut tables, &after, &call.info, "unsubscribed_from", &gone))

@@ -14,7 +14,6 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::network::Network;
 use super::{Desk, Settings};
 use crate::auth::Origins;
 use crate::code::{self, Code};

@@ -206,8 +206,8 @@ impl Keeper {
                 }
                 self.shared.words(&delivered)
             }
-            Outgoing::Text(text) => self.shared.foreign_text(&text),
-            Outgoing::Binary(bytes) => self.shared.foreign_bytes(&bytes),
+            Outgoing::Text(text) => Shared::foreign_text(&text),
+            Outgoing::Binary(bytes) => Shared::foreign_bytes(&bytes),
             // Their clients know neither list nor expiry.
             Outgoing::Present(..) | Outgoing::Expelled(_) => return,
         };

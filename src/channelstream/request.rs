@@ -9,11 +9,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::schema::{
-    self, Fault, Fields, boolean, count, dictionary, list, mapping, moment, name, scalar,
-    uuid,
-};
 pub(super) use super::schema::Raw;
+use super::schema::{
+    self, Fault, Fields, boolean, count, dictionary, list, mapping, moment, name, scalar, uuid,
+};
 use super::time::Moment;
 use crate::event::{Channel, User};
 
@@ -184,8 +183,7 @@ impl Connect {
         let channels = fields.optional("channels", list(channel())).unwrap_or_default();
         let mut state = |name| fields.optional(name, dictionary(scalar)).unwrap_or_default();
         let (fresh_user_state, user_state) = (state("fresh_user_state"), state("user_state"));
-        let state_public_keys =
-            fields.optional("state_public_keys", list(key)).unwrap_or_default();
+        let state_public_keys = fields.optional("state_public_keys", list(key)).unwrap_or_default();
         let channel_configs = configs(&mut fields);
         let info = fields.optional("info", Info::read).unwrap_or_default();
         fields.finish()?;
@@ -308,9 +306,8 @@ pub(super) struct Delivery {
 
 impl Delivery {
     fn read(fields: &mut Fields<'_>) -> Self {
-        let users = |fields: &mut Fields<'_>, name| {
-            fields.optional(name, list(user())).unwrap_or_default()
-        };
+        let users =
+            |fields: &mut Fields<'_>, name| fields.optional(name, list(user())).unwrap_or_default();
         Self {
             channel: fields.nullable("channel", channel()),
             pm_users: users(fields, "pm_users"),
@@ -471,7 +468,8 @@ mod tests {
 
     #[test]
     fn faults_of_the_other_calls_are_told_likewise() {
-        let subscribe = |raw: &RawValue| Subscribe::read(&raw.to_owned(), None, |_| false).map(drop);
+        let subscribe =
+            |raw: &RawValue| Subscribe::read(&raw.to_owned(), None, |_| false).map(drop);
         wrong(
             subscribe,
             &json!({}),

@@ -44,6 +44,32 @@ impl fmt::Debug for Signer {
     }
 }
 
+/// A word that only some know, and no log tells.
+#[derive(Clone)]
+pub struct Secret(Box<str>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Secret {
+    /// Takes the word.
+    #[must_use]
+    pub fn new(word: &str) -> Self {
+        Self(word.into())
+    }
+
+    /// Returns whether somebody knows it. That takes the same time however near a guess is.
+    #[must_use]
+    pub fn is(&self, guess: &str) -> bool {
+        let hash = |word: &str| Signer::new(word.as_bytes()).key;
+        let own = hash(&self.0).finalize().into_bytes();
+        hash(guess).verify_slice(&own).is_ok()
+    }
+}
+
 /// A signature is not right, or not any more. What of it is not said: that would help nobody but
 /// whoever guesses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -195,6 +221,9 @@ mod tests {
     #[test]
     fn a_signer_tells_nobody_its_key() {
         assert_eq!(format!("{:?}", Signer::new(b"secret")), "Signer(…)");
+        let secret = Secret::new("secret");
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+        assert!(secret.is("secret") && !secret.is("Secret") && !secret.is(""));
     }
 
     proptest! {

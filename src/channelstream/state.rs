@@ -227,9 +227,7 @@ impl Tables {
         now: Instant,
         at: Moment,
     ) -> &mut KnownChannel {
-        self.channels
-            .entry(channel.clone())
-            .or_insert_with(|| KnownChannel::new(settings, now, at))
+        self.channels.entry(channel.clone()).or_insert_with(|| KnownChannel::new(settings, now, at))
     }
 
     /// Returns how many channels are remembered.

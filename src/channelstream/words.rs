@@ -99,8 +99,7 @@ fn foreign(tables: &mut Tables, event: &Event, message: &Message) -> String {
         None if *own == ConnectionId::nobody() => NOBODY.to_owned(),
         None => own.to_string(),
     };
-    let delivery =
-        Delivery { channel, pm_users: to, exclude_users: except, no_history: false };
+    let delivery = Delivery { channel, pm_users: to, exclude_users: except, no_history: false };
     let timestamp = Moment::of_ms(event.id.ms);
     let post = Post {
         delivery,

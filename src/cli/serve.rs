@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Ending, Failure, file, sources};
 use crate::auth::Hosts;
+use crate::channelstream::Channelstream;
 use crate::config::{Config, Listen, LogFormat, ProxyConfig};
 use crate::hub::Hub;
 use crate::proxy::{self, Dialer, Proxy};
@@ -123,6 +124,10 @@ fn routes(
             .collect(),
         apart,
         proxy: proxy.transpose()?,
+        channelstream: config
+            .channelstream
+            .clone()
+            .map(|settings| Channelstream::new(hub.clone(), settings)),
     };
     let side = |bound: Bound, router: axum::Router, patient: bool| {
         let listeners = bound.into_iter().flat_map(|(_, all)| all);

@@ -229,7 +229,10 @@ mod tests {
     #[test]
     fn what_nothing_can_be_is_told() {
         let fault = |terms| translate(terms).expect_err("wrong").to_string();
-        assert_eq!(fault("kind:mesage"), "kind:mesage: a kind is connect, message, close, join, leave, gap");
+        assert_eq!(
+            fault("kind:mesage"),
+            "kind:mesage: a kind is connect, message, close, join, leave, gap"
+        );
         assert_eq!(fault("dir:up"), "dir:up: a direction is in, out");
         assert_eq!(fault("a \"b c"), "\"b c: the quote does not end");
     }

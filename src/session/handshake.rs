@@ -11,6 +11,7 @@ use http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
+use hyper::upgrade::OnUpgrade;
 use tungstenite::handshake::derive_accept_key;
 
 use super::socket::Socket;
@@ -41,25 +42,12 @@ pub(crate) struct Door {
 ///
 /// Where the request is no proper handshake, its Origin is a stranger's, or there is no room.
 pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Response, Problem> {
-    let headers = request.headers();
-    let accept = check(request.method(), request.version(), headers)?;
-    if let Some(origin) = headers.get(ORIGIN) {
-        let origin = origin.to_str().unwrap_or_default();
-        if !door.origins.accept(origin) && !door.hosts.accept_origin(origin) {
-            return Err(Problem::new(
-                Code::Forbidden,
-                format!("pages of {origin} may not connect here; --ws-origin {origin} lets them"),
-            ));
-        }
-    }
+    let (response, opening) = accept(door, &mut request)?;
     let wishes = wishes(request.uri().query())?;
     if let Some(id) = &wishes.id {
         door.hub.may_connect(id)?;
     }
     let seat = door.hub.seat()?;
-    // A browser drops a connection that takes none of the subprotocols that it offers.
-    let protocol = headers.get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
-    let upgraded = hyper::upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
     let connect = Connect {
         remote: remote(&parts),
@@ -72,11 +60,50 @@ pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Respons
     let arrival = Arrival { connect, id, ack, timed_pings, _seat: seat };
     let (hub, limits) = (door.hub.clone(), door.limits);
     door.hub.run(async move {
-        // An error means that the connection went before it became a WebSocket.
-        if let Ok(io) = upgraded.await {
-            serve(Socket::new(io, limits.max_message_bytes).await, arrival, hub, limits).await;
+        if let Some(socket) = opening.socket().await {
+            serve(socket, arrival, hub, limits).await;
         }
     });
+    Ok(response)
+}
+
+/// What becomes a socket once the answer to the handshake has gone out.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    upgraded: OnUpgrade,
+    max_message_bytes: usize,
+}
+
+impl Opening {
+    /// Waits for the socket. `None`: the connection went before it became one.
+    pub(crate) async fn socket(self) -> Option<Socket> {
+        let io = self.upgraded.await.ok()?;
+        Some(Socket::new(io, self.max_message_bytes).await)
+    }
+}
+
+/// Accepts a handshake, and returns the answer to it.
+///
+/// # Errors
+///
+/// Where the request is no proper handshake, or its Origin is a stranger's.
+pub(crate) fn accept(
+    door: &Door,
+    request: &mut Request<Body>,
+) -> Result<(Response, Opening), Problem> {
+    let headers = request.headers();
+    let accept = check(request.method(), request.version(), headers)?;
+    if let Some(origin) = headers.get(ORIGIN) {
+        let origin = origin.to_str().unwrap_or_default();
+        if !door.origins.accept(origin) && !door.hosts.accept_origin(origin) {
+            return Err(Problem::new(
+                Code::Forbidden,
+                format!("pages of {origin} may not connect here; --ws-origin {origin} lets them"),
+            ));
+        }
+    }
+    // A browser drops a connection that takes none of the subprotocols that it offers.
+    let protocol = headers.get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -85,7 +112,8 @@ pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Respons
     if let Some(protocol) = protocol {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    Ok(response)
+    let upgraded = hyper::upgrade::on(request);
+    Ok((response, Opening { upgraded, max_message_bytes: door.limits.max_message_bytes }))
 }
 
 /// Checks what RFC 6455 section 4.2.1 asks for and returns `Sec-WebSocket-Accept`.
