@@ -107,7 +107,7 @@ impl Web {
         match &self.channelstream {
             Some(channelstream) => {
                 let api = channelstream.router(self.app().door).layer(from_fn(catch_panic));
-                routes.nest("/channelstream", api)
+                routes.nest_service("/channelstream", api)
             }
             None => routes,
         }

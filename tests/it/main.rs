@@ -1,6 +1,7 @@
 //! Everything that is seen from outside, over real sockets.
 
 mod cel;
+mod channelstream;
 mod cli;
 mod control;
 mod filter;

@@ -1,0 +1,104 @@
+//! Who may call, and what those are told who may not.
+
+use serde_json::json;
+use wstap::channelstream::{Network, Signer};
+
+use super::{Api, now};
+use crate::harness::Tap;
+
+#[tokio::test]
+async fn without_a_secret_there_is_no_such_api() {
+    let tap = Tap::start().await;
+    for path in ["/channelstream/", "/channelstream/connect", "/channelstream/listen"] {
+        tap.get(path).await.is_problem(404, "not_found", path);
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_signed_in_a_header_or_in_the_query() {
+    let api = Api::start().await;
+    let body = r#"{"username":"ann"}"#;
+    assert_eq!(api.call("POST", "/connect", body).await.status, 200);
+    let signature = api.signer.sign("/connect", now());
+    let path = format!("/channelstream/connect?secret={signature}");
+    assert_eq!(api.tap.fetch("POST", &path, &[], body).await.status, 200);
+    let none = api.tap.fetch("POST", "/channelstream/connect", &[], body).await;
+    none.is_problem(403, "forbidden", "signature");
+    for wrong in [Signer::new(b"other").sign("x", now()), "x".to_owned(), String::new()] {
+        let headers = [("x-channelstream-secret", wrong.as_str())];
+        let answer = api.tap.fetch("POST", "/channelstream/connect", &headers, body).await;
+        assert_eq!((answer.status, answer.json()), (401, json!({"request": "Bad Signature"})));
+    }
+}
+
+#[tokio::test]
+async fn a_signature_is_good_for_a_minute_unless_age_is_not_looked_at() {
+    let answer = async |api: &Api, at: u64| {
+        let signature = api.signer.sign("channelstream", at);
+        let headers = [("x-channelstream-secret", signature.as_str())];
+        api.tap.fetch("POST", "/channelstream/info", &headers, "").await.status
+    };
+    let api = Api::start().await;
+    assert_eq!(answer(&api, now() - 50).await, 200);
+    assert_eq!(answer(&api, now() - 70).await, 401);
+    let lenient = Api::with(|settings| settings.any_age = true).await;
+    assert_eq!(answer(&lenient, now() - 1_000_000).await, 200);
+}
+
+#[tokio::test]
+async fn calls_come_from_listed_addresses() {
+    let api = Api::with(|settings| {
+        settings.allow_from = vec!["10.0.0.0/8".parse().expect("a network")];
+    })
+    .await;
+    let answer = api.call("POST", "/info", "").await;
+    answer.is_problem(403, "forbidden", "--channelstream-allow-from 127.0.0.1");
+    let behind = async |forwarded: &str| {
+        let signature = api.signer.sign("channelstream", now());
+        let headers =
+            [("x-channelstream-secret", signature.as_str()), ("x-forwarded-for", forwarded)];
+        api.tap.fetch("POST", "/channelstream/info", &headers, "").await.status
+    };
+    assert_eq!(behind("10.1.2.3").await, 200, "the proxy on this machine is trusted");
+    assert_eq!(behind("10.1.2.3, 127.0.0.1").await, 200, "so are several in a row");
+    assert_eq!(behind("10.1.2.3, 192.0.2.1").await, 403, "whoever stands further left may lie");
+    assert_eq!(behind("nonsense").await, 403);
+}
+
+#[tokio::test]
+async fn who_is_no_trusted_proxy_is_not_believed() {
+    let api = Api::with(|settings| {
+        settings.allow_from = vec!["10.0.0.0/8".parse().expect("a network")];
+        settings.trusted_proxies = vec!["192.0.2.1".parse::<Network>().expect("an address")];
+        settings.enforce_https = true;
+    })
+    .await;
+    let signature = api.signer.sign("channelstream", now());
+    let headers = [
+        ("x-channelstream-secret", signature.as_str()),
+        ("x-forwarded-for", "10.1.2.3"),
+        ("x-forwarded-proto", "https"),
+    ];
+    let answer = api.tap.fetch("POST", "/channelstream/info", &headers, "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (406, "SSL is required"));
+}
+
+#[tokio::test]
+async fn where_https_is_enforced_a_trusted_proxy_says_what_came_over_it() {
+    let api = Api::with(|settings| settings.enforce_https = true).await;
+    for path in ["/", "/connect", "/listen", "/nowhere"] {
+        assert_eq!(api.get(path).await.status, 406, "{path}");
+    }
+    let signature = api.signer.sign("channelstream", now());
+    let mut headers =
+        vec![("x-channelstream-secret", signature.as_str()), ("x-forwarded-proto", "https")];
+    let connect = r#"{"username":"ann"}"#;
+    let answer = api.tap.fetch("POST", "/channelstream/connect", &headers, connect).await;
+    assert_eq!(answer.status, 200);
+    headers[1].1 = "https, http";
+    let answer = api.tap.fetch("POST", "/channelstream/connect", &headers, connect).await;
+    assert_eq!(answer.status, 406, "the last hop counts");
+    // As in the original, WebSockets are not looked at.
+    let id = Api::start().await.connect("bob", &[]).await;
+    assert_eq!(api.ws(&id).await.closed().await, 1000);
+}
