@@ -14,6 +14,7 @@
 mod admin;
 mod calls;
 mod guard;
+mod info;
 mod keeper;
 mod listen;
 mod network;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Shared;
 use super::keeper::{Attended, Command, Keeper, commands};
 use super::request::{self, Change, Changes, ChannelSettings, Delete, Delivery, Edit, Info, Raw};
-use super::shape::{self, ChannelInfo, ChannelsInfo, Connected, Post, UserInfo};
+use super::shape::{self, ChannelsInfo, Connected, Post};
 use super::state::Tables;
 use super::time::Moment;
 use crate::code;
@@ -156,7 +156,7 @@ impl Shared {
         if let Some(keys) = call.state_public_keys {
             user.public_keys = keys;
         }
-        let changed = user.merge(call.user_state);
+        let changed = user.merge(call.state);
         let answer = shape::Object::new()
             .with("user_state", &user.state)
             .with("changed_state", &changed)
@@ -202,7 +202,7 @@ impl Shared {
                 uuid: message.uuid.unwrap_or_else(Uuid::new_v4),
                 user: message.user.to_string(),
                 timestamp: message.timestamp.unwrap_or(now),
-                message: message.message,
+                message: message.payload,
                 edited: None,
                 extra: message.extra,
             };
@@ -280,13 +280,6 @@ impl Shared {
         Ok(self.channels_info(&mut tables, &channels, &info))
     }
 
-    /// Carries out `/info`.
-    pub(super) fn info(&self, call: &Info) -> ChannelsInfo {
-        let mut tables = self.tables();
-        let channels = call.channels.clone().unwrap_or_else(|| self.all_channels(&tables));
-        self.channels_info(&mut tables, &channels, call)
-    }
-
     /// Carries out `/disconnect`. Returns whether there was such a connection.
     pub(super) fn disconnect(&self, id: &Uuid) -> bool {
         let Some(attended) = self.attended(id) else { return false };
@@ -343,7 +336,7 @@ impl Shared {
     }
 
     /// Remembers a channel, if it is new, with these settings.
-    fn make_channel(
+    pub(super) fn make_channel(
         &self,
         tables: &mut Tables,
         channel: &Channel,
@@ -378,67 +371,6 @@ impl Shared {
     pub(super) fn channels_of(&self, attended: &Attended) -> Vec<Channel> {
         let entry = self.hub.connection(attended.connection.shown_id());
         entry.map(|entry| entry.channels()).unwrap_or_default()
-    }
-
-    /// Returns all channels, in order: those that calls have made, and those of others.
-    pub(super) fn all_channels(&self, tables: &Tables) -> Vec<Channel> {
-        let own = tables.channels().map(|(channel, _)| channel.clone());
-        let mut all: Vec<_> =
-            own.chain(self.hub.channels().into_iter().map(|seen| seen.channel)).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
-    }
-
-    /// Tells of channels that exist, and of the users in them.
-    pub(super) fn channels_info(
-        &self,
-        tables: &mut Tables,
-        channels: &[Channel],
-        info: &Info,
-    ) -> ChannelsInfo {
-        let mut told = ChannelsInfo::default();
-        let mut users = std::collections::BTreeSet::new();
-        for channel in channels.iter().filter(|it| !info.exclude_channels.contains(it)) {
-            let inside = self.hub.channel(channel);
-            if inside.is_some() && tables.channel(channel).is_none() {
-                // It is somebody else's; that it has a UUID from now on costs it nothing.
-                let _ = self.make_channel(tables, channel, None);
-            }
-            let Some(known) = tables.channel(channel) else { continue };
-            let (members, inside) =
-                inside.map(|it| (it.members.len(), it.users)).unwrap_or_default();
-            let shown = if info.include_users { inside } else { Vec::new() };
-            let channel = ChannelInfo {
-                uuid: known.uuid.to_string(),
-                name: channel.to_string(),
-                long_name: None,
-                settings: known.settings,
-                history: if info.include_history { known.history() } else { Vec::new() },
-                last_active: known.last_active,
-                total_connections: members,
-                total_users: shown.len(),
-                users: shown.iter().map(User::to_string).collect(),
-            };
-            told.channels.insert(channel.name.clone(), channel);
-            users.extend(shown);
-        }
-        told.users = users.iter().map(|user| user_info(tables, user, info)).collect();
-        told
-    }
-}
-
-fn user_info(tables: &Tables, user: &User, info: &Info) -> UserInfo {
-    let known = tables.user(user);
-    let state = known.map(|known| match info.return_public_state {
-        true => known.public_state(),
-        false => known.state.clone(),
-    });
-    let connections = || known.iter().flat_map(|it| &it.connections).map(Uuid::to_string).collect();
-    UserInfo {
-        user: user.to_string(),
-        state: state.unwrap_or_default(),
-        connections: info.include_connections.then(connections),
     }
 }
 

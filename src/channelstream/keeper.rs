@@ -120,10 +120,12 @@ impl Keeper {
     pub(super) async fn run(mut self, mut orders: Orders, mut commands: Receiver<Command>) {
         let (ending, order) = loop {
             let turn = tokio::select! {
-                Some((_, outgoing)) = orders.queue.next() => Turn::Take(outgoing),
+                // What was said before something came counts before it.
+                biased;
                 Ok(order) = &mut orders.close => Turn::Close(order),
                 Some(command) = commands.recv() => Turn::Obey(command),
-                place = place(self.listener.as_ref()), if !self.waiting.is_empty() && self.listener.is_some() => Turn::Hand(place),
+                place = place(self.listener.as_ref()), if self.has_work() => Turn::Hand(place),
+                Some((_, outgoing)) = orders.queue.next(), if self.has_room() => Turn::Take(outgoing),
                 () = gone(self.listener.as_ref()), if self.listener.is_some() => Turn::Alone,
                 () = sleep_until(self.deadline), if self.listener.is_none() => Turn::Over,
             };
@@ -160,6 +162,16 @@ impl Keeper {
             // One that is full learns of the end when nothing comes any more.
             let _ = listener.frames.try_send(Passed::Close(order));
         }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.waiting.is_empty() && self.listener.is_some()
+    }
+
+    /// Whether more is taken. What a listener does not take in time stays in the hub's queue, where
+    /// the rules for slow clients hold.
+    fn has_room(&self) -> bool {
+        self.waiting.len() < WAITING || self.listener.is_none()
     }
 
     fn obey(&mut self, command: Command) {

@@ -1,7 +1,6 @@
 //! How a client listens: by WebSocket, or by polls that wait. Neither holds anything of its own:
 //! what it cannot pass on goes back to the keeper of the connection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -133,29 +132,28 @@ pub(super) async fn socket(
     let (response, opening) = session::accept(&desk.door, &mut request)?;
     let (parts, _) = request.into_parts();
     let id = conn_id(&parts)?;
-    let attended = desk.shared.attended(&id);
     let limits = desk.door.limits;
+    // Whoever has got the answer to the handshake listens: what comes after it is not late.
+    let listener = match desk.shared.attended(&id) {
+        Some(attended) => attach(&attended).await.map(|(id, frames)| (attended, id, frames)),
+        None => None,
+    };
     desk.shared.hub.run(async move {
         let Some(mut socket) = opening.socket().await else { return };
-        match attended {
-            Some(attended) => serve(socket, attended, limits).await,
-            // Clients that see this connect again, and so get an id that is known.
-            None => {
-                socket.close(code::NORMAL, "", CLOSING).await;
-                socket.linger(CLOSING).await;
-            }
+        if let Some((attended, id, receiver)) = listener {
+            let returned = Vec::new();
+            let listening = Listening { socket, receiver, limits, pinged: None, returned };
+            return serve(listening, id, &attended).await;
         }
+        // Clients that see this connect again, and so get an id that is known.
+        socket.close(code::NORMAL, "", CLOSING).await;
+        socket.linger(CLOSING).await;
     });
     Ok(response)
 }
 
 /// Serves a WebSocket until it, or the connection, ends.
-async fn serve(mut socket: Socket, attended: Arc<Attended>, limits: Limits) {
-    let Some((listener, receiver)) = attach(&attended).await else {
-        socket.close(code::NORMAL, "", CLOSING).await;
-        return socket.linger(CLOSING).await;
-    };
-    let mut listening = Listening { socket, receiver, limits, pinged: None, returned: Vec::new() };
+async fn serve(mut listening: Listening, listener: Uuid, attended: &Attended) {
     let end = listening.run().await;
     let Listening { mut socket, mut receiver, mut returned, .. } = listening;
     match end {

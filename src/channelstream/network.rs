@@ -16,7 +16,7 @@ pub struct Network {
 pub struct InvalidNetwork;
 
 impl Network {
-    /// Those of this machine: 127.0.0.0/8 and ::1.
+    /// Those of this machine: 127.0.0.0/8 and `::1`.
     #[must_use]
     pub fn loopback() -> Vec<Self> {
         vec![

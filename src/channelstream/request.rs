@@ -18,6 +18,7 @@ use crate::event::{Channel, User};
 
 /// The settings of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are what the API has")]
 pub(super) struct ChannelSettings {
     /// Whether members are told who comes and goes.
     pub(super) notify_presence: bool,
@@ -92,6 +93,7 @@ pub(super) type Changes = BTreeMap<String, Change>;
 
 /// What somebody wants to be told about channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are what the API has")]
 pub(super) struct Info {
     /// Of these; without it, of all that the call is about.
     pub(super) channels: Option<Vec<Channel>>,
@@ -257,7 +259,7 @@ pub(super) fn disconnect(raw: &RawValue, in_query: Option<&RawValue>) -> Result<
 #[derive(Debug)]
 pub(super) struct UserState {
     pub(super) user: User,
-    pub(super) user_state: State,
+    pub(super) state: State,
     /// `None` leaves them as they are.
     pub(super) state_public_keys: Option<Vec<String>>,
 }
@@ -270,10 +272,10 @@ impl UserState {
             let user = user()(raw)?;
             if known(&user) { Ok(user) } else { Err(schema::fault("Unknown user")) }
         });
-        let user_state = fields.optional("user_state", dictionary(scalar)).unwrap_or_default();
+        let state = fields.optional("user_state", dictionary(scalar)).unwrap_or_default();
         let state_public_keys = fields.nullable("state_public_keys", list(key));
         fields.finish()?;
-        Ok(Self { user: user.ok_or_else(impossible)?, user_state, state_public_keys })
+        Ok(Self { user: user.ok_or_else(impossible)?, state, state_public_keys })
     }
 }
 
@@ -329,7 +331,7 @@ pub(super) struct Message {
     pub(super) user: User,
     pub(super) uuid: Option<Uuid>,
     pub(super) timestamp: Option<Moment>,
-    pub(super) message: Option<Raw>,
+    pub(super) payload: Option<Raw>,
     /// What else its sender has put there.
     pub(super) extra: State,
 }
@@ -344,9 +346,9 @@ impl Message {
         let user = fields.required("user", user());
         let uuid = fields.optional("uuid", uuid);
         let timestamp = fields.optional("timestamp", moment);
-        let message = fields.optional("message", mapping);
+        let payload = fields.optional("message", mapping);
         let extra = extra(fields.finish()?);
-        Ok(Self { delivery, user: user.ok_or_else(impossible)?, uuid, timestamp, message, extra })
+        Ok(Self { delivery, user: user.ok_or_else(impossible)?, uuid, timestamp, payload, extra })
     }
 }
 

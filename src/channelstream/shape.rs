@@ -316,7 +316,7 @@ mod tests {
             uuid: Uuid::from_u128(1),
             user: message.user.to_string(),
             timestamp: Moment::of_ms(0),
-            message: message.message,
+            message: message.payload,
             edited: None,
             extra: message.extra,
         }

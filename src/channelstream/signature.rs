@@ -214,8 +214,8 @@ mod tests {
         }
         // Rightly signed, and no time in it.
         let timeless = Signer::new(b"s").sign("a", 7);
-        let (signed, _) = timeless.rsplit_once('.').expect("a signature");
-        assert_eq!(Signer::new(b"s").signed_at(signed.as_bytes()), Err(BadSignature));
+        let (without, _) = timeless.rsplit_once('.').expect("a signature");
+        assert_eq!(Signer::new(b"s").signed_at(without.as_bytes()), Err(BadSignature));
     }
 
     #[test]

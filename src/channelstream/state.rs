@@ -358,7 +358,7 @@ mod tests {
             KnownChannel::new(ChannelSettings::default(), Instant::now(), Moment::of_ms(0));
         let post = |text: &str| {
             let read = super::super::request::Message::read;
-            let message = schema::many(&raw(text), |raw| read(raw)).expect("messages").remove(0);
+            let message = schema::many(&raw(text), read).expect("messages").remove(0);
             Post {
                 delivery: message.delivery,
                 uuid: Uuid::new_v4(),

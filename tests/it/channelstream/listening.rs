@@ -10,8 +10,6 @@ use crate::harness::{until, within};
 /// What a poll has brought.
 fn texts(answer: &Value) -> Vec<(&str, bool)> {
     let items = answer.as_array().expect("an array").iter();
-    let text = |item: &'static str| item;
-    let _ = text;
     items
         .map(|item| {
             let text = item["message"]["text"].as_str().expect("a text");

@@ -47,19 +47,18 @@ async fn transcripts_are_what_happens() {
 async fn play(text: &str) -> String {
     let api = Api::start().await;
     let mut sockets: HashMap<String, Ws> = HashMap::new();
-    let mut now = String::new();
+    let mut now = Vec::new();
     for line in text.lines() {
-        let Some(said) = line.strip_prefix("> ") else {
-            if line.starts_with('#') || line.is_empty() {
-                now += &format!("{line}\n");
-            } else if let Some(who) = line.strip_prefix("< ").and_then(|it| it.split(' ').next()) {
-                if let Some(ws) = sockets.get_mut(who) {
-                    now += &format!("< {who} [{}]\n", told(frame(ws).await, text));
-                }
+        if let Some(answer) = line.strip_prefix("< ") {
+            // What a call is answered stands there already.
+            let who = answer.split(' ').next().unwrap_or_default();
+            if let Some(ws) = sockets.get_mut(who) {
+                now.push(format!("< {who} [{}]", told(frame(ws).await, text)));
             }
             continue;
-        };
-        now += &format!("{line}\n");
+        }
+        now.push(line.to_owned());
+        let Some(said) = line.strip_prefix("> ") else { continue };
         let mut words = said.splitn(3, ' ');
         let (first, second) = (words.next().expect("a word"), words.next().expect("another"));
         let rest = words.next().unwrap_or_default();
@@ -69,11 +68,11 @@ async fn play(text: &str) -> String {
             path => {
                 let answer = api.call(first, path, rest).await;
                 let body = serde_json::from_str(&answer.body).expect("JSON");
-                now += &format!("< {} {}\n", answer.status, told(body, text));
+                now.push(format!("< {} {}", answer.status, told(body, text)));
             }
         }
     }
-    now
+    now.join("\n") + "\n"
 }
 
 /// Returns JSON without what the server makes up.
