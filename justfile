@@ -47,6 +47,10 @@ bench-proxy *names:
 fuzz target="frame" seconds="60":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 
+# The long forms of what the tests do short: a million channels.
+soak:
+    WSTAP_SOAK=1 cargo test --release --test it channels_crowd
+
 # Makes the README's picture again.
 picture:
     cargo build

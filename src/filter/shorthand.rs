@@ -6,9 +6,11 @@ use super::Expression;
 use crate::event::{Direction, Kind};
 
 /// The keys of short forms: what stands before a colon, and what it asks.
-const KEYS: [(&str, Key); 9] = [
+const KEYS: [(&str, Key); 11] = [
     ("conn", Key::Connection),
     ("connection", Key::Connection),
+    ("channel", Key::Channel),
+    ("user", Key::User),
     ("kind", Key::Kind),
     ("dir", Key::Direction),
     ("direction", Key::Direction),
@@ -21,6 +23,8 @@ const KEYS: [(&str, Key); 9] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     Connection,
+    Channel,
+    User,
     Kind,
     Direction,
     Opcode,
@@ -49,6 +53,7 @@ pub enum InvalidTerm {
 /// | term | expression |
 /// |---|---|
 /// | `conn:room-7`, `conn:room-*` | `connectionId == "room-7"`, `connectionId.startsWith("room-")` |
+/// | `channel:news/*`, `user:ann` | `channel.startsWith("news/")`, `user == "ann"` |
 /// | `kind:close`, `dir:out`, `op:binary` | `kind == "close"` … |
 /// | `path:/ws` | `path.startsWith("/ws")` |
 /// | `word`, `"two words"` | `text(message).contains("word") \|\| text(fields).contains("word")` |
@@ -144,10 +149,9 @@ fn condition(term: &str) -> Result<(Option<Key>, String), InvalidTerm> {
         Err(InvalidTerm::Value { term: term.to_owned(), right })
     };
     let condition = match key {
-        Key::Connection => match value.strip_suffix('*') {
-            Some(start) => format!("connectionId.startsWith({})", quoted(start)),
-            None => format!("connectionId == {}", quoted(value)),
-        },
+        Key::Connection => named("connectionId", value),
+        Key::Channel => named("channel", value),
+        Key::User => named("user", value),
         Key::Kind => one_of("kind", &Kind::ALL.map(Kind::as_str))?,
         Key::Direction => one_of("direction", &[Direction::In.as_str(), Direction::Out.as_str()])?,
         Key::Opcode => one_of("opcode", &["text", "binary"])?,
@@ -155,6 +159,14 @@ fn condition(term: &str) -> Result<(Option<Key>, String), InvalidTerm> {
         Key::Pattern => format!("text(message).matches({})", quoted(value)),
     };
     Ok((Some(key), condition))
+}
+
+/// Asks for a name, or with a trailing `*` for all that begin alike.
+fn named(name: &str, value: &str) -> String {
+    match value.strip_suffix('*') {
+        Some(start) => format!("{name}.startsWith({})", quoted(start)),
+        None => format!("{name} == {}", quoted(value)),
+    }
 }
 
 fn any_of(alternatives: &[String]) -> String {
@@ -204,6 +216,7 @@ mod tests {
             ("  ", ""),
             ("conn:room-7", "connectionId == \"room-7\""),
             ("connection:room-*", "connectionId.startsWith(\"room-\")"),
+            ("channel:a user:b*", "channel == \"a\" && user.startsWith(\"b\")"),
             ("kind:connect kind:close", "(kind == \"connect\" || kind == \"close\")"),
             ("op:binary path:/ws", "opcode == \"binary\" && path.startsWith(\"/ws\")"),
             ("conn:\"a b\"", "connectionId == \"a b\""),

@@ -109,7 +109,7 @@ impl Connection {
             entry.lock_channels().insert(channel.clone());
             for event in room.last(last) {
                 let delivered = Delivered::new(Arc::clone(event), None, None);
-                shared.hand(entry, &Arc::new(delivered));
+                let _ = shared.hand(entry, &Arc::new(delivered));
             }
             if room.rules.presence {
                 let users = room.users().into();
@@ -255,7 +255,7 @@ impl Shared {
         if let Some(room) = room.filter(|room| room.rules.presence) {
             let delivered = Arc::new(Delivered::new(event, whole, None));
             for member in room.members.values().filter(|member| member.user != user) {
-                self.hand(&member.entry, &delivered);
+                let _ = self.hand(&member.entry, &delivered);
             }
         }
         next

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::channels::{ChannelInside, ChannelRules, ChannelSeen, Delivered};
 use super::membership::NotAllowed;
 use super::queue::Outgoing;
-use super::registry::{CloseOrder, Entry};
+use super::registry::{CloseOrder, Ending, Entry};
 use super::shared::Shared;
-use super::stream::Stream;
+use super::stream::{Next, Stream};
 use super::{Connection, Hub, SlowClient, now_ms};
 use crate::code::Code;
 use crate::event::{
-    Body, Channel, ConnectionId, Direction, Event, EventId, Message, Opcode, Routing, User, What,
+    Body, By, Channel, ConnectionId, Direction, Event, EventId, Message, Opcode, Routing, User,
+    What,
 };
 
 /// Something to publish to a channel, or to users.
@@ -144,13 +145,15 @@ impl Shared {
                 self.may_publish(&stream, entry, channel)?;
             }
         }
-        let (event, next) = self.publish(&mut stream, draft, now);
+        let (event, mut next) = self.publish(&mut stream, draft, now);
         let id = event.id;
         if let Some(channel) = &channel {
             self.keep(&mut stream, channel, &event, keep);
         }
         let delivered = Arc::new(Delivered::new(event, whole.map(What::Message), words));
-        self.fan_out(&stream, &routing, &delivered);
+        for slow in self.fan_out(&stream, &routing, &delivered) {
+            next = next.max(self.close_slow(&mut stream, &slow, now));
+        }
         drop(stream);
         self.announce(next);
         if let Some(entry) = from {
@@ -169,39 +172,56 @@ impl Shared {
     }
 
     /// Hands a message to all whom it is for. Under the lock of the stream, so that all of them get
-    /// everything in one order.
-    fn fan_out(&self, stream: &Stream, routing: &Routing, delivered: &Arc<Delivered>) {
-        let Some(channel) = &routing.channel else {
-            for user in routing.to.iter().filter(|user| !routing.except.contains(user)) {
-                for entry in stream.channels.connections_of(user) {
-                    self.hand(entry, delivered);
+    /// everything in one order. Returns those who do not keep up, if they are to be closed.
+    fn fan_out(
+        &self,
+        stream: &Stream,
+        routing: &Routing,
+        delivered: &Arc<Delivered>,
+    ) -> Vec<Arc<Entry>> {
+        let mut slow = Vec::new();
+        let mut hand = |entry: &Arc<Entry>| {
+            if !self.hand(entry, delivered) && self.settings.slow_client == SlowClient::Close {
+                slow.push(Arc::clone(entry));
+            }
+        };
+        if let Some(channel) = &routing.channel {
+            let members = stream.channels.room(channel).map(|room| room.members.values());
+            for member in members.into_iter().flatten() {
+                let meant = routing.to.is_empty() || routing.to.contains(&member.user);
+                if meant && !routing.except.contains(&member.user) {
+                    hand(&member.entry);
                 }
             }
-            return;
-        };
-        let members =
-            stream.channels.room(channel).into_iter().flat_map(|room| room.members.values());
-        for member in members {
-            let meant = routing.to.is_empty() || routing.to.contains(&member.user);
-            if meant && !routing.except.contains(&member.user) {
-                self.hand(&member.entry, delivered);
+        } else {
+            for user in routing.to.iter().filter(|user| !routing.except.contains(user)) {
+                stream.channels.connections_of(user).for_each(&mut hand);
             }
         }
+        slow
     }
 
-    /// Puts something into a member's queue. One that is full concerns that member alone.
-    pub(super) fn hand(&self, entry: &Entry, delivered: &Arc<Delivered>) {
-        if entry.put(Direction::Out, Outgoing::Delivered(Arc::clone(delivered))) {
+    /// Puts something into a member's queue. One that is full concerns that member alone. Returns
+    /// whether there was room.
+    pub(super) fn hand(&self, entry: &Entry, delivered: &Arc<Delivered>) -> bool {
+        let taken = entry.put(Direction::Out, Outgoing::Delivered(Arc::clone(delivered)));
+        if taken {
             let size = delivered.size();
             entry.count(Direction::Out, 1, size, delivered.event.id.ms);
             self.metrics.sent_bytes.inc_by(size);
             self.metrics.deliveries.inc();
-            return;
+        } else {
+            self.metrics.queue_refusals.inc();
         }
-        self.metrics.queue_refusals.inc();
-        if self.settings.slow_client == SlowClient::Close {
-            let reason = "it does not keep up with its channels".to_owned();
-            entry.order_close(CloseOrder { code: Code::SlowDown.close(), reason });
-        }
+        taken
+    }
+
+    /// Closes a client that does not keep up. Its end is told now: while it reads nothing, its
+    /// session may hang in a write.
+    fn close_slow(&self, stream: &mut Stream, entry: &Arc<Entry>, now: u64) -> Next {
+        let code = Code::SlowDown.close();
+        let reason = "it does not keep up with its channels".to_owned();
+        entry.order_close(CloseOrder { code, reason: reason.clone() });
+        self.end(stream, entry, Ending { code, reason, clean: false, by: By::Tap, wire: None }, now)
     }
 }

@@ -114,6 +114,23 @@ class Clients(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual(closed.exception.rcvd.code, 1001)
             self.assertEqual(tap.process.wait(LIMIT), 0)
 
+    async def test_a_client_written_to_the_readme_of_channelize_works(self):
+        with Tap() as tap:
+            async with websockets.connect(f"{tap.ws}?ping=time", ping_interval=None) as socket:
+                subscribe = json.dumps({"type": "subscribe", "params": {"channels": ["news", "alerts"]}}, indent=2)
+                await socket.send(subscribe)
+                while len(httpx.get(f"{tap.url}/api/channels").json()) < 2:
+                    await asyncio.sleep(0.01)
+                self.assertEqual(httpx.post(f"{tap.url}/api/channels/news/messages", json={"n": 1.5}).status_code, 202)
+                self.assertEqual(json.loads(await socket.recv()), {"channel": "news", "data": {"n": 1.5}})
+                # Its clients may write their commands in binary frames, too.
+                await socket.send(json.dumps({"type": "unsubscribe", "params": {"channels": ["news"]}}).encode())
+                while len(httpx.get(f"{tap.url}/api/channels").json()) > 1:
+                    await asyncio.sleep(0.01)
+                httpx.post(f"{tap.url}/api/channels/news/messages", json=1)
+                httpx.post(f"{tap.url}/api/channels/alerts/messages", json=2)
+                self.assertEqual(json.loads(await socket.recv()), {"channel": "alerts", "data": 2})
+
     async def test_curl_reads_the_stream_line_by_line(self):
         with Tap() as tap:
             curl = await asyncio.create_subprocess_exec("curl", "-sN", f"{tap.url}/events", stdout=subprocess.PIPE)

@@ -1,6 +1,9 @@
 //! Everything that is seen from outside, over real sockets.
 
 mod cel;
+mod channels;
+mod channels_crowd;
+mod channels_model;
 mod channelstream;
 mod cli;
 mod control;
@@ -22,3 +25,4 @@ mod security;
 mod session;
 mod shutdown;
 mod stream;
+mod transcripts;

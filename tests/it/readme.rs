@@ -76,6 +76,9 @@ async fn every_address_in_the_table_answers() {
     let tap = Tap::start().await;
     let _ws = tap.registered("a").await;
     let _events = tap.events("").await;
+    let mut member = tap.ws("/ws?ack=1").await;
+    member.send(r#"{"type":"subscribe","params":{"channels":["a"]}}"#).await;
+    member.text().await;
     let event = tap.hub.head().0.expect("an event").to_string();
     for row in table("address") {
         let (method, path) = row[0].trim_matches('`').split_once(' ').expect("a method and a path");
@@ -86,7 +89,7 @@ async fn every_address_in_the_table_answers() {
         } else {
             "a"
         };
-        let path = path.replace("{id}", id);
+        let path = path.replace("{id}", id).replace("{channel}", "a");
         let path = if path == "/listen" { "/listen?wait=0s".to_owned() } else { path };
         let status = tap.request(method, &path, &[], "").await.status();
         assert!(status.is_success(), "{method} {path}: {status}");

@@ -1,0 +1,81 @@
+//! Channels with many members, and many channels.
+
+use serde_json::json;
+use tokio::task::JoinSet;
+use wstap::hub::{Retention, Settings};
+
+use crate::harness::{Tap, until, within};
+
+/// Bytes of memory that this process holds (Linux).
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/statm").expect("Linux says it");
+    let pages: u64 = status.split(' ').nth(1).expect("a number").parse().expect("a number");
+    pages * 4096
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_thousand_members_one_that_never_reads_and_one_that_fails_hold_nobody_up() {
+    const MEMBERS: usize = 1000;
+    let tap = Tap::start().await;
+    let join = json!({"type": "subscribe", "params": {"channels": ["x"]}}).to_string();
+    let mut members = Vec::new();
+    for n in 0..MEMBERS {
+        let mut ws = tap.ws(&format!("/ws?connectionId={n}")).await;
+        ws.send(&join).await;
+        members.push(ws);
+    }
+    let inside = || tap.hub.channel(&"x".parse().expect("a channel"));
+    until("all members", || inside().is_some_and(|it| it.members.len() == MEMBERS)).await;
+    let dumb = members.remove(0);
+    members.remove(0).reset();
+    let message = json!("x".repeat(16 << 10)).to_string();
+    let mut readers = JoinSet::new();
+    for mut ws in members {
+        readers.spawn(async move {
+            for n in 0..100 {
+                let text = ws.text().await;
+                assert!(text.starts_with(r#"{"channel":"x","data":"xx"#), "{n}: {}", &text[..40]);
+            }
+        });
+    }
+    let headers = [("content-type", "application/json")];
+    for _ in 0..100 {
+        let answer = tap.fetch("POST", "/api/channels/x/messages", &headers, &message).await;
+        assert_eq!(answer.status, 202);
+    }
+    // Every member that reads has got every message, while the dumb one has its queue full.
+    within("all members", async {
+        while let Some(read) = readers.join_next().await {
+            read.expect("a member that reads gets all of it");
+        }
+    })
+    .await;
+    drop(dumb);
+}
+
+/// A tenth of a million, unless `WSTAP_SOAK` is set (`just soak`).
+#[tokio::test]
+async fn a_million_channels_made_and_left_leave_nothing_behind() {
+    const AT_ONCE: usize = 1000;
+    let rounds = if std::env::var_os("WSTAP_SOAK").is_some() { 1000 } else { 100 };
+    let history = Retention { events: 100, ..Settings::default().history };
+    let tap = Tap::with(Settings { history, ..Settings::default() }, |_| {}).await;
+    let mut ws = tap.ws("/ws?connectionId=a&ack=1").await;
+    let mut before = 0;
+    for round in 0..rounds {
+        let names: Vec<_> = (0..AT_ONCE).map(|n| format!("channel {round} {n}")).collect();
+        for command in ["subscribe", "unsubscribe"] {
+            ws.send(&json!({"type": command, "params": {"channels": names}}).to_string()).await;
+            assert!(ws.json().await["ack"].is_string());
+        }
+        assert!(tap.hub.channels().is_empty());
+        // After a few rounds everything that stays is there.
+        if round == 4 {
+            before = memory();
+        }
+    }
+    let grown = memory().saturating_sub(before);
+    // Other tests run in this process meanwhile; what the names alone would take is more.
+    assert!(grown < (rounds * AT_ONCE * 400) as u64, "{grown} bytes more");
+    assert_eq!(tap.hub.numbers().channels, 0);
+}
