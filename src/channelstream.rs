@@ -114,9 +114,10 @@ impl Channelstream {
         Self { shared }
     }
 
-    /// Returns its routes, without a prefix.
-    pub(crate) fn router(&self, door: Door) -> Router {
-        routes::routes(Desk { shared: Arc::clone(&self.shared), door })
+    /// Returns its routes, without a prefix. `api` is where wstap's own calls are, which have the
+    /// description of all of them.
+    pub(crate) fn router(&self, door: Door, api: &str) -> Router {
+        routes::routes(Desk { shared: Arc::clone(&self.shared), door, api: api.into() })
     }
 }
 
@@ -125,6 +126,7 @@ impl Channelstream {
 struct Desk {
     shared: Arc<Shared>,
     door: Door,
+    api: Arc<str>,
 }
 
 #[derive(Debug)]

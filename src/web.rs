@@ -106,8 +106,10 @@ impl Web {
     fn with_channelstream(&self, routes: Router) -> Router {
         match &self.channelstream {
             Some(channelstream) => {
-                let api = channelstream.router(self.app().door).layer(from_fn(catch_panic));
-                routes.nest_service("/channelstream", api)
+                let observers = self.observers.first().filter(|_| self.apart);
+                let own = observers.map_or_else(|| "../api".to_owned(), |url| format!("{url}/api"));
+                let api = channelstream.router(self.app().door, &own);
+                routes.nest_service("/channelstream", api.layer(from_fn(catch_panic)))
             }
             None => routes,
         }

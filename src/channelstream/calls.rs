@@ -17,7 +17,7 @@ use super::state::Tables;
 use super::time::Moment;
 use crate::code;
 use crate::event::{Body, Channel, Connect, ConnectionId, Opcode, User};
-use crate::hub::{CloseOrder, Credential, Ending, NotAllowed, Publication, now_ms};
+use crate::hub::{CloseOrder, Credential, Ending, NotAllowed, Publication, Seat, now_ms};
 use crate::json::Json;
 use crate::problem::Problem;
 
@@ -36,6 +36,14 @@ impl<T: Into<Problem>> From<T> for Refusal {
     }
 }
 
+/// Where a user who connects finds a place.
+enum Place {
+    /// On a connection that is there.
+    Held(Arc<Attended>),
+    /// On one that is made.
+    Free(Seat),
+}
+
 impl Shared {
     /// Carries out `/connect`. `arrival` is what the hub is to tell of it.
     pub(super) fn connect(
@@ -49,17 +57,23 @@ impl Shared {
         channels.dedup();
         let mut tables = self.tables();
         let held = tables.connections.get(&id).filter(|held| held.user == call.username).cloned();
+        let place = match held {
+            Some(held) => Place::Held(held),
+            None => Place::Free(self.hub.seat()?),
+        };
         // First what is known of the user: those who are told of a newcomer are told that too.
         let user = tables.make_user(&call.username, call.fresh_user_state, Instant::now());
         user.public_keys = call.state_public_keys;
         user.merge(call.user_state);
         self.make_channels(&mut tables, &channels, &call.channel_configs)?;
-        let attended = match held {
-            Some(held) => {
+        let attended = match place {
+            Place::Held(held) => {
                 held.connection.join(&channels, Credential::Trusted, 0)?;
                 held
             }
-            None => self.enter(&mut tables, id, &call.username, &channels, arrival)?,
+            Place::Free(seat) => {
+                self.enter(&mut tables, (id, &call.username), &channels, arrival, seat)?
+            }
         };
         let fresh = request::State::new();
         let user = tables.make_user(&call.username, fresh, Instant::now());
@@ -80,12 +94,11 @@ impl Shared {
     fn enter(
         self: &Arc<Self>,
         tables: &mut Tables,
-        id: Uuid,
-        user: &User,
+        (id, user): (Uuid, &User),
         channels: &[Channel],
         arrival: Connect,
+        seat: Seat,
     ) -> Result<Arc<Attended>, Refusal> {
-        let seat = self.hub.seat()?;
         let own: ConnectionId = id.to_string().parse().expect("a UUID is an id");
         if let Some(old) = tables.connections.get(&id).cloned() {
             tables.leave(&old, Instant::now());

@@ -7,9 +7,9 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::HeaderValue;
 use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
+use http::{HeaderValue, Method};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
 use tungstenite::Message;
@@ -53,6 +53,10 @@ async fn attach(attended: &Attended) -> Option<(Uuid, Receiver<Passed>)> {
 pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Response, Refused> {
     let id = conn_id(&parts)?;
     let callback = callback(&parts)?;
+    if parts.method == Method::HEAD {
+        // Whoever asks for the head alone would take messages that nobody gets to see.
+        return Ok(json(""));
+    }
     let unknown = || Problem::new(Code::Unauthorized, "there is no such connection; connect again");
     let attended = desk.shared.attended(&id).ok_or_else(unknown)?;
     let (listener, receiver) = attach(&attended).await.ok_or_else(unknown)?;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request, State};
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -45,6 +45,8 @@ pub(super) fn routes(desk: Desk) -> Router {
         .route("/admin/admin.json", get(admin::numbers).post(admin::numbers))
         .route("/admin/sign_in", get(admin::form).post(admin::sign_in))
         .route("/admin/sign_out", any(admin::sign_out))
+        .route("/api-explorer", get(explorer))
+        .route("/openapi.json", get(description))
         .route("/static/{*file}", get(crate::pages::asset))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
@@ -237,6 +239,14 @@ async fn disconnect(State(desk): State<Desk>, request: Request) -> Answer {
 fn in_query(parts: &Parts) -> Option<Raw> {
     let id = parameter(parts, "conn_id")?;
     serde_json::value::to_raw_value(&id).ok()
+}
+
+async fn explorer(State(desk): State<Desk>) -> Redirect {
+    Redirect::temporary(&format!("{}/docs", desk.api))
+}
+
+async fn description(State(desk): State<Desk>) -> Redirect {
+    Redirect::temporary(&format!("{}/openapi.json", desk.api))
 }
 
 async fn nothing(request: Request) -> Problem {

@@ -243,16 +243,16 @@ impl Tables {
         empty: impl Fn(&Channel) -> bool,
     ) -> Vec<Channel> {
         let due = |known: &KnownChannel| now.duration_since(known.idle_since) >= idle;
-        let all = self.channels.iter_mut();
         let mut gone = Vec::new();
-        for (channel, known) in all {
+        self.channels.retain(|channel, known| {
             if !empty(channel) {
                 known.idle_since = now;
             } else if due(known) {
                 gone.push(channel.clone());
+                return false;
             }
-        }
-        self.channels.retain(|channel, _| !gone.contains(channel));
+            true
+        });
         gone
     }
 

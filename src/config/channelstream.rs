@@ -30,3 +30,56 @@ impl Reader<'_> {
         secret.is_some().then_some(settings)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Sources};
+
+    fn sources(env: &[(&str, &str)]) -> Sources {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Sources { env: env.collect(), ..Sources::default() }
+    }
+
+    #[test]
+    fn the_api_is_there_once_there_is_a_secret() {
+        assert!(Config::load(&sources(&[])).expect("right").channelstream.is_none());
+        let env = [
+            ("WSTAP_CHANNELSTREAM_SECRET", "s3cret"),
+            ("WSTAP_CHANNELSTREAM_ALLOW_FROM", "10.0.0.0/8,::1"),
+            ("WSTAP_CHANNELSTREAM_GC_USERS", "1h"),
+        ];
+        let settings =
+            Config::load(&sources(&env)).expect("right").channelstream.expect("a secret");
+        assert_eq!(settings.allow_from.len(), 2);
+        assert_eq!(settings.gc_users.as_secs(), 3600);
+        assert!(settings.admin.is_none() && !settings.enforce_https);
+        assert!(settings.signer.check(b"x", 0).is_err());
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let env = [
+            ("WSTAP_CHANNELSTREAM_SECRET", "s3cret"),
+            ("WSTAP_CHANNELSTREAM_ADMIN_SECRET", "pa55"),
+        ];
+        let sources = sources(&env);
+        let printed = sources.print();
+        assert!(printed.contains("channelstream-secret = \"[redacted]\""), "{printed}");
+        let config = format!("{:?}", Config::load(&sources).expect("right"));
+        for text in [printed, config] {
+            assert!(!text.contains("s3cret") && !text.contains("pa55"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        let env = [
+            ("WSTAP_CHANNELSTREAM_SECRET", "s"),
+            ("WSTAP_CHANNELSTREAM_ALLOW_FROM", "everywhere"),
+            ("WSTAP_UPSTREAM", "ws://localhost:9000"),
+        ];
+        let faults = Config::load(&sources(&env)).expect_err("wrong").0.join("\n");
+        assert!(faults.contains("a network such as 10.0.0.0/8"), "{faults}");
+        assert!(faults.contains("channelstream-secret is for hub mode"), "{faults}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use wstap::hub;
+use wstap::redact::{Redaction, Rules};
 
 use super::{Api, frame};
 use crate::harness::until;
@@ -244,4 +245,28 @@ async fn what_is_sent_to_one_connection_reaches_its_client_in_its_own_words() {
         api.tap.fetch("DELETE", &format!("/api/connections/{id}?code=4005"), &[], "").await;
     assert_eq!((answer.status, ws.closed().await), (204, 4005));
     until("its end", || api.tap.hub.numbers().connections == 0).await;
+}
+
+#[tokio::test]
+async fn what_is_redacted_is_hidden_from_those_who_watch_and_from_nobody_else() {
+    let paths = vec!["message.password".parse().expect("a path")];
+    let rules = Rules { paths, ..Rules::default() };
+    let settings = hub::Settings { redaction: Redaction::new(rules), ..hub::Settings::default() };
+    let api = Api::over(settings, |_| {}).await;
+    let id = api.connect("ann", &["a"]).await;
+    let mut ws = api.ws(&id).await;
+    let message = json!([{"user": "bob", "channel": "a", "message": {"password": "hunter2"}}]);
+    let sent = api.post("/message", message).await;
+    assert_eq!(frame(&mut ws).await["message"]["password"], "hunter2");
+    let edit =
+        json!([{"uuid": sent[0]["uuid"], "channel": "a", "message": {"password": "hunter3"}}]);
+    api.call("PATCH", "/message", &edit.to_string()).await;
+    assert_eq!(frame(&mut ws).await["message"]["password"], "hunter3");
+    let body = r#"{"password":"hunter4"}"#;
+    let headers = [("content-type", "application/json")];
+    api.tap.fetch("POST", "/api/channels/a/messages", &headers, body).await;
+    assert_eq!(frame(&mut ws).await["message"]["password"], "hunter4");
+    let events = api.tap.get("/api/events").await.body;
+    assert!(events.contains("[redacted]"), "{events}");
+    assert!(!events.contains("hunter"), "{events}");
 }

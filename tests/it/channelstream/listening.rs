@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use wstap::channelstream::{Channelstream, Settings, Signer};
+use wstap::hub;
+
 use super::{Api, SHORT, frame};
-use crate::harness::{until, within};
+use crate::harness::{Tap, until, within};
 
 /// What a poll has brought.
 fn texts(answer: &Value) -> Vec<(&str, bool)> {
@@ -114,7 +117,44 @@ async fn an_idle_websocket_gets_an_empty_frame_every_5_seconds() {
     ws.send(r#"{"type":"heartbeat"}"#).await;
     ws.send("nonsense").await;
     ws.send_binary(&[0]).await;
-    assert_eq!(ws.json().await, json!([]));
+    api.say("a", "still here").await;
+    assert_eq!(frame(&mut ws).await["message"]["text"], "still here", "whatever it says");
+}
+
+#[tokio::test]
+async fn a_request_for_the_head_of_a_poll_takes_nothing() {
+    let api = Api::start().await;
+    let id = api.connect("ann", &["a"]).await;
+    api.say("a", "one").await;
+    let head =
+        api.tap.request("HEAD", &format!("/channelstream/listen?conn_id={id}"), &[], "").await;
+    assert_eq!(head.status(), 200);
+    assert_eq!(texts(&api.poll(&id).await.json()), [("one", true)]);
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_gone() {
+    let settings = Settings::new(super::SECRET);
+    let tap = Tap::with(hub::Settings::default(), |web| {
+        web.limits.ping_interval = SHORT;
+        web.limits.pong_timeout = SHORT;
+        web.channelstream = Some(Channelstream::new(web.hub.clone(), settings));
+    })
+    .await;
+    let api = Api { tap, signer: Signer::new(super::SECRET.as_bytes()) };
+    let mut events = api.tap.events("?kind=close&format=full").await;
+    let (silent, quiet) = (api.connect("silent", &["a"]).await, api.connect("quiet", &["a"]).await);
+    // It reads nothing, and so answers nothing.
+    let _silent = api.ws(&silent).await;
+    let mut quiet = api.ws(&quiet).await;
+    let answers = async { while quiet.next().await.is_some() {} };
+    tokio::select! {
+        () = answers => panic!("who answers stays"),
+        close = events.json() => {
+            assert_eq!(close["connectionId"], silent.as_str());
+            assert_eq!(close["close"]["reason"], "nothing came after a ping");
+        }
+    }
 }
 
 #[tokio::test]
@@ -239,7 +279,7 @@ async fn a_stop_ends_polls_and_websockets() {
     let path = format!("/channelstream/listen?conn_id={bob}");
     let addr = api.tap.addr;
     let hub = api.tap.hub.clone();
-    let poll = tokio::spawn(async move { crate::harness::Tap::of(addr, hub).get(&path).await });
+    let poll = tokio::spawn(async move { Tap::of(addr, hub).get(&path).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
     api.tap.stop().await;
     assert_eq!(ws.closed().await, 1001);

@@ -1,7 +1,8 @@
 //! Who may call, and what those are told who may not.
 
 use serde_json::json;
-use wstap::channelstream::{Network, Signer};
+use wstap::channelstream::{Channelstream, Network, Signer};
+use wstap::hub;
 
 use super::{Api, now};
 use crate::harness::Tap;
@@ -101,4 +102,44 @@ async fn where_https_is_enforced_a_trusted_proxy_says_what_came_over_it() {
     // As in the original, WebSockets are not looked at.
     let id = Api::start().await.connect("bob", &[]).await;
     assert_eq!(api.ws(&id).await.closed().await, 1000);
+}
+
+#[tokio::test]
+async fn the_api_stands_on_the_traffic_side() {
+    let hub = wstap::Hub::new(wstap::Settings::default());
+    let settings = wstap::channelstream::Settings::new(super::SECRET);
+    let web = wstap::web::Web {
+        channelstream: Some(Channelstream::new(hub.clone(), settings)),
+        apart: true,
+        observers: vec!["http://localhost:8082".to_owned()],
+        ..wstap::web::Web::new(hub.clone())
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = listener.local_addr().expect("it is bound");
+    let service = web.traffic().into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let serving = tokio::spawn(async move { axum::serve(listener, service).await });
+    let api = Api { tap: Tap::of(addr, hub), signer: Signer::new(super::SECRET.as_bytes()) };
+    api.connect("ann", &["a"]).await;
+    let docs = api.get("/api-explorer").await;
+    assert_eq!((docs.status, docs.header("location")), (307, "http://localhost:8082/api/docs"));
+    serving.abort();
+}
+
+#[tokio::test]
+async fn what_is_over_a_limit_is_told_as_full_and_makes_nothing() {
+    let settings =
+        hub::Settings { max_connections: 1, max_channels: 2, ..hub::Settings::default() };
+    let api = Api::over(settings, |_| {}).await;
+    api.connect("ann", &["a", "b"]).await;
+    let more = api.call("POST", "/connect", r#"{"username":"bob"}"#).await;
+    more.is_problem(503, "full", "try again later");
+    let more = api.call("POST", "/channel_config", r#"{"c":{"notify_presence":true}}"#).await;
+    more.is_problem(503, "full", "channels");
+    let numbers = api.post("/admin/admin.json", json!({})).await;
+    assert_eq!(
+        (&numbers["remembered_user_count"], &numbers["total_channels"]),
+        (&json!(1), &json!(2))
+    );
+    let large = format!("[{}]", " ".repeat(2 << 20));
+    api.call("POST", "/message", &large).await.is_problem(413, "too_large", "bytes");
 }
