@@ -172,3 +172,34 @@ test("what the client's own signer signs is taken", async () => {
   assert.equal(answer.status, 200);
   await opened.context().close();
 });
+
+test("whoever signs in sees channels, users and numbers", async () => {
+  const own = await tap("--channelstream-secret", SECRET, "--channelstream-admin-secret", "pa55");
+  const post = (path, body) => fetch(`${own.url}/channelstream${path}`, { method: "POST", headers: { "x-channelstream-secret": signature() }, body: JSON.stringify(body) });
+  await post("/connect", { username: "<b>ann</b>", channels: ["news"], channel_configs: { news: { store_history: true } } });
+  await post("/message", [{ user: "ann", channel: "news", message: { text: "<script>alert(1)</script>" } }]);
+  const opened = await page(`${own.url}/channelstream/admin`);
+  assert.equal(new URL(opened.url()).pathname, "/channelstream/admin/sign_in");
+  await opened.fill("[name=username]", "admin");
+  await opened.fill("[name=password]", "wrong");
+  await opened.click("button");
+  await opened.waitForLoadState();
+  await opened.fill("[name=username]", "admin");
+  await opened.fill("[name=password]", "pa55");
+  await opened.click("button");
+  await opened.waitForSelector("#channels details");
+  await opened.click("#channels summary");
+  assert.equal(await opened.textContent(".name"), "news");
+  assert.equal(await opened.textContent(".about"), "1 connections, 1 users, 1 kept");
+  assert.equal(await opened.textContent(".users"), "<b>ann</b>");
+  assert.match(await opened.textContent(".history"), /<script>alert\(1\)<\/script>/);
+  assert.match(await opened.textContent("#numbers"), /Connections1/);
+  await post("/connect", { username: "bob", channels: ["news", "sport"] });
+  await until("another channel", async () => (await opened.$$("#channels details")).length === 2);
+  assert.ok(await opened.isVisible(".history"), "what was open stays open");
+  if (process.env.PICTURE) await opened.screenshot({ path: process.env.PICTURE });
+  await opened.click("text=Sign out");
+  await opened.waitForSelector("[name=password]");
+  assert.deepEqual(opened.faults, []);
+  await own.kill();
+});
