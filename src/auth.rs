@@ -5,10 +5,12 @@
 //! its Origin, and DNS rebinding, where its name resolves to our address and the Host betrays it.
 
 mod grant;
+mod jwt;
 
 use std::net::{IpAddr, SocketAddr};
 
 pub use grant::{Authority, Denied, Grant, InvalidPattern, Pattern};
+pub use jwt::{InvalidKey, JwtKey};
 
 /// The host names that the observers' side answers to.
 #[derive(Debug, Clone)]

@@ -46,6 +46,8 @@ pub struct Config {
     pub ws_origins: Origins,
     /// Host names that the observers' side answers to, beside its own.
     pub hosts: Vec<String>,
+    /// The file with the key for tokens; the hub's authority is made of it.
+    pub jwt_key: Option<String>,
     /// Whether everybody who reaches the server may do everything.
     pub no_auth: bool,
     /// Where traffic goes in proxy mode; `None` is hub mode.
@@ -149,6 +151,7 @@ impl Config {
                 Origins::Loopback,
             ),
             hosts: reader.all("host", values::host),
+            jwt_key: reader.maybe("jwt-key", |text| Ok(text.to_owned())),
             no_auth: reader.one("no-auth", values::switch),
             proxy,
             open,

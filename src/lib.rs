@@ -15,6 +15,67 @@
 //! # }
 //! ```
 //!
+//! A connection may have hooks instead of the tap's own dialect: [`consumer`]. A group is a channel of
+//! the hub, and all of it is on the event stream:
+//!
+//! ```
+//! use wstap::consumer::{self, Consumer, Peer};
+//!
+//! struct Shout;
+//!
+//! impl Consumer for Shout {
+//!     async fn on_text(&mut self, peer: &Peer, text: &str) -> consumer::Result {
+//!         peer.send(text.to_uppercase())?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let hub = wstap::Hub::new(wstap::Settings::default());
+//! let app: axum::Router = axum::Router::new()
+//!     .route("/shout", consumer::route(hub.clone(), || Shout))
+//!     .nest("/tap", wstap::router(hub));
+//! # }
+//! ```
+//!
+//! A program publishes to channels, and says who may enter those that are private: by a key for
+//! JSON Web Tokens ([`auth::JwtKey`]) or by an [`auth::Authority`] of its own:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use wstap::auth::JwtKey;
+//! use wstap::event::{Body, Opcode};
+//! use wstap::hub::{ChannelRules, Declared, Publication};
+//! use wstap::json::Json;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let rules = ChannelRules { private: true, history: 100, ..ChannelRules::default() };
+//! let hub = wstap::Hub::new(wstap::Settings {
+//!     channels: vec![Declared { name: "prices/*".parse()?, rules }],
+//!     authority: Some(Arc::new(JwtKey::read(b"at least thirty-two bytes that nobody guesses")?)),
+//!     ..wstap::Settings::default()
+//! });
+//! let body = Body::Value(Json::string("up"));
+//! hub.publish(Publication::new("prices/ann".parse()?, Opcode::Text, 2, body))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Server-Sent Events by hand, for any handler of any axum program: [`sse`].
+//!
+//! ```
+//! use wstap::sse::{self, Event};
+//!
+//! async fn hello() -> axum::response::Response {
+//!     let (target, response) = sse::open();
+//!     tokio::spawn(async move { target.send(Event::text("hello").name("greeting").id(0)).await });
+//!     response
+//! }
+//! # let _: axum::Router = axum::Router::new().route("/hello", axum::routing::get(hello));
+//! ```
+//!
+//! The folder `examples` has each of these as a program that runs.
+//!
 //! # How it is built
 //!
 //! ```text
@@ -50,7 +111,8 @@
 //! hub                                           state; tokio, no axum
 //! problem                                       errors of all rows above as answers
 //! request                                       what handlers read off a request
-//! session  proxy  outlet  pages                 axum lives here; none knows another
+//! session  proxy  outlet  pages  sse            axum lives here; none knows another
+//! consumer                                      hooks of other programs over a session
 //! control  channelstream                        reads and orders over HTTP; another API
 //! web                                           the routes
 //! config                                        settings of all rows above
@@ -69,7 +131,7 @@ pub mod channelstream;
 pub mod cli;
 pub mod code;
 pub mod config;
-
+pub mod consumer;
 mod control;
 pub mod dialect;
 pub mod event;
@@ -87,6 +149,7 @@ pub mod replay;
 mod request;
 pub mod server;
 pub mod session;
+pub mod sse;
 pub mod web;
 pub mod wire;
 

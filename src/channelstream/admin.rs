@@ -2,18 +2,17 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Form, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_SECURITY_POLICY, COOKIE, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::guard::{SIGNATURE, signed};
 use super::listen::parameter;
 use super::request::Info;
-use super::routes::Refused;
+use super::routes::{Refused, read};
 use super::shape::Object;
 use super::signature::{Secret, Signer};
 use super::{Desk, Shared, json};
@@ -29,6 +28,9 @@ const TICKET_AGE: u64 = 30 * 24 * 60 * 60;
 
 /// How long a wrong password takes, so that trying many takes long.
 const WRONG: Duration = Duration::from_millis(500);
+
+/// The most bytes of a name and a password.
+const FORM: usize = 4096;
 
 /// The version of Channelstream whose API this is.
 const VERSION: &str = "0.7.1";
@@ -70,7 +72,8 @@ fn admit(desk: &Desk, parts: &Parts, sign_in: &'static str) -> Result<Option<Res
     if settings.admin.as_ref().is_some_and(|admin| admin.knows(parts)) {
         return Ok(None);
     }
-    let is_signed = parts.headers.contains_key(SIGNATURE) || parameter(parts, "secret").is_some();
+    let is_signed =
+        parts.headers.contains_key(SIGNATURE) || parameter(&parts.uri, "secret").is_some();
     if settings.admin.is_some() && !is_signed {
         return Ok(Some(elsewhere(sign_in)));
     }
@@ -110,26 +113,22 @@ pub(super) async fn form(State(desk): State<Desk>, parts: Parts) -> Result<Respo
     Ok(response)
 }
 
-/// What the form sends.
-#[derive(Deserialize)]
-pub(super) struct SignIn {
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    password: String,
-}
-
 /// Answers `POST /admin/sign_in`.
 pub(super) async fn sign_in(
     State(desk): State<Desk>,
-    parts: Parts,
-    Form(tried): Form<SignIn>,
+    request: Request,
 ) -> Result<Response, Refused> {
+    let (parts, body) = request.into_parts();
+    let sent = read(body, FORM).await?;
+    let field = |name: &str| {
+        let mut pairs = form_urlencoded::parse(&sent);
+        let value = pairs.find(|(key, _)| key == name).map(|(_, value)| value);
+        value.unwrap_or_default().trim().to_owned()
+    };
     let admin = desk.shared.settings.admin.as_ref();
     let knows = |admin: &&Admin| {
-        let (user, secret) = (tried.username.trim(), tried.password.trim());
         // Both are looked at, so that nobody learns which of them was wrong.
-        Secret::new(&admin.user).is(user) & admin.secret.is(secret)
+        Secret::new(&admin.user).is(&field("username")) & admin.secret.is(&field("password"))
     };
     let Some(admin) = admin.filter(knows) else {
         tokio::time::sleep(WRONG).await;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Uri};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
 use tungstenite::Message;
@@ -51,7 +51,7 @@ async fn attach(attended: &Attended) -> Option<(Uuid, Receiver<Passed>)> {
 /// Answers `GET /listen`: what came since the last poll, or comes within 5 s, as a JSON array;
 /// `callback=` makes a script of it.
 pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Response, Refused> {
-    let id = conn_id(&parts)?;
+    let id = conn_id(&parts.uri)?;
     let callback = callback(&parts)?;
     if parts.method == Method::HEAD {
         // Whoever asks for the head alone would take messages that nobody gets to see.
@@ -131,19 +131,17 @@ impl Drop for Poll {
 /// Answers `GET /ws`.
 pub(super) async fn socket(
     State(desk): State<Desk>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, Refused> {
-    let (response, opening) = session::accept(&desk.door, &mut request)?;
-    let (parts, _) = request.into_parts();
-    let id = conn_id(&parts)?;
+    let accept = session::accept(&desk.door, &request)?;
+    let id = conn_id(request.uri())?;
     let limits = desk.door.limits;
     // Whoever has got the answer to the handshake listens: what comes after it is not late.
     let listener = match desk.shared.attended(&id) {
         Some(attended) => attach(&attended).await.map(|(id, frames)| (attended, id, frames)),
         None => None,
     };
-    desk.shared.hub.run(async move {
-        let Some(mut socket) = opening.socket().await else { return };
+    Ok(session::hand_over(&desk.door, request, accept, async move |mut socket: Socket| {
         if let Some((attended, id, receiver)) = listener {
             let returned = Vec::new();
             let listening = Listening { socket, receiver, limits, pinged: None, returned };
@@ -152,8 +150,7 @@ pub(super) async fn socket(
         // Clients that see this connect again, and so get an id that is known.
         socket.close(code::NORMAL, "", CLOSING).await;
         socket.linger(CLOSING).await;
-    });
-    Ok(response)
+    }))
 }
 
 /// Serves a WebSocket until it, or the connection, ends.
@@ -280,14 +277,14 @@ impl Listening {
 }
 
 /// Reads `conn_id` off the query.
-fn conn_id(parts: &Parts) -> Result<Uuid, Refused> {
-    let text = parameter(parts, "conn_id").unwrap_or_default();
+fn conn_id(uri: &Uri) -> Result<Uuid, Refused> {
+    let text = parameter(uri, "conn_id").unwrap_or_default();
     text.parse().map_err(|_| Refused::Fault(super::schema::fault("Wrong UUID format")))
 }
 
 /// Reads the name of the function that a script is to call.
 fn callback(parts: &Parts) -> Result<Option<String>, Problem> {
-    let Some(name) = parameter(parts, "callback").filter(|name| !name.is_empty()) else {
+    let Some(name) = parameter(&parts.uri, "callback").filter(|name| !name.is_empty()) else {
         return Ok(None);
     };
     if is_function(&name) {
@@ -305,8 +302,8 @@ fn is_function(text: &str) -> bool {
 }
 
 /// Returns a parameter of the query.
-pub(super) fn parameter(parts: &Parts, name: &str) -> Option<String> {
-    let query = parts.uri.query().unwrap_or_default().as_bytes();
+pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
+    let query = uri.query().unwrap_or_default().as_bytes();
     let found = form_urlencoded::parse(query).find(|(key, _)| key == name);
     found.map(|(_, value)| value.into_owned())
 }

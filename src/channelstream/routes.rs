@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use serde::Serialize;
@@ -111,7 +112,7 @@ impl FromRequest<Desk> for Call {
     async fn from_request(request: Request, desk: &Desk) -> Result<Self, Refused> {
         let (parts, body) = request.into_parts();
         signed(&desk.shared.settings, &parts)?;
-        let body = read(body, desk.door.limits.max_message_bytes).await?;
+        let body = read_json(body, desk.door.limits.max_message_bytes).await?;
         Ok(Self { parts, body })
     }
 }
@@ -145,14 +146,18 @@ fn no_body() -> Problem {
     Problem::malformed("the body is empty; JSON is right")
 }
 
-async fn read(body: Body, max: usize) -> Result<Option<Raw>, Problem> {
-    let body = match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            return Err(Problem::new(Code::TooLarge, format!("a body has at most {max} bytes")));
-        }
-        Err(_) => return Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
-    };
+/// Reads a body to its end.
+pub(super) async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(Problem::new(Code::TooLarge, format!("a body has at most {max} bytes"))),
+        Err(_) => Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
+    }
+}
+
+/// Reads a body that is JSON; an empty one is nothing.
+async fn read_json(body: Body, max: usize) -> Result<Option<Raw>, Problem> {
+    let body = read(body, max).await?;
     if body.is_empty() {
         return Ok(None);
     }
@@ -225,7 +230,7 @@ async fn disconnect(State(desk): State<Desk>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let in_query = in_query(&parts);
     let body = if parts.method == Method::POST {
-        read(body, desk.door.limits.max_message_bytes).await?
+        read_json(body, desk.door.limits.max_message_bytes).await?
     } else {
         None
     };
@@ -237,7 +242,7 @@ async fn disconnect(State(desk): State<Desk>, request: Request) -> Answer {
 
 /// Returns `conn_id` of the query as JSON.
 fn in_query(parts: &Parts) -> Option<Raw> {
-    let id = parameter(parts, "conn_id")?;
+    let id = parameter(&parts.uri, "conn_id")?;
     serde_json::value::to_raw_value(&id).ok()
 }
 

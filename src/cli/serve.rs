@@ -1,6 +1,7 @@
 //! `wstap serve`: binds, says where it is and what to do next, and serves until it is told to
 //! stop.
 
+use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::{Ending, Failure, file, sources};
-use crate::auth::Hosts;
+use crate::auth::{Authority, Hosts, JwtKey};
 use crate::channelstream::Channelstream;
 use crate::config::{Config, Listen, LogFormat, ProxyConfig};
 use crate::hub::Hub;
@@ -21,12 +22,13 @@ use crate::web::Web;
 
 pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let sources = sources(matches)?;
-    let config = Config::load(&sources)?;
+    let mut config = Config::load(&sources)?;
     if matches.get_flag("print-config") {
         // A closed pipe has seen enough.
         let _ = std::io::stdout().write_all(sources.print().as_bytes());
         return Ok(());
     }
+    config.hub.authority = authority(config.jwt_key.as_deref())?;
     log_to_stderr(config.log_format, &config.log_filter);
     if config.hub.redaction.is_on() {
         log_panics_without_words();
@@ -41,6 +43,15 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     // Whatever a second signal left behind is not waited for.
     runtime.shutdown_background();
     served
+}
+
+/// Reads the key that tokens are checked with.
+fn authority(path: Option<&str>) -> Result<Option<Arc<dyn Authority>>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    let fault = |fault: &dyn fmt::Display| Failure::Usage(format!("jwt-key {path}: {fault}"));
+    let content = std::fs::read(path).map_err(|error| fault(&error))?;
+    let key = JwtKey::read(&content).map_err(|invalid| fault(&invalid))?;
+    Ok(Some(Arc::new(key)))
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {

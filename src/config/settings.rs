@@ -254,6 +254,14 @@ pub const SETTINGS: &[Setting] = &[
         group: ACCESS,
     },
     Setting {
+        name: "jwt-key",
+        value: "FILE",
+        default: "",
+        repeatable: false,
+        help: "Key that tokens for private channels are checked with: a public key as PEM (RSA, EC P-256 or Ed25519), or else a secret for HS256 of at least 32 bytes",
+        group: ACCESS,
+    },
+    Setting {
         name: "no-auth",
         value: "",
         default: "false",

@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::queue::Outgoing;
 use super::registry::{CloseOrder, Ending, Entry, Orders};
+use super::shared::Shared;
 use super::stream::Next;
 use super::{Connection, Hub, Refused, Undelivered, now_ms};
 use crate::code::Code;
@@ -81,8 +82,8 @@ impl Hub {
         Ok((Connection::new(Arc::clone(&self.shared), own, entry), orders))
     }
 
-    /// Registers a connection that is relayed to a server: under the id that it asks for, or, if it
-    /// asks for none or another has it, one that is made. Nobody is replaced or refused for that.
+    /// Registers a connection that is relayed to a server, or has no id of its own: under the id that
+    /// it asks for, or, if it asks for none or another has it, one that is made. Nobody is replaced or refused for that.
     ///
     /// # Errors
     ///
@@ -93,14 +94,16 @@ impl Hub {
         connect: Connect,
     ) -> Result<(Connection, Orders), Refused> {
         let (now, redaction) = (now_ms(), &self.shared.settings.redaction);
+        let user = connect.user.clone();
         let (wish, connect) = (wish.map(|id| redaction.id(id)), redaction.connect(connect));
         let mut stream = self.shared.stream();
         if stream.stopping {
             return Err(Refused::Stopping);
         }
         let id = stream.free_id(wish, now);
-        let (entry, orders) = Entry::new(id.clone(), connect.clone(), None, now);
+        let (entry, orders) = Entry::new(id.clone(), connect.clone(), user, now);
         stream.registry.insert(Arc::clone(&entry));
+        stream.channels.know(&entry);
         let next = self.shared.publish(&mut stream, connect.draft(id.clone()), now).1;
         drop(stream);
         self.shared.announce(next);
@@ -157,25 +160,8 @@ impl Hub {
         outgoing: Outgoing,
         message: Message,
     ) -> Result<EventId, Undelivered> {
-        let (direction, size) = (message.direction, message.size);
-        let draft = self.shared.settings.redaction.draft(id, What::Message(message));
-        let mut stream = self.shared.stream();
-        let entry = stream.registry.get(id).cloned().ok_or(Undelivered::NotFound)?;
-        if direction == Direction::In && !entry.relayed() {
-            return Err(Undelivered::NoServer);
-        }
-        if !entry.put(direction, outgoing) {
-            self.shared.metrics.queue_refusals.inc();
-            return Err(Undelivered::QueueFull);
-        }
-        let now = now_ms();
-        let before = self.shared.empty_inbox(&mut stream, now);
-        let (event, next) = self.shared.publish(&mut stream, draft, now);
-        drop(stream);
-        self.shared.announce(before.max(next));
-        entry.count(direction, 1, size, now);
-        self.shared.metrics.sent_bytes.inc_by(size);
-        Ok(event.id)
+        let entry = self.connection(id).ok_or(Undelivered::NotFound)?;
+        self.shared.send(&entry, outgoing, message)
     }
 
     /// Orders a connection to close. Its `close` event follows when it has.
@@ -187,6 +173,38 @@ impl Hub {
         let entry = self.connection(id).ok_or(Undelivered::NotFound)?;
         entry.order_close(order);
         Ok(())
+    }
+}
+
+impl Shared {
+    /// Puts something into the queue of a connection, and publishes it.
+    pub(super) fn send(
+        &self,
+        entry: &Entry,
+        outgoing: Outgoing,
+        message: Message,
+    ) -> Result<EventId, Undelivered> {
+        let (direction, size) = (message.direction, message.size);
+        let draft = self.settings.redaction.draft(&entry.id, What::Message(message));
+        let mut stream = self.stream();
+        if entry.ended() {
+            return Err(Undelivered::NotFound);
+        }
+        if direction == Direction::In && !entry.relayed() {
+            return Err(Undelivered::NoServer);
+        }
+        if !entry.put(direction, outgoing) {
+            self.metrics.queue_refusals.inc();
+            return Err(Undelivered::QueueFull);
+        }
+        let now = now_ms();
+        let before = self.empty_inbox(&mut stream, now);
+        let (event, next) = self.publish(&mut stream, draft, now);
+        drop(stream);
+        self.announce(before.max(next));
+        entry.count(direction, 1, size, now);
+        self.metrics.sent_bytes.inc_by(size);
+        Ok(event.id)
     }
 }
 

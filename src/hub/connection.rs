@@ -7,7 +7,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::registry::Entry;
 use super::shared::Shared;
-use super::{Ended, Ending, now_ms};
+use super::{CloseOrder, Ended, Ending, Outgoing, Undelivered, now_ms};
 use crate::event::{ConnectionId, Direction, Draft, EventId, Message, What};
 use crate::redact::Shown;
 
@@ -67,6 +67,28 @@ impl Connection {
         self.entry.count(direction, 1, size, now);
         self.shared.metrics.received_bytes.inc_by(size);
         Ok(event.id)
+    }
+
+    /// Sends a message to its client, and publishes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Undelivered::NotFound`] once it has ended, or [`Undelivered::QueueFull`].
+    pub fn send(&self, outgoing: Outgoing, message: Message) -> Result<EventId, Undelivered> {
+        self.shared.send(&self.entry, outgoing, message)
+    }
+
+    /// Orders it to close. Its `close` event follows when it has.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`].
+    pub fn close(&self, order: CloseOrder) -> Result<(), Ended> {
+        if self.entry.ended() {
+            return Err(Ended);
+        }
+        self.entry.order_close(order);
+        Ok(())
     }
 
     /// Returns whether anybody would see or keep what passes. If not, it need not be read.

@@ -11,86 +11,103 @@ use http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
-use hyper::upgrade::OnUpgrade;
 use tungstenite::handshake::derive_accept_key;
 
 use super::socket::Socket;
-use super::{Arrival, Limits, serve};
+use super::{Arrival, CLOSING, Limits, Session, serve};
 use crate::auth::{Hosts, Origins};
 use crate::code::Code;
 use crate::event::{Connect, ConnectionId};
-use crate::hub::Hub;
+use crate::hub::{Hub, Seat};
 use crate::problem::Problem;
 use crate::request::{is_websocket, names_token, remote, worth_knowing};
 
 /// Where WebSockets come in: what the handshake needs to know.
 #[derive(Debug, Clone)]
-pub(crate) struct Door {
+pub struct Door {
     /// Where sessions register.
-    pub(crate) hub: Hub,
+    pub hub: Hub,
     /// Times and sizes.
-    pub(crate) limits: Limits,
+    pub limits: Limits,
     /// Pages of these origins may open a WebSocket, beside those of `hosts`.
-    pub(crate) origins: Origins,
+    pub origins: Origins,
     /// Our own host names.
-    pub(crate) hosts: Arc<Hosts>,
+    pub hosts: Arc<Hosts>,
 }
 
-/// Answers the handshake and starts the session.
+impl Door {
+    /// Makes the door of a hub on loopback: pages of loopback may open a WebSocket, and programs,
+    /// which send no Origin.
+    #[must_use]
+    pub fn new(hub: Hub) -> Self {
+        let hosts = Arc::new(Hosts::new(&[], &[]));
+        Self { hub, limits: Limits::default(), origins: Origins::Loopback, hosts }
+    }
+}
+
+/// Answers the handshake and starts the session in the tap's own dialect.
 ///
 /// # Errors
 ///
 /// Where the request is no proper handshake, its Origin is a stranger's, or there is no room.
-pub(crate) fn upgrade(door: &Door, mut request: Request<Body>) -> Result<Response, Problem> {
-    let (response, opening) = accept(door, &mut request)?;
-    let wishes = wishes(request.uri().query())?;
-    if let Some(id) = &wishes.id {
+pub(crate) fn upgrade(door: &Door, request: Request<Body>) -> Result<Response, Problem> {
+    let accept = accept(door, &request)?;
+    let Wishes { id, ack, timed_pings } = wishes(request.uri().query())?;
+    if let Some(id) = &id {
         door.hub.may_connect(id)?;
     }
-    let seat = door.hub.seat()?;
-    let (parts, _) = request.into_parts();
-    let connect = Connect {
-        remote: remote(&parts),
-        path: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-        headers: worth_knowing(&parts.headers),
-        answer: None,
-        user: None,
-    };
-    let Wishes { id, ack, timed_pings } = wishes;
-    let arrival = Arrival { connect, id, ack, timed_pings, _seat: seat };
-    let (hub, limits) = (door.hub.clone(), door.limits);
-    door.hub.run(async move {
-        if let Some(socket) = opening.socket().await {
-            serve(socket, arrival, hub, limits).await;
-        }
-    });
-    Ok(response)
+    start(door, request, accept, move |opened| {
+        let Opened { socket, connect, hub, limits, seat } = opened;
+        let arrival = Arrival { connect, id, ack, timed_pings, _seat: seat };
+        serve(socket, arrival, hub, limits)
+    })
 }
 
-/// What becomes a socket once the answer to the handshake has gone out.
-#[derive(Debug)]
-pub(crate) struct Opening {
-    upgraded: OnUpgrade,
-    max_message_bytes: usize,
+/// Answers the handshake and hands the WebSocket to `serve`.
+///
+/// # Errors
+///
+/// As [`upgrade`].
+pub(crate) fn open<F: Future<Output = ()> + Send>(
+    door: &Door,
+    request: Request<Body>,
+    serve: impl FnOnce(Opened) -> F + Send + 'static,
+) -> Result<Response, Problem> {
+    let accept = accept(door, &request)?;
+    start(door, request, accept, serve)
 }
 
-impl Opening {
-    /// Waits for the socket. `None`: the connection went before it became one.
-    pub(crate) async fn socket(self) -> Option<Socket> {
-        let io = self.upgraded.await.ok()?;
-        Some(Socket::new(io, self.max_message_bytes).await)
+/// A WebSocket that nobody has registered yet.
+pub(crate) struct Opened {
+    socket: Socket,
+    /// How it came.
+    pub(crate) connect: Connect,
+    /// Where it may register.
+    pub(crate) hub: Hub,
+    limits: Limits,
+    /// Kept as long as the socket is open.
+    seat: Seat,
+}
+
+impl Opened {
+    /// Closes it: it cannot register.
+    pub(crate) async fn refuse(mut self, problem: &Problem) {
+        self.socket.close(problem.code.close(), &problem.detail, CLOSING).await;
+        self.socket.linger(CLOSING).await;
+    }
+
+    /// Begins a session, and returns the seat, which is kept as long as the session lasts.
+    pub(crate) fn session(self) -> (Session, Seat) {
+        (Session::new(self.socket, self.hub, self.limits, false), self.seat)
     }
 }
 
-/// Accepts a handshake, and returns the answer to it.
+/// Accepts a handshake, and returns `Sec-WebSocket-Accept`.
 ///
 /// # Errors
 ///
 /// Where the request is no proper handshake, or its Origin is a stranger's.
-pub(crate) fn accept(
-    door: &Door,
-    request: &mut Request<Body>,
-) -> Result<(Response, Opening), Problem> {
+pub(crate) fn accept(door: &Door, request: &Request<Body>) -> Result<HeaderValue, Problem> {
     let headers = request.headers();
     let accept = check(request.method(), request.version(), headers)?;
     if let Some(origin) = headers.get(ORIGIN) {
@@ -102,8 +119,48 @@ pub(crate) fn accept(
             ));
         }
     }
+    Ok(accept)
+}
+
+fn start<F: Future<Output = ()> + Send>(
+    door: &Door,
+    request: Request<Body>,
+    accept: HeaderValue,
+    serve: impl FnOnce(Opened) -> F + Send + 'static,
+) -> Result<Response, Problem> {
+    let seat = door.hub.seat()?;
+    let (parts, body) = request.into_parts();
+    let connect = Connect {
+        remote: remote(&parts),
+        path: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        headers: worth_knowing(&parts.headers),
+        answer: None,
+        user: None,
+    };
+    let (hub, limits) = (door.hub.clone(), door.limits);
+    let request = Request::from_parts(parts, body);
+    Ok(hand_over(door, request, accept, move |socket| {
+        serve(Opened { socket, connect, hub, limits, seat })
+    }))
+}
+
+/// Answers a handshake that was accepted, and hands the WebSocket to `serve`, whoever it belongs to.
+pub(crate) fn hand_over<F: Future<Output = ()> + Send>(
+    door: &Door,
+    mut request: Request<Body>,
+    accept: HeaderValue,
+    serve: impl FnOnce(Socket) -> F + Send + 'static,
+) -> Response {
     // A browser drops a connection that takes none of the subprotocols that it offers.
-    let protocol = headers.get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
+    let protocol = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
+    let upgraded = hyper::upgrade::on(&mut request);
+    let max_message_bytes = door.limits.max_message_bytes;
+    door.hub.run(async move {
+        // An error means that the connection went before it became a WebSocket.
+        if let Ok(io) = upgraded.await {
+            serve(Socket::new(io, max_message_bytes).await).await;
+        }
+    });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -112,8 +169,7 @@ pub(crate) fn accept(
     if let Some(protocol) = protocol {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    let upgraded = hyper::upgrade::on(request);
-    Ok((response, Opening { upgraded, max_message_bytes: door.limits.max_message_bytes }))
+    response
 }
 
 /// Checks what RFC 6455 section 4.2.1 asks for and returns `Sec-WebSocket-Accept`.

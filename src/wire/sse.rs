@@ -20,6 +20,12 @@ pub fn id(id: EventId, out: &mut Vec<u8>) {
     writeln!(out, "id: {id}").expect("a Vec takes all");
 }
 
+/// Appends `id: ID` with an id that is not one of ours.
+pub fn id_text(id: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"id: ");
+    single_line(id, out);
+}
+
 /// Appends `retry: MILLISECONDS`.
 pub fn retry(after: Duration, out: &mut Vec<u8>) {
     writeln!(out, "retry: {}", after.as_millis()).expect("a Vec takes all");

@@ -114,8 +114,7 @@ impl Tap {
     pub(crate) async fn events_at(&self, path: &str) -> Events {
         let response = self.request("GET", path, &[], "").await;
         assert_eq!(response.status(), 200, "{path}");
-        let (parser, ready) = (Parser::default(), Vec::new());
-        Events { body: response.into_body(), parser, ready, raw: String::new() }
+        Events::of(response)
     }
 
     /// A server that somebody else runs.
@@ -127,12 +126,7 @@ impl Tap {
         let path = format!("/events{query}");
         let response = self.request("GET", &path, headers, "").await;
         assert_eq!(response.status(), 200, "{path}");
-        Events {
-            body: response.into_body(),
-            parser: Parser::default(),
-            ready: Vec::new(),
-            raw: String::new(),
-        }
+        Events::of(response)
     }
 
     /// Sends a request and returns the head of the answer; the body follows.
@@ -305,6 +299,12 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    /// Reads the body of an answer.
+    pub(crate) fn of(response: hyper::Response<Incoming>) -> Self {
+        let (parser, ready) = (Parser::default(), Vec::new());
+        Self { body: response.into_body(), parser, ready, raw: String::new() }
+    }
+
     /// Returns the next event, or `None` at the end of the stream.
     pub(crate) async fn try_next(&mut self) -> Option<Message> {
         while self.ready.is_empty() {

@@ -1,0 +1,47 @@
+//! wstap inside an axum program that exists already: its own routes, the tap at /tap, and an order
+//! to stop that both follow.
+//!
+//! ```sh
+//! cargo run --example mount
+//! curl -N http://localhost:8000/tap/events
+//! websocat ws://localhost:8000/tap/ws
+//! curl http://localhost:8000/visitors
+//! ```
+
+#![expect(clippy::print_stdout, reason = "it says where it is")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+use wstap::{Hub, Settings};
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let hub = Hub::new(Settings::default());
+    let app = Router::new()
+        .route("/visitors", get(visitors))
+        .with_state(hub.clone())
+        .nest("/tap", wstap::router(hub.clone()));
+    let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:8000".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    println!("http://{}/tap", listener.local_addr()?);
+    // With connect info, events tell where a connection came from.
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    let stop = async move {
+        // An error would be that there is no Ctrl-C, and then nobody stops it that way.
+        let _ = tokio::signal::ctrl_c().await;
+        // Connections are closed with 1001, their last events told, and the streams ended; axum
+        // alone would wait for them for ever.
+        hub.shutdown(Duration::from_secs(5)).await;
+    };
+    axum::serve(listener, service).with_graceful_shutdown(stop).await
+}
+
+/// A route of the program: who is connected right now.
+async fn visitors(State(hub): State<Hub>) -> Json<Vec<String>> {
+    Json(hub.connections().iter().map(|connection| connection.id.to_string()).collect())
+}

@@ -1,0 +1,285 @@
+//! Tokens made here, and those of the standard.
+
+use super::*;
+use jsonwebtoken::EncodingKey;
+use jsonwebtoken::crypto::sign;
+use proptest::prelude::*;
+
+const SECRET: &str = "a secret of more than thirty-two bytes";
+const NOW: u64 = 1_763_670_000;
+
+/// Returns a token with a header and claims as they are written here.
+fn token(header: &str, claims: &str, key: &EncodingKey, algorithm: Algorithm) -> String {
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let signed = format!("{}.{}", part(header), part(claims));
+    let signature = sign(signed.as_bytes(), key, algorithm).expect("it can be signed");
+    format!("{signed}.{signature}")
+}
+
+fn hs256(claims: &str) -> String {
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    token(r#"{"alg":"HS256","typ":"JWT"}"#, claims, &key, Algorithm::HS256)
+}
+
+fn key() -> JwtKey {
+    JwtKey::read(SECRET.as_bytes()).expect("a secret")
+}
+
+/// Returns what claims grant, or the words of the refusal.
+fn granted(claims: &str) -> Result<Grant, String> {
+    key().grant(&hs256(claims), NOW).map_err(|denied| denied.0)
+}
+
+#[test]
+fn a_token_says_who_may_enter_and_publish_and_until_when() {
+    let grant = granted(
+        r#"{"sub":"ann","exp":1763670060,"iss":"x","wstap":{"subscribe":["news/*","a"],"publish":["*"],"control":false}}"#,
+    );
+    let patterns = |all: &[&str]| all.iter().map(|it| it.parse().expect("a pattern")).collect();
+    let right = Grant {
+        user: Some("ann".parse().expect("a user")),
+        expires: Some(1_763_670_060),
+        subscribe: patterns(&["news/*", "a"]),
+        publish: patterns(&["*"]),
+    };
+    assert_eq!(grant, Ok(right));
+}
+
+#[test]
+fn a_token_without_the_claim_tells_who_somebody_is_and_grants_nothing() {
+    for claims in [
+        r#"{"sub":"ann","exp":1763670060}"#,
+        r#"{"sub":"ann","exp":1763670060,"wstap":{}}"#,
+        r#"{"sub":"ann","exp":1763670060,"wstap":null}"#,
+    ] {
+        let grant = granted(claims).expect("a token");
+        assert!(grant.user.is_some() && grant.subscribe.is_empty() && grant.publish.is_empty());
+    }
+}
+
+#[test]
+fn a_token_is_worth_something_between_nbf_and_exp() {
+    for (claims, refusal) in [
+        (r#"{"exp":1763670001}"#, None),
+        (r#"{"exp":1763670000.9}"#, Some("expired")),
+        (r#"{"exp":1763670000}"#, Some("expired")),
+        (r#"{"exp":1763669999}"#, Some("expired")),
+        (r#"{"exp":-1}"#, Some("expired")),
+        (r#"{"exp":1e300}"#, None),
+        (r#"{"exp":1763670060,"nbf":1763670030}"#, None),
+        (r#"{"exp":1763670060,"nbf":1763670031}"#, Some("not valid yet")),
+        (r#"{"exp":"1763670060"}"#, Some("exp in seconds")),
+        (r#"{"sub":"ann"}"#, Some("exp in seconds")),
+        (r#"{"exp":1763670060,"exp":1}"#, Some("exp in seconds")),
+        ("[]", Some("an object")),
+    ] {
+        match (granted(claims), refusal) {
+            (Ok(_), None) => {}
+            (Err(words), Some(part)) if words.contains(part) => {}
+            (other, _) => panic!("{claims}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_token_that_was_made_for_somebody_else_is_refused() {
+    for (audience, right) in [
+        (r#""wstap""#, true),
+        (r#"["shop","wstap"]"#, true),
+        (r#""shop""#, false),
+        (r#"["shop"]"#, false),
+        ("[]", false),
+        ("7", false),
+    ] {
+        let claims = format!("{{\"exp\":1763670060,\"aud\":{audience}}}");
+        assert_eq!(granted(&claims).is_ok(), right, "{audience}");
+    }
+}
+
+#[test]
+fn claims_that_cannot_be_meant_are_refused() {
+    for (claims, part) in [
+        (r#"{"exp":1763670060,"sub":""}"#, "sub: a user is"),
+        (r#"{"exp":1763670060,"sub":7}"#, "maybe sub"),
+        (r#"{"exp":1763670060,"wstap":{"subscribe":[""]}}"#, "the claim wstap: a pattern is"),
+        (r#"{"exp":1763670060,"wstap":{"subscribe":"*"}}"#, "and wstap"),
+        (r#"{"exp":1763670060,"wstap":true}"#, "and wstap"),
+    ] {
+        let words = granted(claims).expect_err(claims);
+        assert!(words.contains(part), "{claims}: {words}");
+    }
+}
+
+#[test]
+fn what_is_no_token_is_refused() {
+    let good = hs256(r#"{"exp":1763670060}"#);
+    let (signed, signature) = good.rsplit_once('.').expect("three parts");
+    let header = signed.split('.').next().expect("a header");
+    let long = format!("{signed}.{}", "A".repeat(MAX_TOKEN_BYTES));
+    for text in [
+        "",
+        ".",
+        "..",
+        "...",
+        "ann",
+        signed,
+        &format!("{signed}."),
+        &format!("{good}="),
+        &format!("{good}.{signature}.x"),
+        &format!(" {good}"),
+        &format!("{header}..{signature}"),
+        &format!("{signed}.{}", signature.replace(|c: char| c != '.', "A")),
+        &long,
+    ] {
+        assert!(key().grant(text, NOW).is_err(), "{text}");
+    }
+    assert!(key().grant(&good, NOW).is_ok());
+}
+
+#[test]
+fn none_and_other_algorithms_are_refused() {
+    let secret = EncodingKey::from_secret(SECRET.as_bytes());
+    for alg in ["none", "None", "", "hs256", "HS384", "RS256", "ES256", "EdDSA"] {
+        let header = format!("{{\"alg\":\"{alg}\"}}");
+        let signed = token(&header, r#"{"exp":1763670060}"#, &secret, Algorithm::HS256);
+        let words = key().grant(&signed, NOW).expect_err(alg).0;
+        assert_eq!(words, "this server takes tokens of HS256");
+        let unsigned = signed.rsplit_once('.').expect("three parts").0;
+        assert!(key().grant(&format!("{unsigned}."), NOW).is_err(), "{alg} without a signature");
+    }
+    let crit = token(
+        r#"{"alg":"HS256","crit":["b64"],"b64":false}"#,
+        r#"{"exp":1763670060}"#,
+        &secret,
+        Algorithm::HS256,
+    );
+    assert!(key().grant(&crit, NOW).expect_err("unknown extensions").0.contains("crit"));
+}
+
+/// RFC 7515 appendix A.2: a token by RS256 and its key.
+const RSA: &str = "-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAofgWCuLjybRlzo0tZWJj
+NiuSfb4p4fAkd/wWJcyQoTbji9k0l8W26mPddxHmfHQp+Vaw+4qPCJrcS2mJPMEz
+P1Pt0Bm4d4QlL+yRT+SFd2lZS+pCgNMsD1W/YpRPEwOWvG6b32690r2jZ47soMZo
+9wGzjb/7OMg0LOL+bSf63kpaSHSXndS5z5rexMdbBYUsLA9e+KXBdQOS+UTo7WTB
+EMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6/I5IhlJH7aGhyxX
+FvUK+DWNmoudF8NAco9/h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXp
+oQIDAQAB
+-----END PUBLIC KEY-----
+";
+const BY_RSA: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
+
+/// RFC 7515 appendix A.3: the same by ES256.
+const EC: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV7
+6e8Tus9uPHvRVEXH8UTNG72bfocs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==
+-----END PUBLIC KEY-----
+";
+const BY_EC: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+
+#[test]
+fn the_examples_of_the_standard_are_read_with_their_keys() {
+    for (name, pem, token) in [("RS256", RSA, BY_RSA), ("ES256", EC, BY_EC)] {
+        let key = JwtKey::read(pem.as_bytes()).expect(name);
+        assert_eq!(key.algorithm(), name);
+        let grant = key.grant(token, 1_300_819_379).expect(name);
+        assert_eq!((grant.user, grant.expires), (None, Some(1_300_819_380)));
+        assert_eq!(key.grant(token, 1_300_819_380), Err(denied("the token has expired")));
+        // One bit of the claims, one of the signature.
+        for changed in [token.replacen("eyJpc3MiOiJq", "eyJpc3MiOiJr", 1), {
+            let (signed, signature) = token.rsplit_once('.').expect("three parts");
+            format!("{signed}.E{}", &signature[1..])
+        }] {
+            assert_ne!(changed, token);
+            let words = key.grant(&changed, 1_300_819_379).expect_err("changed").0;
+            assert_eq!(words, "the signature of the token is not right");
+        }
+    }
+}
+
+type Read = fn(&[u8]) -> jsonwebtoken::errors::Result<EncodingKey>;
+
+#[test]
+fn a_made_pair_of_p256_or_ed25519_works_and_no_other_pair_does() {
+    let claims = r#"{"sub":"ann","exp":1763670060}"#;
+    let kinds: [(_, Read, Algorithm, &[&str]); 2] = [
+        (&rcgen::PKCS_ECDSA_P256_SHA256, EncodingKey::from_ec_pem, Algorithm::ES256, &["ES256"]),
+        (&rcgen::PKCS_ED25519, EncodingKey::from_ed_pem, Algorithm::EdDSA, &["EdDSA", "Ed25519"]),
+    ];
+    for (kind, read, algorithm, names) in kinds {
+        let pair = rcgen::KeyPair::generate_for(kind).expect("a pair");
+        let other = rcgen::KeyPair::generate_for(kind).expect("a pair");
+        let private = read(pair.serialize_pem().as_bytes()).expect("a private key");
+        let public = JwtKey::read(pair.public_key_pem().as_bytes()).expect("a public key");
+        let stranger = JwtKey::read(other.public_key_pem().as_bytes()).expect("a public key");
+        for name in names {
+            let token = token(&format!("{{\"alg\":\"{name}\"}}"), claims, &private, algorithm);
+            assert!(public.grant(&token, NOW).is_ok(), "{name}");
+            assert!(stranger.grant(&token, NOW).is_err(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_public_key_is_no_secret_of_hmac() {
+    for pem in [RSA, EC] {
+        let forger = EncodingKey::from_secret(pem.as_bytes());
+        let trimmed = EncodingKey::from_secret(pem.trim().as_bytes());
+        let key = JwtKey::read(pem.as_bytes()).expect("a public key");
+        for forger in [forger, trimmed] {
+            for alg in ["HS256", key.algorithm()] {
+                let header = format!("{{\"alg\":\"{alg}\"}}");
+                let token = token(&header, r#"{"exp":1763670060}"#, &forger, Algorithm::HS256);
+                assert!(key.grant(&token, NOW).is_err(), "{alg}");
+            }
+        }
+    }
+}
+
+/// A public key of RSA with 1024 bits.
+const SHORT_RSA: &str = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCU6zpCSlgqJV4XldQ02dtnTTjA
+IiPtTYZXzrser56RngYxdWtlTTqB1ZcOjCT4lxiwbZkKAe9gy+hA/bHPpe0P0geZ
+dBF8h0z7eNyf8l6CHym7I3MWWa5uSahm5bGlQ5BJ+LvEqyNDkMFXBu53czILm4T8
+up//8KDWjeKol/YPRwIDAQAB";
+
+#[test]
+fn a_file_that_is_no_key_is_told_with_what_would_be_right() {
+    let read = |text: &str| JwtKey::read(text.as_bytes()).map(|key| key.algorithm());
+    assert_eq!(read(&format!("\n {SECRET}\r\n")), Ok("HS256"));
+    assert_eq!(read(&"x".repeat(32)), Ok("HS256"));
+    assert_eq!(read(&"x".repeat(31)), Err(InvalidKey::ShortSecret(31)));
+    assert_eq!(read(&format!("{}\n", "x".repeat(31))), Err(InvalidKey::ShortSecret(31)));
+    assert_eq!(read(""), Err(InvalidKey::ShortSecret(0)));
+    let pair = rcgen::KeyPair::generate().expect("a pair");
+    assert_eq!(read(&pair.serialize_pem()), Err(InvalidKey::Private));
+    let certificate = rcgen::CertificateParams::default().self_signed(&pair).expect("signed");
+    assert_eq!(read(&certificate.pem()), Err(InvalidKey::NoPublicKey));
+    let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a pair");
+    assert_eq!(read(&p384.public_key_pem()), Err(InvalidKey::NoPublicKey));
+    assert_eq!(read(&RSA.replace('M', "N")), Err(InvalidKey::NoPublicKey));
+    assert_eq!(read(&RSA[..200]), Err(InvalidKey::NoPublicKey));
+    let short = "-----BEGIN PUBLIC KEY-----\n@\n-----END PUBLIC KEY-----\n";
+    assert_eq!(read(&short.replace('@', SHORT_RSA)), Err(InvalidKey::ShortRsa));
+    for fault in [InvalidKey::ShortSecret(3), InvalidKey::Private] {
+        assert!(fault.to_string().contains("openssl"), "{fault}");
+    }
+}
+
+#[test]
+fn neither_a_refusal_nor_a_key_shows_a_secret() {
+    let token = hs256(r#"{"sub":"ann","exp":1}"#);
+    let parts: Vec<&str> = token.split('.').collect();
+    let shown = format!("{:?} {:?}", key().grant(&token, NOW), key());
+    assert!(shown.contains("expired") && !shown.contains(SECRET));
+    assert!(parts.iter().all(|part| !shown.contains(part)), "{shown}");
+    let bytes = format!("{:?}", SECRET.as_bytes());
+    assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_refused_and_any_claims_are_read_or_refused(text: String, claims: String) {
+        prop_assert!(key().grant(&text, NOW).is_err());
+        prop_assert!(granted(&claims).is_err(), "claims that are no object with exp");
+    }
+}

@@ -1,0 +1,191 @@
+//! How a consumer attends a connection: its hooks beside the turns of the session, in one task.
+//!
+//! The turns hand what comes to the hooks through a bounded queue, and read nothing more while it
+//! is full; so what is too much for the hooks waits where it is bounded already: at the client, and
+//! in the connection's queue of the hub.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tungstenite::{Message as Frame, Utf8Bytes};
+
+use super::{Consumer, Failure, GroupMessage, Peer, Result};
+use crate::code::Code;
+use crate::event::{Body, Direction, Message, Opcode, User, What};
+use crate::hub::{Connection, Delivered, Ending, Outgoing};
+use crate::json::Json;
+use crate::problem::Problem;
+use crate::session::{CLOSING, Opened, Speaker};
+
+/// What waits for the hooks at most; a hook that is quick never sees more than one.
+const WAITING: usize = 32;
+
+/// Something for a hook.
+enum Heard {
+    Text(Utf8Bytes),
+    Binary(bytes::Bytes),
+    Delivered(Arc<Delivered>),
+}
+
+/// Serves a connection until it has ended and its last hook has returned.
+pub(super) async fn attend(mut opened: Opened, user: Option<User>, consumer: impl Consumer) {
+    let hub = opened.hub.clone();
+    opened.connect.user.clone_from(&user);
+    let (connection, orders) = match hub.connect_relayed(None, opened.connect.clone()) {
+        Ok(connected) => connected,
+        Err(refused) => return opened.refuse(&refused.into()).await,
+    };
+    let (mut session, _seat) = opened.session();
+    let connection = Arc::new(connection);
+    let peer = Peer::new(&connection, hub, user);
+    let (queue, heard) = mpsc::channel(WAITING);
+    let (ended, end) = oneshot::channel();
+    let listening = Listening { connection: Arc::clone(&connection), queue };
+    let mut hooks = pin!(hooks(consumer, peer, heard, end));
+    let ending = tokio::select! {
+        ending = session.run(&connection, orders, listening) => ending,
+        () = hooks.as_mut() => unreachable!("the hooks wait for the end, which is told below"),
+    };
+    let _ = ended.send(ending.clone());
+    // What has come is still heard. A hook that takes longer does so after the end is told.
+    let last_hooks = async {
+        let returned = timeout(CLOSING, hooks.as_mut()).await.is_ok();
+        connection.end(ending);
+        returned
+    };
+    let (returned, ()) = tokio::join!(last_hooks, session.linger());
+    drop(connection);
+    if !returned {
+        hooks.await;
+    }
+}
+
+/// Runs the hooks, one after the other, to the last.
+async fn hooks(
+    mut consumer: impl Consumer,
+    peer: Peer,
+    mut heard: mpsc::Receiver<Heard>,
+    end: oneshot::Receiver<Ending>,
+) {
+    let outcome = caught(each(&mut consumer, &peer, &mut heard)).await;
+    let whole = match outcome {
+        Ok(Ok(())) => true,
+        Ok(Err(failure)) => {
+            failed(&peer, &failure);
+            true
+        }
+        Err(Panicked) => {
+            close(&peer, &Problem::new(Code::Internal, "a hook has panicked"));
+            false
+        }
+    };
+    // Nothing is heard any more, and nobody waits for room.
+    drop(heard);
+    // An error would be that nobody attends the connection any more.
+    if let (Ok(ending), true) = (end.await, whole)
+        && let Ok(Err(failure)) = caught(consumer.on_close(&peer, &ending)).await
+    {
+        tracing::warn!("the last hook of a consumer has failed: {failure}");
+    }
+}
+
+async fn each(
+    consumer: &mut impl Consumer,
+    peer: &Peer,
+    heard: &mut mpsc::Receiver<Heard>,
+) -> Result {
+    consumer.on_connect(peer).await?;
+    while let Some(heard) = heard.recv().await {
+        match heard {
+            Heard::Text(text) => consumer.on_text(peer, &text).await?,
+            Heard::Binary(bytes) => consumer.on_binary(peer, &bytes).await?,
+            Heard::Delivered(delivered) => match delivered.what() {
+                What::Join(it) => consumer.on_join(peer, &it.channel, &it.user).await?,
+                What::Leave(it) => consumer.on_leave(peer, &it.channel, &it.user).await?,
+                _ => {
+                    if let Some(message) = GroupMessage::of(delivered) {
+                        consumer.on_group_message(peer, &message).await?;
+                    }
+                }
+            },
+        }
+    }
+    Ok(())
+}
+
+/// A hook has panicked; what it has left of its consumer is not called any more.
+struct Panicked;
+
+async fn caught<T>(hook: impl Future<Output = T>) -> std::result::Result<T, Panicked> {
+    AssertUnwindSafe(hook).catch_unwind().await.map_err(|_| {
+        tracing::error!("a hook of a consumer has panicked");
+        Panicked
+    })
+}
+
+/// Ends a connection whose hook has given up.
+fn failed(peer: &Peer, failure: &Failure) {
+    let problem = failure.problem();
+    if problem.code == Code::Internal {
+        tracing::warn!("a hook of a consumer has failed: {failure}");
+    }
+    close(peer, &problem);
+}
+
+fn close(peer: &Peer, problem: &Problem) {
+    // An error is that it has ended already.
+    let _ = peer.close(problem.code.close(), &problem.detail);
+}
+
+/// Publishes what a client says, and hands it to the hooks.
+struct Listening {
+    connection: Arc<Connection>,
+    queue: mpsc::Sender<Heard>,
+}
+
+impl Speaker for Listening {
+    async fn ready(&self) {
+        // An error is that no hook runs any more; then what comes is published and nothing else.
+        let _ = self.queue.reserve().await;
+    }
+
+    fn hear(&mut self, frame: Frame) -> Option<Frame> {
+        let (opcode, size, body, heard) = match frame {
+            Frame::Text(text) => {
+                let json = Json::parse(&text).unwrap_or_else(|| Json::string(&text));
+                (Opcode::Text, text.len(), Body::Value(json), Heard::Text(text))
+            }
+            Frame::Binary(bytes) => {
+                let body = Body::Binary(bytes.as_ref().into());
+                (Opcode::Binary, bytes.len(), body, Heard::Binary(bytes))
+            }
+            _ => return None,
+        };
+        // An error is that its end was told already: it was replaced, or the hub stopped.
+        let _ = self.connection.publish(Message::new(Direction::In, opcode, size, body));
+        self.hand(heard);
+        None
+    }
+
+    fn tell(&mut self, outgoing: Outgoing) -> Option<Frame> {
+        match outgoing {
+            Outgoing::Text(text) => return Some(Frame::text(text)),
+            Outgoing::Binary(bytes) => return Some(Frame::Binary(bytes)),
+            Outgoing::Delivered(delivered) => self.hand(Heard::Delivered(delivered)),
+            // A consumer asks who is there, and has no token that could run out.
+            Outgoing::Present(..) | Outgoing::Expelled(_) => {}
+        }
+        None
+    }
+}
+
+impl Listening {
+    fn hand(&self, heard: Heard) {
+        // There is room, since `ready` has waited for it; without it the connection is closing.
+        let _ = self.queue.try_send(heard);
+    }
+}

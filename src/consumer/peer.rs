@@ -1,0 +1,240 @@
+//! The other end of a consumer's connection, and the groups that it is in.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::code;
+use crate::event::{
+    Body, Channel, ConnectionId, Direction, EventId, InvalidChannel, Message, Opcode, User,
+};
+use crate::hub::{
+    CloseOrder, Connection, Credential, Hub, NotAllowed, Outgoing, Publication, Undelivered,
+};
+use crate::json::Json;
+
+/// Sends to the client of a connection, closes it, and speaks to groups. A handle: clones are the
+/// same, may go to other tasks, and keep nothing open. Nothing here waits.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    connection: Weak<Connection>,
+    hub: Hub,
+    id: ConnectionId,
+    user: Option<User>,
+}
+
+/// Why something cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// The connection has ended.
+    #[error("this connection has ended")]
+    Ended,
+    /// The client does not keep up: as much waits for it as may.
+    #[error("the client does not keep up with what it is sent")]
+    QueueFull,
+    /// The group is full, or there are too many groups.
+    #[error(transparent)]
+    NotAllowed(NotAllowed),
+    /// The name of a group is none.
+    #[error(transparent)]
+    Name(#[from] InvalidChannel),
+    /// JSON cannot hold the value.
+    #[error("JSON cannot hold that: {0}")]
+    NoJson(String),
+    /// No close frame may carry the code.
+    #[error("{right}, and not {0}", right = code::SENDABLE)]
+    CloseCode(u16),
+}
+
+impl From<NotAllowed> for PeerError {
+    fn from(not: NotAllowed) -> Self {
+        match not {
+            NotAllowed::Ended => Self::Ended,
+            not => Self::NotAllowed(not),
+        }
+    }
+}
+
+impl Peer {
+    pub(super) fn new(connection: &Arc<Connection>, hub: Hub, user: Option<User>) -> Self {
+        let id = connection.id().clone();
+        Self { connection: Arc::downgrade(connection), hub, id, user }
+    }
+
+    /// Returns the id that the connection has on the event stream.
+    #[must_use]
+    pub fn id(&self) -> &ConnectionId {
+        &self.id
+    }
+
+    /// Returns whose connection it is, if the program has said so.
+    #[must_use]
+    pub fn user(&self) -> Option<&User> {
+        self.user.as_ref()
+    }
+
+    /// Returns the hub that the connection belongs to.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Sends text to the client. The event is the message on the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Ended`] or [`PeerError::QueueFull`]: 256 messages or 4 MiB may wait.
+    pub fn send(&self, text: impl Into<String>) -> Result<EventId, PeerError> {
+        let text = text.into();
+        let json = Json::parse(&text).unwrap_or_else(|| Json::string(&text));
+        let (size, body) = (text.len(), Body::Value(json));
+        self.put(Outgoing::Text(text), Opcode::Text, size, body)
+    }
+
+    /// Sends bytes to the client.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::send`].
+    pub fn send_binary(&self, bytes: impl Into<Bytes>) -> Result<EventId, PeerError> {
+        let bytes = bytes.into();
+        let (size, body) = (bytes.len(), Body::Binary(bytes.as_ref().into()));
+        self.put(Outgoing::Binary(bytes), Opcode::Binary, size, body)
+    }
+
+    /// Sends a value to the client, as JSON in a text frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::send`], and [`PeerError::NoJson`].
+    pub fn send_json(&self, value: &(impl Serialize + ?Sized)) -> Result<EventId, PeerError> {
+        self.send(json(value)?)
+    }
+
+    fn put(
+        &self,
+        outgoing: Outgoing,
+        opcode: Opcode,
+        size: usize,
+        body: Body,
+    ) -> Result<EventId, PeerError> {
+        let message = Message::new(Direction::Out, opcode, size, body);
+        let sent = self.connection()?.send(outgoing, message);
+        sent.map_err(|undelivered| match undelivered {
+            Undelivered::QueueFull => PeerError::QueueFull,
+            _ => PeerError::Ended,
+        })
+    }
+
+    /// Closes the connection, past what waits to be sent. Code 1000 is the end that nothing is
+    /// wrong with; of the reason at most 123 bytes are sent.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::CloseCode`] or [`PeerError::Ended`].
+    pub fn close(&self, code: u16, reason: &str) -> Result<(), PeerError> {
+        if !code::may_be_sent(code) {
+            return Err(PeerError::CloseCode(code));
+        }
+        let order = CloseOrder { code, reason: reason.to_owned() };
+        self.connection()?.close(order).map_err(|_| PeerError::Ended)
+    }
+
+    /// Has the connection enter a group. In one where it is already, nothing happens. A private
+    /// channel lets it in as well: the program answers for it.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Name`], [`PeerError::NotAllowed`] or [`PeerError::Ended`].
+    pub fn join(&self, group: &str) -> Result<(), PeerError> {
+        self.join_with_last(group, 0)
+    }
+
+    /// Enters a group as [`Peer::join`], and hears the last so many messages first, of those that
+    /// the group keeps ([`ChannelRules::history`](crate::hub::ChannelRules)).
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::join`].
+    pub fn join_with_last(&self, group: &str, last: usize) -> Result<(), PeerError> {
+        self.connection()?.join(&[group.parse()?], Credential::Trusted, last)?;
+        Ok(())
+    }
+
+    /// Has the connection leave a group. Where it is not, nothing happens. All are left when it
+    /// ends.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Name`] or [`PeerError::Ended`].
+    pub fn leave(&self, group: &str) -> Result<(), PeerError> {
+        self.connection()?.leave(&[group.parse()?])?;
+        Ok(())
+    }
+
+    /// Sends text to all who are in a group, itself included where it is in it. To send, it need
+    /// not be, unless the group is private.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Name`], [`PeerError::NotAllowed`] or [`PeerError::Ended`]. What becomes of it
+    /// at others is no error here.
+    pub fn group_send(&self, group: &str, text: &str) -> Result<EventId, PeerError> {
+        self.publish(group, Opcode::Text, text.len(), Body::Value(Json::string(text)))
+    }
+
+    /// Sends bytes to a group.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::group_send`].
+    pub fn group_send_binary(&self, group: &str, bytes: &[u8]) -> Result<EventId, PeerError> {
+        self.publish(group, Opcode::Binary, bytes.len(), Body::Binary(bytes.into()))
+    }
+
+    /// Sends a value to a group, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::group_send`], and [`PeerError::NoJson`].
+    pub fn group_send_json(
+        &self,
+        group: &str,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<EventId, PeerError> {
+        let text = json(value)?;
+        let deep = || PeerError::NoJson("it is nested too deep".to_owned());
+        let value = Json::parse(&text).ok_or_else(deep)?;
+        self.publish(group, Opcode::Text, text.len(), Body::Value(value))
+    }
+
+    fn publish(
+        &self,
+        group: &str,
+        opcode: Opcode,
+        size: usize,
+        body: Body,
+    ) -> Result<EventId, PeerError> {
+        let publication = Publication::new(group.parse::<Channel>()?, opcode, size, body);
+        Ok(self.connection()?.publish_to(publication)?)
+    }
+
+    /// Returns the users who are in a group, in order; a connection that is nobody's counts as the
+    /// user of its id.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Name`].
+    pub fn users(&self, group: &str) -> Result<Vec<User>, PeerError> {
+        Ok(self.hub.channel(&group.parse()?).map(|inside| inside.users).unwrap_or_default())
+    }
+
+    fn connection(&self) -> Result<Arc<Connection>, PeerError> {
+        self.connection.upgrade().ok_or(PeerError::Ended)
+    }
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> Result<String, PeerError> {
+    serde_json::to_string(value).map_err(|fault| PeerError::NoJson(fault.to_string()))
+}

@@ -1,0 +1,540 @@
+//! Consumers in somebody else's axum program, served by axum's own server. What was wrong with
+//! oak-channels is named in the tests that show it right here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Request};
+use axum::response::Response;
+use axum::routing::any;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tungstenite::Message as Frame;
+use wstap::auth::Pattern;
+use wstap::consumer::{self, Consumer, Door, GroupMessage, Json, JsonConsumer, Peer, PeerError};
+use wstap::event::{Channel, User};
+use wstap::hub::{ChannelRules, Declared, Ending, Hub, Settings};
+
+use crate::harness::{Tap, Ws, until, within};
+
+/// Does what its client tells it, and says what it hears.
+struct Puppet {
+    test: mpsc::UnboundedSender<Note>,
+    held: Arc<Notify>,
+    fails: bool,
+}
+
+/// What a puppet tells the test.
+#[derive(Debug)]
+enum Note {
+    Peer(Peer),
+    Ended(Ending),
+}
+
+impl Consumer for Puppet {
+    async fn on_connect(&mut self, peer: &Peer) -> consumer::Result {
+        peer.send("welcome")?;
+        self.test.send(Note::Peer(peer.clone()))?;
+        Ok(())
+    }
+
+    async fn on_text(&mut self, peer: &Peer, text: &str) -> consumer::Result {
+        let words: Vec<&str> = text.splitn(3, ' ').collect();
+        match words.as_slice() {
+            ["join", group] => peer.join(group)?,
+            ["leave", group] => peer.leave(group)?,
+            ["group", group, words] => drop(peer.group_send(group, words)?),
+            ["group-json", group, json] => {
+                let value: Value = serde_json::from_str(json)?;
+                peer.group_send_json(group, &value)?;
+            }
+            ["bytes", group, words] => drop(peer.group_send_binary(group, words.as_bytes())?),
+            ["close", code, reason] => peer.close(code.parse()?, reason)?,
+            ["wait"] => self.held.notified().await,
+            ["fail"] => Err("as it was told")?,
+            ["fail-later"] => self.fails = true,
+            ["panic"] => panic!("as it was told"),
+            ["flood", count] => {
+                for number in 0..count.parse::<u32>()? {
+                    peer.send(number.to_string())?;
+                }
+            }
+            _ => {}
+        }
+        peer.send(format!("done {text}"))?;
+        Ok(())
+    }
+
+    async fn on_binary(&mut self, peer: &Peer, bytes: &[u8]) -> consumer::Result {
+        peer.send_binary(bytes.iter().rev().copied().collect::<Vec<_>>())?;
+        Ok(())
+    }
+
+    async fn on_group_message(&mut self, peer: &Peer, message: &GroupMessage) -> consumer::Result {
+        if self.fails {
+            Err("as it was told")?;
+        }
+        let group = message.group().ok_or("a group")?;
+        match message.binary() {
+            Some(bytes) => peer.send_binary([group.as_str().as_bytes(), b":", bytes].concat())?,
+            None => peer.send(format!("{group}: {}", message.text().unwrap_or_default()))?,
+        };
+        Ok(())
+    }
+
+    async fn on_join(&mut self, peer: &Peer, group: &Channel, user: &User) -> consumer::Result {
+        peer.send(format!("{group}: {user} came"))?;
+        Ok(())
+    }
+
+    async fn on_leave(&mut self, peer: &Peer, group: &Channel, user: &User) -> consumer::Result {
+        peer.send(format!("{group}: {user} went"))?;
+        Ok(())
+    }
+
+    async fn on_close(&mut self, peer: &Peer, ending: &Ending) -> consumer::Result {
+        let _ = peer.group_send("farewell", "gone");
+        self.test.send(Note::Ended(ending.clone()))?;
+        Ok(())
+    }
+}
+
+struct Pinged;
+
+#[derive(Deserialize)]
+struct Ping {
+    ping: u64,
+}
+
+impl JsonConsumer for Pinged {
+    type In = Ping;
+
+    async fn on_json(&mut self, peer: &Peer, value: Ping) -> consumer::Result {
+        peer.send_json(&json!({ "pong": value.ping }))?;
+        Ok(())
+    }
+}
+
+/// A program with consumers at `/ws` (puppets), `/as/{user}` and `/json`, and the tap beside them.
+struct Program {
+    tap: Tap,
+    notes: mpsc::UnboundedReceiver<Note>,
+    held: Arc<Notify>,
+}
+
+impl Program {
+    async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    async fn with(settings: Settings) -> Self {
+        let hub = Hub::new(settings);
+        let (test, notes) = mpsc::unbounded_channel();
+        let held = Arc::new(Notify::new());
+        let notify = Arc::clone(&held);
+        let puppet = move || Puppet { test: test.clone(), held: Arc::clone(&notify), fails: false };
+        let (door, another) = (Door::new(hub.clone()), puppet.clone());
+        let named = async move |Path(user): Path<String>, request: Request| -> Response {
+            consumer::upgrade(&door, request, user.parse().ok(), another())
+        };
+        let app = Router::new()
+            .route("/ws", consumer::route(hub.clone(), puppet))
+            .route("/as/{user}", any(named))
+            .route("/json", consumer::route(hub.clone(), || Json(Pinged)))
+            .nest("/tap", wstap::router(hub.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("it is bound");
+        let service = app.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        Self { tap: Tap::of(addr, hub), notes, held }
+    }
+
+    /// Connects, and waits until its hook has run.
+    async fn puppet(&mut self) -> (Puppeteer, Peer) {
+        self.puppet_at("/ws").await
+    }
+
+    async fn puppet_at(&mut self, path: &str) -> (Puppeteer, Peer) {
+        let mut ws = self.tap.ws(path).await;
+        assert_eq!(ws.text().await, "welcome");
+        let Note::Peer(peer) = self.note().await else { panic!("a peer was to come") };
+        (Puppeteer(ws), peer)
+    }
+
+    async fn note(&mut self) -> Note {
+        within("a note", self.notes.recv()).await.expect("the program is there")
+    }
+
+    async fn ending(&mut self) -> Ending {
+        match self.note().await {
+            Note::Ended(ending) => ending,
+            Note::Peer(peer) => panic!("an ending was to come, and not {peer:?}"),
+        }
+    }
+
+    fn members(&self, group: &str) -> usize {
+        let channel = group.parse().expect("a channel");
+        self.tap.hub.channel(&channel).map_or(0, |inside| inside.members.len())
+    }
+}
+
+struct Puppeteer(Ws);
+
+impl Puppeteer {
+    /// Gives an order, and returns what comes until it is done.
+    async fn order(&mut self, order: &str) -> Vec<String> {
+        self.0.send(order).await;
+        let mut before = Vec::new();
+        loop {
+            match self.0.text().await {
+                text if text == format!("done {order}") => return before,
+                text => before.push(text),
+            }
+        }
+    }
+
+    async fn orders(&mut self, orders: &[&str]) {
+        for order in orders {
+            assert_eq!(self.order(order).await, [""; 0], "{order}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_that_goes_is_in_none_of_its_groups_any_more() {
+    let mut program = Program::start().await;
+    let (mut one, _) = program.puppet().await;
+    one.orders(&["join a", "join b", "join c", "join d"]).await;
+    let groups = ["a", "b", "c", "d"];
+    assert_eq!(groups.map(|group| program.members(group)), [1; 4]);
+    one.0.reset();
+    program.ending().await;
+    until("the end", || program.tap.hub.connections().is_empty()).await;
+    assert_eq!(groups.map(|group| program.members(group)), [0; 4]);
+    assert!(program.tap.hub.channels().is_empty(), "nothing is left of them");
+}
+
+#[tokio::test]
+async fn joining_twice_delivers_once() {
+    let mut program = Program::start().await;
+    let (mut one, _) = program.puppet().await;
+    one.orders(&["join a", "join a"]).await;
+    one.0.send("group a hello").await;
+    one.0.send("end").await;
+    let mut all = vec![one.0.text().await, one.0.text().await, one.0.text().await];
+    all.sort();
+    assert_eq!(all, ["a: hello", "done end", "done group a hello"]);
+    one.orders(&["leave a", "leave a", "group a unheard", "end"]).await;
+}
+
+#[tokio::test]
+async fn one_failing_member_stops_nobody() {
+    let mut program = Program::start().await;
+    let mut members = Vec::new();
+    for number in 0..5 {
+        let (mut member, _) = program.puppet().await;
+        member.orders(&["join a"]).await;
+        if number == 2 {
+            member.orders(&["fail-later"]).await;
+        }
+        members.push(member);
+    }
+    let (mut gone, _) = program.puppet().await;
+    gone.orders(&["join a"]).await;
+    gone.0.reset();
+    let (mut sender, _) = program.puppet_after_endings(1).await;
+    sender.orders(&["group a 1", "group a 2"]).await;
+    for (number, member) in members.iter_mut().enumerate() {
+        if number == 2 {
+            assert_eq!(member.0.closed().await, 1011);
+        } else {
+            assert_eq!([member.0.text().await, member.0.text().await], ["a: 1", "a: 2"]);
+        }
+    }
+}
+
+impl Program {
+    /// Waits for so many ends, then connects.
+    async fn puppet_after_endings(&mut self, count: usize) -> (Puppeteer, Peer) {
+        for _ in 0..count {
+            self.ending().await;
+        }
+        self.puppet().await
+    }
+}
+
+#[tokio::test]
+async fn a_hook_that_panics_or_fails_ends_its_own_connection_alone() {
+    let mut program = Program::start().await;
+    let (mut other, _) = program.puppet().await;
+    other.orders(&["join a"]).await;
+    for order in ["panic", "fail"] {
+        let (mut one, peer) = program.puppet().await;
+        one.orders(&["join a"]).await;
+        one.0.send(order).await;
+        assert_eq!(one.0.closed().await, 1011, "{order}");
+        if order == "fail" {
+            assert_eq!(program.ending().await.code, 1011);
+        }
+        until("the end", || peer.send("x") == Err(PeerError::Ended)).await;
+        assert_eq!(program.members("a"), 1);
+    }
+    other.orders(&["end"]).await;
+    let (mut newcomer, _) = program.puppet().await;
+    newcomer.orders(&["group a still there"]).await;
+    assert_eq!(other.0.text().await, "a: still there");
+}
+
+#[tokio::test]
+async fn sending_to_an_empty_group_leaves_nothing_behind() {
+    let mut program = Program::start().await;
+    let (mut one, _) = program.puppet().await;
+    one.orders(&["group nobody hello"]).await;
+    assert!(program.tap.hub.channels().is_empty());
+}
+
+#[tokio::test]
+async fn connects_messages_and_closes_are_on_the_event_stream() {
+    let mut program = Program::start().await;
+    let mut events = program.tap.events_at("/tap/events?format=full").await;
+    let (mut one, peer) = program.puppet_at("/as/ann").await;
+    let mut next = async || {
+        let event = events.json().await;
+        assert_eq!(event["connectionId"].as_str(), Some(peer.id().as_str()), "{event}");
+        event
+    };
+    let connect = next().await;
+    assert_eq!(
+        (connect["kind"].as_str(), connect["user"].as_str()),
+        (Some("connect"), Some("ann"))
+    );
+    assert_eq!(connect["path"], "/as/ann");
+    let welcome = next().await;
+    assert_eq!((&welcome["direction"], &welcome["message"]), (&json!("out"), &json!("welcome")));
+    one.orders(&["join a"]).await;
+    assert_eq!(next().await["message"], "join a");
+    assert_eq!(next().await["kind"], "join");
+    assert_eq!(next().await["message"], "done join a");
+    one.0.send(r#"{"n":1.0}"#).await;
+    let said = next().await;
+    assert_eq!(
+        (&said["direction"], said["message"].to_string()),
+        (&json!("in"), r#"{"n":1.0}"#.into())
+    );
+    next().await;
+    one.0.send("group a hello").await;
+    next().await;
+    let group = next().await;
+    assert_eq!((&group["channel"], &group["message"]), (&json!("a"), &json!("hello")));
+    assert_eq!(group["user"], "ann");
+    one.0.close(1000, "bye").await;
+    let mut last = next().await;
+    while last["kind"] == "message" {
+        last = next().await;
+    }
+    assert_eq!(last["kind"], "leave");
+    let close = next().await;
+    assert_eq!((&close["kind"], &close["close"]["reason"]), (&json!("close"), &json!("bye")));
+}
+
+#[tokio::test]
+async fn what_is_sent_to_a_group_arrives_as_it_was_sent() {
+    let mut program = Program::start().await;
+    let (mut one, _) = program.puppet().await;
+    let mut tapped = program.tap.ws("/tap/ws").await;
+    tapped.send(r#"{"type":"subscribe","params":{"channels":["a"]}}"#).await;
+    until("a member", || program.members("a") == 1).await;
+    one.orders(&["join a"]).await;
+    for (order, heard, data) in [
+        ("group a \"quoted\" and {}", "a: \"quoted\" and {}", json!("\"quoted\" and {}")),
+        ("group a {\"n\":1}", "a: {\"n\":1}", json!("{\"n\":1}")),
+        ("group-json a {\"n\":1}", "a: {\"n\":1}", json!({"n": 1})),
+        ("group-json a \"text\"", "a: text", json!("text")),
+    ] {
+        one.0.send(order).await;
+        let mut both = [one.0.text().await, one.0.text().await];
+        both.sort();
+        assert_eq!(both, [heard.to_owned(), format!("done {order}")]);
+        assert_eq!(tapped.json().await, json!({"channel": "a", "data": data}));
+    }
+    // Clients of the tap and consumers are in the same groups.
+    tapped.send(r#"{"type":"publish","params":{"channel":"a","message":[1]}}"#).await;
+    assert_eq!(one.0.text().await, "a: [1]");
+    one.0.send("bytes a \u{0}x").await;
+    let mut frames = [one.0.next().await.expect("a frame"), one.0.next().await.expect("a frame")];
+    frames.sort_by_key(Frame::is_text);
+    assert_eq!(frames[0], Frame::binary(b"a:\0x".as_slice()));
+}
+
+#[tokio::test]
+async fn bytes_come_to_their_own_hook() {
+    let mut program = Program::start().await;
+    let (mut one, _) = program.puppet().await;
+    one.0.send_binary(&[1, 2, 3]).await;
+    assert_eq!(one.0.next().await, Some(Frame::binary([3, 2, 1].as_slice())));
+}
+
+#[tokio::test]
+async fn json_comes_as_a_value_and_bad_json_is_not_swallowed() {
+    let program = Program::start().await;
+    let mut ws = program.tap.ws("/json").await;
+    ws.send(r#"{"ping":7}"#).await;
+    assert_eq!(ws.text().await, r#"{"pong":7}"#);
+    ws.send_binary(br#"{"ping":8}"#).await;
+    assert_eq!(ws.text().await, r#"{"pong":8}"#);
+    for bad in ["{\"ping\":", "{}", "hello", "{\"ping\":\"x\"}", ""] {
+        ws.send(bad).await;
+        let error = ws.json().await;
+        assert_eq!(error["error"]["code"], "malformed", "{bad}");
+    }
+    ws.send(r#"{"ping":9}"#).await;
+    assert_eq!(ws.text().await, r#"{"pong":9}"#);
+}
+
+#[tokio::test]
+async fn a_slow_hook_holds_up_its_own_client_and_no_message_is_lost() {
+    let mut program = Program::start().await;
+    let (mut slow, peer) = program.puppet().await;
+    let (mut other, _) = program.puppet().await;
+    slow.orders(&["join a"]).await;
+    slow.0.send("wait").await;
+    for number in 0..100 {
+        slow.0.send(&number.to_string()).await;
+        other.orders(&["group a x"]).await;
+    }
+    // What is sent from elsewhere waits too, for it may not overtake what waits before it.
+    peer.send("from elsewhere").expect("there is room");
+    program.held.notify_one();
+    let mut all = Vec::new();
+    while all.len() < 202 {
+        all.push(slow.0.text().await);
+    }
+    let numbers: Vec<_> = (0..100).map(|number| format!("done {number}")).collect();
+    assert_eq!(
+        all.iter().filter(|text| numbers.contains(text)).collect::<Vec<_>>(),
+        numbers.iter().collect::<Vec<_>>()
+    );
+    assert_eq!(all.iter().filter(|text| *text == "a: x").count(), 100);
+    assert!(all.contains(&"from elsewhere".to_owned()) && all.contains(&"done wait".to_owned()));
+}
+
+#[tokio::test]
+async fn a_hook_that_sends_more_than_may_wait_is_told_so() {
+    let mut program = Program::start().await;
+    let (mut one, _) = program.puppet().await;
+    one.0.send("flood 1000").await;
+    assert_eq!(one.0.closed().await, 4429);
+    assert_eq!(program.ending().await.code, 4429);
+}
+
+#[tokio::test]
+async fn a_consumer_closes_its_connection_and_is_told_how_it_ended() {
+    let mut program = Program::start().await;
+    let (mut one, peer) = program.puppet().await;
+    assert_eq!(peer.close(1005, ""), Err(PeerError::CloseCode(1005)));
+    one.0.send("close 4000 bye").await;
+    assert_eq!(one.0.closed().await, 4000);
+    let ending = program.ending().await;
+    assert_eq!((ending.code, ending.reason.as_str(), ending.clean), (4000, "bye", true));
+    until("the end", || peer.send("x") == Err(PeerError::Ended)).await;
+    assert_eq!(peer.join("a"), Err(PeerError::Ended));
+    assert_eq!(peer.group_send("a", "x"), Err(PeerError::Ended));
+    assert_eq!(peer.close(1000, ""), Err(PeerError::Ended));
+}
+
+#[tokio::test]
+async fn the_last_hook_still_speaks_to_groups() {
+    let mut program = Program::start().await;
+    let (mut other, _) = program.puppet().await;
+    other.orders(&["join farewell"]).await;
+    let (one, _) = program.puppet().await;
+    one.0.close(1000, "").await;
+    assert_eq!(program.ending().await.code, 1000);
+    assert_eq!(other.0.text().await, "farewell: gone");
+}
+
+#[tokio::test]
+async fn members_of_a_group_with_presence_hear_who_comes_and_goes() {
+    let rules = ChannelRules { presence: true, ..ChannelRules::default() };
+    let declared = Declared { name: Pattern::all(), rules };
+    let mut program =
+        Program::with(Settings { channels: vec![declared], ..Settings::default() }).await;
+    let (mut ann, peer) = program.puppet_at("/as/ann").await;
+    ann.orders(&["join a"]).await;
+    let (mut bob, _) = program.puppet_at("/as/bob").await;
+    bob.orders(&["join a"]).await;
+    assert_eq!(ann.0.text().await, "a: bob came");
+    let users = peer.users("a").expect("a name");
+    assert_eq!(users.iter().map(User::as_str).collect::<Vec<_>>(), ["ann", "bob"]);
+    // A second tab is no second user.
+    let (mut tab, _) = program.puppet_at("/as/bob").await;
+    tab.orders(&["join a"]).await;
+    bob.0.close(1000, "").await;
+    ann.orders(&["end"]).await;
+    tab.0.close(1000, "").await;
+    assert_eq!(ann.0.text().await, "a: bob went");
+}
+
+#[tokio::test]
+async fn a_private_channel_lets_consumers_in_and_nobody_without_a_token() {
+    let rules = ChannelRules { private: true, ..ChannelRules::default() };
+    let declared = Declared { name: Pattern::all(), rules };
+    let mut program =
+        Program::with(Settings { channels: vec![declared], ..Settings::default() }).await;
+    let (mut one, peer) = program.puppet().await;
+    let sent = peer.group_send("a", "from outside").expect_err("it is not in it");
+    assert!(matches!(sent, PeerError::NotAllowed(_)), "{sent}");
+    one.orders(&["join a"]).await;
+    one.0.send("group a hello").await;
+    let mut both = [one.0.text().await, one.0.text().await];
+    both.sort();
+    assert_eq!(both, ["a: hello", "done group a hello"]);
+    let mut stranger = program.tap.ws("/tap/ws").await;
+    stranger.send(r#"{"type":"subscribe","params":{"channels":["a"]}}"#).await;
+    assert_eq!(stranger.json().await["error"]["code"], "unauthorized");
+}
+
+#[tokio::test]
+async fn what_is_no_handshake_or_a_strangers_is_refused() {
+    let program = Program::start().await;
+    program.tap.get("/ws").await.is_problem(426, "upgrade_required", "WebSocket");
+    let headers = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+        ("origin", "https://evil.example"),
+    ];
+    let answer = program.tap.fetch("GET", "/ws", &headers, "").await;
+    answer.is_problem(403, "forbidden", "evil.example");
+}
+
+#[tokio::test]
+async fn a_hub_that_stops_closes_consumers_and_their_last_hooks_run() {
+    let mut program = Program::start().await;
+    let (mut one, _) = program.puppet().await;
+    let hub = program.tap.hub.clone();
+    let stopping = tokio::spawn(async move { hub.shutdown(Duration::from_secs(5)).await });
+    assert_eq!(one.0.closed().await, 1001);
+    assert_eq!(program.ending().await.code, 1001);
+    within("the stop", stopping).await.expect("it does not panic");
+}
+
+#[tokio::test]
+async fn a_hook_that_never_returns_does_not_hold_back_the_end_of_its_connection() {
+    let mut program = Program::start().await;
+    let mut events = program.tap.events_at("/tap/events?kind=close").await;
+    let (mut one, peer) = program.puppet().await;
+    one.0.send("wait").await;
+    one.0.reset();
+    let close = events.json().await;
+    assert_eq!(close["close"]["connectionId"], peer.id().as_str());
+    assert_eq!(peer.send("x"), Err(PeerError::Ended));
+    // And it is not cut off: it ends when it ends.
+    program.held.notify_one();
+    program.ending().await;
+}
