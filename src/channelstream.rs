@@ -150,13 +150,17 @@ impl Shared {
 
     /// Forgets users and channels that nobody has used for a while.
     fn collect(&self) {
-        let (now, settings) = (Instant::now(), &self.settings);
         let mut tables = self.tables();
-        tables.collect_users(settings.gc_users, now);
+        tables.collect_users(self.settings.gc_users, Instant::now());
+        self.collect_channels(&mut tables, self.settings.gc_channels);
+    }
+
+    /// Forgets channels that have been empty for so long.
+    fn collect_channels(&self, tables: &mut Tables, idle: Duration) {
         let seen = self.hub.channels().into_iter().filter(|seen| seen.members > 0);
         let full: HashSet<_> = seen.map(|seen| seen.channel).collect();
         let empty = |channel: &_| !full.contains(channel);
-        for channel in tables.collect_channels(settings.gc_channels, now, empty) {
+        for channel in tables.collect_channels(idle, Instant::now(), empty) {
             self.hub.release(&channel);
         }
     }

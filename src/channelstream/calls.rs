@@ -4,7 +4,7 @@
 //! that both happen in one order. The lock of the hub is taken within, never the other way round.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -357,6 +357,10 @@ impl Shared {
     ) -> Result<(), NotAllowed> {
         if tables.channel(channel).is_some() {
             return Ok(());
+        }
+        if tables.channel_count() >= self.hub.settings().max_channels {
+            // Those that are empty are given up for one that is wanted.
+            self.collect_channels(tables, Duration::ZERO);
         }
         if tables.channel_count() >= self.hub.settings().max_channels {
             return Err(NotAllowed::Full);

@@ -227,6 +227,11 @@ impl Listening {
                 }
                 // Whatever a client says is a sign of life, and nothing else.
                 Turn::Read(Some(Ok(_))) => Ok(()),
+                Turn::Read(Some(Err(tungstenite::Error::Capacity(what)))) => {
+                    let (code, reason) = (Code::TooLarge.close(), what.to_string());
+                    self.socket.close(code, &reason, CLOSING).await;
+                    Err(Ending { code, reason, clean: false, by: By::Tap, wire: None })
+                }
                 Turn::Read(Some(Err(error))) => Err(Ending::lost(error.to_string())),
                 Turn::Read(None) => Err(Ending::lost("the connection ended without a close frame")),
                 Turn::Pass(Some(Passed::Frame(frame))) => self.pass(frame).await,

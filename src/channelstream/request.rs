@@ -404,6 +404,7 @@ fn extra(rest: BTreeMap<String, &RawValue>) -> State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn raw(value: &Value) -> Raw {
@@ -545,5 +546,47 @@ mod tests {
         let settings = change.apply(ChannelSettings::default());
         assert!(settings.notify_presence && settings.store_history && settings.store_frames);
         assert_eq!(settings.history_size, 7);
+    }
+
+    /// Values that are like what calls take, and not quite.
+    fn odd() -> impl Strategy<Value = Value> {
+        let names = ["username", "channels", "uuid", "user", "message", "info", "conn_id", "a"];
+        let name = proptest::sample::select(names.to_vec()).prop_map(str::to_owned);
+        let texts = ["", "a", "\u{0}", "12345678-1234-5678-1234-567812345678", "2010-01-01T01:01Z"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            proptest::sample::select(texts.to_vec()).prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, move |inner| {
+            let members = proptest::collection::btree_map(name.clone(), inner.clone(), 0..6);
+            prop_oneof![
+                proptest::collection::vec(inner, 0..4).prop_map(Value::from),
+                members.prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_told_to_be_wrong(body in odd()) {
+            let raw = raw(&body);
+            let told = [
+                Connect::read(&raw).map(drop),
+                Subscribe::read(&raw, None, |_| true).map(drop),
+                UserState::read(&raw, |_| true).map(drop),
+                Info::body(&raw).map(drop),
+                channel_config(&raw).map(drop),
+                disconnect(&raw, None).map(drop),
+                schema::many(&raw, Message::read).map(drop),
+                schema::many(&raw, Edit::read).map(drop),
+                schema::many(&raw, Delete::read).map(drop),
+            ];
+            for fault in told.into_iter().filter_map(Result::err) {
+                prop_assert!(fault.as_object().is_some_and(|faults| !faults.is_empty()), "{fault}");
+            }
+        }
     }
 }

@@ -125,6 +125,18 @@ async fn the_api_stands_on_the_traffic_side() {
     serving.abort();
 }
 
+/// Makes room by leaving a channel, which is then given up for another.
+async fn more_room(api: &Api) -> String {
+    let numbers = api.post("/admin/admin.json", json!({})).await;
+    let id = numbers["users"][0]["connections"][0].as_str().expect("an id").to_owned();
+    api.post("/unsubscribe", json!({"conn_id": id, "channels": ["a"]})).await;
+    api.post("/channel_config", json!({"c": {"notify_presence": true}})).await;
+    let info = api.post("/info", json!({"info": {}})).await;
+    let names: Vec<_> = info["channels"].as_object().expect("channels").keys().collect();
+    assert_eq!(names, ["b", "c"]);
+    id
+}
+
 #[tokio::test]
 async fn what_is_over_a_limit_is_told_as_full_and_makes_nothing() {
     let settings =
@@ -140,6 +152,10 @@ async fn what_is_over_a_limit_is_told_as_full_and_makes_nothing() {
         (&numbers["remembered_user_count"], &numbers["total_channels"]),
         (&json!(1), &json!(2))
     );
+    let id = more_room(&api).await;
+    let mut ws = api.ws(&id).await;
+    ws.send(&"x".repeat(2 << 20)).await;
+    assert_eq!(ws.closed().await, 1009);
     let large = format!("[{}]", " ".repeat(2 << 20));
     api.call("POST", "/message", &large).await.is_problem(413, "too_large", "bytes");
 }
