@@ -301,3 +301,39 @@ async fn one_who_reads_nothing_keeps_nobody_waiting() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_who_listen_hear_everything_once_and_in_order() {
+    const MESSAGES: u64 = 200;
+    let api = std::sync::Arc::new(Api::start().await);
+    let mut listeners = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let id = api.connect(&format!("user {}", n / 2), &["a"]).await;
+        let api = std::sync::Arc::clone(&api);
+        listeners.spawn(async move {
+            let mut heard = Vec::new();
+            let take = |heard: &mut Vec<u64>, item: &Value| {
+                heard.push(item["message"]["n"].as_u64().expect("a number"));
+            };
+            if n % 2 == 0 {
+                let mut ws = api.ws(&id).await;
+                while heard.len() < 200 {
+                    take(&mut heard, &frame(&mut ws).await);
+                }
+            } else {
+                while heard.len() < 200 {
+                    let answer = api.poll(&id).await.json();
+                    answer.as_array().expect("an array").iter().for_each(|it| take(&mut heard, it));
+                }
+            }
+            assert!(heard.iter().copied().eq(0..MESSAGES), "{heard:?}");
+        });
+    }
+    for n in 0..MESSAGES {
+        let message = json!([{"user": "system", "channel": "a", "message": {"n": n}}]);
+        api.post("/message", message).await;
+    }
+    while let Some(done) = within("a listener", listeners.join_next()).await {
+        done.expect("no panic");
+    }
+}
