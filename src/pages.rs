@@ -59,6 +59,12 @@ pub(crate) fn page(name: &str, headers: &HeaderMap) -> Result<Response, Problem>
     file(name, headers)
 }
 
+/// Answers `GET /wstap.js`: the client for pages and programs of others, at an address that stays.
+/// It connects to where it came from, so that it has to stand at the root.
+pub(crate) async fn module(headers: HeaderMap) -> Result<Response, Problem> {
+    file("js/wstap.js", &headers)
+}
+
 /// Answers `GET /static/{file}`: scripts and styles of the pages.
 pub(crate) async fn asset(
     Path(name): Path<String>,

@@ -174,6 +174,7 @@ fn routes() -> Router<App> {
         .route("/es-client.html", get(pages::es_client))
         .route("/ws-client", get(pages::ws_client))
         .route("/ws-client.html", get(pages::ws_client))
+        .route("/wstap.js", get(pages::module))
         .route("/static/{*file}", get(pages::asset))
         .method_not_allowed_fallback(wrong_method)
 }
