@@ -89,6 +89,18 @@ impl Settings {
 }
 
 /// The API of Channelstream over a hub. A handle: clones are the same.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use wstap::channelstream::{Channelstream, Settings};
+/// use wstap::web::Web;
+///
+/// let hub = wstap::Hub::new(wstap::Settings::default());
+/// let api = Channelstream::new(hub.clone(), Settings::new("a secret that servers know"));
+/// let web = Web { channelstream: Some(api), ..Web::new(hub) };
+/// let app: axum::Router = web.together();
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Channelstream {
     shared: Arc<Shared>,

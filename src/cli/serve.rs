@@ -216,6 +216,9 @@ fn announce(web: &Web, config: &Config) {
         place("Events", &format!("{first}/events"));
         place("Watch", &format!("{first}/es-client"));
         place("Try it", &format!("{first}/ws-client"));
+        if let (true, Some(url)) = (web.channelstream.is_some(), web.websocket.first()) {
+            place("Signed API", &format!("{}/channelstream", url.replacen("ws", "http", 1)));
+        }
         anstream::eprintln!("\nNext: open Watch and Try it in two windows, or");
     }
     anstream::eprintln!("  {bold}curl -N {first}/events{bold:#}");
