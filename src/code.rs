@@ -126,6 +126,14 @@ pub mod absent {
     pub const ABNORMAL: u16 = 1006;
 }
 
+/// Statuses that the API of Channelstream has beside ours.
+pub mod channelstream {
+    /// A body that is JSON, and not what the call takes.
+    pub const INVALID: u16 = 422;
+    /// A call that has to come over TLS, and did not.
+    pub const NOT_ENCRYPTED: u16 = 406;
+}
+
 /// The end that nothing is wrong with.
 pub const NORMAL: u16 = 1000;
 

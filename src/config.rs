@@ -5,6 +5,7 @@
 //! environment over the file, the file over the defaults. All faults are told at once, each with
 //! what would be right. Nothing else in wstap reads the environment.
 
+mod channelstream;
 mod settings;
 mod sources;
 mod tables;
@@ -53,6 +54,8 @@ pub struct Config {
     pub proxy: Option<ProxyConfig>,
     /// The recording that is shown instead of any traffic.
     pub open: Option<String>,
+    /// The API of Channelstream, if there is to be one.
+    pub channelstream: Option<crate::channelstream::Settings>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// What is logged, in the notation of `RUST_LOG`.
@@ -99,6 +102,11 @@ impl Config {
         let open = reader.maybe("open", |text| Ok(text.to_owned()));
         if open.is_some() && proxy.is_some() {
             reader.fault("open and upstream exclude each other; one is right");
+        }
+        let channelstream = reader.channelstream();
+        if channelstream.is_some() && (open.is_some() || proxy.is_some()) {
+            reader
+                .fault("channelstream-secret is for hub mode: without upstream and open is right");
         }
         let readers = if proxy.is_some() { Origins::Loopback } else { Origins::Any };
         let config = Self {
@@ -147,6 +155,7 @@ impl Config {
             no_auth: reader.one("no-auth", values::switch),
             proxy,
             open,
+            channelstream,
             log_format: reader.one("log-format", |text| match text {
                 "text" => Ok(LogFormat::Text),
                 "json" => Ok(LogFormat::Json),

@@ -113,7 +113,7 @@
 //! request                                       what handlers read off a request
 //! session  proxy  outlet  pages  sse            axum lives here; none knows another
 //! consumer                                      hooks of other programs over a session
-//! control                                       reads and orders over HTTP
+//! control  channelstream                        reads and orders over HTTP; another API
 //! openapi                                       what all of them answer, described
 //! web                                           the routes
 //! config                                        settings of all rows above
@@ -128,6 +128,7 @@
 //! close code of ours; only `config` reads the environment.
 
 pub mod auth;
+pub mod channelstream;
 pub mod cli;
 pub mod code;
 pub mod config;

@@ -66,6 +66,11 @@ pub(crate) async fn ws_client(headers: HeaderMap) -> Result<Response, Problem> {
     file("ws-client.html", &headers)
 }
 
+/// Answers with one of the pages, whoever it is for.
+pub(crate) fn page(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+    file(name, headers)
+}
+
 /// Answers `GET /wstap.js`: the client for pages and programs of others, at an address that stays.
 /// It connects to where it came from, so that it has to stand at the root.
 #[utoipa::path(get, path = "/wstap.js", tag = "Pages", operation_id = "clientModule",

@@ -26,8 +26,8 @@ use crate::hub::{Connection, Hub, Orders, Seat};
 use crate::problem::Problem;
 
 pub use handshake::Door;
-pub(crate) use handshake::{__path_upgrade, Opened, open, upgrade};
-use socket::Socket;
+pub(crate) use handshake::{__path_upgrade, Opened, accept, hand_over, open, upgrade};
+pub(crate) use socket::Socket;
 use tap::{Tap, ack, message};
 use turns::Fault;
 pub(crate) use turns::{Session, Speaker};

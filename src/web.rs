@@ -19,6 +19,7 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::auth::{Hosts, Origins};
+use crate::channelstream::Channelstream;
 use crate::code::Code;
 use crate::control::{self, Info, MaxMessageBytes};
 use crate::hub::Hub;
@@ -51,6 +52,8 @@ pub struct Web {
     pub apart: bool,
     /// What the traffic side does in proxy mode; it has an address of its own then.
     pub proxy: Option<Proxy>,
+    /// The API of Channelstream, on the traffic side below `/channelstream`.
+    pub channelstream: Option<Channelstream>,
 }
 
 impl Web {
@@ -67,6 +70,7 @@ impl Web {
             observers: Vec::new(),
             apart: false,
             proxy: None,
+            channelstream: None,
         }
     }
 
@@ -75,7 +79,7 @@ impl Web {
         let index = get(index_or_socket).fallback(wrong_method);
         let routes =
             routes().route("/", index).route("/ws", any(socket)).fallback(socket_or_nothing);
-        self.guarded(routes)
+        self.with_channelstream(self.guarded(routes))
     }
 
     /// The observers' side alone.
@@ -91,9 +95,25 @@ impl Web {
     pub fn traffic(&self) -> Router {
         let routes = match &self.proxy {
             Some(proxy) => Router::new().fallback(proxy::handle).with_state(proxy.clone()),
-            None => Router::new().fallback(socket_or_nothing).with_state(self.app()),
+            None => self.with_channelstream(
+                Router::new().fallback(socket_or_nothing).with_state(self.app()),
+            ),
         };
         routes.layer(from_fn(catch_panic))
+    }
+
+    /// Adds the API of Channelstream, which is guarded in its own way: servers call it by whatever
+    /// name they know, and sign.
+    fn with_channelstream(&self, routes: Router) -> Router {
+        match &self.channelstream {
+            Some(channelstream) => {
+                let observers = self.observers.first().filter(|_| self.apart);
+                let own = observers.map_or_else(|| "../api".to_owned(), |url| format!("{url}/api"));
+                let api = channelstream.router(self.app().door, &own);
+                routes.nest_service("/channelstream", api.layer(from_fn(catch_panic)))
+            }
+            None => routes,
+        }
     }
 
     fn app(&self) -> App {

@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Ending, Failure, file, sources};
 use crate::auth::{Authority, Hosts, JwtKey};
+use crate::channelstream::Channelstream;
 use crate::config::{Config, Listen, LogFormat, ProxyConfig};
 use crate::hub::Hub;
 use crate::proxy::{self, Dialer, Proxy};
@@ -134,6 +135,10 @@ fn routes(
             .collect(),
         apart,
         proxy: proxy.transpose()?,
+        channelstream: config
+            .channelstream
+            .clone()
+            .map(|settings| Channelstream::new(hub.clone(), settings)),
     };
     let side = |bound: Bound, router: axum::Router, patient: bool| {
         let listeners = bound.into_iter().flat_map(|(_, all)| all);
@@ -211,6 +216,9 @@ fn announce(web: &Web, config: &Config) {
         place("Events", &format!("{first}/events"));
         place("Watch", &format!("{first}/es-client"));
         place("Try it", &format!("{first}/ws-client"));
+        if let (true, Some(url)) = (web.channelstream.is_some(), web.websocket.first()) {
+            place("Signed API", &format!("{}/channelstream", url.replacen("ws", "http", 1)));
+        }
         anstream::eprintln!("\nNext: open Watch and Try it in two windows, or");
     }
     anstream::eprintln!("  {bold}curl -N {first}/events{bold:#}");

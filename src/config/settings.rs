@@ -1,5 +1,7 @@
 //! The one list of all settings.
 
+mod channelstream;
+
 /// A setting: a flag, an environment variable and a key of the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -267,6 +269,16 @@ pub const SETTINGS: &[Setting] = &[
         help: "Lets everybody who reaches the server do everything; needed to listen beyond loopback",
         group: ACCESS,
     },
+    channelstream::SECRET,
+    channelstream::ALLOW_FROM,
+    channelstream::TRUSTED_PROXY,
+    channelstream::ENFORCE_HTTPS,
+    channelstream::ANY_AGE,
+    channelstream::GC_CONNECTIONS,
+    channelstream::GC_USERS,
+    channelstream::GC_CHANNELS,
+    channelstream::ADMIN_USER,
+    channelstream::ADMIN_SECRET,
     Setting {
         name: "redact",
         value: "PATH",

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::settings::{SETTINGS, Setting};
 use super::tables::{TABLES, Table};
+use crate::redact::HIDDEN;
 
 /// The variable that names the file, as `--config` does.
 const FILE_VARIABLE: &str = "WSTAP_CONFIG";
@@ -97,7 +98,10 @@ impl Sources {
         let reader = Reader::new(self);
         let mut out = String::new();
         for setting in SETTINGS {
-            let (values, source) = reader.raw(setting);
+            let (mut values, source) = reader.raw(setting);
+            if setting.name.ends_with("-secret") && !values.is_empty() {
+                values = vec![HIDDEN.to_owned()];
+            }
             let quoted = |text: &String| toml::Value::String(text.clone()).to_string();
             let value = match (setting.value, values.as_slice()) {
                 ("", [value]) => value.clone(),

@@ -81,6 +81,11 @@ pub(super) fn switch(text: &str) -> Read<bool> {
     }
 }
 
+/// Anything but nothing.
+pub(super) fn secret(text: &str) -> Read<String> {
+    if text.is_empty() { Err("a text that is not empty") } else { Ok(text.to_owned()) }
+}
+
 pub(super) fn host(text: &str) -> Read<String> {
     let right = "a host name without scheme and port, such as tap.example";
     let odd = |c: char| c.is_whitespace() || matches!(c, '/' | ':' | '*');

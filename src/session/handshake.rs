@@ -120,7 +120,12 @@ impl Opened {
     }
 }
 
-fn accept(door: &Door, request: &Request<Body>) -> Result<HeaderValue, Problem> {
+/// Accepts a handshake, and returns `Sec-WebSocket-Accept`.
+///
+/// # Errors
+///
+/// Where the request is no proper handshake, or its Origin is a stranger's.
+pub(crate) fn accept(door: &Door, request: &Request<Body>) -> Result<HeaderValue, Problem> {
     let headers = request.headers();
     let accept = check(request.method(), request.version(), headers)?;
     if let Some(origin) = headers.get(ORIGIN) {
@@ -137,15 +142,12 @@ fn accept(door: &Door, request: &Request<Body>) -> Result<HeaderValue, Problem> 
 
 fn start<F: Future<Output = ()> + Send>(
     door: &Door,
-    mut request: Request<Body>,
+    request: Request<Body>,
     accept: HeaderValue,
     serve: impl FnOnce(Opened) -> F + Send + 'static,
 ) -> Result<Response, Problem> {
     let seat = door.hub.seat()?;
-    // A browser drops a connection that takes none of the subprotocols that it offers.
-    let protocol = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
-    let upgraded = hyper::upgrade::on(&mut request);
-    let (parts, _) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let connect = Connect {
         remote: remote(&parts),
         path: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
@@ -154,11 +156,27 @@ fn start<F: Future<Output = ()> + Send>(
         user: None,
     };
     let (hub, limits) = (door.hub.clone(), door.limits);
+    let request = Request::from_parts(parts, body);
+    Ok(hand_over(door, request, accept, move |socket| {
+        serve(Opened { socket, connect, hub, limits, seat })
+    }))
+}
+
+/// Answers a handshake that was accepted, and hands the WebSocket to `serve`, whoever it belongs to.
+pub(crate) fn hand_over<F: Future<Output = ()> + Send>(
+    door: &Door,
+    mut request: Request<Body>,
+    accept: HeaderValue,
+    serve: impl FnOnce(Socket) -> F + Send + 'static,
+) -> Response {
+    // A browser drops a connection that takes none of the subprotocols that it offers.
+    let protocol = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
+    let upgraded = hyper::upgrade::on(&mut request);
+    let max_message_bytes = door.limits.max_message_bytes;
     door.hub.run(async move {
         // An error means that the connection went before it became a WebSocket.
         if let Ok(io) = upgraded.await {
-            let socket = Socket::new(io, limits.max_message_bytes).await;
-            serve(Opened { socket, connect, hub, limits, seat }).await;
+            serve(Socket::new(io, max_message_bytes).await).await;
         }
     });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
@@ -169,7 +187,7 @@ fn start<F: Future<Output = ()> + Send>(
     if let Some(protocol) = protocol {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    Ok(response)
+    response
 }
 
 /// Checks what RFC 6455 section 4.2.1 asks for and returns `Sec-WebSocket-Accept`.

@@ -23,14 +23,14 @@ const READ_BUFFER: usize = 4 << 10;
 const LINGER_BYTES: usize = 16 << 20;
 
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     inner: WebSocketStream<Counted>,
     /// The client had its time to answer a close frame, and did not.
     deaf: bool,
 }
 
 impl Socket {
-    pub(super) async fn new(io: Upgraded, max_message_bytes: usize) -> Self {
+    pub(crate) async fn new(io: Upgraded, max_message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
@@ -42,28 +42,28 @@ impl Socket {
     }
 
     /// Returns how many bytes have come.
-    pub(super) fn received(&self) -> u64 {
+    pub(crate) fn received(&self) -> u64 {
         self.inner.get_ref().received
     }
 
-    pub(super) async fn send(&mut self, frame: Frame) -> Result<(), Error> {
+    pub(crate) async fn send(&mut self, frame: Frame) -> Result<(), Error> {
         self.inner.send(frame).await
     }
 
     /// Sends a close frame; [`Socket::linger`] then sees to it that it arrives.
-    pub(super) async fn close(&mut self, code: u16, reason: &str, limit: Duration) {
+    pub(crate) async fn close(&mut self, code: u16, reason: &str, limit: Duration) {
         // Where it cannot be sent, nobody is left to read it.
         let _ = timeout(limit, self.inner.send(close_frame(code, reason))).await;
     }
 
     /// Writes what waits to be written.
-    pub(super) async fn flush(&mut self, limit: Duration) {
+    pub(crate) async fn flush(&mut self, limit: Duration) {
         let _ = timeout(limit, self.inner.flush()).await;
     }
 
     /// Sends a close frame and waits for the answer; what the client said before it saw our frame
     /// goes to `each`. Returns whether the answer came.
-    pub(super) async fn close_and_wait(
+    pub(crate) async fn close_and_wait(
         &mut self,
         code: u16,
         reason: &str,
@@ -90,7 +90,7 @@ impl Socket {
 
     /// Lets what was written arrive: flushes, says that no more will come, and reads until the
     /// client has gone.
-    pub(super) async fn linger(&mut self, limit: Duration) {
+    pub(crate) async fn linger(&mut self, limit: Duration) {
         if self.deaf {
             return;
         }

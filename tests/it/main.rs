@@ -5,6 +5,7 @@ mod cel;
 mod channels;
 mod channels_crowd;
 mod channels_model;
+mod channelstream;
 mod cli;
 mod consumer;
 mod control;

@@ -1,0 +1,80 @@
+//! What is told of channels and of the users in them.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::Shared;
+use super::request::Info;
+use super::shape::{ChannelInfo, ChannelsInfo, UserInfo};
+use super::state::Tables;
+use crate::event::{Channel, User};
+
+impl Shared {
+    /// Carries out `/info`.
+    pub(super) fn info(&self, call: &Info) -> ChannelsInfo {
+        let mut tables = self.tables();
+        let channels = call.channels.clone().unwrap_or_else(|| self.all_channels(&tables));
+        self.channels_info(&mut tables, &channels, call)
+    }
+
+    /// Returns all channels, in order: those that calls have made, and those of others.
+    pub(super) fn all_channels(&self, tables: &Tables) -> Vec<Channel> {
+        let own = tables.channels().map(|(channel, _)| channel.clone());
+        let mut all: Vec<_> =
+            own.chain(self.hub.channels().into_iter().map(|seen| seen.channel)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Tells of channels that exist, and of the users in them.
+    pub(super) fn channels_info(
+        &self,
+        tables: &mut Tables,
+        channels: &[Channel],
+        info: &Info,
+    ) -> ChannelsInfo {
+        let mut told = ChannelsInfo::default();
+        let mut users = BTreeSet::new();
+        for channel in channels.iter().filter(|it| !info.exclude_channels.contains(it)) {
+            let inside = self.hub.channel(channel);
+            if inside.is_some() && tables.channel(channel).is_none() {
+                // It is somebody else's; that it has a UUID from now on costs it nothing.
+                let _ = self.make_channel(tables, channel, None);
+            }
+            let Some(known) = tables.channel(channel) else { continue };
+            let (members, inside) =
+                inside.map(|it| (it.members.len(), it.users)).unwrap_or_default();
+            let shown = if info.include_users { inside } else { Vec::new() };
+            let channel = ChannelInfo {
+                uuid: known.uuid.to_string(),
+                name: channel.to_string(),
+                long_name: None,
+                settings: known.settings,
+                history: if info.include_history { known.history() } else { Vec::new() },
+                last_active: known.last_active,
+                total_connections: members,
+                total_users: shown.len(),
+                users: shown.iter().map(User::to_string).collect(),
+            };
+            told.channels.insert(channel.name.clone(), channel);
+            users.extend(shown);
+        }
+        told.users = users.iter().map(|user| user_info(tables, user, info)).collect();
+        told
+    }
+}
+
+fn user_info(tables: &Tables, user: &User, info: &Info) -> UserInfo {
+    let known = tables.user(user);
+    let state = known.map(|known| {
+        if info.return_public_state { known.public_state() } else { known.state.clone() }
+    });
+    let connections = || known.iter().flat_map(|it| &it.connections).map(Uuid::to_string).collect();
+    UserInfo {
+        user: user.to_string(),
+        state: state.unwrap_or_default(),
+        connections: info.include_connections.then(connections),
+    }
+}

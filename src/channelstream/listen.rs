@@ -1,0 +1,330 @@
+//! How a client listens: by WebSocket, or by polls that wait. Neither holds anything of its own:
+//! what it cannot pass on goes back to the keeper of the connection.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderValue, Method, Uri};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
+use tungstenite::Message;
+use uuid::Uuid;
+
+use super::keeper::{Attended, Command, Frame, Listener, Passed};
+use super::routes::Refused;
+use super::{Desk, json};
+use crate::code::{self, Code};
+use crate::event::By;
+use crate::hub::{CloseOrder, Ending};
+use crate::problem::Problem;
+use crate::session::{self, Limits, Socket};
+
+/// How often a WebSocket gets an empty frame, so that both ends and all between know that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How long a poll waits for something.
+const POLL: Duration = Duration::from_secs(5);
+
+/// How long a poll waits for more, so that a burst is one answer.
+const GATHER: Duration = Duration::from_millis(250);
+
+/// What a listener is handed at once; the rest waits with the keeper.
+const HANDED: usize = 8;
+
+/// How long a client has to answer our close frame.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// The ends of the way from a keeper to a listener that has come just now.
+async fn attach(attended: &Attended) -> Option<(Uuid, Receiver<Passed>)> {
+    let (sender, receiver) = mpsc::channel(HANDED);
+    let id = Uuid::new_v4();
+    let listener = Command::Listen(Listener { id, frames: sender });
+    attended.commands.send(listener).await.ok()?;
+    Some((id, receiver))
+}
+
+/// Answers `GET /listen`: what came since the last poll, or comes within 5 s, as a JSON array;
+/// `callback=` makes a script of it.
+pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Response, Refused> {
+    let id = conn_id(&parts.uri)?;
+    let callback = callback(&parts)?;
+    if parts.method == Method::HEAD {
+        // Whoever asks for the head alone would take messages that nobody gets to see.
+        return Ok(json(""));
+    }
+    let unknown = || Problem::new(Code::Unauthorized, "there is no such connection; connect again");
+    let attended = desk.shared.attended(&id).ok_or_else(unknown)?;
+    let (listener, receiver) = attach(&attended).await.ok_or_else(unknown)?;
+    let commands = attended.commands.clone();
+    let mut poll = Poll { listener, receiver, commands, frames: Vec::new() };
+    poll.read().await;
+    let answer = poll.end().await;
+    let Some(callback) = callback else { return Ok(json(answer)) };
+    // Scripts of old took these two for line breaks. The comment in front keeps what follows from
+    // being anything but a script.
+    let answer = answer.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/javascript; charset=utf-8")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    Ok((headers, format!("/**/{callback}({answer});")).into_response())
+}
+
+/// A poll that waits. If its client goes, what it has goes back.
+struct Poll {
+    listener: Uuid,
+    receiver: Receiver<Passed>,
+    commands: Sender<Command>,
+    frames: Vec<Frame>,
+}
+
+impl Poll {
+    async fn read(&mut self) {
+        let Ok(Some(Passed::Frame(frame))) = timeout(POLL, self.receiver.recv()).await else {
+            return;
+        };
+        self.frames.push(frame);
+        let enough = Instant::now() + GATHER;
+        while let Ok(Some(Passed::Frame(frame))) = timeout_at(enough, self.receiver.recv()).await {
+            self.frames.push(frame);
+        }
+    }
+
+    /// Returns everything as a JSON array.
+    async fn end(mut self) -> String {
+        self.empty();
+        let frames = std::mem::take(&mut self.frames);
+        let left = Command::Left { listener: self.listener, returned: Vec::new(), socket: None };
+        // Without a keeper the connection has ended.
+        let _ = self.commands.send(left).await;
+        let frames: Vec<_> = frames.iter().map(Frame::json).collect();
+        format!("[{}]", frames.join(","))
+    }
+
+    /// Takes what was handed over already.
+    fn empty(&mut self) {
+        self.receiver.close();
+        while let Ok(passed) = self.receiver.try_recv() {
+            if let Passed::Frame(frame) = passed {
+                self.frames.push(frame);
+            }
+        }
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        self.empty();
+        let returned = std::mem::take(&mut self.frames);
+        if !returned.is_empty() {
+            let left = Command::Left { listener: self.listener, returned, socket: None };
+            let _ = self.commands.try_send(left);
+        }
+    }
+}
+
+/// Answers `GET /ws`.
+pub(super) async fn socket(
+    State(desk): State<Desk>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let accept = session::accept(&desk.door, &request)?;
+    let id = conn_id(request.uri())?;
+    let limits = desk.door.limits;
+    // Whoever has got the answer to the handshake listens: what comes after it is not late.
+    let listener = match desk.shared.attended(&id) {
+        Some(attended) => attach(&attended).await.map(|(id, frames)| (attended, id, frames)),
+        None => None,
+    };
+    Ok(session::hand_over(&desk.door, request, accept, async move |mut socket: Socket| {
+        if let Some((attended, id, receiver)) = listener {
+            let returned = Vec::new();
+            let listening = Listening { socket, receiver, limits, pinged: None, returned };
+            return serve(listening, id, &attended).await;
+        }
+        // Clients that see this connect again, and so get an id that is known.
+        socket.close(code::NORMAL, "", CLOSING).await;
+        socket.linger(CLOSING).await;
+    }))
+}
+
+/// Serves a WebSocket until it, or the connection, ends.
+async fn serve(mut listening: Listening, listener: Uuid, attended: &Attended) {
+    let end = listening.run().await;
+    let Listening { mut socket, mut receiver, mut returned, .. } = listening;
+    match end {
+        End::Ordered(order) => {
+            let _ = socket.close_and_wait(order.code, &order.reason, CLOSING, |_| {}).await;
+        }
+        End::Left(ending) => {
+            receiver.close();
+            while let Ok(passed) = receiver.try_recv() {
+                if let Passed::Frame(frame) = passed {
+                    returned.push(frame);
+                }
+            }
+            let left = Command::Left { listener, returned, socket: Some(ending) };
+            let _ = attended.commands.send(left).await;
+        }
+    }
+    socket.linger(CLOSING).await;
+}
+
+struct Listening {
+    socket: Socket,
+    receiver: Receiver<Passed>,
+    limits: Limits,
+    /// When it was pinged, and how many bytes had come until then.
+    pinged: Option<(Instant, u64)>,
+    /// What could not be sent.
+    returned: Vec<Frame>,
+}
+
+/// How the listening ends.
+enum End {
+    /// By an order of the keeper.
+    Ordered(CloseOrder),
+    /// The client has gone.
+    Left(Ending),
+}
+
+enum Turn {
+    Read(Option<Result<Message, tungstenite::Error>>),
+    Pass(Option<Passed>),
+    Beat,
+    Ping,
+}
+
+impl Listening {
+    async fn run(&mut self) -> End {
+        let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        let period = self.limits.ping_interval;
+        let mut ping = interval_at(Instant::now() + period, period);
+        for clock in [&mut beat, &mut ping] {
+            clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        loop {
+            let turn = tokio::select! {
+                frame = self.socket.next() => Turn::Read(frame),
+                passed = self.receiver.recv() => Turn::Pass(passed),
+                _ = beat.tick() => Turn::Beat,
+                _ = ping.tick() => Turn::Ping,
+            };
+            let done = match turn {
+                Turn::Read(Some(Ok(Message::Close(frame)))) => {
+                    self.socket.flush(CLOSING).await;
+                    let (code, reason) = match frame {
+                        Some(frame) => (frame.code.into(), frame.reason.to_string()),
+                        None => (code::absent::NO_STATUS, String::new()),
+                    };
+                    let by = By::Client;
+                    return End::Left(Ending { code, reason, clean: true, by, wire: None });
+                }
+                // Whatever a client says is a sign of life, and nothing else.
+                Turn::Read(Some(Ok(_))) => Ok(()),
+                Turn::Read(Some(Err(tungstenite::Error::Capacity(what)))) => {
+                    let (code, reason) = (Code::TooLarge.close(), what.to_string());
+                    self.socket.close(code, &reason, CLOSING).await;
+                    Err(Ending { code, reason, clean: false, by: By::Tap, wire: None })
+                }
+                Turn::Read(Some(Err(error))) => Err(Ending::lost(error.to_string())),
+                Turn::Read(None) => Err(Ending::lost("the connection ended without a close frame")),
+                Turn::Pass(Some(Passed::Frame(frame))) => self.pass(frame).await,
+                Turn::Pass(Some(Passed::Close(order))) => return End::Ordered(order),
+                Turn::Pass(None) => {
+                    let order = CloseOrder { code: code::NORMAL, reason: String::new() };
+                    return End::Ordered(order);
+                }
+                Turn::Beat => self.send(Message::text("[]")).await,
+                Turn::Ping => self.ping().await,
+            };
+            if let Err(ending) = done {
+                return End::Left(ending);
+            }
+        }
+    }
+
+    async fn pass(&mut self, frame: Frame) -> Result<(), Ending> {
+        let sent = self.send(Message::text(format!("[{}]", frame.json()))).await;
+        if sent.is_err() {
+            self.returned.push(frame);
+        }
+        sent
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Ending> {
+        match timeout(self.limits.pong_timeout, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Ending::lost(error.to_string())),
+            Err(_elapsed) => Err(Ending::lost("the client reads nothing")),
+        }
+    }
+
+    /// Pings, unless nothing has come since the last ping, which was longer ago than a client may
+    /// take for an answer.
+    async fn ping(&mut self) -> Result<(), Ending> {
+        let received = self.socket.received();
+        let (at, before) = self.pinged.unwrap_or((Instant::now(), u64::MAX));
+        if before == received {
+            if at.elapsed() >= self.limits.pong_timeout {
+                return Err(Ending::lost("nothing came after a ping"));
+            }
+            return Ok(());
+        }
+        self.pinged = Some((Instant::now(), received));
+        self.send(Message::Ping(Bytes::new())).await
+    }
+}
+
+/// Reads `conn_id` off the query.
+fn conn_id(uri: &Uri) -> Result<Uuid, Refused> {
+    let text = parameter(uri, "conn_id").unwrap_or_default();
+    text.parse().map_err(|_| Refused::Fault(super::schema::fault("Wrong UUID format")))
+}
+
+/// Reads the name of the function that a script is to call.
+fn callback(parts: &Parts) -> Result<Option<String>, Problem> {
+    let Some(name) = parameter(&parts.uri, "callback").filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    if is_function(&name) {
+        return Ok(Some(name));
+    }
+    Err(Problem::malformed("callback is the name of a function, such as app.received"))
+}
+
+/// Returns whether a text is names of JavaScript joined by dots, and nothing else.
+fn is_function(text: &str) -> bool {
+    let starts = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'$');
+    let goes_on = |byte: u8| starts(byte) || byte.is_ascii_digit();
+    let is_name = |name: &str| name.bytes().next().is_some_and(starts) && name.bytes().all(goes_on);
+    text.len() <= 128 && text.split('.').all(is_name)
+}
+
+/// Returns a parameter of the query.
+pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let found = form_urlencoded::parse(query).find(|(key, _)| key == name);
+    found.map(|(_, value)| value.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_is_the_name_of_a_function() {
+        for name in ["cb", "app.on_message", "$", "_1", "jQuery1_2.x.y"] {
+            assert!(is_function(name), "{name}");
+        }
+        for odd in ["", ".", "a.", ".a", "1a", "a b", "alert(1)//", "a;b", "a[0]", "ä", "a\n"] {
+            assert!(!is_function(odd), "{odd}");
+        }
+        assert!(!is_function(&"a".repeat(129)));
+    }
+}

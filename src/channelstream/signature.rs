@@ -1,0 +1,243 @@
+//! How a server of the Channelstream API shows that it knows the secret: the `TimestampSigner` of
+//! the Python package `itsdangerous`, with which all clients of that API sign. Pure.
+//!
+//! ```text
+//! channelstream.XlBvAA.FktB9ImnoY1rZoZBmHvYDi5f9fA
+//! value         time   HMAC-SHA1(SHA1("itsdangerous.Signer" "signer" secret), "value.time")
+//! ```
+//!
+//! SHA-1 is what the scheme has; as the hash of an HMAC it is not broken.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use hmac::{Hmac, Mac as _};
+use sha1::{Digest as _, Sha1};
+
+/// How many seconds a signature is good for.
+const MAX_AGE: u64 = 60;
+
+/// How many seconds a server's clock may be ahead of ours. The scheme itself sets no limit, so that
+/// a signature could be made today for next year.
+const MAX_AHEAD: u64 = 60;
+
+/// Signatures come with and without padding, and with bits in the last character that say nothing.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Signs, and checks what others have signed with the same secret.
+#[derive(Clone)]
+pub struct Signer {
+    key: Hmac<Sha1>,
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer(…)")
+    }
+}
+
+/// A word that only some know, and no log tells.
+#[derive(Clone)]
+pub struct Secret(Box<str>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Secret {
+    /// Takes the word.
+    #[must_use]
+    pub fn new(word: &str) -> Self {
+        Self(word.into())
+    }
+
+    /// Returns whether somebody knows it. That takes the same time however near a guess is.
+    #[must_use]
+    pub fn is(&self, guess: &str) -> bool {
+        let hash = |word: &str| Signer::new(word.as_bytes()).key;
+        let own = hash(&self.0).finalize().into_bytes();
+        hash(guess).verify_slice(&own).is_ok()
+    }
+}
+
+/// A signature is not right, or not any more. What of it is not said: that would help nobody but
+/// whoever guesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature is not right, or older than {MAX_AGE} s")]
+pub struct BadSignature;
+
+impl Signer {
+    /// Makes a signer of a secret.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Self {
+        let mut derived = Sha1::new();
+        derived.update(b"itsdangerous.Signersigner");
+        derived.update(secret);
+        let key = Hmac::new_from_slice(&derived.finalize()).expect("a key may have any length");
+        Self { key }
+    }
+
+    /// Signs a value, at `now` in seconds since 1970.
+    #[must_use]
+    pub fn sign(&self, value: &str, now: u64) -> String {
+        let bytes = now.to_be_bytes();
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let signed = format!("{value}.{}", BASE64.encode(&bytes[zeros..]));
+        let mut mac = self.key.clone();
+        mac.update(signed.as_bytes());
+        let signature = BASE64.encode(mac.finalize().into_bytes());
+        format!("{signed}.{signature}")
+    }
+
+    /// Checks a signature that is at most a minute old at `now`, in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSignature`], whatever is wrong with it.
+    pub fn check(&self, token: &[u8], now: u64) -> Result<(), BadSignature> {
+        let signed_at = self.signed_at(token)?;
+        let (age, ahead) = (now.saturating_sub(signed_at), signed_at.saturating_sub(now));
+        if age <= MAX_AGE && ahead <= MAX_AHEAD { Ok(()) } else { Err(BadSignature) }
+    }
+
+    /// Checks a signature of any age and returns when it was made, in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSignature`], whatever is wrong with it.
+    pub fn signed_at(&self, token: &[u8]) -> Result<u64, BadSignature> {
+        let (signed, signature) = split(token)?;
+        let signature = decode(signature)?;
+        let mut mac = self.key.clone();
+        mac.update(signed);
+        // This comparison takes the same time wherever the two differ.
+        mac.verify_slice(&signature).map_err(|_| BadSignature)?;
+        let (_, time) = split(signed)?;
+        let time = decode(time)?;
+        if time.len() > size_of::<u64>() {
+            return Err(BadSignature);
+        }
+        Ok(time.iter().fold(0, |time, byte| time << 8 | u64::from(*byte)))
+    }
+}
+
+/// Splits at the last dot: values may have dots of their own.
+fn split(text: &[u8]) -> Result<(&[u8], &[u8]), BadSignature> {
+    let dot = memchr::memrchr(b'.', text).ok_or(BadSignature)?;
+    Ok((&text[..dot], &text[dot + 1..]))
+}
+
+/// Reads base64 of either alphabet: the signer in JavaScript turns only the first `+`, `/` and `=`
+/// into what the URL alphabet has instead.
+fn decode(text: &[u8]) -> Result<Vec<u8>, BadSignature> {
+    let url = |byte: &u8| match byte {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => *other,
+    };
+    let text: Vec<u8> = text.iter().map(url).collect();
+    BASE64.decode(text).map_err(|_| BadSignature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What itsdangerous 1.1.0 makes of a secret, a value and a time.
+    const VECTORS: [(&str, &str, u64, &str); 3] = [
+        (
+            "secret",
+            "channelstream",
+            1_582_329_600,
+            "channelstream.XlBvAA.FktB9ImnoY1rZoZBmHvYDi5f9fA",
+        ),
+        ("pa55-wörd", "/connect", 1_700_000_000, "/connect.ZVPxAA.ngA3UE0zwI0SKbqZ7ai7mv9euAI"),
+        ("s", "a.b", 4_294_967_296, "a.b.AQAAAAA.TsiutfBiuG9zTuPqAYgPV0Pm02g"),
+    ];
+
+    #[test]
+    fn it_signs_as_itsdangerous_does() {
+        for (secret, value, time, token) in VECTORS {
+            let signer = Signer::new(secret.as_bytes());
+            assert_eq!(signer.sign(value, time), token);
+            assert_eq!(signer.signed_at(token.as_bytes()), Ok(time));
+        }
+    }
+
+    #[test]
+    fn the_signer_in_javascript_leaves_padding_and_is_understood() {
+        let signer = Signer::new(b"secret");
+        let token = b"channelstream.XlBvAA=.TqTM5XkLKpGuxjIIUMlJX_cM1DI";
+        assert_eq!(signer.signed_at(token), Ok(1_582_329_600));
+        for odd in [
+            "channelstream.XlBvAA.FktB9ImnoY1rZoZBmHvYDi5f9fA=",
+            "channelstream.XlBvAA=.TqTM5XkLKpGuxjIIUMlJX/cM1DI=",
+        ] {
+            assert_eq!(signer.signed_at(odd.as_bytes()), Ok(1_582_329_600), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_signature_is_good_for_a_minute() {
+        let signer = Signer::new(b"secret");
+        let (token, at) = (signer.sign("channelstream", 1_000_000), 1_000_000);
+        for (now, good) in
+            [(at, true), (at + 60, true), (at + 61, false), (at - 60, true), (at - 61, false)]
+        {
+            assert_eq!(signer.check(token.as_bytes(), now).is_ok(), good, "{now}");
+        }
+    }
+
+    #[test]
+    fn whatever_was_changed_is_refused() {
+        let signer = Signer::new(b"secret");
+        let token = VECTORS[0].3;
+        for at in 0..token.len() - 1 {
+            let mut changed = token.as_bytes().to_vec();
+            changed[at] = if changed[at] == b'B' { b'C' } else { b'B' };
+            assert_eq!(signer.signed_at(&changed), Err(BadSignature), "{at}");
+        }
+        assert_eq!(Signer::new(b"Secret").signed_at(token.as_bytes()), Err(BadSignature));
+        for odd in ["", ".", "..", "channelstream", "a.b", "channelstream.XlBvAA."] {
+            assert_eq!(signer.signed_at(odd.as_bytes()), Err(BadSignature), "{odd:?}");
+        }
+        // Rightly signed, and no time in it.
+        let timeless = Signer::new(b"s").sign("a", 7);
+        let (without, _) = timeless.rsplit_once('.').expect("a signature");
+        assert_eq!(Signer::new(b"s").signed_at(without.as_bytes()), Err(BadSignature));
+    }
+
+    #[test]
+    fn a_signer_tells_nobody_its_key() {
+        assert_eq!(format!("{:?}", Signer::new(b"secret")), "Signer(…)");
+        let secret = Secret::new("secret");
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+        assert!(secret.is("secret") && !secret.is("Secret") && !secret.is(""));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_signed_is_checked(secret: Vec<u8>, value: String, time: u64) {
+            let signer = Signer::new(&secret);
+            let token = signer.sign(&value, time);
+            prop_assert_eq!(signer.signed_at(token.as_bytes()), Ok(time));
+            prop_assert_eq!(signer.check(token.as_bytes(), time), Ok(()));
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(token: Vec<u8>, now: u64) {
+            let _ = Signer::new(b"secret").check(&token, now);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What happens in channels, in the words of Channelstream: also what others have published there,
+//! in whatever dialect, and who has come and gone.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use uuid::Uuid;
+
+use super::Shared;
+use super::request::{Delivery, Raw, State};
+use super::shape::{Object, Post, Presence};
+use super::state::{KnownUser, Tables};
+use super::time::Moment;
+use crate::event::{Body, ConnectionId, Event, EventId, Message, Routing, What};
+use crate::hub::{Delivered, now_ms};
+use crate::json::Json;
+
+/// Who has sent what nobody has: each message of Channelstream has a user, and its servers call
+/// themselves so.
+const NOBODY: &str = "system";
+
+impl Shared {
+    /// Returns what a client is sent of an event. It is put into words once for all of them.
+    pub(super) fn words(&self, delivered: &Delivered) -> Arc<str> {
+        if let Some(words) = &delivered.words {
+            return Arc::clone(words);
+        }
+        let event = &delivered.event;
+        self.tables().worded(event.id, |tables| {
+            match delivered.what() {
+                What::Message(message) => foreign(tables, event, message),
+                What::Join(presence) => self.presence(tables, event.id, presence, true),
+                What::Leave(presence) => self.presence(tables, event.id, presence, false),
+                // These are delivered to nobody.
+                What::Connect(_) | What::Close(_) | What::Lost(_) => "null".to_owned(),
+            }
+            .into()
+        })
+    }
+
+    /// Returns whether an event is kept for a client that does not listen.
+    pub(super) fn keeps_frames(&self, delivered: &Delivered) -> bool {
+        let channel = match delivered.what() {
+            What::Message(message) => message.routing.as_ref().and_then(|it| it.channel.as_ref()),
+            What::Join(presence) | What::Leave(presence) => Some(&presence.channel),
+            What::Connect(_) | What::Close(_) | What::Lost(_) => None,
+        };
+        let tables = self.tables();
+        let known = channel.and_then(|channel| tables.channel(channel));
+        known.is_none_or(|known| known.settings.store_frames)
+    }
+
+    fn presence(
+        &self,
+        tables: &Tables,
+        id: EventId,
+        presence: &crate::event::Presence,
+        joined: bool,
+    ) -> String {
+        let (channel, user) = (&presence.channel, &presence.user);
+        let lists = tables
+            .channel(channel)
+            .is_some_and(|known| known.settings.broadcast_presence_with_user_lists);
+        let inside = lists.then(|| self.hub.channel(channel)).flatten();
+        let users = inside.iter().flat_map(|inside| &inside.users);
+        let state = || tables.user(user).map(KnownUser::public_state).unwrap_or_default();
+        let presence = Presence {
+            uuid: uuid_of(id),
+            timestamp: Moment::of_ms(id.ms),
+            channel,
+            user,
+            users: users.map(|user| tables.visible(user)).collect(),
+            joined: joined.then(state),
+        };
+        presence.frame()
+    }
+
+    /// Returns text that somebody has sent to one connection, as its client understands it.
+    pub(super) fn foreign_text(text: &str) -> Arc<str> {
+        direct(payload(&Body::Value(Json::parse(text).unwrap_or_else(|| Json::string(text)))))
+    }
+
+    /// Returns bytes that somebody has sent to one connection, likewise.
+    pub(super) fn foreign_bytes(bytes: &[u8]) -> Arc<str> {
+        direct(payload(&Body::Binary(bytes.into())))
+    }
+}
+
+/// Puts a message into words that others have published to a channel or to users, and keeps it
+/// where the channel keeps messages.
+fn foreign(tables: &mut Tables, event: &Event, message: &Message) -> String {
+    let routing = message.routing.as_deref().cloned().unwrap_or_default();
+    let Routing { channel, user, to, except } = routing;
+    let own = &event.connection;
+    let user = match user {
+        Some(user) => user.to_string(),
+        None if *own == ConnectionId::nobody() => NOBODY.to_owned(),
+        None => own.to_string(),
+    };
+    let delivery = Delivery { channel, pm_users: to, exclude_users: except, no_history: false };
+    let timestamp = Moment::of_ms(event.id.ms);
+    let post = Post {
+        delivery,
+        uuid: uuid_of(event.id),
+        user,
+        timestamp,
+        message: Some(payload(&message.body)),
+        edited: None,
+        extra: State::new(),
+    };
+    let channel = post.delivery.channel.as_ref();
+    let known = channel.and_then(|it| tables.channel_mut(it, Instant::now(), timestamp));
+    if let Some(known) = known {
+        known.keep(&post);
+    }
+    post.frame()
+}
+
+/// A message to one connection.
+fn direct(message: Raw) -> Arc<str> {
+    let post = Post {
+        delivery: Delivery {
+            channel: None,
+            pm_users: Vec::new(),
+            exclude_users: Vec::new(),
+            no_history: true,
+        },
+        uuid: Uuid::new_v4(),
+        user: NOBODY.to_owned(),
+        timestamp: Moment::of_ms(now_ms()),
+        message: Some(message),
+        edited: None,
+        extra: State::new(),
+    };
+    post.frame().into()
+}
+
+/// Returns a payload as an object, which is what messages of Channelstream are: an object as it
+/// is, a string as `{"text":"…"}`, anything else as `{"data":…}`.
+fn payload(body: &Body) -> Raw {
+    let object = match body {
+        Body::Object(json) | Body::Value(json) => {
+            let raw = serde_json::value::RawValue::from_string(json.as_str().to_owned());
+            let raw = raw.expect("it has been parsed before");
+            match raw.get().as_bytes() {
+                [b'{', ..] => return raw,
+                [b'"', ..] => Object::new().with("text", &raw),
+                _ => Object::new().with("data", &raw),
+            }
+        }
+        Body::Binary(bytes) => {
+            Object::new().with("data", &STANDARD.encode(bytes)).with("encoding", "base64")
+        }
+        Body::Absent => Object::new(),
+    };
+    object.end()
+}
+
+/// Returns a UUID for an event: the same for all who are told of it, and in their order.
+pub(super) fn uuid_of(id: EventId) -> Uuid {
+    let mut rest = [0; 10];
+    rest[2..].copy_from_slice(&id.seq.to_be_bytes());
+    uuid::Builder::from_unix_timestamp_millis(id.ms, &rest).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_of_others_become_objects() {
+        let told = |json: &str| payload(&Body::Value(Json::parse(json).expect("JSON")));
+        assert_eq!(told(r#"{"n":1.0}"#).get(), r#"{"n":1.0}"#);
+        assert_eq!(told("\"hi\"").get(), r#"{"text":"hi"}"#);
+        assert_eq!(told("[1e999]").get(), r#"{"data":[1e999]}"#);
+        let bytes = payload(&Body::Binary([0, 255].into()));
+        assert_eq!(bytes.get(), r#"{"data":"AP8=","encoding":"base64"}"#);
+    }
+
+    #[test]
+    fn events_have_uuids_of_their_own_in_their_order() {
+        let ids = [(5, 0), (5, 1), (5, 300), (6, 0)].map(|(ms, seq)| uuid_of(EventId { ms, seq }));
+        assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+        assert_eq!(ids[0].get_version_num(), 7);
+    }
+}

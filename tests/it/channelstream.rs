@@ -1,0 +1,121 @@
+//! The API of Channelstream, over real sockets.
+
+mod admin;
+mod delivery;
+mod faults;
+mod listening;
+mod signing;
+mod transcripts;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use wstap::auth::Origins;
+use wstap::channelstream::{Channelstream, Settings, Signer};
+use wstap::hub;
+
+use crate::harness::{Answer, Tap, Ws, until};
+
+/// What servers and wstap know.
+const SECRET: &str = "secret";
+
+/// A server with the API, and a client that signs.
+struct Api {
+    tap: Tap,
+    signer: Signer,
+}
+
+impl Api {
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// Starts with other settings than the defaults.
+    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::over(hub::Settings::default(), change).await
+    }
+
+    /// Starts with a hub that has settings of its own.
+    async fn over(hub: hub::Settings, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::new(SECRET);
+        change(&mut settings);
+        let tap = Tap::with(hub, |web| {
+            web.ws_origins = Origins::Any;
+            web.channelstream = Some(Channelstream::new(web.hub.clone(), settings));
+        })
+        .await;
+        Self { tap, signer: Signer::new(SECRET.as_bytes()) }
+    }
+
+    /// Calls with a signature.
+    async fn call(&self, method: &str, path: &str, body: &str) -> Answer {
+        let signature = self.signer.sign("channelstream", now());
+        let headers = [("x-channelstream-secret", signature.as_str())];
+        self.tap.fetch(method, &format!("/channelstream{path}"), &headers, body).await
+    }
+
+    /// Posts JSON and returns the answer to it, which is 200.
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let answer = self.call("POST", path, &body.to_string()).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        assert_eq!(answer.header("content-type"), "application/json");
+        answer.json()
+    }
+
+    /// Connects a user to channels and returns the id of the connection.
+    async fn connect(&self, user: &str, channels: &[&str]) -> String {
+        let connected =
+            self.post("/connect", json!({"username": user, "channels": channels})).await;
+        connected["conn_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Posts a message to a channel.
+    async fn say(&self, channel: &str, text: &str) {
+        let message = json!([{"user": "system", "channel": channel, "message": {"text": text}}]);
+        self.post("/message", message).await;
+    }
+
+    /// Opens the WebSocket of a connection.
+    async fn ws(&self, id: &str) -> Ws {
+        self.tap.ws(&format!("/channelstream/ws?conn_id={id}")).await
+    }
+
+    /// Polls once.
+    async fn poll(&self, id: &str) -> Answer {
+        self.tap.get(&format!("/channelstream/listen?conn_id={id}")).await
+    }
+
+    /// Asks without a signature.
+    async fn get(&self, path: &str) -> Answer {
+        self.tap.get(&format!("/channelstream{path}")).await
+    }
+
+    async fn channel(&self, name: &str) -> Value {
+        let info = self.post("/info", json!({"info": {"channels": [name]}})).await;
+        info["channels"][name].clone()
+    }
+
+    /// Waits until so many connections are there.
+    async fn connections(&self, count: usize) {
+        until("the connections", || self.tap.hub.numbers().connections == count).await;
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
+/// Returns the next frame that is no heartbeat.
+async fn frame(ws: &mut Ws) -> Value {
+    loop {
+        let frame = ws.json().await;
+        let items = frame.as_array().expect("frames are arrays");
+        assert!(items.len() <= 1, "{frame}");
+        if let Some(item) = items.first() {
+            return item.clone();
+        }
+    }
+}
+
+/// Short enough for a test, long enough for a busy machine.
+const SHORT: Duration = Duration::from_millis(300);

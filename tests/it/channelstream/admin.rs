@@ -1,0 +1,66 @@
+//! The numbers, and who may see them.
+
+use serde_json::json;
+use wstap::channelstream::{Admin, Secret};
+
+use super::Api;
+
+#[tokio::test]
+async fn a_signed_call_gets_the_numbers() {
+    let api = Api::start().await;
+    let id = api.connect("ann", &["a"]).await;
+    api.connect("bob", &[]).await;
+    let numbers = api.post("/admin/admin.json", json!({})).await;
+    for (name, value) in [
+        ("remembered_user_count", json!(2)),
+        ("unique_user_count", json!(2)),
+        ("total_connections", json!(2)),
+        ("total_channels", json!(1)),
+        ("version", json!("0.7.1")),
+    ] {
+        assert_eq!(numbers[name], value, "{name}");
+    }
+    assert_eq!(numbers["channels"]["a"]["users"], json!(["ann"]));
+    let ann = numbers["users"].as_array().expect("users").iter().find(|user| user["user"] == "ann");
+    assert_eq!(ann.map(|user| user["connections"].clone()), Some(json!([id])));
+    assert!(numbers["uptime"].as_str().is_some_and(|uptime| uptime.starts_with("0:00:")));
+    assert_eq!(api.get("/admin/admin.json").await.status, 403);
+    assert_eq!(api.get("/admin/sign_in").await.status, 404);
+}
+
+#[tokio::test]
+async fn whoever_signs_in_sees_the_page_and_the_numbers() {
+    let api = Api::with(|settings| {
+        settings.admin = Some(Admin::new("admin", Secret::new("pa55")));
+    })
+    .await;
+    for (path, to) in [("/admin", "admin/sign_in"), ("/admin/admin.json", "sign_in")] {
+        let answer = api.get(path).await;
+        assert_eq!((answer.status, answer.header("location")), (302, to));
+    }
+    let form = api.get("/admin/sign_in").await;
+    assert!(form.status == 200 && form.body.contains("<form"));
+    assert!(form.header("content-security-policy").contains("form-action 'self'"));
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let path = "/channelstream/admin/sign_in";
+    for wrong in ["username=admin&password=x", "username=x&password=pa55", ""] {
+        let answer = api.tap.fetch("POST", path, &headers, wrong).await;
+        assert_eq!((answer.status, answer.header("set-cookie")), (200, ""), "{wrong}");
+    }
+    let answer = api.tap.fetch("POST", path, &headers, "username=admin&password=pa55").await;
+    assert_eq!((answer.status, answer.header("location")), (302, "../admin"));
+    let cookie = answer.header("set-cookie");
+    assert!(cookie.ends_with("; Max-Age=2592000; Path=/; HttpOnly; SameSite=Lax"), "{cookie}");
+    let ticket = cookie.split(';').next().expect("a pair");
+    let headers = [("cookie", ticket)];
+    let page = api.tap.fetch("GET", "/channelstream/admin", &headers, "").await;
+    assert!(page.status == 200 && page.body.contains("<script"));
+    let numbers = api.tap.fetch("GET", "/channelstream/admin/admin.json", &headers, "").await;
+    assert_eq!(numbers.json()["version"], "0.7.1");
+    let forged = format!("{}x", ticket.replace("admin.", "admin.A"));
+    let headers = [("cookie", forged.as_str())];
+    let answer = api.tap.fetch("GET", "/channelstream/admin", &headers, "").await;
+    assert_eq!(answer.status, 302);
+    let out = api.get("/admin/sign_out").await;
+    assert!(out.status == 302 && out.header("set-cookie").starts_with("auth_tkt=; Max-Age=0;"));
+}
