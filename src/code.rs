@@ -2,6 +2,8 @@
 //!
 //! No other file names an error status or a close code of ours.
 
+use std::ops::RangeInclusive;
+
 /// What went wrong, in the words that clients branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -130,10 +132,13 @@ pub const NORMAL: u16 = 1000;
 /// What [`may_be_sent`] says, for people.
 pub const SENDABLE: &str = "a close code is 1000 to 1003, 1007 to 1014 or 3000 to 4999";
 
+/// What [`may_be_sent`] says, for programs.
+pub const SENDABLE_RANGES: [RangeInclusive<u16>; 3] = [1000..=1003, 1007..=1014, 3000..=4999];
+
 /// Returns whether a close frame may carry this code (RFC 6455 section 7.4 and the IANA registry).
 #[must_use]
 pub fn may_be_sent(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    SENDABLE_RANGES.iter().any(|range| range.contains(&code))
 }
 
 #[cfg(test)]

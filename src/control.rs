@@ -1,5 +1,6 @@
 //! `/api`, `/metrics` and health: what is here, and what to do with it.
 
+mod answers;
 pub(crate) mod channels;
 
 use std::sync::Arc;
@@ -7,21 +8,23 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
+use self::answers::{CloseCode, Connection, Listener, Sent, Server};
 use crate::code::{self, Code};
-use crate::event::{Body as Payload, ConnectionId, Direction, Flow, Message, Opcode};
-use crate::hub::{CloseOrder, Entry, Hub, Outgoing, Seen, Undelivered};
+use crate::event::{Body as Payload, ConnectionId, Direction, Message, Opcode};
+use crate::hub::{CloseOrder, Hub, Outgoing, Undelivered};
 use crate::json;
 use crate::problem::Problem;
-use crate::request::Params;
+use crate::problem::described::problems;
+use crate::request::{Params, Segment};
 use crate::session::Limits;
-use crate::wire;
+use crate::wire::ConnectionName;
 
 /// How long the body of a request may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -30,39 +33,65 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 const MAX_REASON: usize = 123;
 
 /// Answers `GET /api/connections`.
-pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Value>> {
-    Json(hub.connections().iter().map(|entry| connection_json(&hub, entry)).collect())
+#[utoipa::path(get, path = "/api/connections", tag = "Connections", operation_id = "connections",
+    summary = "List the live connections",
+    responses((status = OK, description = "All of them.", body = Vec<Connection>)))]
+pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Connection>> {
+    Json(hub.connections().iter().map(|entry| Connection::of(&hub, entry)).collect())
 }
 
 /// Answers `GET /api/connections/{id}`.
+#[utoipa::path(get, path = "/api/connections/{id}", tag = "Connections", operation_id = "connection",
+    summary = "One live connection",
+    params(("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a")),
+    responses((status = OK, description = "That one.", body = Connection), OfConnection))]
 pub(crate) async fn connection(
     State(hub): State<Hub>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+    Segment(id): Segment,
+) -> Result<Json<Connection>, Problem> {
     let entry = hub.connection(&connection_id(&id)?);
     let entry = entry.ok_or_else(|| no_connection(&id))?;
-    Ok(Json(connection_json(&hub, &entry)))
+    Ok(Json(Connection::of(&hub, &entry)))
 }
 
 /// Answers `POST /api/connections/{id}/messages`: sends the body to that client, or to the server
 /// behind it.
+#[utoipa::path(post, path = "/api/connections/{id}/messages", tag = "Connections", operation_id = "send",
+    summary = "Send a message to a client, or to the server behind it",
+    description = "The body is the message. It is on the stream with `\"synthetic\":true`.",
+    params(
+        ("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a"),
+        ("to" = inline(Option<To>), Query,
+            description = "To whom; `server` in proxy mode only. `client` is the default."),
+    ),
+    request_body(description = "Text and JSON go out as a text frame just as they are, bytes as a binary frame. \
+        A body without \
+        Content-Type is text, and none an empty one.", content(
+        (Value = "application/json", example = json!({"price": 100.5})),
+        (String = "text/plain", example = json!("hello")),
+        ("application/octet-stream"),
+    )),
+    responses((status = ACCEPTED, description = "It waits to be sent.", body = Sent), ToConnection))]
 pub(crate) async fn send(
     State(hub): State<Hub>,
     State(max): State<MaxMessageBytes>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, Json<Sent>), Problem> {
     let mut params = Params::new(query.as_deref());
-    let direction =
+    let side =
         params.one("to", "to=client or, in proxy mode, to=server is right", |value| match value {
-            "client" => Some(Direction::Out),
-            "server" => Some(Direction::In),
+            "client" => Some(To::Client),
+            "server" => Some(To::Server),
             _ => None,
         });
     params.finish()?;
-    let direction = direction.unwrap_or(Direction::Out);
+    let direction = match side.unwrap_or(To::Client) {
+        To::Client => Direction::Out,
+        To::Server => Direction::In,
+    };
     let to = connection_id(&id)?;
     let body = read(body, max.0).await?;
     let (opcode, payload) = payload(&headers, &body)?;
@@ -74,13 +103,23 @@ pub(crate) async fn send(
         Message { synthetic: true, ..Message::new(direction, opcode, body.len(), payload) };
     let event =
         hub.send(&to, outgoing, message).map_err(|undelivered| undeliverable(undelivered, &id))?;
-    Ok((StatusCode::ACCEPTED, Json(json!({"id": event.to_string()}))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(event.into())))
 }
 
 /// Answers `DELETE /api/connections/{id}`: closes it.
+#[utoipa::path(delete, path = "/api/connections/{id}", tag = "Connections", operation_id = "close",
+    summary = "Close a connection",
+    description = "In proxy mode both sides are closed.",
+    params(
+        ("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a"),
+        ("code" = inline(Option<CloseCode>), Query, description = "The close code; 1000 is the default.", example = 4000),
+        ("reason" = Option<String>, Query, description = "Why, in at most 123 bytes.",
+            max_length = 123, example = "enough"),
+    ),
+    responses((status = NO_CONTENT, description = "It is told to close."), OfConnection))]
 pub(crate) async fn close(
     State(hub): State<Hub>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     parts: Parts,
 ) -> Result<StatusCode, Problem> {
     let mut params = Params::new(parts.uri.query());
@@ -99,14 +138,22 @@ pub(crate) async fn close(
 }
 
 /// Answers `GET /api/listeners`.
-pub(crate) async fn listeners(State(hub): State<Hub>) -> Json<Vec<Value>> {
-    Json(hub.listeners().iter().map(listener_json).collect())
+#[utoipa::path(get, path = "/api/listeners", tag = "Listeners", operation_id = "listeners",
+    summary = "List the readers of the stream",
+    responses((status = OK, description = "All of them.", body = Vec<Listener>)))]
+pub(crate) async fn listeners(State(hub): State<Hub>) -> Json<Vec<Listener>> {
+    Json(hub.listeners().iter().map(Listener::of).collect())
 }
 
 /// Answers `DELETE /api/listeners/{id}`: ends its stream.
+#[utoipa::path(delete, path = "/api/listeners/{id}", tag = "Listeners", operation_id = "dismiss",
+    summary = "End a reader's stream",
+    description = "An EventSource comes back by itself.",
+    params(("id" = String, Path, description = "Its number in the list.", example = "1")),
+    responses((status = NO_CONTENT, description = "It is ended."), OfListener))]
 pub(crate) async fn dismiss(
     State(hub): State<Hub>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<StatusCode, Problem> {
     let known = id.parse().is_ok_and(|number| hub.dismiss(number));
     if known {
@@ -117,17 +164,29 @@ pub(crate) async fn dismiss(
 }
 
 /// Answers `GET /metrics`.
+#[utoipa::path(get, path = "/metrics", tag = "Server", operation_id = "metrics",
+    summary = "Numbers for Prometheus",
+    responses((status = OK, description = "OpenMetrics text; names begin with `wstap_`.",
+        content_type = "application/openmetrics-text", body = String)))]
 pub(crate) async fn metrics(State(hub): State<Hub>) -> Response {
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, media_type)], hub.metrics().render(hub.numbers())).into_response()
 }
 
 /// Answers `GET /healthz`: the process answers.
+#[utoipa::path(get, path = "/healthz", tag = "Server", operation_id = "alive",
+    summary = "Whether the process answers",
+    responses((status = OK, description = "It does.", content_type = "text/plain", body = String,
+        example = json!("ok\n"))))]
 pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
 /// Answers `GET /readyz`: whether new connections and listeners are taken.
+#[utoipa::path(get, path = "/readyz", tag = "Server", operation_id = "ready",
+    summary = "Whether new connections and listeners are taken",
+    responses((status = OK, description = "They are.", content_type = "text/plain", body = String,
+        example = json!("ready\n")), NotReady))]
 pub(crate) async fn ready(State(hub): State<Hub>) -> Result<&'static str, Problem> {
     if hub.stopping().is_cancelled() {
         return Err(Problem::new(Code::Stopping, "this server is stopping"));
@@ -136,42 +195,11 @@ pub(crate) async fn ready(State(hub): State<Hub>) -> Result<&'static str, Proble
 }
 
 /// Answers `GET /api/info`: what runs here.
-pub(crate) async fn info(State(hub): State<Hub>, State(about): State<Arc<Info>>) -> Json<Value> {
-    let (now, settings, (head, events)) = (hub.numbers(), hub.settings(), hub.head());
-    Json(json!({
-        "name": "wstap",
-        "version": env!("CARGO_PKG_VERSION"),
-        "mode": match (settings.recording, about.upstreams.is_empty()) {
-            (true, _) => "recording",
-            (false, true) => "hub",
-            (false, false) => "proxy",
-        },
-        "upstreams": about.upstreams,
-        "redaction": settings.redaction.is_on(),
-        "uptime": about.started.elapsed().as_secs_f64(),
-        "addresses": {"websocket": about.websocket, "observers": about.observers, "apart": about.apart},
-        "now": {
-            "connections": now.connections,
-            "listeners": now.listeners,
-            "events": events,
-            "lastEventId": head.map(|id| id.to_string()),
-            "history": {"events": now.history_events, "bytes": now.history_bytes},
-        },
-        "limits": {
-            "messageBytes": about.limits.max_message_bytes,
-            "connections": settings.max_connections,
-            "listeners": settings.max_listeners,
-            "historyEvents": settings.history.events,
-            "historyBytes": settings.history.bytes,
-            "historyAge": settings.history.age.map(|age| age.as_secs_f64()),
-        },
-        "times": {
-            "heartbeat": settings.heartbeat.as_secs_f64(),
-            "registerTimeout": about.limits.register_timeout.as_secs_f64(),
-            "pingInterval": about.limits.ping_interval.as_secs_f64(),
-            "pongTimeout": about.limits.pong_timeout.as_secs_f64(),
-        },
-    }))
+#[utoipa::path(get, path = "/api/info", tag = "Server", operation_id = "info",
+    summary = "What runs here: version, mode, addresses, limits, what is here now",
+    responses((status = OK, description = "What runs here.", body = Server)))]
+pub(crate) async fn info(State(hub): State<Hub>, State(info): State<Arc<Info>>) -> Json<Server> {
+    Json(Server::of(&hub, &info))
 }
 
 /// What `/api/info` tells beside the state of the hub.
@@ -189,6 +217,19 @@ pub(crate) struct Info {
     pub(crate) upstreams: Vec<String>,
     /// Limits of sessions.
     pub(crate) limits: Limits,
+}
+
+problems!(OfConnection: Malformed, NotFound);
+problems!(ToConnection: Malformed, NotFound, Timeout, TooLarge, SlowDown);
+problems!(OfListener: Malformed, NotFound);
+problems!(NotReady: Stopping);
+
+/// To whom a message goes.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum To {
+    Client,
+    Server,
 }
 
 /// The most bytes of a message.
@@ -249,45 +290,4 @@ fn undeliverable(undelivered: Undelivered, id: &str) -> Problem {
 
 fn no_connection(id: &str) -> Problem {
     Problem::new(Code::NotFound, format!("no connection is registered under {id:?}"))
-}
-
-fn connection_json(hub: &Hub, entry: &Entry) -> Value {
-    let redaction = &hub.settings().redaction;
-    json!({
-        "connectionId": entry.id.as_str(),
-        "since": wire::time(entry.since_ms()).to_string(),
-        "remote": entry.connect.remote.to_string(),
-        "path": entry.connect.path,
-        "messages": flow_json(entry.messages()),
-        "bytes": flow_json(entry.bytes()),
-        "lastActivity": wire::time(entry.last_ms()).to_string(),
-        "roundTrip": entry.round_trip().map(|time| time.as_secs_f64()),
-        "user": entry.user().map(|user| redaction.user(user.clone()).to_string()),
-        "channels": entry
-            .channels()
-            .into_iter()
-            .map(|channel| redaction.channel(channel).to_string())
-            .collect::<Vec<_>>(),
-        "upstream": entry.connect.answer.as_ref().map(|answer| &*answer.upstream),
-    })
-}
-
-fn listener_json(seen: &Seen) -> Value {
-    let listener = &seen.listener;
-    json!({
-        "id": listener.number.to_string(),
-        "since": wire::time(listener.since_ms).to_string(),
-        "remote": listener.about.remote.to_string(),
-        "format": listener.about.form,
-        "query": listener.about.query,
-        "position": seen.position.map(|id| id.to_string()),
-        "lag": seen.lag,
-        "events": listener.events(),
-        "gaps": listener.gaps(),
-        "bytes": listener.bytes(),
-    })
-}
-
-fn flow_json(flow: Flow) -> Value {
-    json!({"in": flow.inward, "out": flow.outward})
 }

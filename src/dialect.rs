@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use crate::event::{Body, ConnectionId, InvalidChannel, InvalidConnectionId};
 use crate::json::{self, Json, Key, NoObject};
 use channelize::Name;
-pub use channelize::{Command, delivery, present};
+pub use channelize::{Command, delivery, expelled, present};
 
 /// Why a frame is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -114,6 +114,7 @@
 //! session  proxy  outlet  pages  sse            axum lives here; none knows another
 //! consumer                                      hooks of other programs over a session
 //! control                                       reads and orders over HTTP
+//! openapi                                       what all of them answer, described
 //! web                                           the routes
 //! config                                        settings of all rows above
 //! server                                        sockets
@@ -139,6 +140,7 @@ pub mod frame;
 pub mod hub;
 pub mod json;
 pub mod metrics;
+mod openapi;
 mod outlet;
 mod pages;
 mod problem;

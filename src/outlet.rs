@@ -2,6 +2,7 @@
 //! answer. All read the same [`Subscription`](crate::hub::Subscription) or
 //! [`Scan`](crate::hub::Scan) and differ in framing only.
 
+mod described;
 pub(crate) mod export;
 mod har;
 pub(crate) mod live;

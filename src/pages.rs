@@ -1,6 +1,6 @@
 //! The pages, out of the binary: `static/` as it was when the program was built.
 
-use axum::extract::{OriginalUri, Path};
+use axum::extract::OriginalUri;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
@@ -11,6 +11,8 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::code::Code;
 use crate::problem::Problem;
+use crate::problem::described::problems;
+use crate::request::Segment;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
@@ -22,6 +24,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     worker-src 'self'; connect-src 'self' ws: wss:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers `GET /`.
+#[utoipa::path(get, path = "/", tag = "Pages", operation_id = "overview",
+    summary = "The overview",
+    description = "A handshake of a WebSocket is answered as at `/ws`, if both sides share an address.",
+    responses((status = OK, description = "The page.", content_type = "text/html", body = String)))]
 pub(crate) async fn index(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
@@ -45,20 +51,44 @@ fn based(folder: &str) -> Result<Response, Problem> {
 }
 
 /// Answers `GET /es-client`.
+#[utoipa::path(get, path = "/es-client", tag = "Pages", operation_id = "inspector",
+    summary = "The inspector: all connections and events as they happen",
+    responses((status = OK, description = "The page.", content_type = "text/html", body = String)))]
 pub(crate) async fn es_client(headers: HeaderMap) -> Result<Response, Problem> {
     file("es-client.html", &headers)
 }
 
 /// Answers `GET /ws-client`.
+#[utoipa::path(get, path = "/ws-client", tag = "Pages", operation_id = "wsClient",
+    summary = "A WebSocket client",
+    responses((status = OK, description = "The page.", content_type = "text/html", body = String)))]
 pub(crate) async fn ws_client(headers: HeaderMap) -> Result<Response, Problem> {
     file("ws-client.html", &headers)
 }
 
+/// Answers `GET /wstap.js`: the client for pages and programs of others, at an address that stays.
+/// It connects to where it came from, so that it has to stand at the root.
+#[utoipa::path(get, path = "/wstap.js", tag = "Pages", operation_id = "clientModule",
+    summary = "The client for pages and programs of others: one ES module",
+    responses((status = OK, description = "The module.", content_type = "text/javascript", body = String)))]
+pub(crate) async fn module(headers: HeaderMap) -> Result<Response, Problem> {
+    file("js/wstap.js", &headers)
+}
+
+/// Answers `GET /api/docs`: reads `/api/openapi.json`.
+#[utoipa::path(get, path = "/api/docs", tag = "Pages", operation_id = "docs",
+    summary = "This description, to read and to try",
+    responses((status = OK, description = "The page.", content_type = "text/html", body = String)))]
+pub(crate) async fn docs(headers: HeaderMap) -> Result<Response, Problem> {
+    file("api-docs.html", &headers)
+}
+
 /// Answers `GET /static/{file}`: scripts and styles of the pages.
-pub(crate) async fn asset(
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+#[utoipa::path(get, path = "/static/{file}", tag = "Pages", operation_id = "asset",
+    summary = "Scripts and styles of the pages",
+    params(("file" = String, Path, description = "Its path; slashes may stand in it.", example = "wstap.css")),
+    responses((status = OK, description = "The file.", content_type = "*/*", body = String), OfFile))]
+pub(crate) async fn asset(Segment(name): Segment, headers: HeaderMap) -> Result<Response, Problem> {
     file(&name, &headers)
 }
 
@@ -86,6 +116,8 @@ fn file(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     }
     Ok((head, file.data).into_response())
 }
+
+problems!(OfFile: Malformed, NotFound);
 
 fn not_found(name: &str) -> Problem {
     Problem::new(Code::NotFound, format!("there is no file {name}"))

@@ -1,10 +1,14 @@
 //! Every error as an answer: HTTP problem details (RFC 9457), or an error frame and a close code
 //! on a WebSocket. The only place where an error of the rows below becomes an answer.
 
+pub(crate) mod described;
+
+use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
+use self::described::Details;
 use crate::code::Code;
 use crate::dialect::Refusal;
 use crate::hub::{NotAllowed, Refused, Undelivered};
@@ -53,18 +57,9 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let row = self.code.row();
-        let mut body = json!({
-            "type": "about:blank",
-            "title": row.title,
-            "status": row.status,
-            "code": row.name,
-            "detail": self.detail,
-        });
-        if let Some(position) = self.position {
-            body["position"] = position.into();
-        }
+        let body = Details::new(self.code, &self.detail, self.position);
         let status = StatusCode::from_u16(row.status).expect("the table holds statuses");
-        let mut response = (status, body.to_string()).into_response();
+        let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         let media_type = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, media_type);

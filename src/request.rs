@@ -6,13 +6,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, FromRequestParts, Path};
 use http::header::{ACCEPT, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::problem::Problem;
+
+/// The part of the path that an address leaves open, decoded. One that is no UTF-8 is malformed.
+#[derive(Debug)]
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(text)) => Ok(Self(text)),
+            Err(rejection) => Err(Problem::malformed(rejection.body_text())),
+        }
+    }
+}
 
 /// The parameters of a query. Each is taken by name; what is left over at the end is unknown.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use crate::hub::{Connection, Hub, Orders, Seat};
 use crate::problem::Problem;
 
 pub use handshake::Door;
-pub(crate) use handshake::{Opened, open, upgrade};
+pub(crate) use handshake::{__path_upgrade, Opened, open, upgrade};
 use socket::Socket;
 use tap::{Tap, ack, message};
 use turns::Fault;

@@ -22,6 +22,7 @@ use crate::auth::{Hosts, Origins};
 use crate::code::Code;
 use crate::control::{self, Info, MaxMessageBytes};
 use crate::hub::Hub;
+use crate::openapi;
 use crate::outlet::{export, live, poll};
 use crate::pages;
 use crate::problem::Problem;
@@ -147,6 +148,9 @@ fn routes() -> Router<App> {
         .route("/api/listeners", get(control::listeners))
         .route("/api/listeners/{id}", delete(control::dismiss))
         .route("/api/info", get(control::info))
+        .route("/api/openapi.json", get(openapi::http))
+        .route("/api/asyncapi.json", get(openapi::frames))
+        .route("/api/docs", get(pages::docs))
         .route("/metrics", get(control::metrics))
         .route("/healthz", get(control::alive))
         .route("/readyz", get(control::ready))
@@ -154,6 +158,7 @@ fn routes() -> Router<App> {
         .route("/es-client.html", get(pages::es_client))
         .route("/ws-client", get(pages::ws_client))
         .route("/ws-client.html", get(pages::ws_client))
+        .route("/wstap.js", get(pages::module))
         .route("/static/{*file}", get(pages::asset))
         .method_not_allowed_fallback(wrong_method)
 }

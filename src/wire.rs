@@ -2,6 +2,7 @@
 //!
 //! Pure. Everything is appended to a buffer, so that a whole batch is rendered contiguously.
 
+mod described;
 mod full;
 pub mod har;
 mod payload;
@@ -13,6 +14,9 @@ use std::time::Duration;
 
 use crate::event::{Event, EventId, Gap, Kind};
 
+pub(crate) use described::{
+    ChannelName, ConnectionName, FullEvent, KnownId, SCHEMAS, UserName, discriminator,
+};
 pub use full::{full, gap as full_gap, time};
 pub use payload::{Payload, payload};
 pub use plain::plain;

@@ -2,24 +2,26 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{RawQuery, State};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use super::answers::Sent;
 use super::{MaxMessageBytes, payload, read};
 use crate::code::Code;
 use crate::event::{Channel, Event, User};
 use crate::hub::{ChannelInside, ChannelSeen, Hub, Publication};
 use crate::problem::Problem;
-use crate::request::Params;
-use crate::wire;
+use crate::problem::described::problems;
+use crate::request::{Params, Segment};
+use crate::wire::{self, ChannelName, FullEvent, UserName};
 
 /// A channel in the list of all.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChannelLine {
+    #[schema(example = "news")]
     channel: String,
     /// Whether only who brings a token may enter.
     private: bool,
@@ -34,21 +36,30 @@ pub(crate) struct ChannelLine {
 }
 
 /// A channel with all that is in it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChannelPage {
+    #[schema(example = "news")]
     channel: String,
+    /// Whether only who brings a token may enter.
     private: bool,
+    /// Whether members are told who comes and goes.
     presence: bool,
+    /// Messages that were published to it.
     messages: u64,
     /// The connections in it, by their ids.
     members: Vec<String>,
     /// Their users.
     users: Vec<String>,
     /// Full events, the oldest first.
+    #[schema(value_type = Vec<FullEvent>)]
     history: Vec<Box<RawValue>>,
 }
 
 /// Answers `GET /api/channels`.
+#[utoipa::path(get, path = "/api/channels", tag = "Channels", operation_id = "channels",
+    summary = "List the channels",
+    description = "Those in which somebody is or something is kept.",
+    responses((status = OK, description = "All of them.", body = Vec<ChannelLine>)))]
 pub(crate) async fn all(State(hub): State<Hub>) -> Json<Vec<ChannelLine>> {
     let redaction = &hub.settings().redaction;
     let line = |seen: ChannelSeen| ChannelLine {
@@ -63,9 +74,13 @@ pub(crate) async fn all(State(hub): State<Hub>) -> Json<Vec<ChannelLine>> {
 }
 
 /// Answers `GET /api/channels/{channel}`: who is in it, and what it keeps.
+#[utoipa::path(get, path = "/api/channels/{channel}", tag = "Channels", operation_id = "channel",
+    summary = "One channel: who is in it, and what it keeps",
+    params(("channel" = inline(ChannelName), Path, description = "Its name.", example = "news")),
+    responses((status = OK, description = "That one.", body = ChannelPage), OfChannel))]
 pub(crate) async fn one(
     State(hub): State<Hub>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<Json<ChannelPage>, Problem> {
     let nothing = || {
         let words = format!("nobody is in the channel {name:?}, and nothing is kept of it");
@@ -87,14 +102,30 @@ pub(crate) async fn one(
 
 /// Answers `POST /api/channels/{channel}/messages`: publishes the body to all in it, or with
 /// `?user=` to these only.
+#[utoipa::path(post, path = "/api/channels/{channel}/messages", tag = "Channels", operation_id = "publish",
+    summary = "Publish a message to a channel",
+    description = "The body is the message. It goes to all who are in the channel, and to the stream. A channel is made \
+        on first use.",
+    params(
+        ("channel" = inline(ChannelName), Path, description = "Its name.", example = "news"),
+        ("user" = inline(Option<Vec<UserName>>), Query, description = "Only to these users; may be repeated.",
+            example = json!(["ann"])),
+    ),
+    request_body(description = "A body without Content-Type is text, and none an empty one; text \
+        that is JSON is that.", content(
+        (Value = "application/json", example = json!({"price": 100.5})),
+        (String = "text/plain", example = json!("hello")),
+        ("application/octet-stream"),
+    )),
+    responses((status = ACCEPTED, description = "It is on the stream.", body = Sent), ToChannel))]
 pub(crate) async fn publish(
     State(hub): State<Hub>,
     State(max): State<MaxMessageBytes>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, Json<Sent>), Problem> {
     let mut params = Params::new(query.as_deref());
     let right = "a user has 1 to 512 characters and no control characters";
     let to: Vec<User> = params.all("user", right, |value| value.parse().ok());
@@ -104,8 +135,11 @@ pub(crate) async fn publish(
     let (opcode, payload) = payload(&headers, &body)?;
     let publication = Publication { to, ..Publication::new(channel, opcode, body.len(), payload) };
     let id = hub.publish(publication)?;
-    Ok((StatusCode::ACCEPTED, Json(json!({"id": id.to_string()}))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(id.into())))
 }
+
+problems!(OfChannel: Malformed, NotFound);
+problems!(ToChannel: Malformed, Timeout, TooLarge);
 
 fn channel(name: &str) -> Result<Channel, Problem> {
     name.parse().map_err(|fault| Problem::malformed(format!("{name:?}: {fault}")))

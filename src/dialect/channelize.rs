@@ -9,6 +9,7 @@
 //! < {"channel":"a","type":"presence","users":["ann","bob"]}
 //! < {"channel":"a","type":"join","user":"bob"}
 //! < {"channel":"a","type":"leave","user":"bob"}
+//! < {"channel":"a","error":{"code":"unauthorized","message":"…"}}
 //! ```
 
 use base64::Engine as _;
@@ -144,6 +145,14 @@ pub fn delivery(what: &What) -> String {
         // Members are told nothing else.
         What::Connect(_) | What::Close(_) | What::Lost(_) => "{}".to_owned(),
     }
+}
+
+/// Returns the frame that tells a member that it is in a channel no more. It names the channel
+/// beside the error, for a client that counts answers: it answers nothing.
+#[must_use]
+pub fn expelled(channel: &Channel, error: &str) -> String {
+    let error = error.strip_prefix('{').unwrap_or(error);
+    format!("{{\"channel\":{},{error}", json!(channel.as_str()))
 }
 
 /// Returns the frame that tells a newcomer who is there.

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
@@ -17,6 +17,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http_body::Frame;
 
+use super::described::{Beginning, Finite, Found, LastEventId, OfEvent, Searching, Selection};
 use super::har::Archive;
 use super::needle::Needle;
 use super::query;
@@ -24,8 +25,8 @@ use crate::code::Code;
 use crate::event::{Event, EventId};
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
-use crate::request::{Params, accepts};
-use crate::wire;
+use crate::request::{Params, Segment, accepts};
+use crate::wire::{self, FullEvent, KnownId};
 
 /// Events in an answer, if the client does not say.
 const LIMIT: usize = 1000;
@@ -34,6 +35,14 @@ const LIMIT: usize = 1000;
 const EVERY: u64 = 200;
 
 /// Answers `GET /api/events`.
+#[utoipa::path(get, path = "/api/events", tag = "Events", operation_id = "events",
+    summary = "What has happened, as a finite answer",
+    description = "The same selection as that of the stream, of what history keeps.",
+    params(Selection, Beginning, LastEventId, Finite),
+    responses((status = OK, description = "The events.", content(
+        (Found = "application/json"),
+        (String = "application/x-ndjson"),
+    )), Searching))]
 pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
     let mut params = Params::new(parts.uri.query());
     let filter = query::filter(&mut params, |source| hub.expression(source));
@@ -100,9 +109,13 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
 }
 
 /// Answers `GET /api/events/{id}`.
+#[utoipa::path(get, path = "/api/events/{id}", tag = "Events", operation_id = "event",
+    summary = "One event",
+    params(("id" = inline(KnownId), Path, description = "Its id.", example = "1763670000123-0")),
+    responses((status = OK, description = "Full JSON.", body = FullEvent), OfEvent))]
 pub(crate) async fn event(
     State(hub): State<Hub>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let id: EventId = id.parse().map_err(|fault| Problem::malformed(format!("{id}: {fault}")))?;
     let event = hub.event(id);

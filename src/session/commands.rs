@@ -41,7 +41,8 @@ pub(super) fn frame(outgoing: Outgoing) -> Frame {
             let words = format!(
                 "the token for the channel {channel:?} has expired; subscribe again with a new one"
             );
-            Frame::text(Problem::new(Code::Unauthorized, words).frame())
+            let error = Problem::new(Code::Unauthorized, words).frame();
+            Frame::text(dialect::expelled(&channel, &error))
         }
     }
 }

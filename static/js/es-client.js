@@ -47,8 +47,9 @@ async function about(id, event) {
 }
 
 /** Narrows the view to what a value says. */
-function narrow({ connection, kind, direction, condition }) {
+function narrow({ connection, channel, kind, direction, condition }) {
   if (connection !== undefined) apply({ ...view, connections: [connection] });
+  else if (channel !== undefined) apply({ ...view, channels: [channel] });
   else if (kind) apply({ ...view, kinds: view.kinds.length === 1 && view.kinds[0] === kind ? [] : [kind] });
   else if (direction) apply({ ...view, direction: view.direction === direction ? "" : direction });
   else if (mode === "file") toast("An expression needs the server.");
@@ -57,7 +58,8 @@ function narrow({ connection, kind, direction, condition }) {
 
 function cell(name, raw) {
   const event = describe(raw);
-  if (name === "who") narrow({ connection: event.who });
+  if (name === "who" && event.who) narrow({ connection: event.who });
+  else if (name === "channel" && event.channel) narrow({ channel: event.channel });
   else if (name === "sign" && (event.name === "in" || event.name === "out")) narrow({ direction: event.name });
   else if (name === "kind" && event.opcode) narrow({ condition: `opcode == ${literal(event.opcode)}` });
   else if (name === "kind") narrow({ kind: event.name });
@@ -83,13 +85,13 @@ function act(name, typing = false) {
     time: askTime, views: askViews, save: askSave, keys: () => { drawKeys(); at("keys-dialog").showModal(); },
     text: () => at("text").focus(), filter: () => filterBox.focus(), connections: () => { part("who"); at("connections").focus(); },
     clear: () => apply(all()), forget, now: () => feed.now(),
-    same: () => event?.connectionId !== undefined && narrow({ connection: String(event.connectionId) }),
+    same: () => event?.connectionId != null && narrow({ connection: String(event.connectionId) }),
     context: () => event?.id && context(event.id),
     compare: () => raw !== null && detail.compare(raw),
     link: () => event?.id && copy(linkTo(event.id), "Link copied"),
     copy: () => raw !== null && copy(raw, "Event copied"),
     send: () => event?.connectionId && acting.send(event.connectionId),
-    again: () => event?.kind === "message" && acting.send(event.connectionId, raw, event),
+    again: () => event?.kind === "message" && event.connectionId != null && acting.send(event.connectionId, raw, event),
     close: () => event?.connectionId && acting.end(event.connectionId),
     part: () => event?.after && openHistory({ id: event.after }),
     back: () => back(typing),

@@ -15,6 +15,7 @@ function lines(info) {
     ["Only messages, one JSON object a line", `curl -sN '${events}?format=ndjson&kind=message' | jq .message`],
     ["In colour, and back after a break", `wstap watch ${root}`],
     ["In a page of your own", `new EventSource("${events}").onmessage = (e) => console.log(e.data)`],
+    ...(info.mode === "proxy" ? [] : [["With channels, and back after a break", `import { Connection } from "${root}/wstap.js"`]]),
     ["Point a WebSocket client here; its first message is its name", `${socketAddress(info)}   {"connectionId":"a"}`],
   ];
 }

@@ -5,7 +5,7 @@ import { Feed, json } from "./link/feed.js";
 import { Archive, spacing } from "./model/archive.js";
 import { Names } from "./model/complete.js";
 import { Density } from "./model/density.js";
-import { idOf, kindOf, valueOf } from "./model/event.js";
+import { idOf, valueOf } from "./model/event.js";
 import { Journal } from "./model/journal.js";
 import { all, conditions, fromQuery, isAll, toQuery } from "./model/query.js";
 import { clock, count, rate as inShort } from "./model/text.js";
@@ -103,7 +103,7 @@ function batch(lines, counts) {
   const lost = lines.find((line) => line.startsWith('{"kind":"'));
   if (lost) gap(valueOf(lost));
   const last = lines.at(-1);
-  if (last && last.length < 4096 && kindOf(last) === "message") names.learn(valueOf(last)?.message);
+  if (last && last.length < 4096) names.see(valueOf(last));
   soon();
 }
 

@@ -1,32 +1,38 @@
 // A WebSocket client: wires the forms to the link.
 
 import { ask, socketAddress } from "./link/server.js";
-import { Socket } from "./link/socket.js";
 import { Burst, filled, read } from "./model/burst.js";
 import { codeInWords } from "./model/forensics.js";
 import { Sent } from "./model/sent.js";
-import { bytes, count, fromHex, toHex } from "./model/text.js";
+import { bytes, count, toHex } from "./model/text.js";
+import { told } from "./model/told.js";
+import { Channels } from "./view/channels.js";
 import { compose } from "./view/compose.js";
 import { at } from "./view/dom.js";
 import { Log } from "./view/log.js";
 import { themeSwitch } from "./view/theme.js";
+import { Connection } from "./wstap.js";
 
 /** Bytes that may wait to go out before a burst pauses. */
 const CROWDED = 4 << 20;
 
 const log = new Log();
+const channels = new Channels();
 const sent = new Sent({ getItem: (key) => localStorage.getItem(key), setItem: (key, value) => localStorage.setItem(key, value) });
 let socket = null;
 let burst = null;
+let lastLine = null;
 let registers = true;
+let own = "";
 
 at("id").value = String(Date.now());
 ask("api/info").then(
   (info) => {
-    at("address").value ||= socketAddress(info);
+    own = socketAddress(info);
+    at("address").value ||= own;
     // In front of an upstream nobody registers: what is sent goes there.
     registers = info.mode !== "proxy";
-    at("id-label").hidden = !registers;
+    for (const id of ["id-label", "to-label", "channels"]) at(id).hidden = !registers;
   },
   (error) => fault("connect", error.message),
 );
@@ -41,8 +47,7 @@ function state(name, words) {
   at("status").dataset.state = name;
   at("status").textContent = words;
   const connected = name === "open";
-  at("sending").disabled = !connected;
-  at("closing").disabled = !connected;
+  for (const part of ["sending", "closing", "subscribing"]) at(part).disabled = !connected;
   at("open").disabled = connected || name === "waiting";
   for (const field of ["id", "address", "subprotocols"]) at(field).readOnly = connected || name === "waiting";
 }
@@ -56,52 +61,120 @@ at("connect").addEventListener("submit", (event) => {
   fault("connect", "");
   const subprotocols = at("subprotocols").value.split(/[\s,]+/).filter(Boolean);
   try {
-    socket = new Socket(at("address").value, handlers(id), subprotocols);
+    connect(id, subprotocols);
     state("waiting", "connecting…");
-  } catch (error) {
-    at("address").setAttribute("aria-invalid", "true");
-    fault("connect", subprotocols.length > 0 && /protocol/i.test(error.message)
-      ? "Subprotocols are names without spaces, each once, such as graphql-transport-ws, mqtt."
-      : "That is no address of a WebSocket; ws://localhost:8080/ws would be one.");
+  } catch {
+    wrongAddress();
   }
 });
 
-function handlers(id) {
-  return {
-    open(subprotocol) {
-      state("open", registers ? `connected as ${id}` : "connected");
-      log.add("state", `connected to ${at("address").value}${subprotocol ? `, subprotocol ${subprotocol}` : ""}`);
-      if (registers) transmit(JSON.stringify({ connectionId: id }));
-      at("message").focus();
-    },
-    message(data) {
-      log.add("received", typeof data === "string" ? data : toHex(data));
-    },
-    close(code, reason, wasOpen) {
-      socket = null;
-      stopBurst("the connection ended");
-      if (wasOpen) {
-        state("", `closed, ${code}`);
-        log.add(code === 1000 ? "state" : "error", `closed ${codeInWords(code)}${reason ? `: ${reason}` : ""}`);
-      } else {
-        state("failed", "not connected");
-        log.add("error", `could not connect to ${at("address").value}`);
-        fault("connect", "The server did not accept the connection. Is it running there, does it let this page in (--ws-origin), and does it speak one of the subprotocols?");
-      }
-      at("open").focus();
-    },
-  };
+function wrongAddress() {
+  at("address").setAttribute("aria-invalid", "true");
+  fault("connect", "That is no address of a WebSocket; ws://localhost:8080/ws would be one.");
+}
+
+/** Opens one connection: whoever looks closely at what happens wants no second one behind their back. */
+function connect(id, protocols) {
+  const address = at("address").value;
+  // Others may not know what an ack is.
+  const ack = registers && address === own;
+  const made = new Connection(address, { id: registers ? id : null, ack, protocols, retry: false });
+  socket = made;
+  channels.clear();
+  made.on("frame", ({ data, direction }) => { lastLine = logged(data, direction); });
+  made.on("state", (now) => {
+    if (now.state === "open") opened(id, address, now.protocol);
+    else if (now.state === "ended" || now.state === "closed") ended(now, address);
+  });
+}
+
+/** Logs a frame; an answer is shown at what it answers, by whoever waits for it. */
+function logged(data, direction) {
+  if (typeof data !== "string") return log.add(direction === "in" ? "received" : "sent", toHex(data));
+  const line = told(data, direction);
+  if (line?.kind === "received" && line.channel !== "") channels.message(line.channel, line.text);
+  return line && log.add(line.kind, line.text, line.channel);
+}
+
+/** Sends something, and marks its line when the answer comes. */
+function answered(promise) {
+  const line = lastLine;
+  promise.then((id) => { if (id !== null) log.answer(line, id); }, ({ code }) => { if (code !== "unsure" && code !== "closed") log.answer(line, null); });
+  return promise;
+}
+
+let wasOpen = false;
+
+function opened(id, address, subprotocol) {
+  wasOpen = true;
+  state("open", registers ? `connected as ${id}` : "connected");
+  log.add("state", `connected to ${address}${subprotocol ? `, subprotocol ${subprotocol}` : ""}`);
+  at("message").focus();
+}
+
+function ended({ status, code, words, reason }, address) {
+  socket = null;
+  stopBurst("the connection ended");
+  channels.end();
+  if (wasOpen) {
+    state("", `closed, ${status}`);
+    log.add(status === 1000 ? "state" : "error", `closed ${codeInWords(status)}${reason ? `: ${reason}` : ""}`);
+  } else {
+    state("failed", "not connected");
+    log.add("error", `could not connect to ${address}`);
+    if (status === undefined && /protocol/i.test(words)) fault("connect", "Subprotocols are names without spaces, each once, such as graphql-transport-ws, mqtt.");
+    else if (code === "malformed" && status === undefined) wrongAddress();
+    else fault("connect", "The server did not accept the connection. Is it running there, does it let this page in (--ws-origin), and does it speak one of the subprotocols?");
+  }
+  wasOpen = false;
+  at("open").focus();
 }
 
 for (const field of ["address", "subprotocols"]) at(field).addEventListener("input", () => at(field).setAttribute("aria-invalid", "false"));
 
 function transmit(data) {
-  socket.send(data);
-  log.add("sent", typeof data === "string" ? data : toHex(data));
+  answered(socket.send(data));
 }
+
+at("subscribe").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!socket) return undefined;
+  const [name, token, last] = ["channel", "channel-token", "channel-last"].map((id) => at(id).value);
+  at("channel").setAttribute("aria-invalid", String(name === ""));
+  if (name === "") return fault("subscribe", "A channel has a name: 1 to 256 characters.");
+  if (!/^\d{0,6}$/.test(last)) return fault("subscribe", "Kept messages are counted: 0 for none, 10 for the last ten.");
+  fault("subscribe", "");
+  enter(socket.channel(name), { token: token || undefined, last: Number(last) || undefined });
+  at("channel").value = "";
+  return at("channel").focus();
+});
+
+/** Subscribes to a channel, and shows it for as long as it lasts. */
+function enter(channel, options) {
+  const { name } = channel;
+  if (!channels.names.includes(name)) {
+    channels.add(channel);
+    for (const type of ["presence", "join", "leave"]) channel.on(type, () => channels.users(name, channel.users));
+  }
+  answered(channel.subscribe(options)).then(() => channels.entered(name), (error) => {
+    if (!channel.isSubscribed) channels.remove(name);
+    if (error.code !== "unsure" && error.code !== "closed") fault("subscribe", `${name}: ${error.message}`);
+  });
+}
+
+channels.onleave = (channel) => {
+  if (socket) answered(channel.unsubscribe()).catch(() => {});
+  channels.remove(channel.name);
+};
+channels.ononly = (name) => { log.only = name; };
 
 function kind() {
   return at("send").elements.kind.value;
+}
+
+/** The channel that is published in, or "" for the server itself. */
+function channel() {
+  return registers ? at("to").value : "";
 }
 
 /** Shows a message in the field. */
@@ -114,7 +187,7 @@ function fill({ kind: name, text }) {
 /** Says while somebody types whether it can be sent, and what it is. */
 function check() {
   const text = at("message").value;
-  const made = compose(kind(), text);
+  const made = compose(kind(), text, channel());
   const box = at("send-check");
   box.dataset.state = made.fault ? "bad" : kind() === "text" ? "" : "good";
   box.textContent = made.fault ?? describe(text, made.data);
@@ -128,14 +201,14 @@ function describe(text, data) {
   return kind() === "binary" ? `Binary, ${size}` : size;
 }
 
-at("message").addEventListener("input", check);
+for (const id of ["message", "to"]) at(id).addEventListener("input", check);
 for (const radio of at("send").querySelectorAll("[name=kind]")) radio.addEventListener("change", check);
 
 at("send").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!socket) return;
   const text = at("message").value;
-  const composed = compose(kind(), text);
+  const composed = compose(kind(), text, channel());
   at("message").setAttribute("aria-invalid", String("fault" in composed));
   fault("send", composed.fault ?? "");
   if (!("data" in composed)) return;
@@ -204,21 +277,21 @@ at("burst").addEventListener("click", () => {
   if (burst) return stopBurst("stopped");
   const wanted = read(at("burst-count").value, at("burst-rate").value);
   const text = at("message").value;
-  const first = compose(kind(), filled(text, 1, Date.now()));
+  const first = compose(kind(), filled(text, 1, Date.now()), channel());
   const wrong = wanted.fault ?? first.fault;
   at("burst-said").textContent = wrong ?? "";
   if (wrong || !socket) return undefined;
-  burst = { model: new Burst(wanted, performance.now()), timer: setInterval(() => tick(text, kind()), 10) };
+  burst = { model: new Burst(wanted, performance.now()), timer: setInterval(() => tick(text, kind(), channel()), 10) };
   at("burst").textContent = "Stop";
   sent.add(kind(), text);
   return drawKept();
 });
 
-function tick(text, name) {
+function tick(text, name, to) {
   burst.model.tick(performance.now(), (n) => {
-    if (!socket || socket.waiting > CROWDED) return false;
-    const now = filled(text, n, Date.now());
-    transmit(name === "binary" ? fromHex(now) : now);
+    if (!socket || socket.buffered > CROWDED) return false;
+    const { data } = compose(name, filled(text, n, Date.now()), to);
+    if (data !== undefined) transmit(data);
     return true;
   });
   at("burst-said").textContent = `${count(burst.model.sent)} sent`;

@@ -338,7 +338,14 @@ async fn a_pass_is_looked_at_for_each_message_and_asked_for_again_when_it_has_ru
     let renewed = now();
     until("the pass to run out again", || now() > renewed + 1).await;
     post(&tap, "/api/channels/private%2Fx/messages", "2").await;
-    bob.is_refused("unauthorized", "the token for the channel \"private/x\" has expired").await;
+    // It answers nothing, so that it says which channel it means.
+    let out = bob.json().await;
+    let words = out["error"]["message"].as_str().expect("words");
+    assert_eq!(
+        (&out["channel"], &out["error"]["code"]),
+        (&json!("private/x"), &json!("unauthorized"))
+    );
+    assert!(words.contains("the token for the channel \"private/x\" has expired"), "{words}");
     assert_eq!(tap.get("/api/channels/private%2Fx").await.status, 404);
     let left = tap.get("/api/events?kind=leave").await.json();
     assert_eq!((left.as_array().map(Vec::len), &left[0]["user"]), (Some(1), &json!("bob")));

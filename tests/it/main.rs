@@ -1,5 +1,6 @@
 //! Everything that is seen from outside, over real sockets.
 
+mod asyncapi;
 mod cel;
 mod channels;
 mod channels_crowd;
@@ -15,6 +16,7 @@ mod house;
 mod jwt;
 mod library;
 mod model;
+mod openapi;
 mod proxy;
 mod proxy_faults;
 mod proxy_http;

@@ -1,6 +1,7 @@
 // A server of its own for each test, a real Chromium, and a limit to every wait.
 
 import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import { chromium } from "playwright-core";
 import WebSocket from "ws";
@@ -61,7 +62,9 @@ let browser;
 export async function page(url, options = {}) {
   browser ??= await chromium.launch({
     executablePath: CHROMIUM,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+      // A name that is not the machine's own, for what loopback is excepted from.
+      "--host-resolver-rules=MAP tap.test 127.0.0.1"],
   });
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const opened = await context.newPage();
@@ -92,6 +95,20 @@ export const state = (watch, name) => watch.waitForSelector(`#status[data-state=
 
 /** Waits until what has changed is drawn. */
 export const drawn = (watch) => watch.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done)))));
+
+let axe;
+
+/** What axe finds on a page that was opened with `bypassCSP`, a sentence each. */
+export async function violations(opened, name) {
+  axe ??= await readFile(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+  await opened.waitForTimeout(250);
+  const found = await opened.evaluate(async (script) => {
+    // Through the devtools, as an extension: the page itself may run no such script.
+    if (!window.axe) (0, eval)(script);
+    return (await window.axe.run(document, { resultTypes: ["violations"] })).violations;
+  }, axe);
+  return found.map((one) => `${name}: ${one.id}: ${one.nodes.slice(0, 3).map((node) => `${node.target} ${node.any[0]?.message ?? ""}`).join(" | ")}`);
+}
 
 export async function end() {
   await browser?.close();

@@ -7,7 +7,7 @@ import { Burst, filled, read } from "../../static/js/model/burst.js";
 import { Names } from "../../static/js/model/complete.js";
 import { Density } from "../../static/js/model/density.js";
 import { between, diff } from "../../static/js/model/diff.js";
-import { describe, idOf, payload, timeOf } from "../../static/js/model/event.js";
+import { connectionOf, describe, idOf, payload, timeOf } from "../../static/js/model/event.js";
 import { forensics } from "../../static/js/model/forensics.js";
 import { fromFile, toHar } from "../../static/js/model/har.js";
 import { Journal } from "../../static/js/model/journal.js";
@@ -16,6 +16,8 @@ import { SavedViews, all, both, conditions, fromQuery, isAll, passes, toQuery } 
 import { Roster } from "../../static/js/model/roster.js";
 import { Sent } from "../../static/js/model/sent.js";
 import { bytes, delta, dump, duration, fromHex, rate, short, toHex, visible } from "../../static/js/model/text.js";
+import { told } from "../../static/js/model/told.js";
+import { compose } from "../../static/js/view/compose.js";
 
 const line = (n, rest) => JSON.stringify({ id: `${1_700_000_000_000 + n}-0`, time: new Date(1_700_000_000_000 + n).toISOString(), ...rest });
 const message = (n, who = "a", text = `m${n}`, more = {}) => line(n, { kind: "message", connectionId: who, direction: "in", opcode: "text", size: new TextEncoder().encode(text).length, channel: null, message: text, ...more });
@@ -149,6 +151,64 @@ test("text, kind, direction and connection select without a server, and gaps alw
   assert.deepEqual(of({ since: 1_700_000_000_003 }), [3, 4]);
 });
 
+test("a channel is part of a view, of a row, and of what selects without a server", () => {
+  const base = { kind: "message", connectionId: "a", direction: "in", opcode: "text", size: 1 };
+  const lines = [
+    line(1, { ...base, channel: "news", message: 1 }), line(2, { ...base, channel: null, message: { connectionId: "forged", channel: "news" } }),
+    line(3, { ...base, connectionId: null, direction: "out", channel: "news", message: { connectionId: "x" }, to: ["bob", "cy"] }),
+    line(4, { kind: "join", connectionId: "a", channel: "news", user: "ann" }), line(5, { kind: "leave", connectionId: "a", channel: "other", user: "ann" }),
+  ];
+  assert.deepEqual(lines.map((raw) => describe(raw)).map(({ name, who, route, preview }) => [name, who, route, preview]), [
+    ["in", "a", "news", "1"], ["in", "a", "", '{"connectionId":"forged","channel":"news"}'], ["out", "", "news → bob, cy", '{"connectionId":"x"}'],
+    ["join", "a", "news", "ann came"], ["leave", "a", "other", "ann left"],
+  ]);
+  assert.equal(connectionOf(lines[2]), "", "what stands in the message is nobody's name");
+  const view = { ...all(), channels: ["news", "a&b"], kinds: ["join", "leave"] };
+  assert.deepEqual(fromQuery(toQuery(view)), view);
+  assert.equal(isAll(view), false);
+  assert.equal(conditions(view, String)[0].words, "channel news");
+  const of = (change) => lines.filter((raw) => passes({ ...all(), ...change }, raw, describe(raw))).map((raw) => lines.indexOf(raw) + 1);
+  assert.deepEqual(of({ channels: ["news"] }), [1, 3, 4]);
+  assert.deepEqual(of({ kinds: ["join", "leave"] }), [4, 5]);
+  assert.deepEqual(fromFile(`[${lines}]`).map((raw) => describe(raw).who), ["a", "a", "", "a", "a"]);
+});
+
+test("channels and users that came are offered as values", () => {
+  const names = new Names();
+  for (const event of [{ kind: "join", channel: "news", user: "ann" }, { kind: "message", channel: 'a"b', message: { price: 1 } }, { kind: "message", channel: null }]) names.see(event);
+  const offers = (text) => names.complete(text, text.length).items.map((item) => item.text);
+  assert.deepEqual(offers("channel == "), ['"news"', '"a\\"b"']);
+  assert.deepEqual(offers('channel == "n'), ['"news"']);
+  assert.deepEqual(offers("user != "), ['"ann"']);
+  assert.ok(offers("message.p").includes("message.price"));
+  assert.deepEqual(offers('kind == "j'), ['"join"']);
+});
+
+test("a roster knows channels and users, of a server and of a recording", () => {
+  const roster = new Roster();
+  const one = { connectionId: "a", since: "2023-11-14T22:13:20.000Z", path: "/x", remote: "r", messages: { in: 0, out: 0 }, bytes: { in: 0, out: 0 }, user: "ann", channels: ["news"] };
+  roster.see(value(connect(1, "a")), 1);
+  roster.snapshot([one], 2);
+  assert.deepEqual(roster.window({ search: "news" }).rows.map(({ id, user, channels }) => [id, user, channels]), [["a", "ann", ["news"]]]);
+  const recorded = new Roster();
+  for (const kind of ["join", "join", "leave"]) recorded.see({ kind, connectionId: "a", channel: kind === "leave" ? "other" : "news", user: "ann" }, 1, { count: true });
+  assert.deepEqual(recorded.window().rows[0].channels, ["news"]);
+});
+
+test("a frame of a channel is a line with every digit, and an answer is none", () => {
+  assert.deepEqual(told('{"channel":"a\\"b","data":{"price":1.50}}', "in"), { kind: "received", text: '{"price":1.50}', channel: 'a"b' });
+  assert.deepEqual(told('{"type":"publish","params":{"channel":"news","message":1.50}}', "out"), { kind: "sent", text: "1.50", channel: "news" });
+  assert.equal(told('{"type":"subscribe","params":{"channels":["news"]}}', "out").channel, "news");
+  assert.equal(told('{"ack":"1-0"}', "in"), null);
+  assert.deepEqual([told('{"channel":"a","type":"join","user":"ann"}', "in").text, told('{"channel":"a","type":"presence","users":["ann","bob"]}', "in").text], ["ann came", "here: ann, bob"]);
+  assert.equal(told('{"error":{"code":"x","message":"y"}}', "in").kind, "error");
+  assert.deepEqual(told("{plain", "in"), { kind: "received", text: "{plain", channel: "" });
+  assert.equal(compose("json", ' {"a":1.50} ', "news").data, '{"type":"publish","params":{"channel":"news","message":{"a":1.50}}}');
+  assert.equal(compose("text", 'a"b', "n").data, '{"type":"publish","params":{"channel":"n","message":"a\\"b"}}');
+  assert.match(compose("binary", "00", "news").fault, /JSON or text/);
+  assert.equal(compose("text", "{", "").data, "{");
+});
+
 test("saved views outlive what else is in the store", () => {
   const kept = store();
   const saved = new SavedViews(kept);
@@ -253,7 +313,7 @@ test("an expression is completed by names of fields, of messages, and by values"
   const offers = (text) => names.complete(text, text.length).items.map((item) => item.text);
   assert.deepEqual(offers("message.pr"), ["message.price"]);
   assert.ok(offers("message.user.").includes("message.user.name"));
-  assert.deepEqual(offers("kind == "), ['"connect"', '"message"', '"close"']);
+  assert.deepEqual(offers("kind == "), ['"connect"', '"message"', '"close"', '"join"', '"leave"']);
   assert.deepEqual(offers('kind == "me'), ['"message"']);
   assert.ok(offers("kind ").includes("== "));
   assert.ok(offers("message.price.st").includes("message.price.startsWith("));

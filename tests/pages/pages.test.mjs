@@ -131,8 +131,9 @@ test("text, kind and connection select", async (t) => {
   const watch = await page(`${server.url}/es-client`);
   await state(watch, "open");
   const a = await client(server, "a");
-  const b = await client(server, "b");
   a.send("apples");
+  await until("the first two", async () => (await rows(watch)).length === 2);
+  const b = await client(server, "b");
   b.send("Bananas");
   const whats = async () => (await rows(watch)).map((row) => row.what);
   await until("four events", async () => (await rows(watch)).length === 4);

@@ -1,10 +1,9 @@
 // What the inspector says and bears when things are not as they should be. Names are claims.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { after, test } from "node:test";
 import { BEGIN, fake, history, message, problem, sse } from "./fake.mjs";
-import { client, connections, drawn, end, page, rows, state, tap, text, until } from "./harness.mjs";
+import { client, connections, drawn, end, page, rows, state, tap, text, until, violations } from "./harness.mjs";
 
 after(end);
 
@@ -290,18 +289,11 @@ test("a hundred thousand names leave the page working", async (t) => {
 });
 
 test("axe finds nothing on any page in any state, light and dark, wide and narrow", async (t) => {
-  const axe = await readFile(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
   const server = await tap();
   t.after(() => server.kill());
   const faults = [];
   const look = async (opened, name) => {
-    await opened.waitForTimeout(250);
-    const { violations } = await opened.evaluate(async (script) => {
-      // Through the devtools, as an extension: the page itself may run no such script.
-      if (!window.axe) (0, eval)(script);
-      return window.axe.run(document, { resultTypes: ["violations"] });
-    }, axe);
-    for (const one of violations) faults.push(`${name}: ${one.id}: ${one.nodes.slice(0, 3).map((node) => `${node.target} ${node.any[0]?.message ?? ""}`).join(" | ")}`);
+    faults.push(...await violations(opened, name));
   };
   const kinds = [["light", 1440], ["dark", 1440], ["light", 390], ["dark", 390]];
   for (const [colorScheme, width] of kinds) {

@@ -5,15 +5,15 @@ import { describe, kindOf, timeOf, valueOf } from "../model/event.js";
 import { fromFile } from "../model/har.js";
 import { isAll, passes } from "../model/query.js";
 import { Roster } from "../model/roster.js";
+import { EventStream } from "../wstap.js";
 import { Outbox } from "./outbox.js";
-import { Reader } from "./reader.js";
 import { Watcher } from "./watcher.js";
 
 /** How often a batch goes to the page: once a frame. */
 const FRAME = 16;
 
 let session = 0;
-let reader = null;
+let stream = null;
 let watcher = null;
 let roster = new Roster();
 let file = null;
@@ -23,33 +23,37 @@ const post = (batch) => postMessage({ type: "batch", session, ...batch });
 let outbox = new Outbox(post);
 setInterval(() => outbox.flush(), FRAME);
 
-function event(name, data) {
-  if (name === "gap") {
-    outbox.push(`{"kind":"gap",${data.slice(1)}`);
-    return;
-  }
-  outbox.push(data);
-  const kind = kindOf(data);
-  if (kind === "connect" || kind === "close") watcher?.see(data);
+function take(line) {
+  outbox.push(line);
+  const kind = kindOf(line);
+  if (kind === "connect" || kind === "close") watcher?.see(line);
+}
+
+/** What the page calls a state of the stream. */
+function named({ state, attempt, status }) {
+  if (state === "connecting" && attempt > 0) return "reconnecting";
+  if (state === "waiting" && status === 503) return "full";
+  return state === "ended" ? "refused" : state;
 }
 
 function open({ base, query, text, past, lastId, silence, selects }) {
-  reader?.close();
+  stream?.close();
   file = null;
   outbox = outbox.fresh();
   outbox.text = text;
   const mine = session;
-  const url = new URL(`events?${query}`, base);
-  reader = new Reader({ url, lastId, start: past ? { last: String(past) } : {}, silence }, {
-    event: (name, data) => { if (mine === session) event(name, data); },
-    idle: () => {},
-    state: (state) => {
-      if (mine !== session) return;
-      if (state.state === "open") watcher?.now();
-      // What was read before the end is told before it.
-      outbox.flush();
-      postMessage({ type: "state", session, ...state });
-    },
+  const asked = new URLSearchParams(query);
+  const selection = Object.fromEntries([...new Set(asked.keys())].map((name) => [name, asked.getAll(name)]));
+  stream = new EventStream(new URL(".", base).href, { ...selection, lastEventId: lastId, last: past || undefined, silence, raw: true });
+  stream.on("line", ({ data }) => { if (mine === session) take(data); });
+  stream.on("gap", ({ missed, after, before }) => { if (mine === session) outbox.push(JSON.stringify({ kind: "gap", missed, after, before })); });
+  stream.on("state", (now) => {
+    if (mine !== session) return;
+    const { attempt, wait, words, code, status, position } = now;
+    if (now.state === "open") watcher?.now();
+    // What was read before the end is told before it.
+    outbox.flush();
+    postMessage({ type: "state", session, state: named(now), attempt, wait, words, code, status, position });
   });
   watcher ??= new Watcher(base, roster, (message) => postMessage(message));
   watcher.streamTellsAll = !selects;
@@ -59,7 +63,7 @@ function open({ base, query, text, past, lastId, silence, selects }) {
 // ---------------------------------------------------------------- a file instead of a server
 
 async function openFile(blob) {
-  reader?.close();
+  stream?.close();
   watcher?.close();
   watcher = null;
   roster = new Roster();
@@ -100,7 +104,7 @@ onmessage = ({ data }) => {
       roster.clear();
       return tellRoster();
     case "now":
-      reader?.now();
+      stream?.now();
       return watcher?.now();
     default: return undefined;
   }

@@ -2,15 +2,15 @@
 // messages on this page have; no DOM.
 
 const FIELDS = {
-  kind: "connect, message or close", connectionId: "whose it is", direction: "in or out", opcode: "text, binary, ping, pong",
-  size: "bytes of the message", message: "what was sent", channel: "of a message in a channel", path: "of a connect", remote: "address of the client",
+  kind: "connect, message, close, join or leave", connectionId: "whose it is", direction: "in or out", opcode: "text, binary, ping, pong",
+  size: "bytes of the message", message: "what was sent", channel: "of a message, a join, a leave", user: "who sent it, who came or left", to: "users that it was for", except: "users that it was not for", path: "of a connect", remote: "address of the client",
   headers: "of a connect", subprotocol: "of a connect", duration: "seconds, of a close", "close.code": "of a close", "close.reason": "of a close",
   "close.by": "client, server, tap or network", "close.clean": "whether both sides said goodbye", "messages.in": "of a close", "messages.out": "of a close",
   "bytes.in": "of a close", "bytes.out": "of a close", encoding: "base64, of binary", upstream: "of a connect in proxy mode", wire: "bytes on the wire", compressed: "true where it was", note: "what is odd about it", synthetic: "sent by hand", id: "of the event", time: "as text",
 };
 
 const VALUES = {
-  kind: ['"connect"', '"message"', '"close"'], direction: ['"in"', '"out"'], opcode: ['"text"', '"binary"', '"ping"', '"pong"'],
+  kind: ['"connect"', '"message"', '"close"', '"join"', '"leave"'], direction: ['"in"', '"out"'], opcode: ['"text"', '"binary"', '"ping"', '"pong"'],
   "close.by": ['"client"', '"server"', '"tap"', '"network"'], "close.clean": ["true", "false"], synthetic: ["true"], encoding: ['"base64"'],
 };
 
@@ -20,9 +20,18 @@ const FUNCTIONS = { "has(": "whether a field is there", "size(": "length of a te
 export class Names {
   #most;
   #paths = new Map();
+  #values = new Map([["channel", new Set()], ["user", new Set()]]);
 
   constructor(most = 500) {
     this.#most = most;
+  }
+
+  /** Learns the channel and the user of an event, and the names in its message. */
+  see(event) {
+    for (const [name, values] of this.#values) {
+      if (typeof event?.[name] === "string" && values.size < this.#most) values.add(JSON.stringify(event[name]));
+    }
+    if (event?.kind === "message") this.learn(event.message);
   }
 
   /** Learns the names in a message, a few levels deep. */
@@ -42,8 +51,9 @@ export class Names {
     const before = expression.slice(0, caret);
     if (insideString(before)) return { from: caret, to: caret, items: [] };
     const compared = /([A-Za-z_][\w.]*)\s*(?:==|!=)\s*("?[\w]*)$/.exec(before);
-    if (compared && VALUES[compared[1]]) {
-      const items = VALUES[compared[1]].filter((value) => value.startsWith(compared[2])).map((text) => ({ text, about: compared[1] }));
+    const values = compared && (VALUES[compared[1]] ?? this.#values.get(compared[1]));
+    if (values) {
+      const items = [...values].filter((value) => value.startsWith(compared[2])).map((text) => ({ text, about: compared[1] }));
       return { from: caret - compared[2].length, to: caret, items };
     }
     const word = /[A-Za-z_][\w.]*$/.exec(before)?.[0] ?? "";

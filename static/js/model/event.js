@@ -20,16 +20,16 @@ export function timeOf(raw) {
   return raw.startsWith('{"id":"') ? parseInt(raw.slice(7, 27), 10) || 0 : 0;
 }
 
-/** Its kind: connect, message, close, gap, hole. */
+/** Its kind: connect, message, close, join, leave, gap, hole. */
 export function kindOf(raw) {
   const at = raw.indexOf('"kind":"');
   return at === -1 ? "" : raw.slice(at + 8, raw.indexOf('"', at + 8));
 }
 
-/** Whose it is. */
+/** Whose it is; nobody's is "". */
 export function connectionOf(raw) {
-  const at = raw.indexOf('"connectionId":"');
-  if (at === -1) return "";
+  const at = raw.indexOf('"connectionId":');
+  if (at === -1 || raw[at + 15] !== '"') return "";
   const end = skipString(raw, at + 15);
   return unquote(raw.slice(at + 15, end));
 }
@@ -51,7 +51,7 @@ export function valueOf(raw) {
   }
 }
 
-/** What a row shows: `{ name, id, time, who, direction, opcode, size, badge, preview }`. */
+/** What a row shows: `{ name, id, time, who, channel, route, opcode, size, badge, preview }`. */
 export function describe(raw) {
   const at = raw.length > SMALL ? raw.indexOf(',"message":') : -1;
   const value = valueOf(at > 0 ? `${raw.slice(0, at)}}` : raw);
@@ -61,11 +61,19 @@ export function describe(raw) {
     id: value?.id ?? "",
     time: timeOf(raw) || Date.parse(value?.time) || 0,
     who: String(value?.connectionId ?? ""),
+    channel: value?.channel ?? "",
+    route: route(value),
     opcode: value?.opcode ?? "",
     size: value?.kind === "message" ? value.size : undefined,
     badge: badge(value),
     preview: preview(raw, value, name),
   };
+}
+
+/** Where a message went: a channel, users, or both. */
+function route(value) {
+  const to = Array.isArray(value?.to) && value.to.length > 0 ? `→ ${value.to.join(", ")}` : "";
+  return [value?.channel, to].filter(Boolean).join(" ");
 }
 
 function badge(value) {
@@ -90,6 +98,10 @@ function preview(raw, value, name) {
       return [value.path, value.remote, value.subprotocol, value.headers?.["user-agent"]].filter(Boolean).join("  ");
     case "close":
       return closed(value);
+    case "join":
+      return `${value.user ?? value.connectionId} came`;
+    case "leave":
+      return `${value.user ?? value.connectionId} left`;
     case "broken":
       return raw.slice(0, PREVIEW);
     default:

@@ -66,11 +66,11 @@ export function fromLine(line) {
 function canonical(event) {
   if (event === null || typeof event !== "object") return null;
   if (event.kind === "gap") return JSON.stringify(event);
-  if (typeof event.kind !== "string" || event.connectionId === undefined) return null;
+  if (typeof event.kind !== "string" || (event.connectionId === undefined && event.channel === undefined)) return null;
   const time = Date.parse(event.time);
   const { id, time: _, kind, connectionId, message, encoding, note, synthetic, fields, ...rest } = event;
   return JSON.stringify({
-    id: String(id ?? `${Number.isNaN(time) ? 0 : time}-0`), time: new Date(Number.isNaN(time) ? 0 : time).toISOString(), kind, connectionId: String(connectionId),
+    id: String(id ?? `${Number.isNaN(time) ? 0 : time}-0`), time: new Date(Number.isNaN(time) ? 0 : time).toISOString(), kind, connectionId: connectionId == null ? null : String(connectionId),
     ...rest, ...(kind === "message" ? { message: message ?? null } : {}), encoding, note, synthetic, fields,
   });
 }

@@ -1,15 +1,15 @@
 // Model: what the reader wants to see, as an address and as a question to the server. No DOM.
 
 /** Kinds that have a switch. */
-export const KINDS = ["connect", "message", "close"];
+export const KINDS = ["connect", "message", "close", "join", "leave"];
 
 /** A view that hides nothing. */
 export function all() {
-  return { connections: [], kinds: [], direction: "", filter: "", text: "", since: null, until: null };
+  return { connections: [], channels: [], kinds: [], direction: "", filter: "", text: "", since: null, until: null };
 }
 
 export function isAll(view) {
-  return view.connections.length === 0 && view.kinds.length === 0 && view.direction === "" && view.filter === ""
+  return view.connections.length === 0 && view.channels.length === 0 && view.kinds.length === 0 && view.direction === "" && view.filter === ""
     && view.text === "" && view.since === null && view.until === null;
 }
 
@@ -22,6 +22,7 @@ export function fromQuery(params) {
   };
   return {
     connections: params.getAll("connection"),
+    channels: params.getAll("channel"),
     kinds: KINDS.filter((kind) => params.getAll("kind").includes(kind)),
     direction: ["in", "out"].includes(one("direction")) ? one("direction") : "",
     filter: one("filter"),
@@ -35,6 +36,7 @@ export function fromQuery(params) {
 export function toQuery(view, text = true) {
   const params = new URLSearchParams();
   for (const id of view.connections) params.append("connection", id);
+  for (const name of view.channels) params.append("channel", name);
   for (const kind of view.kinds) params.append("kind", kind);
   if (view.direction) params.set("direction", view.direction);
   if (view.filter) params.set("filter", view.filter);
@@ -57,6 +59,7 @@ export function passes(view, raw, event) {
   if (event.name === "gap" || event.name === "hole") return true;
   const isMessage = event.name === "in" || event.name === "out" || event.name === "message";
   return (view.connections.length === 0 || view.connections.includes(event.who))
+    && (view.channels.length === 0 || view.channels.includes(event.channel))
     && (view.kinds.length === 0 || view.kinds.includes(isMessage ? "message" : event.name))
     && (view.direction === "" || event.name === view.direction)
     && (view.since === null || event.time >= view.since)
@@ -81,6 +84,7 @@ export function conditions(view, time) {
   const found = [];
   const put = (words, change) => found.push({ words, without: { ...view, ...change } });
   for (const id of view.connections) put(`connection ${id}`, { connections: view.connections.filter((other) => other !== id) });
+  for (const name of view.channels) put(`channel ${name}`, { channels: view.channels.filter((other) => other !== name) });
   if (view.since !== null || view.until !== null) {
     const end = (ms, otherwise) => (ms === null ? otherwise : time(ms));
     put(`${end(view.since, "the beginning")} – ${end(view.until, "the end")}`, { since: null, until: null });

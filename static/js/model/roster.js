@@ -57,6 +57,8 @@ export class Roster {
     known.bytes = connection.bytes;
     known.last = Date.parse(connection.lastActivity) || 0;
     known.roundTrip = connection.roundTrip ?? null;
+    known.user = connection.user ?? "";
+    known.channels = connection.channels ?? [];
   }
 
   /** Takes the value of an event; `now` by the clock of the snapshots, `count` where no server counts. */
@@ -67,7 +69,7 @@ export class Roster {
     if (event.kind === "connect") {
       if (time < known.since) return;
       if (!known.open) this.#closed -= 1;
-      Object.assign(known, fresh(known.id), { since: time, seen: now, path: event.path ?? "", remote: event.remote ?? "" });
+      Object.assign(known, fresh(known.id), { since: time, seen: now, user: event.user ?? "", path: event.path ?? "", remote: event.remote ?? "" });
     } else if (event.kind === "close") {
       // A list of the past may tell of an end that a newer connection of that name has survived.
       if (time < known.since && known.path !== "") return;
@@ -78,6 +80,11 @@ export class Roster {
       known.bytes = { ...known.bytes, [way]: known.bytes[way] + (event.size ?? 0) };
       known.since ||= time;
       known.last = time;
+    } else if ((event.kind === "join" || event.kind === "leave") && count) {
+      // A recording tells of users; who came first and who went last is all that it has.
+      const others = known.channels.filter((name) => name !== event.channel);
+      known.channels = event.kind === "join" ? [...others, event.channel] : others;
+      known.user = event.user === known.id ? "" : (event.user ?? "");
     }
   }
 
@@ -107,7 +114,7 @@ export class Roster {
   window({ sort = "state", reverse = false, search = "", from = 0, count = 100 } = {}) {
     const text = search.toLowerCase();
     let found = [...this.#byId.values()];
-    if (text) found = found.filter((one) => [one.id, one.path, one.remote].some((part) => part.toLowerCase().includes(text)));
+    if (text) found = found.filter((one) => [one.id, one.path, one.remote, one.user, ...one.channels].some((part) => part.toLowerCase().includes(text)));
     found.sort(ORDERS[sort] ?? ORDERS.state);
     if (reverse) found.reverse();
     return { total: found.length, open: this.open, unlisted: this.unlisted, from, rows: found.slice(from, from + count) };
@@ -147,7 +154,7 @@ export class Roster {
 
 function fresh(id) {
   return {
-    id, open: true, since: 0, seen: 0, counted: 0, ended: 0, last: 0, path: "", remote: "", closed: null, roundTrip: null,
+    id, open: true, since: 0, seen: 0, counted: 0, ended: 0, last: 0, path: "", remote: "", user: "", channels: [], closed: null, roundTrip: null,
     messages: { in: 0, out: 0 }, bytes: { in: 0, out: 0 }, rate: { in: 0, out: 0 },
   };
 }

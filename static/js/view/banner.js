@@ -77,7 +77,8 @@ export class Banner {
     const text = make("div", "grow");
     text.append(make("strong", "", title), " ", make("span", "", said), " ", make("span", "dim", next));
     const acts = make("div", "acts");
-    if (this.#state.wait !== undefined) acts.append(make("span", "dim countdown", ""), button("Try now", "small", () => this.onact("now")));
+    if (this.#state.wait !== undefined) acts.append(make("span", "dim countdown", ""));
+    if (this.#state.state !== "broken") acts.append(button("Try now", "small", () => this.onact("now")));
     if (this.#state.state === "refused" && this.#state.status === 400) acts.append(button("Clear the filter", "small", () => this.onact("clear")));
     if (this.#state.state === "broken") acts.append(button("Back to the live stream", "small", () => this.onact("live")));
     const box = at("banner");

@@ -2,9 +2,13 @@
 
 import { fromHex } from "../model/text.js";
 
-/** What a message would be sent as, or a sentence that says why it cannot. */
-export function compose(kind, text) {
+/**
+ * What a message would be sent as, to the server itself or published in a channel, or a sentence
+ * that says why it cannot. JSON goes as it was typed, with every digit.
+ */
+export function compose(kind, text, channel = "") {
   if (kind === "binary") {
+    if (channel !== "") return { fault: "A channel takes JSON or text; its name above has to go." };
     const array = fromHex(text);
     return array ? { data: array } : { fault: "Binary is written in pairs of hexadecimal digits, such as 00 ff 1a." };
   }
@@ -15,5 +19,7 @@ export function compose(kind, text) {
       return { fault: `That is no JSON: ${error.message}. Send it as text if it is meant so.` };
     }
   }
-  return { data: text };
+  if (channel === "") return { data: text };
+  const message = kind === "json" ? text.trim() : JSON.stringify(text);
+  return { data: `{"type":"publish","params":{"channel":${JSON.stringify(channel)},"message":${message}}}` };
 }

@@ -45,7 +45,7 @@ export class Connections {
     at("who-count").textContent = part.open + part.total === 0 ? "none yet" : `${count(part.open)} open${unlisted}`;
     const searched = at("connection-search").value !== "";
     at("connections-blank").hidden = part.total > 0;
-    at("connections-blank").textContent = searched ? "No connection has that in its name, path or address." : "Nobody is connected.";
+    at("connections-blank").textContent = searched ? "No connection has that in its name, path, address, user or channels." : "Nobody is connected.";
     this.#want();
   }
 
@@ -113,7 +113,8 @@ function age(one, until) {
 }
 
 function open(one) {
-  return [one.path, bytes(one.bytes.in + one.bytes.out), age(one, Date.now())].filter(Boolean).join(" · ");
+  const channels = one.channels.length > 2 ? [...one.channels.slice(0, 2), `${one.channels.length - 2} more`] : one.channels;
+  return [one.user, channels.length > 0 && `in ${channels.join(", ")}`, one.path, bytes(one.bytes.in + one.bytes.out), age(one, Date.now())].filter(Boolean).join(" · ");
 }
 
 function ended(one) {
@@ -127,6 +128,8 @@ function describe(one) {
   const known = [
     one.id,
     one.open ? "open" : `closed ${one.closed ? `${codeInWords(one.closed.code)} by the ${one.closed.by}` : ""}`,
+    one.user && `user ${one.user}`,
+    one.channels.length > 0 && `in ${one.channels.slice(0, 20).join(", ")}${one.channels.length > 20 ? ` and ${count(one.channels.length - 20)} more channels` : ""}`,
     one.path && `path ${one.path}`,
     one.remote && `from ${one.remote}`,
     `client to server: ${count(one.messages.in)} messages, ${bytes(one.bytes.in)}`,

@@ -10,14 +10,14 @@ import { at, button, copy, make } from "./dom.js";
 import { colourOf } from "./rows.js";
 import { Tree } from "./tree.js";
 
-const TITLES = { connect: "Connect", close: "Close", gap: "Gap", hole: "Not held by this page", join: "Join", leave: "Leave" };
+const TITLES = { connect: "Connect", close: "Close", gap: "Gap", hole: "Not held by this page", join: "Join of a channel", leave: "Leave of a channel" };
 
 export class Detail {
   #raw = null;
   #content;
   #compared = null;
   #shown = 0;
-  /** Called with `{ connection }`, `{ direction }`, `{ kind }` or `{ condition }` to filter by. */
+  /** Called with `{ connection }`, `{ channel }`, `{ direction }`, `{ kind }` or `{ condition }` to filter by. */
   onfilter = () => {};
   /** Called with "link", "compare", "context", "again", "send", "close" or "part", and the event. */
   onact = () => {};
@@ -78,7 +78,7 @@ export class Detail {
     if (event?.id) put("Copy link", "link", "A link to this event (l)");
     if (event?.id) put(this.#compared === null ? "Compare" : "Compare from here", "compare", "Compare with the next event that is selected (m)");
     if (event?.id) put("In context", "context", "This event among all others (x)");
-    if (this.canAct() && event?.kind === "message") put("Send again…", "again", "Edit and send (r)");
+    if (this.canAct() && event?.kind === "message" && event.connectionId != null) put("Send again…", "again", "Edit and send (r)");
     if (this.canAct() && event?.connectionId && event.kind !== "close" && event.kind !== "message") put("Send…", "send", "Send to this connection (s)");
     if (this.canAct() && event?.connectionId && event.kind !== "close") put("Close connection…", "close", "With a code and a reason");
     if ((event?.kind === "gap" || event?.kind === "hole") && event.after) put("Look at the server's history", "part", "What the server still has from here on");
@@ -113,13 +113,13 @@ export class Detail {
       const shown = visible(String(words)).slice(0, 500);
       value.append(filter ? button(shown, "value-filter", () => this.onfilter(filter), { title: "Filter by this" }) : shown);
       if (extra) value.append(make("span", "dim", ` ${extra}`));
-      if (name === "Connection") value.firstElementChild.dataset.colour = String(colourOf(String(words)));
+      if (name === "Connection" || name === "Channel") value.firstElementChild.dataset.colour = String(colourOf(String(words)));
       list.append(make("dt", "", name), value);
     };
     if (!event) return list;
-    if (event.connectionId !== undefined) put("Connection", event.connectionId, { connection: String(event.connectionId) });
+    if (event.connectionId != null) put("Connection", event.connectionId, { connection: String(event.connectionId) });
     put("Time", event.time && clock(new Date(event.time)), null, event.time && delta(Date.parse(event.time) - Date.now()).replace("−", "").concat(" ago"));
-    const facts = { message: messageFacts, connect: connectFacts, close: closeFacts, gap: gapFacts, hole: gapFacts }[event.kind];
+    const facts = { message: messageFacts, connect: connectFacts, close: closeFacts, join: presenceFacts, leave: presenceFacts, gap: gapFacts, hole: gapFacts }[event.kind];
     facts?.(event, put);
     put("Note", event.note, event.note && { condition: `note == ${literal(event.note)}` });
     put("Synthetic", event.synthetic && "sent by hand, through wstap", { condition: "synthetic == true" });
@@ -156,6 +156,7 @@ export class Detail {
 }
 
 function title(event) {
+  if (event?.kind === "message" && event.channel) return "Message in a channel";
   if (event?.kind === "message") return event.direction === "in" ? "Message to the server" : "Message to the client";
   return TITLES[event?.kind] ?? "Event";
 }
@@ -167,10 +168,24 @@ function messageFacts(event, put) {
   if (event.wire !== undefined) put("On the wire", bytes(event.wire), null, [wireShare(event.size, event.wire), event.compressed ? "compressed" : ""].filter(Boolean).join(", "));
   else if (event.compressed) put("On the wire", "compressed");
   if (event.fragments > 1) put("Fragments", count(event.fragments));
-  put("Channel", event.channel, event.channel && { condition: `channel == ${literal(event.channel)}` });
+  if (event.channel) put("Channel", event.channel, { channel: event.channel });
+  user(event, put, event.connectionId == null ? "From" : "User");
+  put("Only to", event.to?.join(", "));
+  put("Not to", event.except?.join(", "));
+  if (event.connectionId == null) put("Published", "over HTTP");
+}
+
+function presenceFacts(event, put) {
+  put("Channel", event.channel, { channel: event.channel });
+  user(event, put);
+}
+
+function user(event, put, name = "User") {
+  if (event.user) put(name, event.user, { condition: `user == ${literal(event.user)}` });
 }
 
 function connectFacts(event, put) {
+  user(event, put);
   put("Path", event.path, { condition: `path == ${literal(event.path)}` });
   put("Client", event.remote, { condition: `remote == ${literal(event.remote)}` });
   put("Upstream", event.upstream);

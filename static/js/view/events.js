@@ -148,7 +148,7 @@ export class Events {
     const row = event.target.closest(".event");
     const index = row ? this.list.indexOf(row) : -1;
     if (index === -1) return;
-    const cell = event.target.closest(".event > *");
+    const cell = event.target.closest(".event > *, .event .channel");
     const raw = this.source.at(index);
     if (event.altKey && cell && raw) this.oncell(cell.className, raw);
     else this.select(index, { middle: false });

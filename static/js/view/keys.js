@@ -20,7 +20,7 @@ export const KEYS = [
     ["/", "text", "text"],
     ["e", "filter expression", "filter"],
     ["o", "connections", "connections"],
-    ["1 2 3", "only connects, messages, closes", ""],
+    ["1 2 3 4 5", "only connects, messages, closes, joins, leaves", ""],
     ["i u", "only to the server, only to the client", ""],
     ["f", "only the connection of this event", "same"],
     ["Alt click", "only events like that cell", ""],
@@ -46,7 +46,7 @@ export const KEYS = [
 ];
 
 const ACTS = new Map([...KEYS.slice(0, 3).flatMap(([, keys]) => keys)].filter(([key, , act]) => act && key.length === 1).map(([key, , act]) => [key, act]));
-for (const [key, act] of [["1", "kind connect"], ["2", "kind message"], ["3", "kind close"], ["i", "direction in"], ["u", "direction out"], ["Escape", "back"]]) ACTS.set(key, act);
+for (const [key, act] of [["1", "kind connect"], ["2", "kind message"], ["3", "kind close"], ["4", "kind join"], ["5", "kind leave"], ["i", "direction in"], ["u", "direction out"], ["Escape", "back"]]) ACTS.set(key, act);
 
 /** Calls `act(name)` for keys that mean something where nothing is typed; `move` has the rest. */
 export function wireKeys(act, move) {

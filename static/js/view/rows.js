@@ -2,10 +2,10 @@
 
 import { describe } from "../model/event.js";
 import { bytes, clock, delta, visible } from "../model/text.js";
-import { stamp } from "./dom.js";
+import { make, stamp } from "./dom.js";
 
-const SIGNS = { connect: "+", in: "→", out: "←", message: "·", close: "×", gap: "!", hole: "!", broken: "?", join: "+", leave: "−" };
-const WORDS = { in: "client to server", out: "server to client" };
+const SIGNS = { connect: "+", in: "→", out: "←", message: "·", close: "×", gap: "!", hole: "!", broken: "?", join: "⊕", leave: "⊖" };
+const WORDS = { in: "client to server", out: "server to client", join: "into a channel", leave: "out of a channel" };
 
 /** Colours that connections have. */
 const COLOURS = 12;
@@ -27,6 +27,8 @@ export function makeRow() {
     row.children[at].append(text);
     return [name, text];
   }));
+  row.route = make("span", "channel", "", { hidden: "" });
+  row.children[5].prepend(row.route);
   row.badge = row.children[6];
   return row;
 }
@@ -50,6 +52,7 @@ export function fillRow(row, raw, { before = null, deltas = false } = {}) {
     for (const name of CELLS) write(row.texts[name], "");
     write(row.texts.what, "loading…");
     row.badge.hidden = true;
+    row.route.hidden = true;
     row.title = "";
     return;
   }
@@ -57,7 +60,8 @@ export function fillRow(row, raw, { before = null, deltas = false } = {}) {
   const { texts } = row;
   row.dataset.kind = event.name;
   write(texts.time, timeText(event, raw, before, deltas));
-  write(texts.who, visible(event.who));
+  // What was published over HTTP is nobody's.
+  write(texts.who, event.who === "" && event.channel !== "" ? "–" : visible(event.who));
   const colour = event.who ? String(colourOf(event.who)) : "";
   if (row.children[1].dataset.colour !== colour) row.children[1].dataset.colour = colour;
   write(texts.sign, SIGNS[event.name] ?? "·");
@@ -65,6 +69,17 @@ export function fillRow(row, raw, { before = null, deltas = false } = {}) {
   write(texts.kind, event.opcode || event.name);
   write(texts.size, event.size === undefined ? "" : bytes(event.size));
   write(texts.what, visible(event.preview));
+  fillRoute(row.route, event);
   row.badge.hidden = event.badge === "";
   if (event.badge) row.badge.textContent = visible(event.badge.slice(0, 40));
+}
+
+/** Writes where a message went in front of what it was. */
+function fillRoute(pill, { route, channel }) {
+  pill.hidden = route === "";
+  if (route === "") return;
+  const text = visible(route.slice(0, 80));
+  if (pill.textContent !== text) pill.textContent = text;
+  const colour = String(colourOf(channel));
+  if (pill.dataset.colour !== colour) pill.dataset.colour = colour;
 }
