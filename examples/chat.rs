@@ -14,6 +14,7 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::response::{Html, Response};
 use axum::routing::{any, get};
+use axum::serve::ListenerExt as _;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -39,7 +40,7 @@ impl JsonConsumer for Member {
         peer.join_with_last(&self.room, 10)?;
         let users = peer.users(&self.room)?;
         let names: Vec<_> = users.iter().map(User::as_str).collect();
-        peer.send_json(&json!({ "here": names }))?;
+        peer.send_json(&json!({ "here": names })).await?;
         Ok(())
     }
 
@@ -50,17 +51,17 @@ impl JsonConsumer for Member {
 
     async fn on_group_message(&mut self, peer: &Peer, message: &GroupMessage) -> consumer::Result {
         let user = message.user().map(User::as_str);
-        peer.send_json(&json!({ "user": user, "text": message.text() }))?;
+        peer.send_json(&json!({ "user": user, "text": message.text() })).await?;
         Ok(())
     }
 
     async fn on_join(&mut self, peer: &Peer, _: &Channel, user: &User) -> consumer::Result {
-        peer.send_json(&json!({ "came": user.as_str() }))?;
+        peer.send_json(&json!({ "came": user.as_str() })).await?;
         Ok(())
     }
 
     async fn on_leave(&mut self, peer: &Peer, _: &Channel, user: &User) -> consumer::Result {
-        peer.send_json(&json!({ "went": user.as_str() }))?;
+        peer.send_json(&json!({ "went": user.as_str() })).await?;
         Ok(())
     }
 }
@@ -87,6 +88,8 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:8000".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("http://{}/?room=tea&user=ann", listener.local_addr()?);
+    // Small messages go out at once. An error is that the client has gone already.
+    let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 

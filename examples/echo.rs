@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -30,13 +31,13 @@ impl Consumer for Echo {
     }
 
     async fn on_text(&mut self, peer: &Peer, text: &str) -> consumer::Result {
-        peer.send(text)?;
+        peer.send(text).await?;
         Ok(())
     }
 
     async fn on_group_message(&mut self, peer: &Peer, message: &GroupMessage) -> consumer::Result {
         if let (Some(group), Some(text)) = (message.group(), message.text()) {
-            peer.send(format!("{group} says {text}"))?;
+            peer.send(format!("{group} says {text}")).await?;
         }
         Ok(())
     }
@@ -53,7 +54,7 @@ impl JsonConsumer for Pong {
     type In = Ping;
 
     async fn on_json(&mut self, peer: &Peer, value: Ping) -> consumer::Result {
-        peer.send_json(&json!({ "pong": value.ping }))?;
+        peer.send_json(&json!({ "pong": value.ping })).await?;
         Ok(())
     }
 }
@@ -69,6 +70,8 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:8000".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("http://{}/", listener.local_addr()?);
+    // Small messages go out at once. An error is that the client has gone already.
+    let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 use wstap::{Hub, Settings};
@@ -29,6 +30,8 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:8000".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("http://{}/tap", listener.local_addr()?);
+    // Small messages go out at once. An error is that the client has gone already.
+    let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     // With connect info, events tell where a connection came from.
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     let stop = async move {

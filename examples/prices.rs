@@ -17,6 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use jsonwebtoken::{EncodingKey, Header, get_current_timestamp};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -66,6 +67,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:8000".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("http://{}/token/ann", listener.local_addr()?);
+    // Small messages go out at once. An error is that the client has gone already.
+    let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

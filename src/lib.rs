@@ -25,7 +25,7 @@
 //!
 //! impl Consumer for Shout {
 //!     async fn on_text(&mut self, peer: &Peer, text: &str) -> consumer::Result {
-//!         peer.send(text.to_uppercase())?;
+//!         peer.send(text.to_uppercase()).await?;
 //!         Ok(())
 //!     }
 //! }

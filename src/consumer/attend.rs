@@ -1,17 +1,20 @@
 //! How a consumer attends a connection: its hooks beside the turns of the session, in one task.
 //!
-//! The turns hand what comes to the hooks through a bounded queue, and read nothing more while it
-//! is full; so what is too much for the hooks waits where it is bounded already: at the client, and
-//! in the connection's queue of the hub.
+//! The turns hand what comes to the hooks through two bounded queues. Frames: while that is full,
+//! nothing is read, and the client waits. Deliveries of groups: what does not fit is refused as the
+//! hub refuses it to a slow client, so that what a hook sends itself always goes out, and a hook may
+//! wait for that.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use futures_util::FutureExt as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tungstenite::{Message as Frame, Utf8Bytes};
+use tungstenite::Message as Frame;
 
 use super::{Consumer, Failure, GroupMessage, Peer, Result};
 use crate::code::Code;
@@ -21,15 +24,12 @@ use crate::json::Json;
 use crate::problem::Problem;
 use crate::session::{CLOSING, Opened, Speaker};
 
-/// What waits for the hooks at most; a hook that is quick never sees more than one.
-const WAITING: usize = 32;
+/// Frames that wait for the hooks at most; a hook that is quick never sees more than one.
+const FRAMES: usize = 32;
 
-/// Something for a hook.
-enum Heard {
-    Text(Utf8Bytes),
-    Binary(bytes::Bytes),
-    Delivered(Arc<Delivered>),
-}
+/// Deliveries that wait likewise, and their bytes: as many as wait for any client.
+const DELIVERIES: usize = 256;
+const DELIVERED_BYTES: usize = 4 << 20;
 
 /// Serves a connection until it has ended and its last hook has returned.
 pub(super) async fn attend(mut opened: Opened, user: Option<User>, consumer: impl Consumer) {
@@ -42,9 +42,13 @@ pub(super) async fn attend(mut opened: Opened, user: Option<User>, consumer: imp
     let (mut session, _seat) = opened.session();
     let connection = Arc::new(connection);
     let peer = Peer::new(&connection, hub, user);
-    let (queue, heard) = mpsc::channel(WAITING);
+    let (frames, heard_frames) = mpsc::channel(FRAMES);
+    let (deliveries, heard_deliveries) = mpsc::channel(DELIVERIES);
+    let waiting = Arc::<AtomicUsize>::default();
+    let heard =
+        Heard { frames: heard_frames, deliveries: heard_deliveries, waiting: Arc::clone(&waiting) };
+    let listening = Listening { connection: Arc::clone(&connection), frames, deliveries, waiting };
     let (ended, end) = oneshot::channel();
-    let listening = Listening { connection: Arc::clone(&connection), queue };
     let mut hooks = pin!(hooks(consumer, peer, heard, end));
     let ending = tokio::select! {
         ending = session.run(&connection, orders, listening) => ending,
@@ -68,7 +72,7 @@ pub(super) async fn attend(mut opened: Opened, user: Option<User>, consumer: imp
 async fn hooks(
     mut consumer: impl Consumer,
     peer: Peer,
-    mut heard: mpsc::Receiver<Heard>,
+    mut heard: Heard,
     end: oneshot::Receiver<Ending>,
 ) {
     let outcome = caught(each(&mut consumer, &peer, &mut heard)).await;
@@ -93,17 +97,14 @@ async fn hooks(
     }
 }
 
-async fn each(
-    consumer: &mut impl Consumer,
-    peer: &Peer,
-    heard: &mut mpsc::Receiver<Heard>,
-) -> Result {
+async fn each(consumer: &mut impl Consumer, peer: &Peer, heard: &mut Heard) -> Result {
     consumer.on_connect(peer).await?;
-    while let Some(heard) = heard.recv().await {
-        match heard {
-            Heard::Text(text) => consumer.on_text(peer, &text).await?,
-            Heard::Binary(bytes) => consumer.on_binary(peer, &bytes).await?,
-            Heard::Delivered(delivered) => match delivered.what() {
+    while let Some(item) = heard.next().await {
+        match item {
+            Item::Frame(Frame::Text(text)) => consumer.on_text(peer, &text).await?,
+            Item::Frame(Frame::Binary(bytes)) => consumer.on_binary(peer, &bytes).await?,
+            Item::Frame(_) => {}
+            Item::Delivered(delivered) => match delivered.what() {
                 What::Join(it) => consumer.on_join(peer, &it.channel, &it.user).await?,
                 What::Leave(it) => consumer.on_leave(peer, &it.channel, &it.user).await?,
                 _ => {
@@ -115,6 +116,34 @@ async fn each(
         }
     }
     Ok(())
+}
+
+/// Something for a hook.
+enum Item {
+    Frame(Frame),
+    Delivered(Arc<Delivered>),
+}
+
+/// What waits for the hooks.
+struct Heard {
+    frames: mpsc::Receiver<Frame>,
+    deliveries: mpsc::Receiver<Arc<Delivered>>,
+    /// Bytes of the deliveries.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Heard {
+    /// Returns what comes next; `None` at the end, after all that has come. Cancel safe.
+    async fn next(&mut self) -> Option<Item> {
+        tokio::select! {
+            Some(frame) = self.frames.recv() => Some(Item::Frame(frame)),
+            Some(delivered) = self.deliveries.recv() => {
+                self.waiting.fetch_sub(delivered.event.weight(), Relaxed);
+                Some(Item::Delivered(delivered))
+            }
+            else => None,
+        }
+    }
 }
 
 /// A hook has panicked; what it has left of its consumer is not called any more.
@@ -144,30 +173,32 @@ fn close(peer: &Peer, problem: &Problem) {
 /// Publishes what a client says, and hands it to the hooks.
 struct Listening {
     connection: Arc<Connection>,
-    queue: mpsc::Sender<Heard>,
+    frames: mpsc::Sender<Frame>,
+    deliveries: mpsc::Sender<Arc<Delivered>>,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Speaker for Listening {
     async fn ready(&self) {
         // An error is that no hook runs any more; then what comes is published and nothing else.
-        let _ = self.queue.reserve().await;
+        let _ = self.frames.reserve().await;
     }
 
     fn hear(&mut self, frame: Frame) -> Option<Frame> {
-        let (opcode, size, body, heard) = match frame {
+        let (opcode, size, body) = match &frame {
             Frame::Text(text) => {
-                let json = Json::parse(&text).unwrap_or_else(|| Json::string(&text));
-                (Opcode::Text, text.len(), Body::Value(json), Heard::Text(text))
+                let json = Json::parse(text).unwrap_or_else(|| Json::string(text));
+                (Opcode::Text, text.len(), Body::Value(json))
             }
             Frame::Binary(bytes) => {
-                let body = Body::Binary(bytes.as_ref().into());
-                (Opcode::Binary, bytes.len(), body, Heard::Binary(bytes))
+                (Opcode::Binary, bytes.len(), Body::Binary(bytes.as_ref().into()))
             }
             _ => return None,
         };
         // An error is that its end was told already: it was replaced, or the hub stopped.
         let _ = self.connection.publish(Message::new(Direction::In, opcode, size, body));
-        self.hand(heard);
+        // There is room, since `ready` has waited for it; without it the connection is closing.
+        let _ = self.frames.try_send(frame);
         None
     }
 
@@ -175,7 +206,7 @@ impl Speaker for Listening {
         match outgoing {
             Outgoing::Text(text) => return Some(Frame::text(text)),
             Outgoing::Binary(bytes) => return Some(Frame::Binary(bytes)),
-            Outgoing::Delivered(delivered) => self.hand(Heard::Delivered(delivered)),
+            Outgoing::Delivered(delivered) => self.deliver(delivered),
             // A consumer asks who is there, and has no token that could run out.
             Outgoing::Present(..) | Outgoing::Expelled(_) => {}
         }
@@ -184,8 +215,19 @@ impl Speaker for Listening {
 }
 
 impl Listening {
-    fn hand(&self, heard: Heard) {
-        // There is room, since `ready` has waited for it; without it the connection is closing.
-        let _ = self.queue.try_send(heard);
+    fn deliver(&self, delivered: Arc<Delivered>) {
+        let weight = delivered.event.weight();
+        if self.waiting.load(Relaxed) < DELIVERED_BYTES {
+            // Before, so that it is never subtracted first.
+            self.waiting.fetch_add(weight, Relaxed);
+            match self.deliveries.try_send(delivered) {
+                // Without a hook nobody misses it.
+                Ok(()) | Err(TrySendError::Closed(_)) => return,
+                Err(TrySendError::Full(_)) => {
+                    self.waiting.fetch_sub(weight, Relaxed);
+                }
+            }
+        }
+        self.connection.falls_behind();
     }
 }

@@ -27,7 +27,7 @@ use crate::hub::Ending;
 ///     type In = Ping;
 ///
 ///     async fn on_json(&mut self, peer: &Peer, value: Ping) -> consumer::Result {
-///         peer.send_json(&json!({ "pong": value.ping }))?;
+///         peer.send_json(&json!({ "pong": value.ping })).await?;
 ///         Ok(())
 ///     }
 /// }
@@ -52,8 +52,10 @@ pub trait JsonConsumer: Send + 'static {
     ) -> impl Future<Output = Result> + Send {
         let code = Code::Malformed.row().name;
         let words = format!("this is not the JSON that belongs here: {}", invalid.error);
-        let sent = peer.send_json(&json!({"error": {"code": code, "message": words}}));
-        async { Ok(sent.map(|_| ())?) }
+        async move {
+            peer.send_json(&json!({"error": {"code": code, "message": words}})).await?;
+            Ok(())
+        }
     }
 
     /// As [`Consumer::on_connect`].

@@ -15,7 +15,7 @@ use crate::hub::{
 use crate::json::Json;
 
 /// Sends to the client of a connection, closes it, and speaks to groups. A handle: clones are the
-/// same, may go to other tasks, and keep nothing open. Nothing here waits.
+/// same, may go to other tasks, and keep nothing open.
 #[derive(Debug, Clone)]
 pub struct Peer {
     connection: Weak<Connection>,
@@ -80,48 +80,81 @@ impl Peer {
         &self.hub
     }
 
-    /// Sends text to the client. The event is the message on the stream.
+    /// Sends text to the client; waits while its queue is full (256 messages or 4 MiB). The event is
+    /// the message on the stream. Cancel safe: it is queued and published, or neither.
     ///
     /// # Errors
     ///
-    /// [`PeerError::Ended`] or [`PeerError::QueueFull`]: 256 messages or 4 MiB may wait.
-    pub fn send(&self, text: impl Into<String>) -> Result<EventId, PeerError> {
-        let text = text.into();
-        let json = Json::parse(&text).unwrap_or_else(|| Json::string(&text));
-        let (size, body) = (text.len(), Body::Value(json));
-        self.put(Outgoing::Text(text), Opcode::Text, size, body)
+    /// [`PeerError::Ended`].
+    pub async fn send(&self, text: impl Into<String>) -> Result<EventId, PeerError> {
+        self.put(Content::Text(text.into())).await
     }
 
-    /// Sends bytes to the client.
+    /// Sends bytes to the client, as [`Peer::send`] sends text.
     ///
     /// # Errors
     ///
     /// As [`Peer::send`].
-    pub fn send_binary(&self, bytes: impl Into<Bytes>) -> Result<EventId, PeerError> {
-        let bytes = bytes.into();
-        let (size, body) = (bytes.len(), Body::Binary(bytes.as_ref().into()));
-        self.put(Outgoing::Binary(bytes), Opcode::Binary, size, body)
+    pub async fn send_binary(&self, bytes: impl Into<Bytes>) -> Result<EventId, PeerError> {
+        self.put(Content::Binary(bytes.into())).await
     }
 
-    /// Sends a value to the client, as JSON in a text frame.
+    /// Sends a value to the client, as JSON in a text frame, as [`Peer::send`] does.
     ///
     /// # Errors
     ///
     /// As [`Peer::send`], and [`PeerError::NoJson`].
-    pub fn send_json(&self, value: &(impl Serialize + ?Sized)) -> Result<EventId, PeerError> {
-        self.send(json(value)?)
+    pub async fn send_json<T>(&self, value: &T) -> Result<EventId, PeerError>
+    where
+        T: Serialize + Sync + ?Sized,
+    {
+        self.put(Content::Text(json(value)?)).await
     }
 
-    fn put(
-        &self,
-        outgoing: Outgoing,
-        opcode: Opcode,
-        size: usize,
-        body: Body,
-    ) -> Result<EventId, PeerError> {
+    /// Sends text to the client if there is room for it, and never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Ended`] or [`PeerError::QueueFull`].
+    pub fn try_send(&self, text: impl Into<String>) -> Result<EventId, PeerError> {
+        self.try_put(&Content::Text(text.into()))
+    }
+
+    /// Sends bytes to the client if there is room for them, and never waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::try_send`].
+    pub fn try_send_binary(&self, bytes: impl Into<Bytes>) -> Result<EventId, PeerError> {
+        self.try_put(&Content::Binary(bytes.into()))
+    }
+
+    async fn put(&self, content: Content) -> Result<EventId, PeerError> {
+        loop {
+            match self.try_put(&content) {
+                // Somebody else may have been quicker, then it waits again.
+                Err(PeerError::QueueFull) => {
+                    self.connection()?.room().await.map_err(|_| PeerError::Ended)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn try_put(&self, content: &Content) -> Result<EventId, PeerError> {
+        let connection = self.connection()?;
+        let (opcode, size, body, outgoing) = match content {
+            Content::Text(text) => {
+                let json = Json::parse(text).unwrap_or_else(|| Json::string(text));
+                (Opcode::Text, text.len(), Body::Value(json), Outgoing::Text(text.clone()))
+            }
+            Content::Binary(bytes) => {
+                let body = Body::Binary(bytes.as_ref().into());
+                (Opcode::Binary, bytes.len(), body, Outgoing::Binary(bytes.clone()))
+            }
+        };
         let message = Message::new(Direction::Out, opcode, size, body);
-        let sent = self.connection()?.send(outgoing, message);
-        sent.map_err(|undelivered| match undelivered {
+        connection.send(outgoing, message).map_err(|undelivered| match undelivered {
             Undelivered::QueueFull => PeerError::QueueFull,
             _ => PeerError::Ended,
         })
@@ -233,6 +266,12 @@ impl Peer {
     fn connection(&self) -> Result<Arc<Connection>, PeerError> {
         self.connection.upgrade().ok_or(PeerError::Ended)
     }
+}
+
+/// What a client is sent.
+enum Content {
+    Text(String),
+    Binary(Bytes),
 }
 
 fn json(value: &(impl Serialize + ?Sized)) -> Result<String, PeerError> {

@@ -187,7 +187,7 @@ impl Shared {
         let (direction, size) = (message.direction, message.size);
         let draft = self.settings.redaction.draft(&entry.id, What::Message(message));
         let mut stream = self.stream();
-        if entry.ended() {
+        if entry.ended() || entry.is_unread() {
             return Err(Undelivered::NotFound);
         }
         if direction == Direction::In && !entry.relayed() {

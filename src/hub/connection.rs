@@ -73,9 +73,18 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Undelivered::NotFound`] once it has ended, or [`Undelivered::QueueFull`].
+    /// [`Undelivered::NotFound`] once its session is ending, or [`Undelivered::QueueFull`].
     pub fn send(&self, outgoing: Outgoing, message: Message) -> Result<EventId, Undelivered> {
         self.shared.send(&self.entry, outgoing, message)
+    }
+
+    /// Waits until there is room for another message to its client. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`], also while the end is only on its way: nothing is sent any more.
+    pub async fn room(&self) -> Result<(), Ended> {
+        if self.entry.room().await { Ok(()) } else { Err(Ended) }
     }
 
     /// Orders it to close. Its `close` event follows when it has.

@@ -58,6 +58,19 @@ impl Connection {
     pub fn publish_to(&self, publication: Publication) -> Result<EventId, NotAllowed> {
         self.shared.publish_to(Some(&self.entry), publication)
     }
+
+    /// Notes that whoever attends it has no room for what was delivered; it may be closed for that,
+    /// as a client that does not keep up.
+    pub fn falls_behind(&self) {
+        let shared = &self.shared;
+        shared.metrics.queue_refusals.inc();
+        if shared.settings.slow_client == SlowClient::Close {
+            let mut stream = shared.stream();
+            let next = shared.close_slow(&mut stream, &self.entry, now_ms());
+            drop(stream);
+            shared.announce(next);
+        }
+    }
 }
 
 impl Hub {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -77,6 +78,24 @@ impl Queue {
         place.send((direction, outgoing));
         true
     }
+
+    /// Waits until there is room. Returns whether anybody reads it still. Cancel safe.
+    pub(super) async fn room(&self) -> bool {
+        while let Ok(place) = self.sender.reserve().await {
+            drop(place);
+            if self.waiting.load(Relaxed) < BYTES {
+                return true;
+            }
+            // Nobody is told when bytes go; who has so many of them waiting has time.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        false
+    }
+
+    /// Returns whether nobody reads it any more.
+    pub(super) fn is_unread(&self) -> bool {
+        self.sender.is_closed()
+    }
 }
 
 impl Queued {
@@ -115,5 +134,20 @@ mod tests {
         queued.next().await.expect("a message");
         assert!(queue.put(Direction::Out, Outgoing::Binary(vec![0; 2 * BYTES].into())));
         assert!(!queue.put(Direction::Out, small()));
+    }
+
+    #[tokio::test]
+    async fn room_is_waited_for() {
+        let (queue, mut queued) = queue();
+        let small = || Outgoing::Text("x".to_owned());
+        assert!(queue.room().await);
+        while queue.put(Direction::Out, small()) {}
+        let mut room = std::pin::pin!(queue.room());
+        assert!(futures_util::poll!(room.as_mut()).is_pending());
+        queued.next().await.expect("a message");
+        assert!(room.await);
+        assert!(queue.put(Direction::Out, small()));
+        drop(queued);
+        assert!(!queue.room().await && queue.is_unread());
     }
 }

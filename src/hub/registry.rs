@@ -169,6 +169,17 @@ impl Entry {
         self.queue.put(direction, outgoing)
     }
 
+    /// Waits until there is room in the queue to the connection. Returns whether anybody reads it
+    /// still. Cancel safe.
+    pub(super) async fn room(&self) -> bool {
+        self.queue.room().await
+    }
+
+    /// Returns whether nobody reads the queue any more: its session is ending.
+    pub(super) fn is_unread(&self) -> bool {
+        self.queue.is_unread()
+    }
+
     /// Returns whose connection it is, if that is known.
     #[must_use]
     pub fn user(&self) -> Option<&User> {

@@ -20,8 +20,7 @@ const BURST: u32 = 32;
 
 /// Who a client speaks with.
 pub(crate) trait Speaker: Send + Sync {
-    /// Waits until it can take something. Until then nothing is read, neither from the client nor
-    /// from those who have something for it. Cancel safe.
+    /// Waits until it can take a frame. Until then nothing is read from the client. Cancel safe.
     fn ready(&self) -> impl Future<Output = ()> + Send;
 
     /// Takes a frame of the client, and returns the answer.
@@ -62,9 +61,7 @@ impl Session {
             }
             let turn = tokio::select! {
                 frame = async { speaker.ready().await; self.socket.next().await } => Turn::Frame(frame),
-                Some((_, outgoing)) = async { speaker.ready().await; orders.queue.next().await } => {
-                    Turn::Send(outgoing)
-                }
+                Some((_, outgoing)) = orders.queue.next() => Turn::Send(outgoing),
                 Ok(order) = &mut orders.close => Turn::Close(order),
                 () = &mut timer => Turn::Timer,
             };

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::{Path, Request};
 use axum::response::Response;
 use axum::routing::any;
+use axum::serve::ListenerExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -17,7 +18,7 @@ use tungstenite::Message as Frame;
 use wstap::auth::Pattern;
 use wstap::consumer::{self, Consumer, Door, GroupMessage, Json, JsonConsumer, Peer, PeerError};
 use wstap::event::{Channel, User};
-use wstap::hub::{ChannelRules, Declared, Ending, Hub, Settings};
+use wstap::hub::{ChannelRules, Declared, Ending, Hub, Settings, SlowClient};
 
 use crate::harness::{Tap, Ws, until, within};
 
@@ -37,7 +38,7 @@ enum Note {
 
 impl Consumer for Puppet {
     async fn on_connect(&mut self, peer: &Peer) -> consumer::Result {
-        peer.send("welcome")?;
+        peer.send("welcome").await?;
         self.test.send(Note::Peer(peer.clone()))?;
         Ok(())
     }
@@ -54,23 +55,31 @@ impl Consumer for Puppet {
             }
             ["bytes", group, words] => drop(peer.group_send_binary(group, words.as_bytes())?),
             ["close", code, reason] => peer.close(code.parse()?, reason)?,
-            ["wait"] => self.held.notified().await,
+            ["wait"] => {
+                peer.send("waiting").await?;
+                self.held.notified().await;
+            }
             ["fail"] => Err("as it was told")?,
             ["fail-later"] => self.fails = true,
             ["panic"] => panic!("as it was told"),
+            ["pour", count] => {
+                for number in 0..count.parse::<u32>()? {
+                    peer.send(number.to_string()).await?;
+                }
+            }
             ["flood", count] => {
                 for number in 0..count.parse::<u32>()? {
-                    peer.send(number.to_string())?;
+                    peer.try_send(number.to_string())?;
                 }
             }
             _ => {}
         }
-        peer.send(format!("done {text}"))?;
+        peer.send(format!("done {text}")).await?;
         Ok(())
     }
 
     async fn on_binary(&mut self, peer: &Peer, bytes: &[u8]) -> consumer::Result {
-        peer.send_binary(bytes.iter().rev().copied().collect::<Vec<_>>())?;
+        peer.send_binary(bytes.iter().rev().copied().collect::<Vec<_>>()).await?;
         Ok(())
     }
 
@@ -80,19 +89,21 @@ impl Consumer for Puppet {
         }
         let group = message.group().ok_or("a group")?;
         match message.binary() {
-            Some(bytes) => peer.send_binary([group.as_str().as_bytes(), b":", bytes].concat())?,
-            None => peer.send(format!("{group}: {}", message.text().unwrap_or_default()))?,
+            Some(bytes) => {
+                peer.send_binary([group.as_str().as_bytes(), b":", bytes].concat()).await?
+            }
+            None => peer.send(format!("{group}: {}", message.text().unwrap_or_default())).await?,
         };
         Ok(())
     }
 
     async fn on_join(&mut self, peer: &Peer, group: &Channel, user: &User) -> consumer::Result {
-        peer.send(format!("{group}: {user} came"))?;
+        peer.send(format!("{group}: {user} came")).await?;
         Ok(())
     }
 
     async fn on_leave(&mut self, peer: &Peer, group: &Channel, user: &User) -> consumer::Result {
-        peer.send(format!("{group}: {user} went"))?;
+        peer.send(format!("{group}: {user} went")).await?;
         Ok(())
     }
 
@@ -114,7 +125,7 @@ impl JsonConsumer for Pinged {
     type In = Ping;
 
     async fn on_json(&mut self, peer: &Peer, value: Ping) -> consumer::Result {
-        peer.send_json(&json!({ "pong": value.ping }))?;
+        peer.send_json(&json!({ "pong": value.ping })).await?;
         Ok(())
     }
 }
@@ -148,6 +159,7 @@ impl Program {
             .nest("/tap", wstap::router(hub.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("it is bound");
+        let listener = listener.tap_io(|tcp| tcp.set_nodelay(true).expect("a TCP socket"));
         let service = app.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         Self { tap: Tap::of(addr, hub), notes, held }
@@ -280,7 +292,7 @@ async fn a_hook_that_panics_or_fails_ends_its_own_connection_alone() {
         if order == "fail" {
             assert_eq!(program.ending().await.code, 1011);
         }
-        until("the end", || peer.send("x") == Err(PeerError::Ended)).await;
+        until("the end", || peer.try_send("x") == Err(PeerError::Ended)).await;
         assert_eq!(program.members("a"), 1);
     }
     other.orders(&["end"]).await;
@@ -396,34 +408,105 @@ async fn json_comes_as_a_value_and_bad_json_is_not_swallowed() {
 }
 
 #[tokio::test]
-async fn a_slow_hook_holds_up_its_own_client_and_no_message_is_lost() {
+async fn a_slow_hook_holds_up_its_own_client_alone() {
     let mut program = Program::start().await;
     let (mut slow, peer) = program.puppet().await;
     let (mut other, _) = program.puppet().await;
     slow.orders(&["join a"]).await;
     slow.0.send("wait").await;
+    assert_eq!(slow.0.text().await, "waiting");
     for number in 0..100 {
         slow.0.send(&number.to_string()).await;
         other.orders(&["group a x"]).await;
     }
-    // What is sent from elsewhere waits too, for it may not overtake what waits before it.
-    peer.send("from elsewhere").expect("there is room");
+    // What is sent from elsewhere waits for no hook.
+    peer.send("from elsewhere").await.expect("there is room");
+    assert_eq!(slow.0.text().await, "from elsewhere");
     program.held.notify_one();
-    let mut all = Vec::new();
-    while all.len() < 202 {
-        all.push(slow.0.text().await);
+    assert_eq!(slow.0.text().await, "done wait");
+    let (mut done, mut heard) = (Vec::new(), 0);
+    while done.len() + heard < 200 {
+        match slow.0.text().await {
+            text if text == "a: x" => heard += 1,
+            text => done.push(text),
+        }
     }
-    let numbers: Vec<_> = (0..100).map(|number| format!("done {number}")).collect();
-    assert_eq!(
-        all.iter().filter(|text| numbers.contains(text)).collect::<Vec<_>>(),
-        numbers.iter().collect::<Vec<_>>()
-    );
-    assert_eq!(all.iter().filter(|text| *text == "a: x").count(), 100);
-    assert!(all.contains(&"from elsewhere".to_owned()) && all.contains(&"done wait".to_owned()));
+    assert_eq!(done, (0..100).map(|number| format!("done {number}")).collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn a_hook_that_sends_more_than_may_wait_is_told_so() {
+async fn a_group_does_not_wait_for_a_hook_that_hangs() {
+    let refused = |tap: &Tap| {
+        let metrics = tap.hub.metrics().render(tap.hub.numbers());
+        let line = metrics.lines().find(|line| line.starts_with("wstap_queue_refusals_total"));
+        line.and_then(|line| line.split(' ').next_back()?.parse().ok()).unwrap_or(0)
+    };
+    for slow_client in [SlowClient::Drop, SlowClient::Close] {
+        let mut program = Program::with(Settings { slow_client, ..Settings::default() }).await;
+        let (mut stuck, _) = program.puppet().await;
+        let (mut other, _) = program.puppet().await;
+        stuck.orders(&["join a"]).await;
+        other.orders(&["join a"]).await;
+        stuck.0.send("wait").await;
+        assert_eq!(stuck.0.text().await, "waiting");
+        for number in 0..600 {
+            other.0.send(&format!("group a {number}")).await;
+            let mut both = [other.0.text().await, other.0.text().await];
+            both.sort();
+            assert_eq!(both, [format!("a: {number}"), format!("done group a {number}")]);
+        }
+        if slow_client == SlowClient::Close {
+            until("its end", || program.members("a") == 1).await;
+        } else {
+            until("refusals", || refused(&program.tap) == 600 - 256).await;
+            assert_eq!(program.members("a"), 2);
+        }
+        program.held.notify_one();
+        if slow_client == SlowClient::Close {
+            assert_eq!(program.ending().await.code, 4429);
+        } else {
+            assert_eq!([stuck.0.text().await, stuck.0.text().await], ["done wait", "a: 0"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hook_may_send_any_number_and_waits_for_its_client() {
+    let mut program = Program::start().await;
+    let (mut one, _) = program.puppet().await;
+    let (mut other, _) = program.puppet().await;
+    one.orders(&["join a"]).await;
+    one.0.send("pour 5000").await;
+    // Whatever else comes meanwhile.
+    for number in 0..100 {
+        one.0.send(&number.to_string()).await;
+        other.orders(&["group a x"]).await;
+    }
+    let mut numbers = (0..5000).map(|number| number.to_string());
+    let mut next = numbers.next();
+    while let Some(number) = &next {
+        if one.0.text().await == *number {
+            next = numbers.next();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hook_that_still_sends_when_its_client_goes_is_told_so() {
+    let mut program = Program::start().await;
+    let (one, peer) = program.puppet().await;
+    let mut one = one.0;
+    one.send("pour 1000000").await;
+    assert_eq!(one.text().await, "0");
+    one.reset();
+    // Not that it waits for ever, or keeps others from their turns.
+    program.ending().await;
+    until("the end", || program.tap.hub.connections().is_empty()).await;
+    assert_eq!(peer.send("x").await, Err(PeerError::Ended));
+}
+
+#[tokio::test]
+async fn a_hook_that_does_not_wait_is_told_when_its_client_falls_behind() {
     let mut program = Program::start().await;
     let (mut one, _) = program.puppet().await;
     one.0.send("flood 1000").await;
@@ -440,7 +523,7 @@ async fn a_consumer_closes_its_connection_and_is_told_how_it_ended() {
     assert_eq!(one.0.closed().await, 4000);
     let ending = program.ending().await;
     assert_eq!((ending.code, ending.reason.as_str(), ending.clean), (4000, "bye", true));
-    until("the end", || peer.send("x") == Err(PeerError::Ended)).await;
+    until("the end", || peer.try_send("x") == Err(PeerError::Ended)).await;
     assert_eq!(peer.join("a"), Err(PeerError::Ended));
     assert_eq!(peer.group_send("a", "x"), Err(PeerError::Ended));
     assert_eq!(peer.close(1000, ""), Err(PeerError::Ended));
@@ -530,10 +613,11 @@ async fn a_hook_that_never_returns_does_not_hold_back_the_end_of_its_connection(
     let mut events = program.tap.events_at("/tap/events?kind=close").await;
     let (mut one, peer) = program.puppet().await;
     one.0.send("wait").await;
+    assert_eq!(one.0.text().await, "waiting");
     one.0.reset();
     let close = events.json().await;
     assert_eq!(close["close"]["connectionId"], peer.id().as_str());
-    assert_eq!(peer.send("x"), Err(PeerError::Ended));
+    assert_eq!(peer.send("x").await, Err(PeerError::Ended));
     // And it is not cut off: it ends when it ends.
     program.held.notify_one();
     program.ending().await;
