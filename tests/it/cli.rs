@@ -328,7 +328,10 @@ fn watch_says_why_there_is_nothing_to_watch() {
     assert!(code == 2 && words.contains("http://localhost:8080"), "{words}");
     let server = Running::server(&["--listen", "127.0.0.1:0"]);
     let (code, _, words) = output(&["watch", &server.url(), "--kind", "mesage"]);
-    assert!(code == 1 && words.contains("a kind is connect, message or close"), "{words}");
+    assert!(
+        code == 1 && words.contains("a kind is connect, message, close, join or leave"),
+        "{words}"
+    );
 }
 
 #[test]

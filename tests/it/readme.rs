@@ -1,5 +1,6 @@
 //! The README says what is true: its tables are held against the program, its recipes are run.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use wstap::code::Code;
@@ -98,23 +99,68 @@ async fn every_address_in_the_table_answers() {
 
 #[test]
 fn every_guarantee_names_tests_that_exist() {
-    let mut tests = String::new();
-    for folder in ["tests/it", "src", "src/wire", "src/hub", "src/redact"] {
-        let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+    let tests = tests();
+    let named = |rows: Vec<Vec<String>>, column: usize| {
+        let mut count = 0;
+        for row in rows {
+            for name in row[column].split('`').skip(1).step_by(2) {
+                let rust = tests.contains(&format!("fn {name}("));
+                let script =
+                    tests.contains(&format!("\"{name}\"")) || tests.contains(&format!("'{name}'"));
+                let file = root().join(name).is_file();
+                assert!(rust || script || file, "there is no test {name}");
+                count += 1;
+            }
+        }
+        count
+    };
+    assert!(named(table("guarantee"), 1) > 30);
+    assert!(named(table("Channelstream 0.7.1"), 2) > 20);
+    assert!(named(comparison(), 7) > 40);
+}
+
+/// What one of the older systems lacks, and wstap has, is there by a test.
+#[test]
+fn every_no_that_is_a_yes_here_names_its_test() {
+    let rows = comparison();
+    assert_eq!(rows.len(), 50);
+    for row in rows {
+        let lacking = row[1..6].iter().any(|cell| cell.starts_with("no"));
+        let (here, by) = (&row[6], &row[7]);
+        assert!(here == "not yet" || !lacking || by.contains('`'), "{row:?}");
+    }
+}
+
+/// The rows of the comparison with the older systems.
+fn comparison() -> Vec<Vec<String>> {
+    let text = readme();
+    let part = text.split("## Beside the systems").nth(1).expect("the comparison");
+    let rows = part.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let rows = rows.map(|line| line.trim_matches('|').split(" | ").map(|it| it.trim().to_owned()));
+    rows.map(Iterator::collect).take_while(|row: &Vec<String>| row.len() == 8).collect()
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Returns the texts of all files in which a test may stand.
+fn tests() -> String {
+    fn walk(folder: &Path, all: &mut String) {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
-            if path.is_file() {
-                tests.push_str(&std::fs::read_to_string(path).expect("text"));
+            let ending = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
+            if path.is_dir() && !path.ends_with("node_modules") {
+                walk(&path, all);
+            } else if ["rs", "mjs", "py"].contains(&ending) {
+                all.push_str(&std::fs::read_to_string(&path).expect("text"));
             }
         }
     }
-    let rows = table("guarantee");
-    assert!(rows.len() >= 8);
-    for row in rows {
-        for name in row[1].split('`').skip(1).step_by(2) {
-            assert!(tests.contains(&format!("fn {name}(")), "there is no test {name}");
-        }
-    }
+    let mut all = String::new();
+    walk(&root().join("src"), &mut all);
+    walk(&root().join("tests"), &mut all);
+    all
 }
 
 /// Returns the lines of the first shell block after a heading that are commands.

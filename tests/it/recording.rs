@@ -269,7 +269,10 @@ async fn export_writes_a_server_and_a_recording_in_both_forms() {
         ]);
         assert_eq!(some.lines().count(), 2);
         let (code, _, words) = shell(&["export", &path("a.har"), "--kind", "x"]);
-        assert!(code == 2 && words.contains("a kind is connect, message or close"), "{words}");
+        assert!(
+            code == 2 && words.contains("a kind is connect, message, close, join or leave"),
+            "{words}"
+        );
         let (code, _, words) = shell(&["export", &url, "--kind", "x", "-o", &path("d.har")]);
         assert!(code == 1 && words.contains("a kind is connect"), "{words}");
         assert!(!Path::new(&path("d.har")).exists() && !Path::new(&path("d.har.part")).exists());
