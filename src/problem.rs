@@ -107,6 +107,7 @@ impl From<NotAllowed> for Problem {
             }
             NotAllowed::Crowded(_) | NotAllowed::Full | NotAllowed::TooMany => Code::Full,
             NotAllowed::Ended => Code::NotFound,
+            NotAllowed::Stopping => Code::Stopping,
         };
         Self::new(code, not.to_string())
     }

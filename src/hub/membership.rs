@@ -3,18 +3,25 @@
 
 use std::sync::Arc;
 
-use super::channels::{ChannelRules, Delivered, Member, Pass};
+use super::channels::{ChannelRules, Delivered, Member, Pass, Who};
 use super::queue::Outgoing;
 use super::registry::Entry;
 use super::shared::Shared;
 use super::stream::{Next, Stream};
 use super::{Connection, now_ms};
 use crate::auth::Denied;
-use crate::event::{Channel, ConnectionId, Direction, EventId, Presence, User, What};
+use crate::event::{Channel, EventId, Presence, What};
 
 /// Channels that one connection may be in: more than anybody shows on a screen, and a bound for
 /// what it can make the server remember.
 const MAX_SUBSCRIPTIONS: usize = 1000;
+
+/// Kept messages that a command brings at most, so that they fit into the queue of a connection
+/// beside what is new: half of it.
+const KEPT_MESSAGES: usize = 128;
+
+/// The same in bytes.
+const KEPT_BYTES: usize = 2 << 20;
 
 /// What somebody shows at the door of a channel.
 #[derive(Debug, Clone, Copy)]
@@ -62,11 +69,14 @@ pub enum NotAllowed {
     /// Its end has been told already.
     #[error("this connection has ended")]
     Ended,
+    /// Nobody would hear it any more.
+    #[error("this server is stopping; try again in a moment")]
+    Stopping,
 }
 
 impl Connection {
     /// Enters channels, all or none of them; it is in those already where it is. With `last`, so
-    /// many messages that a channel keeps come first. Returns the newest event after that.
+    /// many messages that the channels keep come first, at most the newest 128 and 2 MiB of them. Returns the newest event after that.
     ///
     /// # Errors
     ///
@@ -87,9 +97,9 @@ impl Connection {
         shared.check(&mut stream, entry, channels, pass.as_deref(), credential)?;
         if let Some(user) = pass.as_ref().and_then(|pass| pass.grant.user.clone()) {
             entry.set_user(user);
-            stream.channels.know(entry);
         }
         let mut next = Next::Nothing;
+        let (mut messages, mut bytes) = (last.min(KEPT_MESSAGES), KEPT_BYTES);
         for channel in channels {
             let rules = shared.rules(&stream, channel);
             let private = rules.private;
@@ -103,21 +113,22 @@ impl Connection {
                 continue;
             }
             let user = pass.as_ref().and_then(|pass| pass.grant.user.clone());
-            let user = user.or_else(|| entry.user().cloned()).unwrap_or_else(|| own(&entry.id));
-            let member = Member { entry: Arc::clone(entry), user: user.clone(), pass };
-            let first = room.enter(member);
-            entry.lock_channels().insert(channel.clone());
-            for event in room.last(last) {
+            let user = user.or_else(|| entry.user().cloned());
+            let who = user.map_or_else(|| Who::Nobody(entry.id.clone()), Who::User);
+            let member = Member { entry: Arc::clone(entry), who: who.clone(), pass, private };
+            let first = stream.channels.enter(channel, member);
+            let Some(room) = stream.channels.room(channel) else { continue };
+            for event in room.last(messages, bytes) {
+                (messages, bytes) = (messages - 1, bytes - event.weight());
                 let delivered = Delivered::new(Arc::clone(event), None, None);
-                let _ = shared.hand(entry, &Arc::new(delivered));
+                shared.hand(entry, &Arc::new(delivered), now);
             }
             if room.rules.presence {
                 let users = room.users().into();
-                let _ = entry.put(Direction::Out, Outgoing::Present(channel.clone(), users));
+                shared.put(entry, Outgoing::Present(channel.clone(), users));
             }
             if first {
-                let presence = Presence { channel: channel.clone(), user };
-                next = next.max(shared.tell(&mut stream, entry, &presence, true, now));
+                next = next.max(shared.tell(&mut stream, entry, channel, &who, true, now));
             }
         }
         let last = stream.head().id.unwrap_or_default();
@@ -137,9 +148,9 @@ impl Connection {
         if entry.ended() {
             return Err(NotAllowed::Ended);
         }
-        let mut next = Next::Nothing;
+        let (mut next, now) = (Next::Nothing, now_ms());
         for channel in channels {
-            next = next.max(shared.take_out(&mut stream, entry, channel, now_ms()));
+            next = next.max(shared.take_out(&mut stream, entry, channel, now));
         }
         let last = stream.head().id.unwrap_or_default();
         drop(stream);
@@ -208,15 +219,11 @@ impl Shared {
         channel: &Channel,
         now: u64,
     ) -> Next {
-        if !entry.lock_channels().remove(channel) {
-            return Next::Nothing;
-        }
         let Some((member, last)) = stream.channels.leave(channel, &entry.id) else {
             return Next::Nothing;
         };
         let next = if last {
-            let presence = Presence { channel: channel.clone(), user: member.user };
-            self.tell(stream, entry, &presence, false, now)
+            self.tell(stream, entry, channel, &member.who, false, now)
         } else {
             Next::Nothing
         };
@@ -234,35 +241,34 @@ impl Shared {
     }
 
     /// Publishes that a user has come or gone, and tells the members of a channel that has presence.
-    fn tell(
+    pub(super) fn tell(
         &self,
         stream: &mut Stream,
         entry: &Entry,
-        presence: &Presence,
+        channel: &Channel,
+        who: &Who,
         joins: bool,
         now: u64,
     ) -> Next {
         let redaction = &self.settings.redaction;
-        let Presence { channel, user } = presence.clone();
         let what = || {
-            let told = Box::new(presence.clone());
+            let told = Box::new(Presence { channel: channel.clone(), user: who.name() });
             if joins { What::Join(told) } else { What::Leave(told) }
         };
         // Members are told who it is, whatever is hidden of that elsewhere.
         let whole = redaction.is_on().then(what);
         let (event, next) = self.publish(stream, redaction.draft(&entry.id, what()), now);
-        let room = stream.channels.room(&channel);
+        // When all have to go, nobody needs to be told of each.
+        let room = stream.channels.room(channel).filter(|_| !stream.stopping);
         if let Some(room) = room.filter(|room| room.rules.presence) {
             let delivered = Arc::new(Delivered::new(event, whole, None));
-            for member in room.members.values().filter(|member| member.user != user) {
-                let _ = self.hand(&member.entry, &delivered);
+            let good = |member: &&Member| {
+                member.pass.as_ref().is_none_or(|pass| !pass.grant.expired(now / 1000))
+            };
+            for member in room.members.values().filter(|member| member.who != *who).filter(good) {
+                self.hand(&member.entry, &delivered, now);
             }
         }
         next
     }
-}
-
-/// The user that a connection counts as which belongs to nobody.
-fn own(id: &ConnectionId) -> User {
-    User::shown(id.as_str().to_owned())
 }

@@ -11,7 +11,7 @@ use super::registry::Entry;
 use super::shared::Shared;
 use super::stream::{Next, Stream};
 use crate::auth::{Denied, Grant};
-use crate::event::{Channel, Direction};
+use crate::event::Channel;
 
 impl Shared {
     /// Asks what a token is worth, if one of the channels asks for it.
@@ -60,6 +60,14 @@ impl Shared {
         }
     }
 
+    /// Does that for all channels in which a pass has run out.
+    pub(super) fn renew_all_passes(&self) {
+        let due = self.stream().channels.due(now_ms() / 1000);
+        for channel in due {
+            self.renew_passes(&channel);
+        }
+    }
+
     /// Asks again for those whose passes have run out; who is denied is in the channel no more.
     pub(super) fn renew_passes(&self, channel: &Channel) {
         let now = now_ms();
@@ -85,7 +93,7 @@ impl Shared {
             })
             .collect();
         let mut stream = self.stream();
-        let mut next = Next::Nothing;
+        let (mut next, mut gone) = (Next::Nothing, Vec::new());
         for (entry, old, new) in renewed {
             let room = stream.channels.room_mut(channel);
             let member = room.and_then(|room| room.members.get_mut(&entry.id));
@@ -95,16 +103,24 @@ impl Shared {
             let Some(member) = member.filter(|member| same(member)) else { continue };
             if new.is_some() {
                 member.pass = new;
+            } else if let Some((member, true)) = stream.channels.leave(channel, &entry.id) {
+                gone.push(member);
+                self.put(&entry, Outgoing::Expelled(channel.clone()));
             } else {
-                let _ = entry.put(Direction::Out, Outgoing::Expelled(channel.clone()));
-                next = next.max(self.take_out(&mut stream, &entry, channel, now));
+                self.put(&entry, Outgoing::Expelled(channel.clone()));
             }
+        }
+        // All are out before those who stay are told of each.
+        for member in gone {
+            next =
+                next.max(self.tell(&mut stream, &member.entry, channel, &member.who, false, now));
         }
         if let Some(room) = stream.channels.room_mut(channel) {
             let ends =
                 room.members.values().filter_map(|member| member.pass.as_ref()?.grant.expires);
             room.soonest = ends.min();
         }
+        stream.channels.tidy(channel);
         drop(stream);
         self.announce(next);
     }

@@ -1,9 +1,12 @@
 //! Publishing to channels and users: one event for those who listen, and one delivery for each
 //! who is meant, in one order for all.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Release};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::channels::{ChannelInside, ChannelRules, ChannelSeen, Delivered};
+use super::channels::{ChannelInside, ChannelRules, ChannelSeen, Delivered, Users};
 use super::membership::NotAllowed;
 use super::queue::Outgoing;
 use super::registry::{CloseOrder, Ending, Entry};
@@ -65,10 +68,8 @@ impl Connection {
         let shared = &self.shared;
         shared.metrics.queue_refusals.inc();
         if shared.settings.slow_client == SlowClient::Close {
-            let mut stream = shared.stream();
-            let next = shared.close_slow(&mut stream, &self.entry, now_ms());
-            drop(stream);
-            shared.announce(next);
+            shared.slow.push(&self.entry);
+            shared.announce(Next::Nothing);
         }
     }
 }
@@ -78,7 +79,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// None at present: whoever has the hub in the hand may publish to every channel.
+    /// [`NotAllowed::Stopping`]. Whoever has the hub in the hand may publish to every channel.
     pub fn publish(&self, publication: Publication) -> Result<EventId, NotAllowed> {
         self.shared.publish_to(None, publication)
     }
@@ -135,6 +136,7 @@ impl Shared {
         let keep = keep && to.is_empty() && except.is_empty();
         let direction = if from.is_some() { Direction::In } else { Direction::Out };
         let user = user.or_else(|| from.and_then(|entry| entry.user().cloned()));
+        let to = once(to);
         let routing = Routing { channel: channel.clone(), user, to, except };
         let mut message = Message::new(direction, opcode, size, body);
         let redaction = &self.settings.redaction;
@@ -150,6 +152,9 @@ impl Shared {
         }
         let now = now_ms();
         let mut stream = self.stream();
+        if from.is_none() && stream.stopping {
+            return Err(NotAllowed::Stopping);
+        }
         if let Some(entry) = from {
             if entry.ended() {
                 return Err(NotAllowed::Ended);
@@ -158,15 +163,13 @@ impl Shared {
                 self.may_publish(&stream, entry, channel)?;
             }
         }
-        let (event, mut next) = self.publish(&mut stream, draft, now);
+        let (event, next) = self.publish(&mut stream, draft, now);
         let id = event.id;
         if let Some(channel) = &channel {
             self.keep(&mut stream, channel, &event, keep);
         }
         let delivered = Arc::new(Delivered::new(event, whole.map(What::Message), words));
-        for slow in self.fan_out(&stream, &routing, &delivered) {
-            next = next.max(self.close_slow(&mut stream, &slow, now));
-        }
+        self.fan_out(&stream, &routing, &delivered, now);
         drop(stream);
         self.announce(next);
         if let Some(entry) = from {
@@ -180,61 +183,109 @@ impl Shared {
         let rules = self.rules(stream, channel);
         let (known, max) = (stream.channels.room(channel).is_some(), self.settings.max_channels);
         if known || keep && rules.history > 0 && stream.channels.has_room_for(1, max) {
-            stream.channels.make(channel, rules).keep(event, keep);
+            stream.channels.make(channel, rules);
+            stream.channels.keep(channel, event, keep, self.settings.history.bytes);
         }
     }
 
     /// Hands a message to all whom it is for. Under the lock of the stream, so that all of them get
-    /// everything in one order. Returns those who do not keep up, if they are to be closed.
-    fn fan_out(
-        &self,
-        stream: &Stream,
-        routing: &Routing,
-        delivered: &Arc<Delivered>,
-    ) -> Vec<Arc<Entry>> {
-        let mut slow = Vec::new();
-        let mut hand = |entry: &Arc<Entry>| {
-            if !self.hand(entry, delivered) && self.settings.slow_client == SlowClient::Close {
-                slow.push(Arc::clone(entry));
-            }
-        };
+    /// everything in one order.
+    fn fan_out(&self, stream: &Stream, routing: &Routing, delivered: &Arc<Delivered>, now: u64) {
+        let (to, except) = (Users::new(&routing.to), Users::new(&routing.except));
         if let Some(channel) = &routing.channel {
             let members = stream.channels.room(channel).map(|room| room.members.values());
             for member in members.into_iter().flatten() {
-                let meant = routing.to.is_empty() || routing.to.contains(&member.user);
-                if meant && !routing.except.contains(&member.user) {
-                    hand(&member.entry);
+                let meant = routing.to.is_empty() || member.who.is_among(&to);
+                if meant && !member.who.is_among(&except) {
+                    self.hand(&member.entry, delivered, now);
                 }
             }
         } else {
             for user in routing.to.iter().filter(|user| !routing.except.contains(user)) {
-                stream.channels.connections_of(user).for_each(&mut hand);
+                for entry in stream.channels.connections_of(user) {
+                    self.hand(entry, delivered, now);
+                }
             }
         }
-        slow
     }
 
-    /// Puts something into a member's queue. One that is full concerns that member alone. Returns
-    /// whether there was room.
-    pub(super) fn hand(&self, entry: &Entry, delivered: &Arc<Delivered>) -> bool {
-        let taken = entry.put(Direction::Out, Outgoing::Delivered(Arc::clone(delivered)));
-        if taken {
+    /// Puts what has happened in a channel into a member's queue.
+    pub(super) fn hand(&self, entry: &Arc<Entry>, delivered: &Arc<Delivered>, now: u64) {
+        if self.put(entry, Outgoing::Delivered(Arc::clone(delivered))) {
             let size = delivered.size();
-            entry.count(Direction::Out, 1, size, delivered.event.id.ms);
+            entry.count(Direction::Out, 1, size, now);
             self.metrics.sent_bytes.inc_by(size);
             self.metrics.deliveries.inc();
-        } else {
-            self.metrics.queue_refusals.inc();
         }
-        taken
     }
 
-    /// Closes a client that does not keep up. Its end is told now: while it reads nothing, its
-    /// session may hang in a write.
-    fn close_slow(&self, stream: &mut Stream, entry: &Arc<Entry>, now: u64) -> Next {
-        let code = Code::SlowDown.close();
-        let reason = "it does not keep up with its channels".to_owned();
-        entry.order_close(CloseOrder { code, reason: reason.clone() });
-        self.end(stream, entry, Ending { code, reason, clean: false, by: By::Tap, wire: None }, now)
+    /// Puts something into a member's queue. One that is full concerns that member alone: what does
+    /// not fit is counted, and the member closed where that is asked for, as soon as the lock of the
+    /// stream is free. Returns whether there was room.
+    pub(super) fn put(&self, entry: &Arc<Entry>, outgoing: Outgoing) -> bool {
+        if entry.put(Direction::Out, outgoing) {
+            return true;
+        }
+        // One that is on its way out is not slow.
+        if !entry.is_unread() {
+            self.metrics.queue_refusals.inc();
+            if self.settings.slow_client == SlowClient::Close {
+                self.slow.push(entry);
+            }
+        }
+        false
     }
+
+    /// Closes the clients that do not keep up. Their ends are told now: while one reads nothing, its
+    /// session may hang in a write. Called without the lock of the stream.
+    pub(super) fn close_slow(&self) -> Next {
+        let mut next = Next::Nothing;
+        loop {
+            let slow = self.slow.take();
+            if slow.is_empty() {
+                return next;
+            }
+            let mut stream = self.stream();
+            for entry in slow {
+                let code = Code::SlowDown.close();
+                let reason = "it does not keep up with its channels".to_owned();
+                entry.order_close(CloseOrder { code, reason: reason.clone() });
+                let ending = Ending { code, reason, clean: false, by: By::Tap, wire: None };
+                next = next.max(self.end(&mut stream, &entry, ending, now_ms()));
+            }
+        }
+    }
+}
+
+/// Clients that did not keep up and are to be closed. The lock is a leaf: under it nothing is asked
+/// of anybody.
+#[derive(Debug, Default)]
+pub(super) struct Slow {
+    any: AtomicBool,
+    entries: Mutex<Vec<Arc<Entry>>>,
+}
+
+impl Slow {
+    fn push(&self, entry: &Arc<Entry>) {
+        self.lock().push(Arc::clone(entry));
+        self.any.store(true, Release);
+    }
+
+    fn take(&self) -> Vec<Arc<Entry>> {
+        // Almost always there is none, and this is asked after every publication.
+        if !self.any.swap(false, AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
+        self.entries.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+/// Returns the users, each once, in their order.
+fn once(users: Vec<User>) -> Vec<User> {
+    let mut seen = HashSet::new();
+    users.into_iter().filter(|user| seen.insert(user.clone())).collect()
 }

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::expressions::Expressions;
 use super::inbox::{Inbox, Then};
+use super::publishing::Slow;
 use super::registry::Entry;
 use super::stream::{Next, RING, Stream};
 use super::subscription::{Listeners, Signal};
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// The same for what relays have seen, which may rest for [`REST`].
     pub(super) seen: Notify,
+    /// Clients that are to be closed since they do not keep up.
+    pub(super) slow: Slow,
     pub(super) listeners: Listeners,
     pub(super) expressions: Expressions,
     pub(super) seats: Arc<Semaphore>,
@@ -61,6 +64,7 @@ impl Shared {
             turn: Mutex::new(()),
             wake: Notify::new(),
             seen: Notify::new(),
+            slow: Slow::default(),
             listeners: Listeners::default(),
             expressions: Expressions::default(),
             seats: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
@@ -172,7 +176,7 @@ impl Shared {
 
     /// Sees to it that what was published gets sent. Called without the lock of the stream.
     pub(super) fn announce(&self, next: Next) {
-        match next {
+        match next.max(self.close_slow()) {
             Next::Nothing => {}
             Next::Wake => self.wake.notify_one(),
             Next::Flush => self.flush(),
@@ -243,6 +247,7 @@ async fn pulse(shared: Arc<Shared>) {
             () = shared.stopped.cancelled() => return,
         }
         shared.stream().history.evict(now_ms());
+        shared.renew_all_passes();
         shared.signal(Signal::Pulse);
     }
 }

@@ -497,3 +497,169 @@ async fn a_client_that_does_not_keep_up_is_closed_where_that_is_set() {
     let close = events.json().await;
     assert_eq!((&close["close"]["code"], &close["close"]["by"]), (&json!(4429), &json!("tap")));
 }
+
+/// Publishes until one who never reads has lost something, and returns how much was published.
+async fn flooded(tap: &Tap, channel: &str) -> usize {
+    let large = json!("x".repeat(1 << 19)).to_string();
+    for n in 1..400 {
+        post(tap, &format!("/api/channels/{channel}/messages"), &large).await;
+        if !tap.get("/metrics").await.body.contains("wstap_queue_refusals_total 0") {
+            return n;
+        }
+    }
+    panic!("nobody reads 200 MB");
+}
+
+#[tokio::test]
+async fn a_member_that_does_not_keep_up_loses_what_does_not_fit_which_is_counted() {
+    let tap = Tap::start().await;
+    let mut slow = tap.ws("/ws?connectionId=slow&ack=1").await;
+    let mut quick = tap.ws("/ws?connectionId=quick&ack=1").await;
+    slow.subscribed("x", "").await;
+    quick.subscribed("x", "").await;
+    let reader = tokio::spawn(async move {
+        let mut read = 0;
+        while quick.text().await != r#"{"channel":"x","data":"last"}"# {
+            read += 1;
+        }
+        read
+    });
+    let published = flooded(&tap, "x").await;
+    post(&tap, "/api/channels/x/messages", "\"last\"").await;
+    assert_eq!(within("the quick one", reader).await.expect("it reads"), published);
+    assert!(tap.hub.connection(&"slow".parse().expect("an id")).is_some(), "it stays");
+}
+
+#[tokio::test]
+async fn a_client_that_calls_itself_like_a_user_is_not_that_user() {
+    let mut settings = private();
+    settings
+        .channels
+        .push(declared("chat", ChannelRules { presence: true, ..ChannelRules::default() }));
+    let tap = Tap::with(settings, |_| {}).await;
+    let mut events = tap.events("?kind=join&kind=leave&format=full").await;
+    let mut impostor = tap.ws("/ws?connectionId=ann&ack=1").await;
+    impostor.subscribed("chat", "").await;
+    assert_eq!(impostor.json().await["users"], json!(["ann"]));
+    post(&tap, "/api/channels/chat/messages?user=ann", "\"for ann alone\"").await;
+    // The real one: known by a token, and in a public channel under the name that it has.
+    let mut ann = tap.ws("/ws?connectionId=1&ack=1").await;
+    ann.subscribed("private/x", "ann").await;
+    ann.subscribed("chat", "").await;
+    post(&tap, "/api/channels/chat/messages?user=ann", "\"for ann alone again\"").await;
+    post(&tap, "/api/channels/chat/messages", "\"for all\"").await;
+    // She is told of as coming, to the impostor as well, who gets nothing that is hers.
+    assert_eq!(impostor.text().await, r#"{"channel":"chat","type":"join","user":"ann"}"#);
+    assert_eq!(impostor.json().await["data"], "for all");
+    let mut told = Vec::new();
+    while told.last() != Some(&json!("for all")) {
+        told.push(ann.json().await["data"].clone());
+    }
+    assert_eq!(told[told.len() - 2], "for ann alone again", "{told:?}");
+    ann.close(1000, "").await;
+    let mut kinds = Vec::new();
+    for _ in 0..5 {
+        let event = events.json().await;
+        kinds.push(format!("{} {} {}", event["kind"], event["channel"], event["connectionId"]));
+    }
+    let own = kinds.iter().filter(|it| it.contains("\"chat\" \"1\"")).count();
+    assert_eq!(own, 2, "her join and her leave: {kinds:?}");
+}
+
+#[tokio::test]
+async fn of_what_a_channel_keeps_the_newest_come_and_fit() {
+    let rules = ChannelRules { history: 1000, presence: true, ..ChannelRules::default() };
+    let channels = vec![declared("log", rules)];
+    let tap = Tap::with(Settings { channels, ..Settings::default() }, |_| {}).await;
+    for n in 0..300 {
+        post(&tap, "/api/channels/log/messages", &n.to_string()).await;
+    }
+    let mut ws = tap.ws("/ws?connectionId=a&ack=1").await;
+    ws.send(r#"{"type":"subscribe","params":{"channels":["log"],"last":1000}}"#).await;
+    assert!(ws.json().await["ack"].is_string());
+    for n in 300 - 128..300 {
+        assert_eq!(ws.json().await["data"], n);
+    }
+    assert_eq!(ws.json().await["type"], "presence");
+    // By bytes too.
+    let large = json!("x".repeat(500_000)).to_string();
+    for _ in 0..6 {
+        post(&tap, "/api/channels/log/messages", &large).await;
+    }
+    let mut other = tap.ws("/ws?connectionId=b&ack=1").await;
+    other.send(r#"{"type":"subscribe","params":{"channels":["log"],"last":6}}"#).await;
+    assert!(other.json().await["ack"].is_string());
+    let mut kept = 0;
+    while other.json().await["type"] != "presence" {
+        kept += 1;
+    }
+    assert_eq!(kept, 4);
+}
+
+#[tokio::test]
+async fn what_all_channels_keep_is_bounded_and_the_oldest_goes_first() {
+    let rules = ChannelRules { history: 100, ..ChannelRules::default() };
+    let history = wstap::hub::Retention { bytes: 1 << 20, ..Settings::default().history };
+    let channels = vec![declared("log/*", rules)];
+    let settings = Settings { channels, history, max_channels: 20, ..Settings::default() };
+    let tap = Tap::with(settings, |_| {}).await;
+    let message = json!("x".repeat(100_000)).to_string();
+    for n in 0..30 {
+        post(&tap, &format!("/api/channels/log%2F{n}/messages"), &message).await;
+    }
+    let kept = tap.get("/api/channels").await.json();
+    let names: Vec<_> = kept.as_array().expect("a list").iter().map(|it| &it["channel"]).collect();
+    assert!((8..=10).contains(&names.len()), "{names:?}");
+    assert!(names.contains(&&json!("log/29")) && !names.contains(&&json!("log/15")), "{names:?}");
+    // Room is made of those that nobody is in, and of no others.
+    let mut ws = tap.ws("/ws?connectionId=a&ack=1").await;
+    let names: Vec<_> = (0..15).map(|n| format!("other {n}")).collect();
+    ws.send(&json!({"type": "subscribe", "params": {"channels": names}}).to_string()).await;
+    assert!(ws.json().await["ack"].is_string());
+    let left = tap.hub.channels().len();
+    assert!(left <= 20 && tap.get("/api/channels/log%2F29").await.status == 200, "{left}");
+    let names: Vec<_> = (0..6).map(|n| format!("more {n}")).collect();
+    ws.send(&json!({"type": "subscribe", "params": {"channels": names}}).to_string()).await;
+    ws.is_refused("full", "as many channels as this server takes").await;
+    assert_eq!(tap.hub.channels().len(), left, "nothing was given up for what is refused");
+}
+
+#[tokio::test]
+async fn a_pass_that_has_run_out_is_noticed_when_nobody_speaks() {
+    let door = Arc::new(Door::default());
+    let authority: Arc<dyn Authority> = Arc::<Door>::clone(&door);
+    let heartbeat = std::time::Duration::from_millis(50);
+    let tap =
+        Tap::with(Settings { authority: Some(authority), heartbeat, ..private() }, |_| {}).await;
+    let mut bob = tap.ws("/ws?connectionId=bob&ack=1").await;
+    bob.subscribed("private/x", "bob:1").await;
+    door.shut.store(true, Relaxed);
+    let expelled = bob.json().await;
+    assert_eq!(
+        (&expelled["channel"], &expelled["error"]["code"]),
+        (&json!("private/x"), &json!("unauthorized"))
+    );
+    until("the channel to go", || tap.hub.channels().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_user_who_is_named_twice_is_told_once() {
+    let tap = Tap::with(private(), |_| {}).await;
+    let mut ann = tap.ws("/ws?connectionId=1&ack=1").await;
+    ann.subscribed("private/x", "ann").await;
+    post(&tap, "/api/channels/private%2Fx/messages?user=ann&user=bob&user=ann", "1").await;
+    post(&tap, "/api/channels/private%2Fx/messages", "2").await;
+    assert_eq!(
+        (ann.json().await["data"].clone(), ann.json().await["data"].clone()),
+        (json!(1), json!(2))
+    );
+    assert_eq!(tap.get("/api/events?filter=has(to)").await.json()[0]["to"], json!(["ann", "bob"]));
+}
+
+#[tokio::test]
+async fn a_stopping_server_takes_no_publication() {
+    let tap = Tap::start().await;
+    tap.hub.shutdown(std::time::Duration::ZERO).await;
+    let answer = tap.fetch("POST", "/api/channels/x/messages", &[], "1").await;
+    answer.is_problem(503, "stopping", "try again");
+}
