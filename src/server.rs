@@ -5,6 +5,7 @@
 
 mod bind;
 mod endless;
+mod full;
 mod guarded;
 mod guests;
 mod heads;
@@ -39,6 +40,7 @@ use crate::hub::Hub;
 use crate::problem::Problem;
 pub use bind::{BindError, bind};
 use endless::{Asked, Handover};
+use full::TurnAway;
 use guarded::Guarded;
 use guests::{Ask, Finish, Guests};
 use per_address::PerAddress;
@@ -89,6 +91,7 @@ impl Server {
         let house = Arc::new(House {
             room: Arc::new(Semaphore::new(room)),
             per_address: PerAddress::new(self.max_per_address),
+            turn_away: TurnAway::default(),
             guests: Guests::default(),
             tasks: TaskTracker::new(),
         });
@@ -112,6 +115,7 @@ impl Server {
 struct House {
     room: Arc<Semaphore>,
     per_address: PerAddress,
+    turn_away: TurnAway,
     guests: Guests,
     tasks: TaskTracker,
 }
@@ -138,7 +142,9 @@ async fn accept(endpoint: Endpoint, house: Arc<House>, stop: CancellationToken) 
             .ok()
             .zip(house.per_address.enter(remote.ip()));
         let Some(place) = places else {
-            turn_away(&stream);
+            if let Some(answer) = house.turn_away.answer(stream) {
+                house.tasks.spawn(answer);
+            }
             continue;
         };
         let (router, house) = (router.clone(), Arc::clone(&house));
@@ -162,8 +168,10 @@ async fn serve(
         return;
     }
     let handover = Arc::new(Handover::new(patient));
-    let visit =
-        Box::pin(Visit { connection: Some(http(stream, remote, router, &handover)), handover });
+    let visit = Box::pin(Visit {
+        connection: Some(http(stream, remote, router, &handover)),
+        handover,
+    });
     let error = match guests.serve(visit).await {
         Some(Ok(Some(endless))) => {
             guests.serve(endless).await.and_then(Result::err).map(Into::into)
@@ -269,18 +277,6 @@ fn tune(stream: &TcpStream, patient: bool) -> io::Result<()> {
         socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     }
     Ok(())
-}
-
-/// Answers somebody for whom there is no room, as well as that can be done without waiting.
-fn turn_away(stream: &TcpStream) {
-    let body = r#"{"type":"about:blank","title":"Full","status":503,"code":"full","detail":"this server has as many connections as it takes; try again later"}"#;
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-         access-control-allow-origin: *\r\nretry-after: 5\r\nconnection: close\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let _ = stream.try_write(answer.as_bytes());
 }
 
 fn is_about_one_connection(error: &io::Error) -> bool {
