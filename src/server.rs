@@ -43,7 +43,7 @@ use endless::{Asked, Handover};
 use full::TurnAway;
 use guarded::Guarded;
 use guests::{Ask, Finish, Guests};
-use per_address::PerAddress;
+use per_address::{PerAddress, Seat};
 
 /// How long the head of a request may take, from the first byte that could be awaited.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -137,11 +137,12 @@ async fn accept(endpoint: Endpoint, house: Arc<House>, stop: CancellationToken) 
                 continue;
             }
         };
-        let places = Arc::clone(&house.room)
+        let seat = Arc::clone(&house.room)
             .try_acquire_owned()
             .ok()
-            .zip(house.per_address.enter(remote.ip()));
-        let Some(place) = places else {
+            .zip(house.per_address.enter(remote.ip()))
+            .map(|(permit, place)| Seat::new(permit, place));
+        let Some(seat) = seat else {
             if let Some(answer) = house.turn_away.answer(stream) {
                 house.tasks.spawn(answer);
             }
@@ -149,8 +150,7 @@ async fn accept(endpoint: Endpoint, house: Arc<House>, stop: CancellationToken) 
         };
         let (router, house) = (router.clone(), Arc::clone(&house));
         house.tasks.clone().spawn(async move {
-            serve(stream, remote, router, patient, &house.guests).await;
-            drop(place);
+            serve(stream, seat, remote, router, patient, &house.guests).await;
         });
     }
 }
@@ -158,6 +158,7 @@ async fn accept(endpoint: Endpoint, house: Arc<House>, stop: CancellationToken) 
 /// Serves one connection until it ends, or has become a WebSocket.
 async fn serve(
     stream: TcpStream,
+    seat: Seat,
     remote: SocketAddr,
     router: Router,
     patient: bool,
@@ -169,7 +170,7 @@ async fn serve(
     }
     let handover = Arc::new(Handover::new(patient));
     let visit = Box::pin(Visit {
-        connection: Some(http(stream, remote, router, &handover)),
+        connection: Some(http(stream, seat, remote, router, &handover)),
         handover,
     });
     let error = match guests.serve(visit).await {
@@ -187,6 +188,7 @@ async fn serve(
 /// Has hyper serve a connection.
 fn http(
     stream: TcpStream,
+    seat: Seat,
     remote: SocketAddr,
     router: Router,
     handover: &Arc<Handover>,
@@ -194,7 +196,7 @@ fn http(
     TokioIo<Guarded>,
     impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<>,
 > {
-    let io = Guarded::new(stream, Arc::clone(handover));
+    let io = Guarded::new(stream, Arc::clone(handover), seat);
     let patient = handover.patient;
     let handover = Arc::clone(handover);
     let service = service_fn(move |request: Request<Incoming>| {

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::endless::Handover;
+use super::per_address::Seat;
 
 /// How long a write may wait for room: as long as the kernel waits for an acknowledgement.
 const STALLED: Duration = Duration::from_secs(30);
@@ -25,11 +26,13 @@ pub(super) struct Guarded {
     stalled: Option<Pin<Box<Sleep>>>,
     /// Is told whether one does.
     handover: Arc<Handover>,
+    /// Taken as long as the socket is open, whatever has become of the connection.
+    _seat: Seat,
 }
 
 impl Guarded {
-    pub(super) fn new(stream: TcpStream, handover: Arc<Handover>) -> Self {
-        Self { stream, limit: STALLED, stalled: None, handover }
+    pub(super) fn new(stream: TcpStream, handover: Arc<Handover>, seat: Seat) -> Self {
+        Self { stream, limit: STALLED, stalled: None, handover, _seat: seat }
     }
 
     fn limited<T>(
@@ -115,8 +118,10 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
     use tokio::time::{Instant, timeout};
 
+    use super::super::per_address::PerAddress;
     use super::*;
 
     async fn pair(patient: bool, limit: Duration) -> (Guarded, TcpStream) {
@@ -124,7 +129,10 @@ mod tests {
         let listener = TcpListener::bind(here).await.expect("a free port");
         let reader = TcpStream::connect(listener.local_addr().expect("it is bound")).await;
         let (stream, _) = listener.accept().await.expect("it comes");
-        let mut guarded = Guarded::new(stream, Arc::new(Handover::new(patient)));
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
+        let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
+        let handover = Arc::new(Handover::new(patient));
+        let mut guarded = Guarded::new(stream, handover, Seat::new(permit, place));
         guarded.limit = limit;
         (guarded, reader.expect("it is taken"))
     }

@@ -263,7 +263,7 @@ async fn a_websocket_to_the_stream_is_sent_to_the_right_door() {
 async fn an_address_over_its_share_is_answered_and_an_event_source_comes_back() {
     let grace = Duration::from_secs(5);
     let tap = Tap::limited(Settings::default(), grace, Some(2), |_| {}).await;
-    let (first, _second) = (tap.events("").await, tap.events("").await);
+    let (first, _second) = (tap.registered("a").await, tap.registered("b").await);
     tap.get("/healthz").await.is_problem(503, "full", "try again later");
     let ask = b"GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
     let answer = tap.raw(ask).await;
