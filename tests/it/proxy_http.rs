@@ -208,6 +208,6 @@ async fn a_server_that_is_not_there_is_a_502_that_names_it() {
 async fn tunnels_are_not_opened() {
     let front = Front::of(Back::new().await.addr).await;
     let answer =
-        raw(&front, b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        raw(&front, b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
 }

@@ -388,6 +388,7 @@ fn no_secret_stands_in_the_logs_of_proxy_mode() {
         let _ = tcp.read(&mut head);
         tcp.write_all(format!("{SWITCH}\r\n").as_bytes()).expect("sent");
         tcp.write_all(&close(false)).expect("sent");
+        tcp.shutdown(std::net::Shutdown::Write).expect("ended");
         let mut rest = Vec::new();
         let _ = tcp.read_to_end(&mut rest);
     });
