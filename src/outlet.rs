@@ -17,7 +17,7 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// Returns a waiting time for those who all come back at once: after a restart, or to a full
 /// server. Between half of [`RETRY`] and two and a half times that: 1 to 5 s.
-fn retry_with_jitter() -> Duration {
+pub(crate) fn retry_with_jitter() -> Duration {
     RETRY.mul_f64(0.5 + 2.0 * fastrand::f64())
 }
 

@@ -5,6 +5,7 @@
 
 mod bind;
 mod endless;
+mod full;
 mod guarded;
 mod guests;
 mod heads;
@@ -39,9 +40,10 @@ use crate::hub::Hub;
 use crate::problem::Problem;
 pub use bind::{BindError, bind};
 use endless::{Asked, Handover};
+use full::TurnAway;
 use guarded::Guarded;
 use guests::{Ask, Finish, Guests};
-use per_address::PerAddress;
+use per_address::{PerAddress, Seat};
 
 /// How long the head of a request may take, from the first byte that could be awaited.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -89,6 +91,7 @@ impl Server {
         let house = Arc::new(House {
             room: Arc::new(Semaphore::new(room)),
             per_address: PerAddress::new(self.max_per_address),
+            turn_away: TurnAway::default(),
             guests: Guests::default(),
             tasks: TaskTracker::new(),
         });
@@ -112,6 +115,7 @@ impl Server {
 struct House {
     room: Arc<Semaphore>,
     per_address: PerAddress,
+    turn_away: TurnAway,
     guests: Guests,
     tasks: TaskTracker,
 }
@@ -133,18 +137,20 @@ async fn accept(endpoint: Endpoint, house: Arc<House>, stop: CancellationToken) 
                 continue;
             }
         };
-        let places = Arc::clone(&house.room)
+        let seat = Arc::clone(&house.room)
             .try_acquire_owned()
             .ok()
-            .zip(house.per_address.enter(remote.ip()));
-        let Some(place) = places else {
-            turn_away(&stream);
+            .zip(house.per_address.enter(remote.ip()))
+            .map(|(permit, place)| Seat::new(permit, place));
+        let Some(seat) = seat else {
+            if let Some(answer) = house.turn_away.answer(stream) {
+                house.tasks.spawn(answer);
+            }
             continue;
         };
         let (router, house) = (router.clone(), Arc::clone(&house));
         house.tasks.clone().spawn(async move {
-            serve(stream, remote, router, patient, &house.guests).await;
-            drop(place);
+            serve(stream, seat, remote, router, patient, &house.guests).await;
         });
     }
 }
@@ -152,6 +158,7 @@ async fn accept(endpoint: Endpoint, house: Arc<House>, stop: CancellationToken) 
 /// Serves one connection until it ends, or has become a WebSocket.
 async fn serve(
     stream: TcpStream,
+    seat: Seat,
     remote: SocketAddr,
     router: Router,
     patient: bool,
@@ -162,8 +169,10 @@ async fn serve(
         return;
     }
     let handover = Arc::new(Handover::new(patient));
-    let visit =
-        Box::pin(Visit { connection: Some(http(stream, remote, router, &handover)), handover });
+    let visit = Box::pin(Visit {
+        connection: Some(http(stream, seat, remote, router, &handover)),
+        handover,
+    });
     let error = match guests.serve(visit).await {
         Some(Ok(Some(endless))) => {
             guests.serve(endless).await.and_then(Result::err).map(Into::into)
@@ -179,6 +188,7 @@ async fn serve(
 /// Has hyper serve a connection.
 fn http(
     stream: TcpStream,
+    seat: Seat,
     remote: SocketAddr,
     router: Router,
     handover: &Arc<Handover>,
@@ -186,7 +196,7 @@ fn http(
     TokioIo<Guarded>,
     impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<>,
 > {
-    let io = Guarded::new(stream, Arc::clone(handover));
+    let io = Guarded::new(stream, Arc::clone(handover), seat);
     let patient = handover.patient;
     let handover = Arc::clone(handover);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -269,18 +279,6 @@ fn tune(stream: &TcpStream, patient: bool) -> io::Result<()> {
         socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     }
     Ok(())
-}
-
-/// Answers somebody for whom there is no room, as well as that can be done without waiting.
-fn turn_away(stream: &TcpStream) {
-    let body = r#"{"type":"about:blank","title":"Full","status":503,"code":"full","detail":"this server has as many connections as it takes; try again later"}"#;
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-         access-control-allow-origin: *\r\nretry-after: 5\r\nconnection: close\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let _ = stream.try_write(answer.as_bytes());
 }
 
 fn is_about_one_connection(error: &io::Error) -> bool {

@@ -77,17 +77,23 @@ impl Web {
     /// Both sides on one address: what is taken by neither and carries an Upgrade is traffic.
     pub fn together(&self) -> Router {
         let index = get(index_or_socket).fallback(wrong_method);
-        let routes =
-            routes().route("/", index).route("/ws", any(socket)).fallback(socket_or_nothing);
-        self.with_channelstream(self.guarded(routes))
+        let doors = Router::new()
+            .route("/", index)
+            .route("/ws", any(socket))
+            .fallback(socket_or_nothing)
+            .layer(from_fn_with_state(self.guard(), guard_at_door));
+        self.with_channelstream(self.observing(doors))
     }
 
     /// The observers' side alone.
     pub fn observers(&self) -> Router {
         let index = get(pages::index).fallback(wrong_method);
-        self.guarded(
-            routes().route("/", index).route("/ws", any(socket_elsewhere)).fallback(nothing),
-        )
+        let others = Router::new()
+            .route("/", index)
+            .route("/ws", any(socket_elsewhere))
+            .fallback(nothing)
+            .layer(from_fn_with_state(self.guard(), guard));
+        self.observing(others)
     }
 
     /// The traffic side alone: WebSockets on every path, and nothing else. In proxy mode it is the
@@ -131,24 +137,27 @@ impl Web {
             origins: self.ws_origins.clone(),
             hosts: Arc::clone(&self.hosts),
         };
-        let guard = Guard { hosts: Arc::clone(&self.hosts), cors: self.cors.clone() };
         App {
             hub: self.hub.clone(),
             max: MaxMessageBytes(self.limits.max_message_bytes),
             info: Arc::new(info),
             door,
-            guard,
         }
     }
 
-    fn guarded(&self, routes: Router<App>) -> Router {
-        let app = self.app();
-        routes
-            .layer(from_fn_with_state(app.guard.clone(), guard))
+    fn guard(&self) -> Guard {
+        Guard { hosts: Arc::clone(&self.hosts), cors: self.cors.clone() }
+    }
+
+    /// Joins the observers' routes, guarded, with `others`, which have a guard of their own.
+    fn observing(&self, others: Router<App>) -> Router {
+        routes()
+            .layer(from_fn_with_state(self.guard(), guard))
+            .merge(others)
             .layer(from_fn(catch_panic))
             .layer(cors(&self.cors))
             .layer(from_fn(no_content_for_options))
-            .with_state(app)
+            .with_state(self.app())
     }
 }
 
@@ -190,7 +199,6 @@ struct App {
     max: MaxMessageBytes,
     info: Arc<Info>,
     door: Door,
-    guard: Guard,
 }
 
 impl FromRef<App> for Hub {
@@ -257,12 +265,17 @@ struct Guard {
     cors: Origins,
 }
 
-/// Refuses names that are not ours (DNS rebinding), and strangers' pages that want to change
-/// something. WebSocket handshakes are judged at their own door.
-async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    if is_websocket(request.headers()) {
+/// Lets WebSocket handshakes through to a door, which judges them itself; all else as [`guard`].
+async fn guard_at_door(guard: State<Guard>, request: Request, next: Next) -> Response {
+    if request.method() == Method::GET && is_websocket(request.headers()) {
         return next.run(request).await;
     }
+    self::guard(guard, request, next).await
+}
+
+/// Refuses names that are not ours (DNS rebinding), and strangers' pages that want to change
+/// something.
+async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     match guard.check(&request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

@@ -127,6 +127,13 @@ impl Boundaries {
         self.remaining == 0 && self.filled == 0 && !self.inside && !self.closed && !self.unreadable
     }
 
+    /// Returns whether no place for a message can come any more: a close frame has passed, or a
+    /// head that cannot be read.
+    #[must_use]
+    pub fn over(&self) -> bool {
+        self.closed || self.unreadable
+    }
+
     /// Follows some more bytes, and returns the first offset in them at which a message may be
     /// put: `Some(0)` before all of them, `Some(bytes.len())` after. All bytes are followed, so
     /// [`open`](Self::open) then tells of their end.
@@ -252,7 +259,7 @@ mod tests {
         for end in [&[0x88, 0][..], &[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0, 9, 9]] {
             let mut boundaries = Boundaries::new();
             boundaries.scan(end);
-            assert!(!boundaries.open());
+            assert!(!boundaries.open() && boundaries.over());
             assert_eq!(boundaries.scan(&[0x81, 0, 0x81, 0]), None);
         }
     }

@@ -15,18 +15,20 @@ use std::time::Duration;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::tap::Tap;
 use crate::event::{Direction, Opcode};
 use crate::frame;
-use crate::hub::{CloseOrder, Orders, Outgoing};
+use crate::hub::{CloseOrder, Orders, Outgoing, Queued};
 use crate::request::Abort;
 
 /// What is read at once. With less, large messages take more turns; more is no quicker.
 const SCRATCH: usize = 64 << 10;
 
 /// What may wait for an end to take it, each way: reading goes on while one write is under way.
+/// While so much waits, messages of ours stay in their queue, which refuses what is too much.
 const HOLD: usize = 64 << 10;
 
 /// Memory that a direction keeps for what waits, once nothing does.
@@ -48,7 +50,10 @@ type End = TokioIo<Upgraded>;
 /// The client stands before the server in `ends` and `aborts`.
 pub(super) async fn run(ends: [End; 2], aborts: [Abort; 2], tap: Tap, orders: Orders) {
     let pipes = [Pipe::new(Direction::In), Pipe::new(Direction::Out)];
-    let mut relay = Relay { ends, aborts, pipes, tap, orders, closing: None, ordered: false };
+    let Orders { queue, close } = orders;
+    let queue = Some(queue);
+    let mut relay =
+        Relay { ends, aborts, pipes, tap, close, queue, next: None, closing: None, ordered: false };
     poll_fn(|cx| relay.poll(cx)).await;
     relay.tap.end();
 }
@@ -58,7 +63,11 @@ struct Relay {
     aborts: [Abort; 2],
     pipes: [Pipe; 2],
     tap: Tap,
-    orders: Orders,
+    close: oneshot::Receiver<CloseOrder>,
+    /// Messages of ours; `None` once no place for them can come, so that they are refused.
+    queue: Option<Queued>,
+    /// Taken out of the queue, and too much for its direction.
+    next: Option<(Direction, Outgoing)>,
     closing: Option<Pin<Box<Sleep>>>,
     /// The end is ours, so that we end the TCP connections too.
     ordered: bool,
@@ -106,7 +115,9 @@ impl Relay {
             for n in 0..2 {
                 moved |= self.poll_pipe(n, cx);
             }
+            moved |= self.next.is_some() && self.poll_orders(cx);
         }
+        self.refuse_what_has_no_place(cx);
         if self.pipes.iter().all(|pipe| pipe.done) {
             return Poll::Ready(());
         }
@@ -130,27 +141,63 @@ impl Relay {
         Poll::Pending
     }
 
-    /// Takes what others want of this connection.
-    fn poll_orders(&mut self, cx: &mut Context<'_>) {
+    /// Takes what others want of this connection; returns whether there was anything.
+    fn poll_orders(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut taken = false;
         while self.closing.is_none() {
-            if let Poll::Ready(Ok(order)) = Pin::new(&mut self.orders.close).poll(cx) {
-                return self.close(&order);
+            if let Poll::Ready(Ok(order)) = Pin::new(&mut self.close).poll(cx) {
+                self.close(&order);
+                return true;
             }
-            let Poll::Ready(Some((direction, message))) = self.orders.queue.poll_next(cx) else {
-                return;
-            };
-            let pipe = &mut self.pipes[direction as usize];
-            let mask = mask(direction);
-            match message {
-                Outgoing::Text(text) => {
-                    frame::data_frame(Opcode::Text, text.as_bytes(), mask, &mut pipe.inserts);
-                }
-                Outgoing::Binary(bytes) => {
-                    frame::data_frame(Opcode::Binary, &bytes, mask, &mut pipe.inserts);
-                }
-                // A relayed connection is in no channel, and nobody's.
-                Outgoing::Delivered(_) | Outgoing::Present(..) | Outgoing::Expelled(_) => {}
+            if self.next.is_none()
+                && let Some(queue) = &mut self.queue
+                && let Poll::Ready(next) = queue.poll_next(cx)
+            {
+                self.next = next;
             }
+            match self.next.take() {
+                Some((direction, message)) if self.has_room(direction) => {
+                    self.pipes[direction as usize].take(message);
+                    taken = true;
+                }
+                // It is looked at again when its direction has moved.
+                next => {
+                    self.next = next;
+                    break;
+                }
+            }
+        }
+        taken
+    }
+
+    fn has_room(&self, direction: Direction) -> bool {
+        let pipe = &self.pipes[direction as usize];
+        pipe.waiting.len() - pipe.sent + pipe.inserts.len() < HOLD
+    }
+
+    /// Closes the queue once a direction has no place for a message any more, so that what comes
+    /// later is refused; tells of what was taken before that.
+    fn refuse_what_has_no_place(&mut self, cx: &mut Context<'_>) {
+        if self.queue.is_none() {
+            return;
+        }
+        let shut = self.pipes.each_ref().map(|pipe| {
+            pipe.done || pipe.source != Source::Open || !self.tap.takes_messages(pipe.direction)
+        });
+        if self.closing.is_none() && shut == [false; 2] {
+            return;
+        }
+        let mut lost = [0, 1].map(|n| shut[n] && !self.pipes[n].inserts.is_empty());
+        let mut queue = self.queue.take();
+        let queued = std::iter::from_fn(|| match queue.as_mut()?.poll_next(cx) {
+            Poll::Ready(next) => next,
+            Poll::Pending => None,
+        });
+        for (direction, _) in self.next.take().into_iter().chain(queued) {
+            lost[direction as usize] = true;
+        }
+        for pipe in self.pipes.iter().filter(|pipe| lost[pipe.direction as usize]) {
+            self.tap.unplaced(pipe.direction);
         }
     }
 
@@ -224,6 +271,21 @@ impl Pipe {
 
     fn is_empty(&self) -> bool {
         self.waiting.is_empty() && !self.unflushed
+    }
+
+    /// Takes a message of ours, for the next place.
+    fn take(&mut self, message: Outgoing) {
+        let mask = mask(self.direction);
+        match message {
+            Outgoing::Text(text) => {
+                frame::data_frame(Opcode::Text, text.as_bytes(), mask, &mut self.inserts);
+            }
+            Outgoing::Binary(bytes) => {
+                frame::data_frame(Opcode::Binary, &bytes, mask, &mut self.inserts);
+            }
+            // A relayed connection is in no channel, and nobody's.
+            Outgoing::Delivered(_) | Outgoing::Present(..) | Outgoing::Expelled(_) => {}
+        }
     }
 
     /// Puts frames of ours behind what has been read, if a message ends there.

@@ -166,6 +166,11 @@ impl Tap {
         self.boundaries(direction).is_some_and(Boundaries::open)
     }
 
+    /// Returns whether there may ever be a place for a message in a direction.
+    pub(super) fn takes_messages(&self, direction: Direction) -> bool {
+        self.boundaries(direction).is_some_and(|boundaries| !boundaries.over())
+    }
+
     /// Returns where in the bytes that come next a message may be put for the first time.
     pub(super) fn place(&self, direction: Direction, bytes: &[u8]) -> Option<usize> {
         self.boundaries(direction)?.clone().scan(bytes)
@@ -189,6 +194,12 @@ impl Tap {
     pub(super) fn broken(&mut self, direction: Direction) {
         // What it still says tells more, if it says something.
         tracing::debug!(connection = %self.connection.shown_id(), ?direction, "an end takes nothing any more");
+    }
+
+    /// Tells that messages of ours found no place before the end of a direction.
+    pub(super) fn unplaced(&self, direction: Direction) {
+        let note = "messages that wstap was to send here found no place any more, and are not sent";
+        self.offer(unreadable(direction, note));
     }
 
     /// Notes a reset.

@@ -12,22 +12,27 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::endless::Handover;
+use super::per_address::Seat;
 
-/// How long a write may wait for room.
+/// How long a write may wait for room: as long as the kernel waits for an acknowledgement.
 const STALLED: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Guarded {
     stream: TcpStream,
+    /// How long a write may wait for room.
+    limit: Duration,
     /// Runs while a write waits; a stream that flows has none.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Is told whether one does.
     handover: Arc<Handover>,
+    /// Taken as long as the socket is open, whatever has become of the connection.
+    _seat: Seat,
 }
 
 impl Guarded {
-    pub(super) fn new(stream: TcpStream, handover: Arc<Handover>) -> Self {
-        Self { stream, stalled: None, handover }
+    pub(super) fn new(stream: TcpStream, handover: Arc<Handover>, seat: Seat) -> Self {
+        Self { stream, limit: STALLED, stalled: None, handover, _seat: seat }
     }
 
     fn limited<T>(
@@ -45,7 +50,7 @@ impl Guarded {
         if self.handover.patient {
             return written;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALLED)));
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.limit)));
         match stalled.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
@@ -104,5 +109,76 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
+    use tokio::time::{Instant, timeout};
+
+    use super::super::per_address::PerAddress;
+    use super::*;
+
+    async fn pair(patient: bool, limit: Duration) -> (Guarded, TcpStream) {
+        let here: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let listener = TcpListener::bind(here).await.expect("a free port");
+        let reader = TcpStream::connect(listener.local_addr().expect("it is bound")).await;
+        let (stream, _) = listener.accept().await.expect("it comes");
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
+        let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
+        let handover = Arc::new(Handover::new(patient));
+        let mut guarded = Guarded::new(stream, handover, Seat::new(permit, place));
+        guarded.limit = limit;
+        (guarded, reader.expect("it is taken"))
+    }
+
+    /// Writes until that fails.
+    async fn flood(guarded: &mut Guarded) -> io::ErrorKind {
+        let piece = vec![0; 1 << 20];
+        loop {
+            if let Err(error) = guarded.write_all(&piece).await {
+                return error.kind();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_without_progress_is_gone_after_the_limit() {
+        let limit = Duration::from_millis(100);
+        let (mut guarded, _reader) = pair(false, limit).await;
+        let begun = Instant::now();
+        let ended = timeout(Duration::from_secs(20), flood(&mut guarded)).await;
+        assert_eq!(ended, Ok(io::ErrorKind::TimedOut));
+        assert!(begun.elapsed() >= limit);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_reads_at_times_stays() {
+        let limit = Duration::from_secs(2);
+        let (mut guarded, mut reader) = pair(false, limit).await;
+        let read = async {
+            // What the kernel holds, several times, with pauses that end within the limit.
+            let mut piece = vec![0; 8 << 20];
+            for _ in 0..6 {
+                sleep(limit / 5).await;
+                reader.read_exact(&mut piece).await.expect("more");
+            }
+        };
+        tokio::select! {
+            ended = flood(&mut guarded) => panic!("{ended:?}"),
+            () = read => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_patient_server_waits_without_a_limit() {
+        let (mut guarded, _reader) = pair(true, Duration::ZERO).await;
+        let flood = timeout(Duration::from_millis(200), flood(&mut guarded)).await;
+        assert!(flood.is_err(), "{flood:?}");
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 /// Counts connections by address; of IPv6 addresses the first 64 bits, since one customer has all
 /// of the rest.
 #[derive(Debug, Clone)]
@@ -17,6 +19,19 @@ pub(super) struct PerAddress {
 pub(super) struct Place {
     counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
     key: IpAddr,
+}
+
+/// The room that a connection takes: of the whole server, and of the share of its address.
+#[derive(Debug)]
+pub(super) struct Seat {
+    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+impl Seat {
+    pub(super) fn new(permit: OwnedSemaphorePermit, place: Place) -> Self {
+        Self { _permit: permit, _place: place }
+    }
 }
 
 impl PerAddress {

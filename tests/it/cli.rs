@@ -235,13 +235,19 @@ fn help_goes_to_stdout_and_names_every_setting() {
 
 #[test]
 fn a_signal_stops_in_good_order_and_a_second_at_once() {
-    for name in ["TERM", "INT"] {
+    let stopped = |name: &str| {
         let mut server = Running::server(&["--listen", "127.0.0.1:0"]);
         let _client = speak(server.port(), &[r#"{"connectionId":"a"}"#]);
         server.signal(name);
         assert!(server.end().success(), "{}", server.words());
         assert!(server.words().contains("stopped"));
-    }
+    };
+    // Each waits for its client to answer a close frame.
+    std::thread::scope(|both| {
+        for name in ["TERM", "INT"] {
+            both.spawn(move || stopped(name));
+        }
+    });
     let mut server = Running::server(&["--listen", "127.0.0.1:0", "--shutdown-grace", "1h"]);
     let _silent = speak(server.port(), &[r#"{"connectionId":"silent"}"#]);
     // A listener that reads nothing, with more under way than its socket holds.

@@ -63,13 +63,23 @@ impl Tap {
         grace: Duration,
         change: impl FnOnce(&mut Web),
     ) -> Self {
+        Self::limited(settings, grace, None, change).await
+    }
+
+    /// Starts with a limit to the connections from this machine.
+    pub(crate) async fn limited(
+        settings: Settings,
+        grace: Duration,
+        max_per_address: Option<usize>,
+        change: impl FnOnce(&mut Web),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("it is bound");
         let hub = Hub::new(settings);
         let mut web = Web::new(hub.clone());
         change(&mut web);
         let endpoint = Endpoint { listener, router: web.together(), patient: false };
-        let server = Server { endpoints: vec![endpoint], max_per_address: None };
+        let server = Server { endpoints: vec![endpoint], max_per_address };
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(hub.clone(), stop.clone(), grace));
         Self { addr, hub, stop, running: Some(running) }

@@ -260,6 +260,36 @@ async fn a_websocket_to_the_stream_is_sent_to_the_right_door() {
 }
 
 #[tokio::test]
+async fn an_address_over_its_share_is_answered_and_an_event_source_comes_back() {
+    let grace = Duration::from_secs(5);
+    let tap = Tap::limited(Settings::default(), grace, Some(2), |_| {}).await;
+    let (first, _second) = (tap.registered("a").await, tap.registered("b").await);
+    tap.get("/healthz").await.is_problem(503, "full", "try again later");
+    let ask = b"GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+    let answer = tap.raw(ask).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"),
+        "{answer}"
+    );
+    let retry =
+        answer.split_once("\r\n\r\nretry: ").and_then(|(_, retry)| retry.trim().parse().ok());
+    assert!(retry.is_some_and(|retry: u32| (1000..=5000).contains(&retry)), "{answer}");
+    drop(first);
+    let again = async { while tap.get("/healthz").await.status != 200 {} };
+    within("room for another", again).await;
+}
+
+#[tokio::test]
+async fn those_over_a_limit_who_ask_nothing_are_soon_gone_and_never_many() {
+    let grace = Duration::from_secs(5);
+    let tap = Tap::limited(Settings::default(), grace, Some(0), |_| {}).await;
+    let answers = futures_util::future::join_all((0..200).map(|_| tap.raw(b""))).await;
+    let answered = answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 503 ")).count();
+    assert!((1..200).contains(&answered), "{answered}");
+    assert!(answers.iter().all(|answer| answer.is_empty() || answer.contains("\"full\"")));
+}
+
+#[tokio::test]
 async fn a_flood_leaves_memory_within_its_bounds() {
     let mut settings = Settings::default();
     settings.history.bytes = 4 << 20;

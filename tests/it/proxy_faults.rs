@@ -154,6 +154,72 @@ async fn a_stalled_direction_holds_its_own_sender_and_nobody_else() {
     within("the other direction", stalled.read_exact(&mut got)).await.expect("passed");
 }
 
+/// Where messages of wstap's own go into a connection.
+fn injection(front: &Front, to: &str) -> String {
+    let id = front.tap.hub.connections()[0].id.clone();
+    format!("/api/connections/{id}/messages?to={to}")
+}
+
+#[tokio::test]
+async fn injected_messages_are_refused_while_the_server_reads_nothing() {
+    let (front, mut client, mut server) = pair("").await;
+    let path = injection(&front, "server");
+    let headers = [("content-type", "application/octet-stream")];
+    let message = "x".repeat(1_000_000);
+    let mut taken = 0;
+    loop {
+        let answer = front.tap.fetch("POST", &path, &headers, &message).await;
+        if answer.status != 202 {
+            answer.is_problem(429, "slow_down", "later");
+            break;
+        }
+        taken += 1;
+        assert!(taken < 40, "the kernel holds some megabytes, and the queue four");
+    }
+    // The other way is free, and nothing that was taken is lost.
+    server.write_all(b"\x81\x02hi").await.expect("sent");
+    let mut got = [0; 4];
+    within("the other direction", client.read_exact(&mut got)).await.expect("passed");
+    let mut all = vec![0; taken * (message.len() + 14)];
+    within("what was taken", server.read_exact(&mut all)).await.expect("passed");
+    let again = front.tap.fetch("POST", &path, &headers, "x").await;
+    assert_eq!(again.status, 202, "there is room again");
+    let mut got = [0; 7];
+    within("one more", server.read_exact(&mut got)).await.expect("passed");
+    assert_eq!(got[..2], [0x82, 0x81]);
+}
+
+#[tokio::test]
+async fn injected_messages_are_refused_after_a_close_frame() {
+    let (front, mut client, mut server) = pair("").await;
+    let path = injection(&front, "client");
+    server.write_all(b"\x88\x02\x03\xe8").await.expect("sent");
+    let mut frame = [0; 4];
+    within("a close frame", client.read_exact(&mut frame)).await.expect("passed");
+    within("a refusal", async {
+        // The frame is written before its meaning is known.
+        while front.tap.fetch("POST", &path, &[], "late").await.status == 202 {}
+    })
+    .await;
+    front.tap.fetch("POST", &path, &[], "late").await.is_problem(404, "not_found", "");
+}
+
+#[tokio::test]
+async fn injected_messages_that_find_no_place_before_the_end_are_told() {
+    let (front, mut client, mut server) = pair("").await;
+    let mut events = front.tap.events("?format=full&kind=message").await;
+    server.write_all(b"\x81\x05he").await.expect("sent");
+    let mut half = [0; 4];
+    within("half a frame", client.read_exact(&mut half)).await.expect("passed");
+    let path = injection(&front, "client");
+    assert_eq!(front.tap.fetch("POST", &path, &[], "waits").await.status, 202);
+    assert_eq!(events.json().await["synthetic"], true);
+    drop(server);
+    let told = events.json().await;
+    assert_eq!(told["direction"], "out");
+    assert!(told["note"].as_str().is_some_and(|note| note.contains("are not sent")), "{told}");
+}
+
 #[tokio::test]
 async fn a_thousand_connections_come_and_go_and_nothing_is_left() {
     let back = Back::new().await;

@@ -6,7 +6,7 @@ use wstap::hub::Settings;
 use wstap::proxy::Route;
 
 use crate::harness::within;
-use crate::proxy::{Back, Front};
+use crate::proxy::{Back, Front, read_head};
 
 /// Sends bytes to the traffic side and returns all that comes back.
 async fn raw(front: &Front, bytes: &[u8]) -> String {
@@ -60,7 +60,7 @@ async fn bodies_are_streamed_both_ways() {
     let answer =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
     server.write_all(answer.as_bytes()).await.expect("sent");
-    crate::proxy::read_head(&mut client).await;
+    read_head(&mut client).await;
     for n in 0..3 {
         server.write_all(format!("9\r\ndata: {n}\n\n\r\n").as_bytes()).await.expect("sent");
         let mut event = [0; 14];
@@ -128,6 +128,40 @@ async fn smuggling_tricks_are_refused() {
 }
 
 #[tokio::test]
+async fn a_request_with_both_lengths_that_is_not_refused_is_forwarded_as_chunked_only() {
+    let back = Back::new().await;
+    let front = Front::of(back.addr).await;
+    let first = "GET /first HTTP/1.1\r\nHost: a\r\n\r\n";
+    let both = "POST /both HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n\
+                0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
+    let in_pieces = first.len() + both.find("Length").expect("it is there");
+    for cut in [(first.len() + both.len()), in_pieces] {
+        let bytes = format!("{first}{both}");
+        let (now, later) = bytes.as_bytes().split_at(cut);
+        let mut client = TcpStream::connect(front.traffic).await.expect("there");
+        client.write_all(now).await.expect("sent");
+        let (mut server, head) = back.accept().await;
+        assert!(head.starts_with("GET /first "), "{head}");
+        // The answer comes when the piece has been read.
+        server.write_all(b"HTTP/1.1 204 A\r\nConnection: close\r\n\r\n").await.expect("sent");
+        assert!(read_head(&mut client).await.starts_with("HTTP/1.1 204 "));
+        client.write_all(later).await.expect("sent");
+        let (mut server, head) = back.accept().await;
+        assert!(head.starts_with("POST /both "), "{head}");
+        let head = head.to_lowercase();
+        assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
+        assert!(!head.contains("content-length"), "{head}");
+        let mut body = [0; 5];
+        within("the body", server.read_exact(&mut body)).await.expect("passed");
+        assert_eq!(&body, b"0\r\n\r\n");
+        server.write_all(b"HTTP/1.1 204 B\r\nConnection: close\r\n\r\n").await.expect("sent");
+        let mut rest = String::new();
+        within("the end", client.read_to_string(&mut rest)).await.expect("text");
+        assert!(rest.starts_with("HTTP/1.1 204 ") && !rest[1..].contains("HTTP/1.1"), "{rest}");
+    }
+}
+
+#[tokio::test]
 async fn routes_go_by_path_and_host() {
     let (chat, rest) = (Back::new().await, Back::new().await);
     let upstream = format!("ws://{}", rest.addr);
@@ -173,6 +207,7 @@ async fn a_server_that_is_not_there_is_a_502_that_names_it() {
 #[tokio::test]
 async fn tunnels_are_not_opened() {
     let front = Front::of(Back::new().await.addr).await;
-    let answer = raw(&front, b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer =
+        raw(&front, b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use wstap::hub::Settings;
 use wstap::proxy::Trust;
@@ -91,6 +91,27 @@ async fn a_certificate_of_a_stranger_is_a_502_that_says_so() {
     let read = within("a body", client.read(&mut body)).await.expect("a body");
     let body = String::from_utf8_lossy(&body[..read]).into_owned();
     assert!(body.contains("certificate"), "{body}");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_connection_in_time_is_a_504_that_names_it() {
+    // The kernel answers for it, and nobody greets: a connection of TLS is not taken.
+    let deaf = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = deaf.local_addr().expect("it is bound").port();
+    let front = front(port, &Trust::Anybody).await;
+    let page = async {
+        let mut tcp = TcpStream::connect(front.traffic).await.expect("there");
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        tcp.write_all(request).await.expect("sent");
+        let mut answer = String::new();
+        within("an answer", tcp.read_to_string(&mut answer)).await.expect("text");
+        answer
+    };
+    let ((_, head), page) = tokio::join!(front.shake("/", ""), page);
+    assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
+    assert!(page.starts_with("HTTP/1.1 504 "), "{page}");
+    let named = format!("wss://localhost:{port} did not take a connection within 2s");
+    assert!(page.contains("\"upstream_timeout\"") && page.contains(&named), "{page}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use flate2::{Compress, Compression, FlushCompress};
 use serde_json::Value;
@@ -12,8 +13,8 @@ use tokio::net::TcpStream;
 use wstap::hub::Settings;
 use wstap::redact::{Binary, Redaction, Rules};
 
-use crate::cli::{Running, wstap};
-use crate::harness::{Events, Tap, until, within};
+use crate::cli::{Running, output, wstap};
+use crate::harness::{Events, LIMIT, Tap, until, within};
 use crate::proxy::{Back, Front, SWITCH, echo, next_of_kind, read_head};
 
 fn rules() -> Rules {
@@ -99,8 +100,10 @@ async fn everything(tap: &Tap) -> Vec<(String, String)> {
     let mut paths: Vec<String> = [
         "/api/events",
         "/api/events?format=ndjson&order=desc",
+        "/api/events?format=har",
         "/listen?after=0-0&wait=0s",
         "/api/connections",
+        "/api/channels",
         "/api/listeners",
         "/api/info",
         "/metrics",
@@ -336,8 +339,31 @@ fn say_everything(port: u16) {
     let _ = tcp.read_to_end(&mut rest);
 }
 
+/// Asserts that what is written of a server's events is clean, as an archive and as a recording.
+fn files_are_clean(url: &str) {
+    for format in ["har", "ndjson"] {
+        let (code, written, said) = output(&["export", url, "--format", format]);
+        assert_eq!(code, 0, "{said}");
+        assert!(written.contains("bye [redacted]"), "{written}");
+        is_clean(format, &written);
+        is_clean("what export says", &said);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("day.ndjson").display().to_string();
+    let record = Running::start(wstap().args(["record", url, &file, "--last", "100"]));
+    let end = Instant::now() + LIMIT;
+    let mut written = String::new();
+    while !written.contains("bye [redacted]") {
+        assert!(Instant::now() < end, "{written} {}", record.words());
+        std::thread::sleep(Duration::from_millis(5));
+        written = std::fs::read_to_string(&file).unwrap_or_default();
+    }
+    is_clean("a recording", &written);
+    is_clean("what record says", &record.words());
+}
+
 #[test]
-fn no_secret_stands_in_logs_or_in_what_watch_prints() {
+fn no_secret_stands_in_logs_or_in_what_is_printed_and_written() {
     let server = server(&[]);
     let mut watch = Running::start(wstap().args(["watch", &server.url(), "--last", "100"]));
     let mut lines =
@@ -348,6 +374,7 @@ fn no_secret_stands_in_logs_or_in_what_watch_prints() {
     is_clean("the logs", &server.words());
     is_clean("what watch prints", &watch.words());
     is_clean("what watch --json prints", &lines.words());
+    files_are_clean(&server.url());
     assert!(server.words().contains("TRACE") || server.words().contains("DEBUG"), "there are logs");
 }
 
@@ -361,6 +388,7 @@ fn no_secret_stands_in_the_logs_of_proxy_mode() {
         let _ = tcp.read(&mut head);
         tcp.write_all(format!("{SWITCH}\r\n").as_bytes()).expect("sent");
         tcp.write_all(&close(false)).expect("sent");
+        tcp.shutdown(std::net::Shutdown::Write).expect("ended");
         let mut rest = Vec::new();
         let _ = tcp.read_to_end(&mut rest);
     });
@@ -371,6 +399,7 @@ fn no_secret_stands_in_the_logs_of_proxy_mode() {
     let mut watch = Running::start(wstap().args(["watch", &server.url(), "--last", "100"]));
     say_everything(port.expect("a port"));
     watch.until("bye [redacted]");
+    files_are_clean(&server.url());
     is_clean("the logs", &server.words());
     is_clean("what watch prints", &watch.words());
 }

@@ -34,6 +34,34 @@ async fn the_observers_side_answers_to_its_own_names_only() {
 }
 
 #[tokio::test]
+async fn an_upgrade_passes_the_guard_at_a_door_only() {
+    let tap = Tap::start().await;
+    let _ws = tap.registered("a").await;
+    let with = |more: (&'static str, &'static str)| UPGRADE.into_iter().chain([more]);
+    let rebound: Vec<_> = with(("host", "rebound.example")).collect();
+    for path in
+        ["/events", "/api/events", "/api/info", "/metrics", "/es-client", "/static/wstap.css"]
+    {
+        tap.fetch("GET", path, &rebound, "").await.is_problem(403, "forbidden", "--host");
+    }
+    let stranger: Vec<_> = with(("origin", "http://evil.example")).collect();
+    for (method, path) in [
+        ("POST", "/api/connections/a/messages"),
+        ("DELETE", "/api/connections/a"),
+        ("DELETE", "/api/listeners/1"),
+        ("POST", "/ws"),
+        ("POST", "/elsewhere"),
+    ] {
+        let answer = tap.fetch(method, path, &stranger, "").await;
+        answer.is_problem(403, "forbidden", "may not change anything");
+    }
+    for path in ["/", "/ws", "/elsewhere"] {
+        let answer = tap.fetch("GET", path, &stranger, "").await;
+        answer.is_problem(403, "forbidden", "--ws-origin");
+    }
+}
+
+#[tokio::test]
 async fn strangers_pages_open_no_websocket() {
     let tap = Tap::start().await;
     let open = |origin: &'static str| {

@@ -1,0 +1,130 @@
+//! What somebody is told for whom there is no room.
+//!
+//! The request is read first, as far as its head comes at once, for two reasons: an EventSource that
+//! is answered with any status but 200 never comes back, and an answer to a request that was not
+//! read may be lost in a reset. For few at a time: the others see the connection end without an
+//! answer, after which an EventSource comes back too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::outlet::retry_with_jitter;
+use crate::request::accepts;
+use crate::wire::sse;
+
+/// How many are answered at the same time: at [`PATIENCE`] each, and with 8 KiB, they hold half a
+/// megabyte and no more sockets than a small limit on files leaves.
+const AT_ONCE: usize = 64;
+
+/// How long the head of a request may take, and the answer again. It has been sent already, most
+/// likely.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The longest head that is looked at.
+const HEAD: usize = 8 << 10;
+
+/// Answers those for whom there is no room.
+#[derive(Debug)]
+pub(super) struct TurnAway {
+    places: Arc<Semaphore>,
+}
+
+impl Default for TurnAway {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+impl TurnAway {
+    /// Returns what answers, or `None` where too many are being answered: then the connection ends.
+    pub(super) fn answer(&self, mut stream: TcpStream) -> Option<impl Future<Output = ()> + use<>> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(async move {
+            let mut head = Vec::with_capacity(HEAD);
+            let _ = timeout(PATIENCE, read_head(&mut stream, &mut head)).await;
+            let answer = if wants_events(&head) { goodbye() } else { refusal() };
+            // Who does not take it is gone.
+            let _ = timeout(PATIENCE, async {
+                stream.write_all(&answer).await?;
+                stream.shutdown().await
+            })
+            .await;
+            drop(place);
+        })
+    }
+}
+
+/// Reads until the head is complete, or too long, or nothing more comes. Cancel safe: what has been
+/// read is in `head`.
+async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) {
+    while memchr::memmem::find(head, b"\r\n\r\n").is_none() && head.len() < HEAD {
+        if !matches!(stream.read_buf(head).await, Ok(1..)) {
+            return;
+        }
+    }
+}
+
+/// Returns whether an EventSource asks.
+fn wants_events(head: &[u8]) -> bool {
+    let mut accept = HeaderMap::new();
+    for line in head.split(|byte| *byte == b'\n') {
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        if line[..colon].eq_ignore_ascii_case(ACCEPT.as_str().as_bytes())
+            && let Ok(value) = HeaderValue::from_bytes(line[colon + 1..].trim_ascii())
+        {
+            accept.append(ACCEPT, value);
+        }
+    }
+    accepts(&accept, "text/event-stream")
+}
+
+/// The stream of a full server: when to come back, and its end.
+fn goodbye() -> Vec<u8> {
+    let mut answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+        cache-control: no-store, no-transform\r\naccess-control-allow-origin: *\r\n\
+        connection: close\r\n\r\n"
+        .to_vec();
+    sse::retry(retry_with_jitter(), &mut answer);
+    answer
+}
+
+fn refusal() -> Vec<u8> {
+    let body = r#"{"type":"about:blank","title":"Full","status":503,"code":"full","detail":"this server has as many connections as it takes; try again later"}"#;
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+         access-control-allow-origin: *\r\nretry-after: 5\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_source_is_known_by_what_it_accepts() {
+        for head in [
+            &b"GET /events HTTP/1.1\r\nAccept: text/event-stream\r\n\r\n"[..],
+            b"GET / HTTP/1.1\r\nX: a\r\naccept:a/b, text/event-stream;q=1\r\n",
+        ] {
+            assert!(wants_events(head));
+        }
+        for head in [
+            &b""[..],
+            b"GET /events HTTP/1.1\r\nAccept: */*\r\n\r\n",
+            b"GET /?Accept: text/event-stream HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\nX-Accept: text/event-stream\r\n\r\n",
+        ] {
+            assert!(!wants_events(head));
+        }
+    }
+}
