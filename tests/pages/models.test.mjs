@@ -297,6 +297,18 @@ test("the end of a connection is told in words", () => {
   assert.match(forensics(value(close(1, "a", { code: 4000, reason: "enough" })))[0], /The client closed it with 4000 \(a code of the application\), “enough”/);
   assert.match(forensics(value(close(1, "a", { code: 4408, by: "tap" })))[0], /^wstap ended it: the client had been silent too long/);
   assert.match(forensics({ kind: "close", close: { code: 1006, by: "server" }, status: 401 })[0], /refused the handshake with status 401/);
+  for (const by of ["client", "server"]) {
+    const gone = value(close(32_000, "a", { by, code: 1006, clean: false, reason: `the ${by} ended the connection without a close frame` }));
+    const said = forensics(gone, [pong], 1_700_000_032_000).join(" ");
+    assert.match(said, new RegExp(`^The ${by} ended the connection without a close frame, 31 s after the last pong\\. It lasted 1\\.0* ?s`));
+    assert.doesNotMatch(said, /1006|did not answer|goodbye/);
+    assert.equal(describe(JSON.stringify(gone)).preview, `the ${by} left without a close frame`);
+  }
+  const unreached = { kind: "close", close: { code: 1006, by: "tap", clean: false, reason: "ws://localhost:1 does not answer: connection refused" }, status: 502, path: "/", duration: 0 };
+  const said = forensics(unreached).join(" ");
+  assert.match(said, /^wstap did not reach the upstream and answered the handshake with status 502; the connection never opened\. The reason: ws:\/\/localhost:1 does not answer: connection refused\. Whether the upstream runs/);
+  assert.doesNotMatch(said, /upstream refused|its log/);
+  assert.equal(describe(JSON.stringify(unreached)).preview, "upstream not reached: 502");
 });
 
 test("two values are compared by path", () => {

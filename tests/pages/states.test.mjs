@@ -116,7 +116,7 @@ test("a gap is a line, a notice, and what would keep more", async (t) => {
 test("what a proxy knows is told: wire sizes, violations, refusals, silence, what was sent by hand", async (t) => {
   const at = (n, rest) => JSON.stringify({ id: `${BEGIN + n}-0`, time: new Date(BEGIN + n).toISOString(), connectionId: "p1", ...rest });
   const lines = [
-    at(1, { kind: "connect", remote: "10.0.0.1:5", path: "/chat", headers: { origin: "http://x" }, subprotocol: "mqtt", extensions: "permessage-deflate", upstream: "ws://up:1", status: 101, upstream_time: 0.0124 }),
+    at(1, { kind: "connect", remote: "10.0.0.1:5", path: "/chat", headers: { origin: "http://x" }, subprotocol: "mqtt", extensions: "permessage-deflate", upstream: "ws://up:1", status: 101, upstreamTime: 0.0124 }),
     at(2, { kind: "message", direction: "in", opcode: "text", size: 4000, wire: 1000, compressed: true, fragments: 3, channel: null, message: "compressed words" }),
     at(3, { kind: "message", direction: "out", opcode: "text", size: 1, channel: null, message: "x", synthetic: true }),
     at(4, { kind: "message", direction: "in", opcode: null, size: 2, channel: null, message: "AP8=", encoding: "base64", note: "protocol violation: reserved bits" }),

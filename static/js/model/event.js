@@ -1,6 +1,7 @@
 // Model: one event, read off its line as the server wrote it. What a row shows is read off the
 // beginning, so that a row costs the same for ten bytes and ten megabytes; no DOM.
 
+import { endInShort } from "./forensics.js";
 import { skipString, skipValue, unquote } from "./json.js";
 import { fromBase64, toHex } from "./text.js";
 
@@ -97,7 +98,7 @@ function preview(raw, value, name) {
     case "connect":
       return [value.path, value.remote, value.subprotocol, value.headers?.["user-agent"]].filter(Boolean).join("  ");
     case "close":
-      return closed(value);
+      return endInShort(value.close, value.status);
     case "join":
       return `${value.user ?? value.connectionId} came`;
     case "leave":
@@ -107,12 +108,6 @@ function preview(raw, value, name) {
     default:
       return content(raw, value);
   }
-}
-
-function closed(value) {
-  const { code, reason, clean, by } = value.close ?? {};
-  if (value.status && !value.duration) return `refused by the upstream: ${value.status}`;
-  return `${code} by the ${by}${clean ? "" : ", not clean"}${reason ? `: ${reason}` : ""}`;
 }
 
 function content(raw, value) {
