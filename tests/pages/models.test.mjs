@@ -107,6 +107,8 @@ test("what was sent is told from what JSON made of it", () => {
   assert.deepEqual([payload(quoted).text, payload(quoted).json], ['"hi"', '"hi"']);
   assert.deepEqual([...payload(message(1, "a", "", { message: "AP8=", encoding: "base64" })).bytes], [0, 255]);
   assert.equal(payload(message(1, "a", null, { message: null, fields: { x: 1 } })).json, '{"connectionId":"a","x":1}');
+  const exact = '{"id":"1-0","kind":"message","connectionId":"a","opcode":"text","size":60,"channel":null,"message":1.50,"fields":{"big":12345678901234567890}}';
+  assert.equal(payload(exact).text, '{"connectionId":"a","message":1.50,"big":12345678901234567890}', "digits stay");
   assert.deepEqual(payload(connect(1, "a")), { text: null, bytes: null, json: null });
 });
 
@@ -304,6 +306,7 @@ test("the end of a connection is told in words", () => {
     assert.doesNotMatch(said, /1006|did not answer|goodbye/);
     assert.equal(describe(JSON.stringify(gone)).preview, `the ${by} left without a close frame`);
   }
+  assert.equal(describe(close(1, "a", { by: "network", code: 1006, clean: false, reason: "the connection was reset" })).preview, "lost: the connection was reset");
   const unreached = { kind: "close", close: { code: 1006, by: "tap", clean: false, reason: "ws://localhost:1 does not answer: connection refused" }, status: 502, path: "/", duration: 0 };
   const said = forensics(unreached).join(" ");
   assert.match(said, /^wstap did not reach the upstream and answered the handshake with status 502; the connection never opened\. The reason: ws:\/\/localhost:1 does not answer: connection refused\. Whether the upstream runs/);

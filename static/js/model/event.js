@@ -127,6 +127,15 @@ function bytesInShort(raw, at) {
   return array ? toHex(array.subarray(0, 48)) : "";
 }
 
+/** The object in which a client has said its own name, put together of what stands in the event. */
+export function ownObject(raw, value) {
+  const at = raw.indexOf(',"message":') + 11;
+  const end = skipValue(raw, at);
+  const message = value.message === null ? "" : `,"message":${raw.slice(at, end)}`;
+  const fields = raw.startsWith(',"fields":{', end) ? `,${raw.slice(end + 11, skipValue(raw, end + 10))}` : "}";
+  return `{"connectionId":${JSON.stringify(value.connectionId)}${message}${fields}`;
+}
+
 /**
  * What a message carried: `{ text, bytes, json }`. `text` for text frames, `bytes` for all whose
  * bytes are known, `json` the document as it was sent, if it was one.
@@ -136,8 +145,7 @@ export function payload(raw, value = valueOf(raw)) {
   if (json === null || value?.kind !== "message") return { text: null, bytes: null, json: null };
   if (value.encoding === "base64") return { text: null, bytes: fromBase64(value.message ?? ""), json: null };
   if (value.fields) {
-    // The client's own object: what it sent beside its name.
-    const own = JSON.stringify({ connectionId: value.connectionId, ...(json === "null" ? {} : { message: value.message }), ...value.fields });
+    const own = ownObject(raw, value);
     return { text: own, bytes: null, json: own };
   }
   if (json === "null" && value.size === 0) return { text: "", bytes: new Uint8Array(0), json: null };

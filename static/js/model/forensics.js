@@ -25,6 +25,7 @@ export function codeInWords(code) {
 /** The end of a connection as a row has room for it. */
 export function endInShort({ code, reason, clean, by } = {}, status = 101) {
   if (status !== 101) return by === "tap" ? `upstream not reached: ${status}` : `refused by the upstream: ${status}`;
+  if (by === "network") return `lost${reason ? `: ${reason}` : ""}`;
   if (isGone({ code, by })) return `the ${by} left without a close frame`;
   return `${code} by the ${by}${clean ? "" : ", not clean"}${reason ? `: ${reason}` : ""}`;
 }

@@ -2,7 +2,7 @@
 // `_webSocketMessages` as Chrome has them, and in `_wstap` what HAR has no place for. Nothing is
 // told that nobody has seen: a socket without a close has none. No DOM.
 
-import { compareIds, idOf, messageJson, payload, valueOf } from "./event.js";
+import { compareIds, idOf, ownObject, payload, valueOf } from "./event.js";
 import { members, skipSpace, skipString, skipValue } from "./json.js";
 import { fromBase64, toBase64 } from "./text.js";
 
@@ -76,17 +76,13 @@ function dataOf(line, event) {
   const isAbsent = event.message === null && !event.fields && (event.note !== undefined || event.size < 4);
   if (isAbsent) return "";
   const own = ownObject(line, event);
-  return own ?? payload(line, event).text ?? "";
+  return isOwnObject(event, own) ? own : (payload(line, event).text ?? "");
 }
 
-/** The object in which a client of hub mode has said whose message it is, or null if it has not. */
-function ownObject(line, event) {
-  const json = messageJson(line);
-  const at = line.indexOf(json, line.indexOf(',"message":')) + json.length;
-  const fields = line.startsWith(',"fields":{', at) ? `,${line.slice(at + 11, skipValue(line, at + 10))}` : "}";
-  const own = `{"connectionId":${JSON.stringify(event.connectionId)}${event.message === null ? "" : `,"message":${json}`}${fields}`;
+/** Whether a client of hub mode has said in an object whose message it is: nothing else is that large. */
+function isOwnObject(event, own) {
   const isLooked = event.wire !== undefined || event.synthetic || event.channel != null;
-  return event.fields || (!isLooked && event.size >= lengthOf(own)) ? own : null;
+  return event.fields !== undefined || (!isLooked && event.size >= lengthOf(own));
 }
 
 // ---------------------------------------------------------------- reading
