@@ -381,6 +381,8 @@ test("an archive of others is read without an end that nobody has told", () => {
   }
   const hostile = fromFile(JSON.stringify({ log: { entries: [{ startedDateTime: 5, request: {}, _wstap: { connectionId: 1, connect: "x", control: [1, { id: "\"" }], close: { id: [] } }, _webSocketMessages: [{ type: "send", time: 1e300, data: { a: 1 }, _wstap: { id: '1","kind":"x' } }] }] } }));
   assert.deepEqual(hostile.map((one) => describe(one).name), ["in"]);
+  const nobodys = { startedDateTime: "2025-11-20T20:20:00.000Z", request: {}, _wstap: { connectionId: "", control: [], close: null }, _webSocketMessages: [{ type: "send", time: 1763670000, opcode: 1, data: "x", _wstap: { id: "1763670000000-0", size: 1, user: "bob" } }] };
+  assert.equal(value(fromFile(JSON.stringify({ log: { entries: [nobodys] } }))[0]).connectionId, null);
 });
 
 test("a burst keeps its rate and fills in numbers", () => {

@@ -155,7 +155,7 @@ function oneLine(source) {
 }
 
 function head(id, kind, who) {
-  return `{"id":"${id}","time":"${new Date(timeIn(id)).toISOString()}","kind":"${kind}","connectionId":${JSON.stringify(who)}`;
+  return `{"id":"${id}","time":"${new Date(timeIn(id)).toISOString()}","kind":"${kind}","connectionId":${JSON.stringify(who || null)}`;
 }
 
 function readMessage(frame, opcode, who) {
