@@ -52,19 +52,22 @@ const PAGES = {
   api: ["api/docs", (opened) => opened.waitForSelector("#list a")],
 };
 
-const desk = await traffic();
-for (const colorScheme of ["light", "dark"]) {
-  for (const width of [1440, 900, 390]) {
-    for (const [name, [path, prepare]] of Object.entries(PAGES)) {
-      const opened = await page(`${server.url}/${path}`, { colorScheme, viewport: { width, height: width > 400 ? 900 : 844 } });
-      await prepare(opened);
-      await drawn(opened);
-      await opened.waitForTimeout(300);
-      await opened.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
-      await opened.context().close();
+try {
+  const desk = await traffic();
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [1440, 900, 390]) {
+      for (const [name, [path, prepare]] of Object.entries(PAGES)) {
+        const opened = await page(`${server.url}/${path}`, { colorScheme, viewport: { width, height: width > 400 ? 900 : 844 } });
+        await prepare(opened);
+        await drawn(opened);
+        await opened.waitForTimeout(300);
+        await opened.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
+        await opened.context().close();
+      }
     }
   }
+  desk.close();
+} finally {
+  await end();
+  await server.kill();
 }
-desk.close();
-await end();
-await server.kill();
