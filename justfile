@@ -61,3 +61,9 @@ picture:
 fluid *args:
     cargo build --release
     WSTAP_BINARY=${CARGO_TARGET_DIR:-target}/release/wstap node tests/pages/fluid.mjs {{args}}
+
+# Takes pictures of the pages, light and dark, wide and narrow, into a folder.
+screenshots folder:
+    cargo build
+    cd tests/pages && npm ci --no-audit --no-fund
+    node tests/pages/screenshots.mjs {{folder}}

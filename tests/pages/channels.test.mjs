@@ -388,7 +388,7 @@ test("axe finds nothing where channels are, light and dark, wide and narrow", as
   await bob.channel("news").subscribe();
   const found = [];
   for (const [colorScheme, width] of [["light", 1440], ["dark", 1440], ["light", 390], ["dark", 390]]) {
-    const options = { colorScheme, viewport: { width, height: 860 }, bypassCSP: true };
+    const options = { colorScheme, viewport: { width, height: 860 } };
     const opened = await page(`${server.url}/ws-client`, options);
     await opened.waitForFunction(() => document.getElementById("address").value !== "");
     await opened.click("#open");

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, test } from "node:test";
-import { client, connections, end, page, rows, state, tap, text, until } from "./harness.mjs";
+import { accessible, client, connections, end, page, rows, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -240,6 +240,7 @@ test("messages are sent, sent again edited, and connections closed", async (t) =
   assert.equal(await watch.inputValue("#send-body"), '{"n":1}');
   await watch.fill("#send-body", "{no}");
   assert.match(await text(watch, "#send-fault"), /That is no JSON/);
+  await accessible(watch, "dialog to send");
   await watch.fill("#send-body", '{"n":2}');
   await watch.click('#send-form button:text-is("Send")');
   await until("the message", () => got.join() === '{"n":2}');
@@ -248,6 +249,7 @@ test("messages are sent, sent again edited, and connections closed", async (t) =
   await watch.fill("#end-form [name=code]", "99");
   await watch.click('#end-form button:text-is("Close the connection")');
   await until("a refusal", async () => /99/.test(await text(watch, "#end-fault")));
+  await accessible(watch, "dialog to close");
   await watch.fill("#end-form [name=code]", "4000");
   await watch.fill("#end-form [name=reason]", "by hand");
   const closed = new Promise((done) => socket.once("close", (code, reason) => done(`${code} ${reason}`)));
@@ -284,6 +286,7 @@ test("what is shown is saved as NDJSON and HAR, and a dropped file is looked at 
     await state(alone, "file");
     await until("its events", async () => (await rows(alone)).map((row) => row.what).slice(1).join() === "hello,01 02");
   }
+  await accessible(alone, "a file");
   await alone.fill("#text", "hello");
   await until("the one", async () => (await rows(alone)).map((row) => row.what).join() === "hello");
   assert.equal((await connections(alone))[0].name, "a");

@@ -9,10 +9,11 @@ import { Density } from "../../static/js/model/density.js";
 import { between, diff } from "../../static/js/model/diff.js";
 import { connectionOf, describe, idOf, payload, timeOf } from "../../static/js/model/event.js";
 import { forensics } from "../../static/js/model/forensics.js";
-import { fromFile, toHar } from "../../static/js/model/har.js";
+import { toHar } from "../../static/js/model/har.js";
 import { Journal } from "../../static/js/model/journal.js";
 import { isDocument, members, skipValue, step } from "../../static/js/model/json.js";
 import { SavedViews, all, both, conditions, fromQuery, isAll, passes, toQuery } from "../../static/js/model/query.js";
+import { fromFile } from "../../static/js/model/recording.js";
 import { Roster } from "../../static/js/model/roster.js";
 import { Sent } from "../../static/js/model/sent.js";
 import { bytes, delta, dump, duration, fromHex, rate, short, toHex, visible } from "../../static/js/model/text.js";
@@ -106,6 +107,8 @@ test("what was sent is told from what JSON made of it", () => {
   assert.deepEqual([payload(quoted).text, payload(quoted).json], ['"hi"', '"hi"']);
   assert.deepEqual([...payload(message(1, "a", "", { message: "AP8=", encoding: "base64" })).bytes], [0, 255]);
   assert.equal(payload(message(1, "a", null, { message: null, fields: { x: 1 } })).json, '{"connectionId":"a","x":1}');
+  const exact = '{"id":"1-0","kind":"message","connectionId":"a","opcode":"text","size":60,"channel":null,"message":1.50,"fields":{"big":12345678901234567890}}';
+  assert.equal(payload(exact).text, '{"connectionId":"a","message":1.50,"big":12345678901234567890}', "digits stay");
   assert.deepEqual(payload(connect(1, "a")), { text: null, bytes: null, json: null });
 });
 
@@ -296,6 +299,19 @@ test("the end of a connection is told in words", () => {
   assert.match(forensics(value(close(1, "a", { code: 4000, reason: "enough" })))[0], /The client closed it with 4000 \(a code of the application\), “enough”/);
   assert.match(forensics(value(close(1, "a", { code: 4408, by: "tap" })))[0], /^wstap ended it: the client had been silent too long/);
   assert.match(forensics({ kind: "close", close: { code: 1006, by: "server" }, status: 401 })[0], /refused the handshake with status 401/);
+  for (const by of ["client", "server"]) {
+    const gone = value(close(32_000, "a", { by, code: 1006, clean: false, reason: `the ${by} ended the connection without a close frame` }));
+    const said = forensics(gone, [pong], 1_700_000_032_000).join(" ");
+    assert.match(said, new RegExp(`^The ${by} ended the connection without a close frame, 31 s after the last pong\\. It lasted 1\\.0* ?s`));
+    assert.doesNotMatch(said, /1006|did not answer|goodbye/);
+    assert.equal(describe(JSON.stringify(gone)).preview, `the ${by} left without a close frame`);
+  }
+  assert.equal(describe(close(1, "a", { by: "network", code: 1006, clean: false, reason: "the connection was reset" })).preview, "lost: the connection was reset");
+  const unreached = { kind: "close", close: { code: 1006, by: "tap", clean: false, reason: "ws://localhost:1 does not answer: connection refused" }, status: 502, path: "/", duration: 0 };
+  const said = forensics(unreached).join(" ");
+  assert.match(said, /^wstap did not reach the upstream and answered the handshake with status 502; the connection never opened\. The reason: ws:\/\/localhost:1 does not answer: connection refused\. Whether the upstream runs/);
+  assert.doesNotMatch(said, /upstream refused|its log/);
+  assert.equal(describe(JSON.stringify(unreached)).preview, "upstream not reached: 502");
 });
 
 test("two values are compared by path", () => {
@@ -322,17 +338,51 @@ test("an expression is completed by names of fields, of messages, and by values"
 });
 
 test("a recording goes to HAR and back", () => {
-  const lines = [connect(0, "a"), message(1, "a", "hi"), message(2, "a", "", { opcode: "binary", direction: "out", size: 2, message: "AP8=", encoding: "base64" }), close(3, "a", { code: 4000, reason: "r" })];
+  const lines = [
+    connect(0, "a"), message(1, "a", "hi"), message(2, "a", "", { opcode: "binary", direction: "out", size: 2, message: "AP8=", encoding: "base64" }),
+    message(3, "a", "", { opcode: "ping", size: 0, message: "", encoding: "base64", wire: 6 }),
+    line(4, { kind: "join", connectionId: "a", channel: "news", user: "ann" }), message(5, "a", "x", { channel: "news", user: "ann", to: ["bob"] }),
+    message(6, "a", "", { size: 70_000, message: null, wire: 5, compressed: true, note: "it is too large" }),
+    `{"id":"1700000000007-0","time":"2023-11-14T22:13:20.007Z","kind":"message","connectionId":null,"direction":"out","opcode":"text","size":4,"channel":"news","message":1.50}`,
+    `{"id":"1700000000008-0","time":"2023-11-14T22:13:20.008Z","kind":"message","connectionId":"a","direction":"in","opcode":"text","size":60,"channel":null,"message":1.50,"fields":{"big":12345678901234567890}}`,
+    `{"kind":"gap","missed":3,"after":"1700000000008-0","before":"1700000000009-0"}`,
+    close(9, "a", { code: 4000, reason: "r" }), connect(10, "a"), message(11, "a", "123", { size: 5 }),
+  ];
   const har = toHar(lines, "ws://localhost:8080", "1");
-  const [entry] = JSON.parse(har).log.entries;
+  const { entries } = JSON.parse(har).log;
+  assert.deepEqual(entries.map((entry) => [entry._wstap.connectionId, entry._wstap.close === null]), [["a", false], ["", true], ["a", true]]);
+  const [entry] = entries;
   assert.equal(entry.request.url, "ws://localhost:8080/ws");
-  assert.deepEqual(entry._webSocketMessages.map(({ type, opcode, data }) => [type, opcode, data]), [["send", 1, "hi"], ["receive", 2, "AP8="]]);
-  const back = fromFile(har).map(describe);
-  assert.deepEqual(back.map(({ name, who, preview }) => [name, who, preview]), [["connect", "a", "/ws"], ["in", "a", "hi"], ["out", "a", "00 ff"], ["close", "a", "4000 by the client: r"]]);
+  assert.deepEqual(entry._webSocketMessages.map(({ type, opcode, data }) => [type, opcode, data]), [["send", 1, "hi"], ["receive", 2, "AP8="], ["send", 1, "x"], ["send", 1, ""], ["send", 1, '{"connectionId":"a","message":1.50,"big":12345678901234567890}']]);
+  const told = (all) => all.map((one) => Object.entries(value(one)).sort());
+  assert.deepEqual(told(fromFile(har)), told(lines));
+  for (const exact of [7, 8, 9]) assert.equal(fromFile(har)[exact], lines[exact]);
+  assert.deepEqual(told(fromFile(JSON.stringify(JSON.parse(har), null, 2))).length, lines.length, "an archive that somebody has formatted");
   assert.deepEqual(fromFile(lines.join("\n")), lines);
-  assert.equal(fromFile(JSON.stringify(lines.map(value))).length, 4);
+  assert.equal(fromFile(JSON.stringify(lines.map(value))).length, lines.length);
   assert.throws(() => fromFile("hello"), /no event in it/);
   assert.throws(() => fromFile('{"log":{"entries":[]}}'), /no WebSocket messages/);
+});
+
+test("an archive of others is read without an end that nobody has told", () => {
+  const frame = (type, time, data, opcode = 1) => ({ type, time, opcode, data });
+  for (const time of [1763670000.5, 1763670000500]) {
+    const entry = {
+      startedDateTime: "2025-11-20T20:20:00.000Z", time: 1500, request: { url: "https://a.example:1/x?y=1#z", headers: [{ name: "Origin", value: "null" }, { name: "Cookie", value: "secret" }] },
+      response: { status: 101, headers: [{ name: "Sec-WebSocket-Protocol", value: "v2" }] }, timings: { wait: 12 },
+      _webSocketMessages: [frame("send", time, "hi"), frame("receive", time, "AP8=", 2), frame("error", time, "x", -1), frame("receive", -1, '{"n":1.50}')],
+    };
+    const lines = fromFile(JSON.stringify({ log: { entries: [{ request: { url: "https://a.example/" } }, entry] } }));
+    assert.deepEqual(lines.map((one) => [idOf(one), describe(one).name]), [["1763670000000-0", "connect"], ["1763670000500-0", "in"], ["1763670000500-1", "out"], ["1763670000500-2", "out"]]);
+    const { path, headers, subprotocol, upstream, upstreamTime } = value(lines[0]);
+    assert.deepEqual([path, headers, subprotocol, upstream, upstreamTime], ["/x?y=1", { origin: "null" }, "v2", "wss://a.example:1", 0.012]);
+    assert.equal(describe(lines[2]).preview, "00 ff");
+    assert.match(lines[3], /"size":10,"channel":null,"message":\{"n":1\.50\}/);
+  }
+  const hostile = fromFile(JSON.stringify({ log: { entries: [{ startedDateTime: 5, request: {}, _wstap: { connectionId: 1, connect: "x", control: [1, { id: "\"" }], close: { id: [] } }, _webSocketMessages: [{ type: "send", time: 1e300, data: { a: 1 }, _wstap: { id: '1","kind":"x' } }] }] } }));
+  assert.deepEqual(hostile.map((one) => describe(one).name), ["in"]);
+  const nobodys = { startedDateTime: "2025-11-20T20:20:00.000Z", request: {}, _wstap: { connectionId: "", control: [], close: null }, _webSocketMessages: [{ type: "send", time: 1763670000, opcode: 1, data: "x", _wstap: { id: "1763670000000-0", size: 1, user: "bob" } }] };
+  assert.equal(value(fromFile(JSON.stringify({ log: { entries: [nobodys] } }))[0]).connectionId, null);
 });
 
 test("a burst keeps its rate and fills in numbers", () => {

@@ -213,6 +213,11 @@ test("a narrow window shows everything without scrolling sideways", async (t) =>
     if (path === "es-client") await until("rows", async () => (await rows(narrow)).length === 2);
     const [wide, room] = await narrow.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(wide <= room, `/${path}: ${wide} in ${room}`);
+    const bar = await narrow.$$eval(".bar :is(a, .status, button)", (all) => all.map((one) => [one.textContent, one.getBoundingClientRect().toJSON()]).filter(([, { width }]) => width > 0));
+    for (const [n, [words, box]] of bar.entries()) {
+      const other = bar.slice(n + 1).find(([, { left, right, top, bottom }]) => left < box.right - 2 && box.left < right - 2 && top < box.bottom - 2 && box.top < bottom - 2);
+      assert.equal(other, undefined, `/${path}: ${words} lies on ${other?.[0]}`);
+    }
     assert.deepEqual(narrow.faults, []);
   }
 });

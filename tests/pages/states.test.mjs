@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { BEGIN, fake, history, message, problem, sse } from "./fake.mjs";
-import { client, connections, drawn, end, page, rows, state, tap, text, until, violations } from "./harness.mjs";
+import { accessible, client, connections, drawn, end, page, rows, state, tap, text, until, violations } from "./harness.mjs";
 
 after(end);
 
@@ -65,6 +65,7 @@ test("refused, full, broken and back are told with what to do next", async (t) =
   let answer = (outgoing) => problem(outgoing, 403, { code: "forbidden", detail: "this server does not answer to that name" });
   const { watch } = await watched(t, { "/events": (_, outgoing, __, open) => answer(outgoing, open) });
   await banner(watch, /does not let this page listen.*does not answer to that name.*--host.*Try now/s);
+  await accessible(watch, "refused");
   answer = (outgoing) => problem(outgoing, 401, { code: "unauthorized", detail: "a token is needed" });
   await watch.click("#banner button");
   await banner(watch, /wants to know who you are/);
@@ -84,9 +85,16 @@ test("refused, full, broken and back are told with what to do next", async (t) =
   stream.destroy();
   await state(watch, "waiting");
   await banner(watch, /The stream is interrupted.*does not answer.*resumes where it was.*again in/s);
+  await accessible(watch, "reconnecting");
   answer = (_, open) => open();
   await watch.click("#banner button");
   await state(watch, "open");
+});
+
+test("a page that waits for its first answer says so", async (t) => {
+  const { watch } = await watched(t, { "/events": () => {} });
+  await until("the words", async () => /Connecting/i.test(await text(watch, "#blank")));
+  await accessible(watch, "connecting");
 });
 
 test("a filter in a link that the server cannot read is shown with its fault", async (t) => {
@@ -111,12 +119,13 @@ test("a gap is a line, a notice, and what would keep more", async (t) => {
   assert.match(await text(watch, "#notice"), /1,234 events were forgotten.*--history-events/s);
   await watch.click(".event[data-kind=gap]");
   assert.match(await text(watch, "#detail-body"), /--history-bytes.*Events1,234/s);
+  await accessible(watch, "gap");
 });
 
 test("what a proxy knows is told: wire sizes, violations, refusals, silence, what was sent by hand", async (t) => {
   const at = (n, rest) => JSON.stringify({ id: `${BEGIN + n}-0`, time: new Date(BEGIN + n).toISOString(), connectionId: "p1", ...rest });
   const lines = [
-    at(1, { kind: "connect", remote: "10.0.0.1:5", path: "/chat", headers: { origin: "http://x" }, subprotocol: "mqtt", extensions: "permessage-deflate", upstream: "ws://up:1", status: 101, upstream_time: 0.0124 }),
+    at(1, { kind: "connect", remote: "10.0.0.1:5", path: "/chat", headers: { origin: "http://x" }, subprotocol: "mqtt", extensions: "permessage-deflate", upstream: "ws://up:1", status: 101, upstreamTime: 0.0124 }),
     at(2, { kind: "message", direction: "in", opcode: "text", size: 4000, wire: 1000, compressed: true, fragments: 3, channel: null, message: "compressed words" }),
     at(3, { kind: "message", direction: "out", opcode: "text", size: 1, channel: null, message: "x", synthetic: true }),
     at(4, { kind: "message", direction: "in", opcode: null, size: 2, channel: null, message: "AP8=", encoding: "base64", note: "protocol violation: reserved bits" }),
@@ -141,6 +150,7 @@ test("what a proxy knows is told: wire sizes, violations, refusals, silence, wha
   assert.equal(await watch.textContent('.event[aria-posinset="3"] .badge'), "synthetic");
   await detail(4, /protocol violation: reserved bits.*00 ff/s);
   await detail(6, /The network ended it 31 s after the last pong.*client had been silent for 31 s.*client's side went first/s);
+  await accessible(watch, "close of a proxy");
   await detail(7, /refused the handshake with status 403.*Path\/private/s);
   assert.equal((await rows(watch))[6].what, "refused by the upstream: 403");
   await detail(2, /compressed words/);
@@ -172,8 +182,10 @@ test("what a decoder reads stands beside what was sent, is chosen by hand too, a
   await until("the decoded form", async () => /SAID.*words:"HELLO"/s.test(await text(watch, ".decoded")));
   assert.equal(await text(watch, ".raw-content pre"), "say hello", "beside it stands what was sent");
   assert.match(await text(watch, ".decoded select"), /Automatic: Upper case/);
+  await accessible(watch, "decoded");
   await watch.selectOption(".decoded select", "broken");
   await until("its failure", async () => /the decoder failed: <b>no<\/b>/.test(await text(watch, ".decoded .bad")));
+  await accessible(watch, "decoder that fails");
   await watch.selectOption(".decoded select", "off");
   await until("nothing", async () => (await watch.$$(".decoded .tree, .decoded .bad")).length === 0);
   await watch.selectOption(".decoded select", "auto");
@@ -295,9 +307,9 @@ test("axe finds nothing on any page in any state, light and dark, wide and narro
   const look = async (opened, name) => {
     faults.push(...await violations(opened, name));
   };
-  const kinds = [["light", 1440], ["dark", 1440], ["light", 390], ["dark", 390]];
+  const kinds = [["light", 1440], ["dark", 1440], ["light", 900], ["light", 390], ["dark", 390]];
   for (const [colorScheme, width] of kinds) {
-    const options = { colorScheme, viewport: { width, height: 860 }, bypassCSP: true };
+    const options = { colorScheme, viewport: { width, height: 860 } };
     const name = (what) => `${what}, ${colorScheme}, ${width}`;
     const watch = await page(`${server.url}/es-client`, options);
     await state(watch, "open");
@@ -341,7 +353,7 @@ test("axe finds nothing on any page in any state, light and dark, wide and narro
   const site = await fake({ "/events": (_, outgoing) => problem(outgoing, 503, { code: "full", detail: "full" }) });
   t.after(() => site.stop());
   for (const colorScheme of ["light", "dark"]) {
-    const refused = await page(`${site.url}/es-client`, { colorScheme, bypassCSP: true });
+    const refused = await page(`${site.url}/es-client`, { colorScheme });
     await state(refused, "failed");
     await look(refused, `inspector, full, ${colorScheme}`);
     await refused.context().close();

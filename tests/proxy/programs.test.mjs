@@ -82,6 +82,32 @@ test("socket_io_upgrades_from_polling_and_sends_binary", async (t) => {
   assert.ok(said("out").includes(Buffer.from([255, 1, 0]).toString("base64")), said("out"));
 });
 
+test("the_inspector_reads_socket_io_for_people", async (t) => {
+  const { server, url } = await serve(t);
+  const sockets = new Server(server);
+  t.after(() => sockets.close());
+  sockets.of("/trade").on("connection", (socket) => socket.on("order", ({ amount }, bytes, answer) => answer({ ok: true, id: amount + bytes.length })));
+  const tap = await front(t, url);
+  const watch = await page(`${tap.observers}/es-client`);
+  await watch.waitForSelector('#status[data-state="open"]');
+  const client = io(`${tap.url}/trade`, { transports: ["websocket"], reconnection: false });
+  t.after(() => client.close());
+  await within("a connection", once(client, "connect"));
+  assert.deepEqual(await within("an answer", client.emitWithAck("order", { amount: 40 }, Buffer.from([1, 2]))), { ok: true, id: 42 });
+
+  const reads = async (what, pattern) => {
+    await watch.click(`.event:not([hidden]):has-text(${JSON.stringify(what)})`);
+    const decoded = () => watch.textContent(".decoded");
+    await until(String(pattern), async () => pattern.test(await decoded())).catch(async (error) => assert.fail(`${error.message}; there was ${await decoded()}`));
+  };
+  await reads('["order"', /Automatic: Socket\.IO.*order.*asks for ack #0.*namespace:"\/trade"/s);
+  await reads('"ok":true', /Automatic: Socket\.IO.*ack \{ok: true, id: 42\} of #0 in \/trade.*id:42.*ackId:0/s);
+  assert.match(await watch.textContent(".raw-content"), /43\/trade,0\[\{"ok":true,"id":42\}\]/, "beside it stands what was sent");
+  await watch.selectOption(".decoded select", "off");
+  await until("nothing decoded", async () => (await watch.$$(".decoded .tree")).length === 0);
+  assert.deepEqual(watch.faults, []);
+});
+
 test("graphql_ws_subscribes", async (t) => {
   const schema = buildSchema("type Query { ready: Boolean } type Subscription { count(to: Int!): Int }");
   const { server, url } = await serve(t);

@@ -2,11 +2,13 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import WebSocket from "ws";
+import { toHar } from "../../static/js/model/har.js";
+import { fromFile } from "../../static/js/model/recording.js";
 import { devtools, echo, launch } from "./archives.mjs";
 import { LIMIT, running, until, wstap } from "./harness.mjs";
 
@@ -59,6 +61,48 @@ test("Chromium's network panel imports an archive of wstap, sockets that are ope
     assert.deepEqual(frames.map(({ time, ...frame }) => frame), both);
     assert.ok(frames.every(({ time }) => Math.abs(time - Date.now() / 1000) < 60), "times are seconds");
   }
+});
+
+/** What `wstap export` makes of a file, line by line. */
+async function lines(file) {
+  const { code, out, words } = await wstap("export", file, "--format", "ndjson");
+  assert.equal(code, 0, words);
+  return out.trim().split("\n").map((line) => JSON.parse(line));
+}
+
+test("the page and wstap read each other's archives, and each finds the same", async (t) => {
+  const { file } = await archive(t);
+  const told = await lines(file);
+  assert.deepEqual(fromFile(await readFile(file, "utf8")).map((line) => JSON.parse(line)), told);
+  assert.equal(told.filter(({ kind }) => kind === "close").length, 1, "a socket that is open has no end");
+  const page = `${file}.page.har`;
+  await writeFile(page, toHar(told.map((event) => JSON.stringify(event)), "ws://localhost:8080"));
+  assert.deepEqual(await lines(page), told);
+});
+
+test("what a hub has seen goes through an archive of the page into wstap", async (t) => {
+  const server = await running(t, "Ctrl-C stops.", "--listen", "127.0.0.1:0", "--max-message-bytes", "2KiB");
+  const url = /Events\s+(http:\S+)\/events/.exec(server.words)[1];
+  const socket = new WebSocket(`${url.replace("http", "ws")}/ws`);
+  await once(socket, "open");
+  const said = [
+    { connectionId: "a" }, { connectionId: "a", message: "123" }, { connectionId: "a", message: "with fields", more: [1] }, { connectionId: "a", more: null }, 1.5,
+    ...["a text", '"quoted"', "null", "[1,", "grüße 🦀", ""].map(String),
+  ];
+  for (const one of said) socket.send(typeof one === "string" ? one : JSON.stringify(one));
+  socket.send(Buffer.from([0, 255]));
+  socket.ping("p");
+  socket.close(4000, "enough");
+  const every = async () => (await (await fetch(`${url}/api/events?limit=all`)).json());
+  await until("the end", async () => (await every()).at(-1)?.kind === "close");
+  const folder = await mkdtemp(join(tmpdir(), "wstap-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const file = join(folder, "page.har");
+  const text = await (await fetch(`${url}/api/events?limit=all&format=ndjson`)).text();
+  await writeFile(file, toHar(text.trim().split("\n"), url));
+  assert.deepEqual(await lines(file), await every());
+  const { out } = await wstap("export", url, "--format", "har");
+  assert.deepEqual(fromFile(out).map((line) => JSON.parse(line)), await every());
 });
 
 test("Playwright reads an archive of wstap back", async (t) => {

@@ -2,7 +2,7 @@
 // What it is told: open, file, select, taken, roster, forget, now. What it tells: state, batch, roster.
 
 import { describe, kindOf, timeOf, valueOf } from "../model/event.js";
-import { fromFile } from "../model/har.js";
+import { fromFile } from "../model/recording.js";
 import { isAll, passes } from "../model/query.js";
 import { Roster } from "../model/roster.js";
 import { EventStream } from "../wstap.js";

@@ -1,6 +1,7 @@
 // Model: one event, read off its line as the server wrote it. What a row shows is read off the
 // beginning, so that a row costs the same for ten bytes and ten megabytes; no DOM.
 
+import { endInShort } from "./forensics.js";
 import { skipString, skipValue, unquote } from "./json.js";
 import { fromBase64, toHex } from "./text.js";
 
@@ -97,7 +98,7 @@ function preview(raw, value, name) {
     case "connect":
       return [value.path, value.remote, value.subprotocol, value.headers?.["user-agent"]].filter(Boolean).join("  ");
     case "close":
-      return closed(value);
+      return endInShort(value.close, value.status);
     case "join":
       return `${value.user ?? value.connectionId} came`;
     case "leave":
@@ -107,12 +108,6 @@ function preview(raw, value, name) {
     default:
       return content(raw, value);
   }
-}
-
-function closed(value) {
-  const { code, reason, clean, by } = value.close ?? {};
-  if (value.status && !value.duration) return `refused by the upstream: ${value.status}`;
-  return `${code} by the ${by}${clean ? "" : ", not clean"}${reason ? `: ${reason}` : ""}`;
 }
 
 function content(raw, value) {
@@ -132,6 +127,15 @@ function bytesInShort(raw, at) {
   return array ? toHex(array.subarray(0, 48)) : "";
 }
 
+/** The object in which a client has said its own name, put together of what stands in the event. */
+export function ownObject(raw, value) {
+  const at = raw.indexOf(',"message":') + 11;
+  const end = skipValue(raw, at);
+  const message = value.message === null ? "" : `,"message":${raw.slice(at, end)}`;
+  const fields = raw.startsWith(',"fields":{', end) ? `,${raw.slice(end + 11, skipValue(raw, end + 10))}` : "}";
+  return `{"connectionId":${JSON.stringify(value.connectionId)}${message}${fields}`;
+}
+
 /**
  * What a message carried: `{ text, bytes, json }`. `text` for text frames, `bytes` for all whose
  * bytes are known, `json` the document as it was sent, if it was one.
@@ -141,8 +145,7 @@ export function payload(raw, value = valueOf(raw)) {
   if (json === null || value?.kind !== "message") return { text: null, bytes: null, json: null };
   if (value.encoding === "base64") return { text: null, bytes: fromBase64(value.message ?? ""), json: null };
   if (value.fields) {
-    // The client's own object: what it sent beside its name.
-    const own = JSON.stringify({ connectionId: value.connectionId, ...(json === "null" ? {} : { message: value.message }), ...value.fields });
+    const own = ownObject(raw, value);
     return { text: own, bytes: null, json: own };
   }
   if (json === "null" && value.size === 0) return { text: "", bytes: new Uint8Array(0), json: null };

@@ -22,6 +22,19 @@ export function codeInWords(code) {
   return meaning(code) ? `${code} (${meaning(code)})` : String(code);
 }
 
+/** The end of a connection as a row has room for it. */
+export function endInShort({ code, reason, clean, by } = {}, status = 101) {
+  if (status !== 101) return by === "tap" ? `upstream not reached: ${status}` : `refused by the upstream: ${status}`;
+  if (by === "network") return `lost${reason ? `: ${reason}` : ""}`;
+  if (isGone({ code, by })) return `the ${by} left without a close frame`;
+  return `${code} by the ${by}${clean ? "" : ", not clean"}${reason ? `: ${reason}` : ""}`;
+}
+
+/** Whether a side ended the connection itself, and not the WebSocket. */
+function isGone({ code, by }) {
+  return code === 1006 && (by === "client" || by === "server");
+}
+
 const WHO = { client: "the client", server: "the server", tap: "wstap", network: "the network" };
 
 /**
@@ -34,10 +47,11 @@ export function forensics(event, before = [], time = 0) {
   const who = WHO[close.by] ?? "somebody";
   const said = [];
   const since = sinceLast(before, time, silence);
-  if (close.by === "network") said.push(since ? `The network ended it ${since}: no close frame came from either side.` : "The network ended it: no close frame came from either side.");
+  if (isGone(close)) said.push(`${capital(who)} ended the connection without a close frame${since ? `, ${since}` : ""}.`);
+  else if (close.by === "network") said.push(since ? `The network ended it ${since}: no close frame came from either side.` : "The network ended it: no close frame came from either side.");
   else if (close.code === 4408) said.push(`${capital(who)} ended it${since ? ` ${since}` : ""}: the client had been silent too long.`);
   else said.push(`${capital(who)} closed it with ${codeInWords(close.code)}${close.reason ? `, “${close.reason}”` : ""}${since && !close.clean ? `, ${since}` : ""}.`);
-  if (close.by !== "network") said.push(close.clean ? "Both sides said goodbye." : "The other side did not answer the close.");
+  if (close.by !== "network" && !isGone(close)) said.push(close.clean ? "Both sides said goodbye." : "The other side did not answer the close.");
   if (typeof lasted === "number") said.push(`It lasted ${duration(lasted)}.`);
   const quiet = quietSide(silence);
   if (quiet) said.push(quiet);
@@ -45,6 +59,13 @@ export function forensics(event, before = [], time = 0) {
 }
 
 function refusal(event) {
+  if (event.close?.by === "tap") {
+    return [
+      `wstap did not reach the upstream and answered the handshake with status ${event.status}; the connection never opened.`,
+      event.close.reason ? `The reason: ${event.close.reason.replace(/\.$/, "")}.` : "",
+      "Whether the upstream runs, and the address in --upstream, are the first things to look at.",
+    ].filter(Boolean);
+  }
   return [
     `The upstream refused the handshake with status ${event.status}; the connection never opened.`,
     event.status === 401 || event.status === 403 ? "What the client sent as credential or Origin is the first thing to look at." : "",

@@ -1,6 +1,6 @@
 // View: the list of connections. The worker holds it; the part in sight is here.
 
-import { codeInWords } from "../model/forensics.js";
+import { codeInWords, endInShort } from "../model/forensics.js";
 import { bytes, count, duration, rate, short, visible } from "../model/text.js";
 import { at, make, stamp } from "./dom.js";
 import { List } from "./list.js";
@@ -119,8 +119,7 @@ function open(one) {
 
 function ended(one) {
   if (!one.closed) return "closed";
-  if (one.closed.status && one.closed.status !== 101) return `refused: ${one.closed.status}`;
-  return `${one.closed.code} by the ${one.closed.by}${one.closed.reason ? `: ${one.closed.reason}` : ""}`;
+  return endInShort(one.closed, one.closed.status);
 }
 
 /** Everything that is known, in words: the tip of a line. */

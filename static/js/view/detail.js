@@ -190,7 +190,7 @@ function connectFacts(event, put) {
   put("Client", event.remote, { condition: `remote == ${literal(event.remote)}` });
   put("Upstream", event.upstream);
   put("Status", event.status);
-  if (typeof event.upstream_time === "number") put("Upstream took", `${Math.round(event.upstream_time * 1000)} ms`);
+  if (typeof event.upstreamTime === "number") put("Upstream took", `${Math.round(event.upstreamTime * 1000)} ms`);
   put("Subprotocol", event.subprotocol, event.subprotocol && { condition: `subprotocol == ${literal(event.subprotocol)}` });
   put("Extensions", event.extensions);
   for (const [name, value] of Object.entries(event.headers ?? {})) put(name, value);

@@ -1,0 +1,32 @@
+// Model: a recording as lines of the page: HAR, NDJSON, or an array of events; no DOM.
+
+import { valueOf } from "./event.js";
+import { fromHar } from "./har.js";
+
+/** The lines of events of a recording. Throws on anything else. */
+export function fromFile(text) {
+  const whole = /^\s*[{[]/.test(text) ? valueOf(text) : null;
+  if (Array.isArray(whole?.log?.entries)) return fromHar(text, whole);
+  if (Array.isArray(whole)) return whole.map(canonical).filter(Boolean);
+  const lines = text.split("\n").filter((line) => line.trim() !== "").map((line) => fromLine(line.trim())).filter(Boolean);
+  if (lines.length === 0) throw new Error("there is no event in it; a line of NDJSON with full events, or a HAR with WebSocket messages, would be one");
+  return lines;
+}
+
+/** A line of NDJSON as a line of the page, or null if it is no event. */
+function fromLine(line) {
+  const value = valueOf(line);
+  return line.startsWith('{"id":"') && typeof value?.kind === "string" ? line : canonical(value);
+}
+
+function canonical(event) {
+  if (event === null || typeof event !== "object") return null;
+  if (event.kind === "gap") return JSON.stringify(event);
+  if (typeof event.kind !== "string" || (event.connectionId === undefined && event.channel === undefined)) return null;
+  const time = Date.parse(event.time);
+  const { id, time: _, kind, connectionId, message, encoding, note, synthetic, fields, ...rest } = event;
+  return JSON.stringify({
+    id: String(id ?? `${Number.isNaN(time) ? 0 : time}-0`), time: new Date(Number.isNaN(time) ? 0 : time).toISOString(), kind, connectionId: connectionId == null ? null : String(connectionId),
+    ...rest, ...(kind === "message" ? { message: message ?? null } : {}), encoding, note, synthetic, fields,
+  });
+}
