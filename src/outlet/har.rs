@@ -210,7 +210,7 @@ impl Index {
                     entry.last = event.id;
                     entry.close = Some(Arc::clone(event));
                 }
-                Kind::Message if selected => {
+                Kind::Message | Kind::Join | Kind::Leave if selected => {
                     entry.last = event.id;
                     let list = if har::has_place(event) {
                         &mut entry.messages

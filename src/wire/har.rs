@@ -152,13 +152,15 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Returns whether an event is a message that `_webSocketMessages` has a place for.
+/// Returns whether an event is a message that `_webSocketMessages` has a place for. What no
+/// connection has sent has none.
 #[must_use]
 pub fn has_place(event: &Event) -> bool {
-    matches!(
-        &event.what,
-        What::Message(Message { opcode: Some(Opcode::Text | Opcode::Binary), .. })
-    )
+    !event.connection.is_nobody()
+        && matches!(
+            &event.what,
+            What::Message(Message { opcode: Some(Opcode::Text | Opcode::Binary), .. })
+        )
 }
 
 /// Appends one of an entry's messages.
@@ -182,6 +184,10 @@ pub fn message(event: &Event, out: &mut Vec<u8>) {
         }),
     }
     write!(out, ",\"_wstap\":{{\"id\":\"{}\",\"size\":{}", event.id, message.size).expect(VEC);
+    if let Some(channel) = event.channel() {
+        out.extend_from_slice(b",\"channel\":");
+        string(channel.as_str(), out);
+    }
     full::how(message, out);
     out.extend_from_slice(b"}}");
 }

@@ -78,6 +78,23 @@ pub(super) fn worth_knowing(value: impl Fn(&str) -> Option<String>) -> Vec<(&'st
     known.into_iter().filter_map(|name| Some((name, value(name)?))).collect()
 }
 
+/// Returns for whom a message was, if that is told; names that are none are left out.
+pub(super) fn routing(
+    channel: Option<&str>,
+    user: Option<&str>,
+    to: &[String],
+    except: &[String],
+) -> Option<Box<Routing>> {
+    let users = |users: &[String]| users.iter().filter_map(|user| user.parse().ok()).collect();
+    let routing = Routing {
+        channel: channel.and_then(|channel| channel.parse().ok()),
+        user: user.and_then(|user| user.parse().ok()),
+        to: users(to),
+        except: users(except),
+    };
+    (routing != Routing::default()).then(|| Box::new(routing))
+}
+
 /// All members that any kind of event has.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -191,14 +208,7 @@ impl Line<'_> {
     }
 
     fn routing(&self) -> Option<Box<Routing>> {
-        let users = |users: &[String]| users.iter().filter_map(|user| user.parse().ok()).collect();
-        let routing = Routing {
-            channel: self.channel.as_deref().and_then(|channel| channel.parse().ok()),
-            user: self.user.as_deref().and_then(|user| user.parse().ok()),
-            to: users(&self.to),
-            except: users(&self.except),
-        };
-        (routing != Routing::default()).then(|| Box::new(routing))
+        routing(self.channel.as_deref(), self.user.as_deref(), &self.to, &self.except)
     }
 
     fn message(&self, connection: &ConnectionId) -> Result<Message, Unreadable> {

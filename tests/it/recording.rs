@@ -609,3 +609,34 @@ async fn filters_select_of_a_file_as_of_a_server() {
     .await
     .expect("no panic");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_come_back_from_every_form_of_a_recording() {
+    let tap = Tap::start().await;
+    let mut ws = tap.ws("/ws?connectionId=a&ack=1").await;
+    for command in [
+        r#"{"type":"subscribe","params":{"channels":["news"]}}"#,
+        r#"{"type":"publish","params":{"channel":"news","message":{"connectionId":"a","n":1.50}}}"#,
+    ] {
+        ws.send(command).await;
+        ws.text().await;
+    }
+    let json = [("content-type", "application/json")];
+    for path in ["/api/channels/news/messages", "/api/channels/news/messages?user=ann&user=bob"] {
+        assert_eq!(tap.fetch("POST", path, &json, "[1]").await.status, 202);
+    }
+    ws.close(1000, "").await;
+    until("the close", || tap.hub.connections().is_empty()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = move |name: &str| folder.path().join(name).display().to_string();
+    let url = format!("http://{}", tap.addr);
+    tokio::task::spawn_blocking(move || {
+        let (code, lines, words) = shell(&["export", &url]);
+        assert_eq!((code, lines.lines().count(), words.as_str()), (0, 7, ""));
+        assert!(lines.contains(r#""to":["ann","bob"]"#) && lines.contains(r#""kind":"leave""#));
+        assert_eq!(shell(&["export", &url, "-o", &path("a.har")]).0, 0);
+        assert_eq!(shell(&["export", &path("a.har")]).1, lines);
+    })
+    .await
+    .expect("no panic");
+}

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::read::{Recorded, UNKNOWN, Unreadable, worth_knowing};
+use super::super::read::{Recorded, UNKNOWN, Unreadable, routing, worth_knowing};
 use crate::event::{
     Answer, Body, Connect, ConnectionId, Direction, Draft, Event, EventId, Message, Opcode,
     Passage, What,
@@ -162,6 +162,12 @@ struct OwnFrame {
     #[serde(default)]
     compressed: bool,
     note: Option<Box<str>>,
+    channel: Option<String>,
+    user: Option<String>,
+    #[serde(default)]
+    to: Vec<String>,
+    #[serde(default)]
+    except: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -310,6 +316,8 @@ impl Frame<'_> {
         if let Some(own) = &self.own {
             message.size = own.size;
             message.synthetic = own.synthetic;
+            let (channel, user) = (own.channel.as_deref(), own.user.as_deref());
+            message.routing = routing(channel, user, &own.to, &own.except);
             message.passage = own.wire.map(|wire| Passage {
                 wire,
                 fragments: own.fragments.unwrap_or(1),
@@ -322,7 +330,10 @@ impl Frame<'_> {
 
     /// Returns whether a client of hub mode has said whose message it is.
     fn is_own_object(&self, data: &str, connection: &ConnectionId) -> bool {
-        let hub_mode = self.own.as_ref().is_some_and(|own| own.wire.is_none() && !own.synthetic);
+        let hub_mode = self
+            .own
+            .as_ref()
+            .is_some_and(|own| own.wire.is_none() && !own.synthetic && own.channel.is_none());
         let mut named = false;
         let object = hub_mode.then(|| {
             json::object(data, |key, value| {
