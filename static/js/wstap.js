@@ -236,8 +236,11 @@ const pause = (ms) => new Promise((done) => { /** @type {any} */ (setTimeout(don
 /** How an attempt without credential ends: whoever gives them may be there again later. @type {End} */
 const NO_TOKEN = { code: "unauthorized", words: "no token could be fetched" };
 
+/** Twelve random bytes; node 18 has no `crypto`. */
+const random = () => globalThis.crypto?.getRandomValues(new Uint8Array(12)) ?? Uint8Array.from({ length: 12 }, () => Math.random() * 256);
+
 /** A name that nobody else has. `crypto.randomUUID` is missing on pages without TLS. */
-const makeId = () => [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const makeId = () => [...random()].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** @param {string} text */
 const fromBase64 = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));

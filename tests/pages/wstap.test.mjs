@@ -408,6 +408,15 @@ test("a channel that is left while its token cannot be fetched asks for none any
   assert.deepEqual(orders(heard[1]), ["unsubscribe"]);
 });
 
+test("where there is no crypto a connection makes itself a name all the same", (t) => {
+  const known = Object.getOwnPropertyDescriptor(globalThis, "crypto");
+  t.after(() => Object.defineProperty(globalThis, "crypto", known));
+  delete globalThis.crypto;
+  const made = Array.from({ length: 3 }, () => connect(t, "ws://127.0.0.1:9/ws", { id: undefined }).hub.id);
+  for (const id of made) assert.match(id, /^[0-9a-f]{24}$/);
+  assert.equal(new Set(made).size, 3);
+});
+
 test("a channel that lets nobody in again says so", async (t) => {
   const { url } = await peer(t, (socket, line, n) => {
     acks(socket, line, n);
