@@ -80,21 +80,21 @@ export class WstapError extends Error {
 export class Backoff {
   /** Attempts that failed in a row. */
   attempt = 0;
-  #first; #most; #lasting; #random;
 
+  /** Another one gives its waits, and not its failures: `new Backoff(backoff)`. */
   constructor({ first = 500, most = 30_000, lasting = 5000, random = Math.random } = {}) {
-    this.#first = first;
-    this.#most = most;
-    this.#lasting = lasting;
-    this.#random = random;
+    this.first = first;
+    this.most = most;
+    this.lasting = lasting;
+    this.random = random;
   }
 
   /** The next wait, after something that was open for `lasted` milliseconds; at least `floor`. */
   next(lasted = 0, floor = 0) {
-    if (lasted >= this.#lasting) this.attempt = 0;
-    const most = Math.min(this.#most, this.#first * 2 ** Math.min(20, this.attempt));
+    if (lasted >= this.lasting) this.attempt = 0;
+    const most = Math.min(this.most, this.first * 2 ** Math.min(20, this.attempt));
     this.attempt += 1;
-    return Math.round(floor + this.#random() * most);
+    return Math.round(floor + this.random() * most);
   }
 }
 
@@ -230,11 +230,17 @@ async function fresh(token) {
   }
 }
 
+/** Waits; in node this alone keeps no program running. @param {number} ms */
+const pause = (ms) => new Promise((done) => { /** @type {any} */ (setTimeout(done, ms)).unref?.(); });
+
 /** How an attempt without credential ends: whoever gives them may be there again later. @type {End} */
 const NO_TOKEN = { code: "unauthorized", words: "no token could be fetched" };
 
+/** Twelve random bytes; node 18 has no `crypto`. */
+const random = () => globalThis.crypto?.getRandomValues(new Uint8Array(12)) ?? Uint8Array.from({ length: 12 }, () => Math.random() * 256);
+
 /** A name that nobody else has. `crypto.randomUUID` is missing on pages without TLS. */
-const makeId = () => [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const makeId = () => [...random()].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** @param {string} text */
 const fromBase64 = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
@@ -250,9 +256,12 @@ function objectIn(text) {
 }
 
 /**
- * A frame that waits for the connection or for its answer. One that is `safe` can be sent twice.
- * @typedef {{ data: string | Uint8Array, safe: boolean, done: (id: string | null) => void, fail: (error: WstapError) => void }} Frame
+ * A frame that waits for the connection or for its answer. When a break comes before the answer,
+ * what can be sent twice is repeated, and what the next connection makes anew is dropped.
+ * @typedef {{ data: string | Uint8Array, onBreak: "fail" | "repeat" | "drop", done: (id: string | null) => void, fail: (error: WstapError) => void }} Frame
  */
+
+/** What a channel asks for: `return` is a subscription that was there before. @typedef {"subscribe" | "return" | "unsubscribe" | "publish"} Order */
 
 /**
  * What a connection tells. `frame` is every data frame as it stands on the wire, for logs; `message`
@@ -272,6 +281,8 @@ export class Connection extends Target {
   /** @type {any} */
   #socket = null;
   #isOpen = false;
+  /** The socket that what waits may go to. @type {any} */
+  #ready = null;
   /** @type {Frame[]} */
   #waiting = [];
   /** @type {Frame[]} */
@@ -280,7 +291,7 @@ export class Connection extends Target {
   #channels = new Map();
   /** Why nothing is taken any more. @type {WstapError | null} */
   #end = null;
-  #url; #token; #ack; #protocols; #isKept; #WebSocket; #keeper;
+  #url; #token; #ack; #protocols; #isKept; #backoff; #WebSocket; #keeper;
 
   /**
    * `url` is the root of a wstap (`http://localhost:8080`) or the address of a WebSocket
@@ -308,6 +319,7 @@ export class Connection extends Target {
     this.#token = token;
     this.#protocols = protocols;
     this.#isKept = retry;
+    this.#backoff = backoff;
     this.#WebSocket = WebSocket;
     this.#keeper = new Keeper(this.#url, backoff, (opened, signal) => this.#once(opened, signal), (state) => this.#became(state));
   }
@@ -322,12 +334,14 @@ export class Connection extends Target {
     const known = this.#channels.get(name);
     if (known) return known;
     const made = new Channel(name, (type, params) => {
+      if (type === "return") return this.#resubscribe(JSON.stringify({ type: "subscribe", params }));
       if (type === "subscribe") this.#channels.set(name, made);
-      const answer = this.#enqueue(JSON.stringify({ type, params }), type !== "publish");
-      const forget = () => { if (!made.isSubscribed) this.#channels.delete(name); };
+      const answer = this.#enqueue(JSON.stringify({ type, params }), type === "publish" ? "fail" : "repeat");
+      const wish = wishOf(made);
+      const forget = () => { if (wishOf(made) === wish) this.#channels.delete(name); };
       if (type === "unsubscribe") answer.then(forget, forget);
       return answer;
-    });
+    }, this.#backoff);
     this.#channels.set(name, made);
     return made;
   }
@@ -356,25 +370,36 @@ export class Connection extends Target {
     this.#keeper.close();
   }
 
-  /** @param {string | Uint8Array} data @returns {Promise<string | null>} */
-  #enqueue(data, safe = false) {
+  /** @param {string | Uint8Array} data @param {"fail" | "repeat"} [onBreak] @returns {Promise<string | null>} */
+  #enqueue(data, onBreak = "fail") {
     return new Promise((done, fail) => {
       if (this.#end) return fail(this.#end);
       if (this.#waiting.length >= MOST_WAITING) return fail(new WstapError("full", `${MOST_WAITING} frames wait for the connection already`));
-      this.#waiting.push({ data, safe, done, fail });
+      this.#waiting.push({ data, onBreak, done, fail });
       return this.#flush();
     });
   }
 
+  /** Sends at once, before all that waits, or not at all: the next connection asks anew. @param {string} data @returns {Promise<string | null>} */
+  #resubscribe(data) {
+    return new Promise((done, fail) => { if (this.#takes) this.#put({ data, onBreak: "drop", done, fail }); });
+  }
+
+  /** What is sent while it closes would be gone without a word. */
+  get #takes() {
+    return this.#isOpen && this.#socket.readyState === 1;
+  }
+
   #flush() {
-    // What is sent while it closes would be gone without a word.
-    while (this.#isOpen && this.#socket.readyState === 1 && this.#waiting.length > 0) {
-      const frame = /** @type {Frame} */ (this.#waiting.shift());
-      this.#transmit(frame.data);
-      // Frames are answered in their order: the next answer is that of the oldest.
-      if (this.#ack && !this.#isRegistration(frame.data)) this.#sent.push(frame);
-      else frame.done(null);
-    }
+    while (this.#takes && this.#ready === this.#socket && this.#waiting.length > 0) this.#put(/** @type {Frame} */ (this.#waiting.shift()));
+  }
+
+  /** @param {Frame} frame */
+  #put(frame) {
+    this.#transmit(frame.data);
+    // Frames are answered in their order: the next answer is that of the oldest.
+    if (this.#ack && !this.#isRegistration(frame.data)) this.#sent.push(frame);
+    else frame.done(null);
   }
 
   /** Whether it only says who we are: that is no event, and the one frame without answer. @param {string | Uint8Array} data */
@@ -406,7 +431,7 @@ export class Connection extends Target {
       socket.binaryType = "arraybuffer";
       socket.onopen = () => {
         opened({ protocol: socket.protocol });
-        this.#begin();
+        this.#begin(socket);
       };
       socket.onmessage = (/** @type {{ data: any }} */ { data }) => this.#heard(typeof data === "string" ? data : new Uint8Array(data));
       // An error says nothing, and is followed by the close.
@@ -424,13 +449,12 @@ export class Connection extends Target {
     });
   }
 
-  /** Registers, subscribes again, and sends what has waited. */
-  #begin() {
-    if (this.id !== null) this.#transmit(JSON.stringify({ connectionId: this.id }));
-    const waited = this.#waiting.splice(0);
-    for (const channel of this.#channels.values()) again(channel);
-    this.#waiting.push(...waited);
+  /** Registers, subscribes again, and then, when no token is outstanding, sends what has waited. @param {any} socket */
+  async #begin(socket) {
     this.#isOpen = true;
+    if (this.id !== null) this.#transmit(JSON.stringify({ connectionId: this.id }));
+    await Promise.all([...this.#channels.values()].map(again));
+    if (socket === this.#socket) this.#ready = socket;
     this.#flush();
   }
 
@@ -440,11 +464,10 @@ export class Connection extends Target {
     const name = CODES.get(code) ?? (code === 1000 ? "closed" : "broken");
     const words = reason || (this.#isOpen ? "the connection broke" : "the server did not accept the connection");
     this.#isOpen = false;
-    // What can be sent twice waits again, before all others.
-    this.#waiting.unshift(...this.#sent.filter(({ safe }) => safe));
-    const unsure = this.#sent.filter(({ safe }) => !safe);
-    this.#sent = [];
-    for (const { fail } of unsure) fail(new WstapError("unsure", "the connection ended before the answer came: nobody knows whether it arrived"));
+    const sent = this.#sent.splice(0);
+    // It waits again, before all others.
+    this.#waiting.unshift(...sent.filter(({ onBreak }) => onBreak === "repeat"));
+    for (const { onBreak, fail } of sent) if (onBreak === "fail") fail(new WstapError("unsure", "the connection ended before the answer came: nobody knows whether it arrived"));
     return { status: code, code: name, words, reason, isFinal, floor: name === "full" || name === "slow_down" ? LATER : 0 };
   }
 
@@ -478,8 +501,11 @@ export class Connection extends Target {
 /** Hands a channel a frame of its own. @type {(channel: Channel, frame: any) => void} */
 let hear;
 
-/** Subscribes again after a break. @type {(channel: Channel) => void} */
+/** Subscribes again after a break; resolves when that has gone out, or cannot go out now. @type {(channel: Channel) => Promise<void>} */
 let again;
+
+/** Which of its wishes a channel has now. @type {(channel: Channel) => number} */
+let wishOf;
 
 /**
  * What a channel tells. `presence`: all users at once, to those who are new. `gap`: the connection
@@ -498,23 +524,29 @@ let again;
  * @extends {Target<ChannelEvents>}
  */
 export class Channel extends Target {
-  #order;
+  #order; #backoff;
   /** @type {Set<string>} */
   #users = new Set();
   /** @type {Token | undefined} */
   #token;
   #isSubscribed = false;
+  /** Counts entering (odd) and leaving (even) as they are asked for: the answer to an older wish changes nothing. */
+  #wish = 0;
+  /** The way back that is under way. @type {object | null} */
+  #way = null;
 
   static {
     hear = (channel, frame) => channel.#hear(frame);
     again = (channel) => channel.#again();
+    wishOf = (channel) => channel.#wish;
   }
 
-  /** @param {string} name @param {(type: "subscribe" | "unsubscribe" | "publish", params: object) => Promise<string | null>} order */
-  constructor(name, order) {
+  /** @param {string} name @param {(type: Order, params: object) => Promise<string | null>} order @param {Backoff} backoff */
+  constructor(name, order, backoff) {
     super();
     this.name = name;
     this.#order = order;
+    this.#backoff = backoff;
   }
 
   get isSubscribed() {
@@ -527,21 +559,26 @@ export class Channel extends Target {
   }
 
   /**
-   * Enters; resolves when the server has said yes, rejects with its no. `last`: so many messages of
-   * before come first. `token` is for private channels.
+   * Enters; resolves when the server has said yes, rejects with its no, or as "left" if it was left
+   * before its token came. `last`: so many messages of before come first. `token` is for private
+   * channels.
    * @param {{ token?: Token, last?: number }} [options]
    */
   async subscribe({ token = this.#token, last } = {}) {
     this.#token = token;
+    const wish = this.#wish |= 1;
     // Not a tick is lost where there is nothing to fetch: what is sent next comes behind it.
     const credential = typeof token === "function" ? await token() : token;
+    if (wish !== this.#wish) throw new WstapError("left", "the channel was left before its token came");
     const id = await this.#order("subscribe", { channels: [this.name], token: credential, last });
-    this.#isSubscribed = true;
+    if (wish === this.#wish) this.#isSubscribed = true;
     return id;
   }
 
   /** Goes. */
   unsubscribe() {
+    this.#wish += this.#wish & 1;
+    this.#way = null;
     this.#isSubscribed = false;
     this.#users.clear();
     return this.#order("unsubscribe", { channels: [this.name] });
@@ -563,9 +600,17 @@ export class Channel extends Target {
     return tell(this, type, type === "presence" ? { users } : { user });
   }
 
-  #again() {
+  /** Subscribes with a fresh token; one that cannot be fetched now is fetched later. */
+  async #again(backoff = new Backoff(this.#backoff)) {
     if (!this.#isSubscribed) return;
-    this.subscribe().then(() => tell(this, "gap", {}), (error) => this.#out(error));
+    const way = this.#way = {};
+    /** Unless it was left, or a newer break has made a newer way. @param {() => void} act */
+    const still = (act) => { if (way === this.#way) act(); };
+    const token = await fresh(this.#token);
+    still(() => {
+      if (token === null) pause(backoff.next()).then(() => still(() => this.#again(backoff)));
+      else this.#order("return", { channels: [this.name], token }).then(() => still(() => tell(this, "gap", {})), (error) => still(() => this.#out(error)));
+    });
   }
 
   /** A token has run out while we were here; who can fetch another comes back with it. @param {WstapError} error */

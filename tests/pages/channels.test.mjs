@@ -149,6 +149,20 @@ test("after the server has restarted a client is registered and subscribed again
   assert.deepEqual((await ask(second, "api/connections")).map(({ connectionId, channels }) => [connectionId, channels]), [["ann", ["news"]]]);
 });
 
+test("a channel that is left and entered again at once is entered at the server, here, and after a break", async (t) => {
+  const server = await hub(t);
+  const ann = connect(t, server, "ann");
+  const news = ann.channel("news");
+  await news.subscribe();
+  await Promise.all([news.unsubscribe(), news.subscribe(), ann.channel("other").subscribe(), ann.channel("other").unsubscribe()]);
+  const told = listen(news);
+  await publish(server, "news", "1");
+  await until("the message", () => told.some(([type]) => type === "message"));
+  await fetch(`${server.url}/api/connections/ann?code=4000`, { method: "DELETE" });
+  await until("the way back", () => told.some(([type]) => type === "gap"));
+  assert.deepEqual((await ask(server, "api/connections")).map(({ channels }) => channels), [["news"]]);
+});
+
 test("a newer connection of that name is no reason to come back", async (t) => {
   const server = await hub(t);
   const first = connect(t, server, "ann");

@@ -33,6 +33,9 @@ async function peer(t, ...acts) {
 /** Answers each frame but the registration with an ack. */
 const acks = (socket, _, n) => { if (n > 1) socket.send(`{"ack":"${n}-0"}`); };
 
+/** Answers likewise, and breaks when it is asked to. */
+const breaks = (socket, line, n) => (line === "break" ? socket.terminate() : acks(socket, line, n));
+
 function connect(t, url, options = {}) {
   const hub = new Connection(url, { id: "a", backoff: quick(), WebSocket, ...options });
   const states = [];
@@ -163,6 +166,7 @@ test("subscriptions are made again after a break, before what has waited, and th
     if (line.includes("unsubscribe")) socket.terminate();
   }, acks);
   const { hub } = connect(t, url);
+  const broken = new Promise((done) => hub.on("state", ({ state }) => { if (state === "waiting") done(); }));
   let number = 0;
   const news = hub.channel("news");
   const told = [];
@@ -171,12 +175,15 @@ test("subscriptions are made again after a break, before what has waited, and th
   assert.equal(hub.channel("news"), news);
   await hub.channel("other").subscribe();
   await hub.channel("other").unsubscribe();
-  await until("the break", () => heard.length === 2);
+  await broken;
   await news.publish(1.5);
   await until("the second subscription", () => told.length === 1);
+  await until("the message", () => heard[1].some((line) => line.includes("publish")));
   const commands = heard[1].slice(1).map((line) => JSON.parse(line));
-  assert.deepEqual(commands.find(({ type }) => type === "subscribe").params, { channels: ["news"], token: "t2" }, "with a fresh token, and without the past");
+  const at = (wanted) => commands.findIndex(({ type }) => type === wanted);
+  assert.deepEqual(commands[at("subscribe")].params, { channels: ["news"], token: "t2" }, "with a fresh token, and without the past");
   assert.equal(commands.filter(({ type }) => type === "subscribe").length, 1, "what was left is left");
+  assert.ok(at("subscribe") < at("publish"), heard[1].join());
   assert.deepEqual(JSON.parse(heard[0][1]).params, { channels: ["news"], token: "t1", last: 5 });
 });
 
@@ -185,6 +192,229 @@ test("a subscription that broke before its answer is sent again, and its promise
   const { hub } = connect(t, url);
   assert.equal(await hub.channel("a").subscribe(), "2-0");
   assert.equal(heard.length, 2);
+});
+
+/** What was asked of channels, in order: the type and the token. */
+const orders = (lines) => lines.filter((line) => line.startsWith('{"type"')).map((line) => JSON.parse(line)).map(({ type, params }) => [type, ...(params.token ? [params.token] : [])].join(" "));
+
+/** A promise that is kept from outside. */
+function deferred() {
+  const made = {};
+  made.promise = new Promise((keep, fail) => Object.assign(made, { keep, fail }));
+  return made;
+}
+
+test("a channel that is left and entered again at once hears its messages, and comes back after a break", async (t) => {
+  const { url, heard, server } = await peer(t, (socket, line, n) => {
+    breaks(socket, line, n);
+    if (line === "say") socket.send('{"channel":"news","data":"hello"}');
+  });
+  const { hub } = connect(t, url);
+  const news = hub.channel("news");
+  const told = [];
+  for (const type of ["message", "gap"]) news.on(type, () => told.push(type));
+  hub.on("message", () => told.push("lost"));
+  await news.subscribe();
+  await Promise.all([news.unsubscribe(), news.subscribe()]);
+  assert.equal(news.isSubscribed, true);
+  assert.equal(hub.channel("news"), news);
+  await hub.send("say");
+  await until("the message", () => told.length === 1);
+  hub.send("break").catch(() => {});
+  await until("the way back", () => told.length === 2);
+  assert.deepEqual(told, ["message", "gap"]);
+  assert.deepEqual(orders(heard[1]), ["subscribe"]);
+  assert.equal(server.clients.size, 1);
+});
+
+test("a channel that is entered and left at once is left, and no break brings it back", async (t) => {
+  const { url, heard } = await peer(t, breaks);
+  const { hub } = connect(t, url);
+  const news = hub.channel("news");
+  await Promise.all([news.subscribe(), news.unsubscribe()]);
+  assert.equal(news.isSubscribed, false);
+  assert.notEqual(hub.channel("news"), news, "it is forgotten");
+  await code(hub.send("break"));
+  await hub.send("x");
+  assert.deepEqual([orders(heard[0]), orders(heard[1])], [["subscribe", "unsubscribe"], []]);
+});
+
+test("answers to older wishes change nothing, however often a channel is entered and left", async (t) => {
+  const held = [];
+  const { url } = await peer(t, (socket, line, n) => held.push(() => acks(socket, line, n)));
+  const { hub } = connect(t, url);
+  const news = hub.channel("news");
+  const all = [news.subscribe(), news.unsubscribe(), news.subscribe(), news.unsubscribe()];
+  await until("them all", () => held.length === 5);
+  for (const [n, answer] of held.slice(1, 4).entries()) {
+    answer();
+    await all[n];
+    assert.deepEqual([news.isSubscribed, hub.channel("news") === news], [false, true], String(n));
+  }
+  held[4]();
+  await all[3];
+  assert.equal(hub.channel("news") === news, false);
+});
+
+test("a subscription whose channel is left before its token came never goes out", async (t) => {
+  const { url, heard } = await peer(t, acks);
+  const { hub } = connect(t, url);
+  const news = hub.channel("news");
+  const [first, second] = [deferred(), deferred()];
+  const entering = code(news.subscribe({ token: () => first.promise }));
+  await news.unsubscribe();
+  const again = news.subscribe({ token: () => second.promise });
+  second.keep("t2");
+  await again;
+  first.keep("t1");
+  assert.equal(await entering, "left");
+  await hub.send("x");
+  assert.deepEqual(orders(heard[0]), ["unsubscribe", "subscribe t2"]);
+  assert.deepEqual([news.isSubscribed, hub.channel("news") === news], [true, true]);
+});
+
+test("ways back that break before their answer do not pile up, and the last one alone counts", async (t) => {
+  const { url, heard } = await peer(t, breaks, ...Array(6).fill((socket, line, n) => {
+    // A token is good for once.
+    if (n === 2) socket.terminate();
+  }), (socket, line, n) => {
+    if (n > 1) socket.send(/"token":"t[1-7]"/.test(line) ? '{"error":{"code":"unauthorized","message":"it is old"}}' : `{"ack":"${n}-0"}`);
+  });
+  const { hub } = connect(t, url);
+  const news = hub.channel("news");
+  const told = [];
+  for (const type of ["gap", "end"]) news.on(type, () => told.push(type));
+  let number = 0;
+  await news.subscribe({ token: async () => `t${number += 1}` });
+  hub.send("break").catch(() => {});
+  await until("the way back", () => told.length > 0);
+  await hub.send("x");
+  assert.deepEqual(heard.map(orders), Array.from({ length: 8 }, (_, n) => [`subscribe t${n + 1}`]));
+  assert.deepEqual([told, news.isSubscribed], [["gap"], true]);
+});
+
+test("more channels than frames may wait come back, and leave room for what is sent", async (t) => {
+  const { url, heard } = await peer(t, breaks);
+  const { hub } = connect(t, url);
+  let back = 0;
+  for (let n = 0; n < 1200; n += 1) {
+    const channel = hub.channel(`c${n}`);
+    channel.on("gap", () => { back += 1; });
+    const entered = channel.subscribe();
+    if (n % 500 === 499) await entered;
+  }
+  await code(hub.send("break"));
+  assert.match(await hub.channel("c7").publish(1), /-0$/);
+  assert.deepEqual([back, orders(heard[1]).length, orders(heard[1]).at(-1)], [1200, 1201, "publish"]);
+});
+
+test("what waits goes out behind the subscriptions, however long their tokens take, in order", async (t) => {
+  const { url, heard } = await peer(t, breaks);
+  const { hub, states } = connect(t, url);
+  const tokens = [];
+  const token = () => {
+    tokens.push(deferred());
+    return tokens.at(-1).promise;
+  };
+  const [fast, slow] = [hub.channel("fast"), hub.channel("slow")];
+  await fast.subscribe();
+  const entered = slow.subscribe({ token });
+  tokens[0].keep("t1");
+  await entered;
+  await code(hub.send("break"));
+  const waits = fast.publish("before");
+  await until("the second connection", () => states.at(-1).state === "open" && heard[1]?.length === 2);
+  const later = slow.publish("meanwhile");
+  // The socket is in order: what this asks for would come behind what had gone out too early.
+  await until("the question", () => tokens.length === 2);
+  tokens[1].keep("t2");
+  await Promise.all([waits, later]);
+  assert.deepEqual(orders(heard[1]), ["subscribe", "subscribe t2", "publish", "publish"]);
+  assert.match(heard[1][3], /before/);
+});
+
+test("a break while a token is fetched leaves the way back to the next connection", async (t) => {
+  let second;
+  const { url, heard } = await peer(t, breaks, (socket) => { second = socket; }, acks);
+  const { hub } = connect(t, url);
+  const tokens = [];
+  const news = hub.channel("news");
+  const told = [];
+  for (const type of ["gap", "end"]) news.on(type, () => told.push(type));
+  const entered = news.subscribe({ token: () => {
+    tokens.push(deferred());
+    return tokens.at(-1).promise;
+  } });
+  tokens[0].keep("t1");
+  await entered;
+  await code(hub.send("break"));
+  const waits = hub.send("x");
+  await until("the second connection", () => second && tokens.length === 2);
+  second.terminate();
+  await until("the third connection", () => tokens.length === 3);
+  tokens[1].keep("t2");
+  await tokens[1].promise;
+  tokens[2].keep("t3");
+  assert.equal(await waits, "3-0");
+  assert.deepEqual(heard.slice(1), [['{"connectionId":"a"}'], ['{"connectionId":"a"}', '{"type":"subscribe","params":{"channels":["news"],"token":"t3"}}', "x"]]);
+  assert.deepEqual(told, ["gap"]);
+});
+
+test("a channel whose token cannot be fetched after a break is entered when it can, and keeps nothing else waiting", async (t) => {
+  const { url, heard } = await peer(t, breaks);
+  const waits = [];
+  const random = () => {
+    waits.push(0);
+    return 0.5;
+  };
+  const { hub } = connect(t, url, { backoff: new Backoff({ first: 1, most: 5, random }) });
+  const news = hub.channel("news");
+  const told = [];
+  for (const type of ["gap", "end"]) news.on(type, () => told.push(type));
+  let number = 0;
+  let isThere = true;
+  await news.subscribe({ token: async () => {
+    number += 1;
+    if (!isThere) throw new Error("no network");
+    return `t${number}`;
+  } });
+  isThere = false;
+  await code(hub.send("break"));
+  assert.equal(await hub.send("x"), "2-0");
+  await until("some attempts", () => number > 4);
+  assert.deepEqual([told, news.isSubscribed], [[], true]);
+  isThere = true;
+  await until("the way back", () => told.length === 1);
+  assert.deepEqual([told, orders(heard[1])], [["gap"], [`subscribe t${number}`]]);
+  assert.equal(waits.length, number - 1, "a wait for the connection, and one for each token that did not come");
+});
+
+test("a channel that is left while its token cannot be fetched asks for none any more", async (t) => {
+  const { url, heard } = await peer(t, breaks);
+  const { hub } = connect(t, url);
+  const asked = { left: 0, other: 0 };
+  const enter = (name) => hub.channel(name).subscribe({ token: async () => {
+    asked[name] += 1;
+    if (asked[name] > 1) throw new Error("no network");
+    return "t";
+  } });
+  await Promise.all([enter("left"), enter("other")]);
+  await code(hub.send("break"));
+  await until("failures", () => asked.left > 2);
+  await hub.channel("left").unsubscribe();
+  const { left, other } = asked;
+  await until("those of the other", () => asked.other > other + 10);
+  assert.equal(asked.left, left);
+  assert.deepEqual(orders(heard[1]), ["unsubscribe"]);
+});
+
+test("where there is no crypto a connection makes itself a name all the same", (t) => {
+  const known = Object.getOwnPropertyDescriptor(globalThis, "crypto");
+  t.after(() => Object.defineProperty(globalThis, "crypto", known));
+  delete globalThis.crypto;
+  const made = Array.from({ length: 3 }, () => connect(t, "ws://127.0.0.1:9/ws", { id: undefined }).hub.id);
+  for (const id of made) assert.match(id, /^[0-9a-f]{24}$/);
+  assert.equal(new Set(made).size, 3);
 });
 
 test("a channel that lets nobody in again says so", async (t) => {
