@@ -128,7 +128,9 @@ pub trait Consumer: Send + 'static {
 /// What a hook returns.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
-/// Why a hook gives up: any error, by `?`. The client is told nothing of it but a close code.
+/// Why a hook gives up: any error, by `?`. The client is told a close code and, as its reason, the
+/// words of a [`PeerError`] that says what it may not do or that it does not keep up; of any other
+/// error 1011 and "a hook has failed", while the error itself goes to the log.
 #[derive(Debug)]
 pub struct Failure(Box<dyn std::error::Error + Send + Sync>);
 

@@ -313,6 +313,26 @@ async fn a_hook_that_panics_or_fails_ends_its_own_connection_alone() {
 }
 
 #[tokio::test]
+async fn a_client_is_told_a_close_code_and_nothing_of_the_error_of_a_hook() {
+    let mut program = Program::start().await;
+    // What fails by itself, and what a PeerError stands for.
+    for (order, code, reason) in [
+        ("fail", 1011, "a hook has failed"),
+        ("flood 1000", 4429, "the client does not keep up with what it is sent"),
+    ] {
+        let (mut one, _) = program.puppet().await;
+        one.0.send(order).await;
+        let close = loop {
+            if let Frame::Close(close) = one.0.next().await.expect("a close frame") {
+                break close.expect("a code");
+            }
+        };
+        assert_eq!((u16::from(close.code), close.reason.as_str()), (code, reason), "{order}");
+        program.ending().await;
+    }
+}
+
+#[tokio::test]
 async fn sending_to_an_empty_group_leaves_nothing_behind() {
     let mut program = Program::start().await;
     let (mut one, _) = program.puppet().await;
