@@ -1,7 +1,7 @@
 //! Channels: who is in them, who may be, and what they are told.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -15,10 +15,12 @@ use crate::harness::{Tap, Ws, until, within};
 #[derive(Debug, Default)]
 struct Door {
     shut: AtomicBool,
+    asked: AtomicUsize,
 }
 
 impl Authority for Door {
     fn grant(&self, token: &str, now: u64) -> Result<Grant, Denied> {
+        self.asked.fetch_add(1, Relaxed);
         if self.shut.load(Relaxed) || token == "forged" {
             return Err(Denied("nobody has signed it".to_owned()));
         }
@@ -352,6 +354,26 @@ async fn a_pass_is_looked_at_for_each_message_and_asked_for_again_when_it_has_ru
     // It is a connection like any other, and may come in again.
     door.shut.store(false, Relaxed);
     bob.subscribed("private/x", "bob").await;
+}
+
+#[tokio::test]
+async fn an_authority_is_asked_at_each_subscribe_and_never_again_for_a_grant_without_an_end() {
+    let door = Arc::new(Door::default());
+    let authority: Arc<dyn Authority> = Arc::<Door>::clone(&door);
+    let tap = Tap::with(Settings { authority: Some(authority), ..private() }, |_| {}).await;
+    let mut bob = tap.ws("/ws?connectionId=bob&ack=1").await;
+    for times in 1..=2 {
+        bob.subscribed("private/x", "bob").await;
+        assert_eq!(door.asked.load(Relaxed), times);
+    }
+    // No private channel, no question.
+    bob.subscribed("open", "bob").await;
+    door.shut.store(true, Relaxed);
+    for n in 0..3 {
+        post(&tap, "/api/channels/private%2Fx/messages", &n.to_string()).await;
+        assert_eq!(bob.json().await["data"], n);
+    }
+    assert_eq!(door.asked.load(Relaxed), 2);
 }
 
 #[tokio::test]
