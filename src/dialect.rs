@@ -19,8 +19,8 @@ use serde_json::value::RawValue;
 
 use crate::event::{Body, ConnectionId, InvalidChannel, InvalidConnectionId};
 use crate::json::{self, Json, Key, NoObject};
-use channelize::Name;
 pub use channelize::{Command, delivery, expelled, present};
+use channelize::{MAX_NAMES, Name};
 
 /// Why a frame is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,9 @@ pub enum Refusal {
     /// A command whose parameters cannot be read.
     #[error("this command cannot be read; something like {0} is right")]
     Command(&'static str),
+    /// A command on more channels than one may name.
+    #[error("a command names at most {MAX_NAMES} channels; several commands are right for more")]
+    TooManyNames,
     /// A command on something that is no channel.
     #[error(transparent)]
     InvalidChannel(#[from] InvalidChannel),
@@ -239,6 +242,7 @@ fn id_text(value: &RawValue) -> Option<Cow<'_, str>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn first(text: &str) -> Result<(String, Option<String>), Refusal> {
         registration(text).map(|first| match first {
@@ -394,6 +398,20 @@ mod tests {
         }
         let text = r#"{"type":"subscribe","params":{"channels":[""]}}"#;
         assert_eq!(later(text), Err(Refusal::InvalidChannel(InvalidChannel)));
+    }
+
+    #[test]
+    fn a_command_names_at_most_1000_channels() {
+        for kind in ["subscribe", "unsubscribe"] {
+            let command = |count: usize| {
+                let names: Vec<String> = (0..count).map(|it| it.to_string()).collect();
+                json!({"type": kind, "params": {"channels": names}}).to_string()
+            };
+            assert!(matches!(later(&command(MAX_NAMES)), Ok(Some(_))), "{kind}");
+            let refusal = later(&command(MAX_NAMES + 1)).expect_err(kind);
+            assert_eq!(refusal, Refusal::TooManyNames);
+            assert!(refusal.to_string().contains("several commands are right"), "{refusal}");
+        }
     }
 
     #[test]

@@ -414,6 +414,10 @@ async fn limits_of_channels_are_told() {
         json!({"type": "subscribe", "params": {"channels": names}}).to_string()
     };
     two.send(&names(0, 1001)).await;
+    two.is_refused("malformed", "names at most 1000 channels").await;
+    two.send(&names(0, 1)).await;
+    assert!(two.json().await["ack"].is_string());
+    two.send(&names(1, 1000)).await;
     two.is_refused("full", "at most 1000 channels").await;
     two.send(&names(0, 1000)).await;
     assert!(two.json().await["ack"].is_string());
