@@ -35,7 +35,8 @@
 //! A group is a channel of the hub, and a consumer's connection a connection of the hub: what comes
 //! and goes is on the event stream, and clients that speak the tap's own dialect may be in the same
 //! groups. Hooks of one connection run one after the other; while one runs, what is sent goes out,
-//! pings are answered, and the next frames wait. Messages of groups wait too, 256 of them or 4 MiB;
+//! pings are answered, and the next frames wait. While 32 of them or 4 MiB do, nothing is read, and no
+//! pong is missed. Messages of groups wait too, 256 of them or 4 MiB;
 //! one that finds no room is lost to that connection alone, or ends it
 //! ([`SlowClient`](crate::hub::SlowClient)). A hook is never cancelled before the hub stops.
 
@@ -127,7 +128,9 @@ pub trait Consumer: Send + 'static {
 /// What a hook returns.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
-/// Why a hook gives up: any error, by `?`. The client is told nothing of it but a close code.
+/// Why a hook gives up: any error, by `?`. The client is told a close code and, as its reason, the
+/// words of a [`PeerError`] that says what it may not do or that it does not keep up; of any other
+/// error 1011 and "a hook has failed", while the error itself goes to the log.
 #[derive(Debug)]
 pub struct Failure(Box<dyn std::error::Error + Send + Sync>);
 

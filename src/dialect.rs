@@ -8,7 +8,7 @@
 //! {"connectionId":"a","message":"hello"}    passed on as it is
 //! {"price":100.5}   [1,2]   true            the value becomes `message`
 //! hello                                     the text becomes `message`
-//! {"type":"subscribe","params":{…}}       is carried out: `channelize`
+//! {"type":"subscribe","params":{…}}       is carried out, with its own id or without: `channelize`
 //! ```
 
 mod channelize;
@@ -19,8 +19,8 @@ use serde_json::value::RawValue;
 
 use crate::event::{Body, ConnectionId, InvalidChannel, InvalidConnectionId};
 use crate::json::{self, Json, Key, NoObject};
-use channelize::Name;
 pub use channelize::{Command, delivery, expelled, present};
+use channelize::{MAX_NAMES, Name};
 
 /// Why a frame is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,9 @@ pub enum Refusal {
     /// A command whose parameters cannot be read.
     #[error("this command cannot be read; something like {0} is right")]
     Command(&'static str),
+    /// A command on more channels than one may name.
+    #[error("a command names at most {MAX_NAMES} channels; several commands are right for more")]
+    TooManyNames,
     /// A command on something that is no channel.
     #[error(transparent)]
     InvalidChannel(#[from] InvalidChannel),
@@ -57,8 +60,8 @@ pub enum Refusal {
 pub enum First {
     /// Who it is, and the frame again if it says more than that.
     Id(ConnectionId, Option<Body>),
-    /// What it wants, under whatever id.
-    Command(Command),
+    /// What it wants, and who it is; without an id, under whatever one.
+    Command(Option<ConnectionId>, Command),
 }
 
 /// What a later frame says.
@@ -82,13 +85,27 @@ pub fn registration(text: &str) -> Result<First, Refusal> {
     let Ok(whole) = json::object(text, |key, value| head.member(key, value)) else {
         return Err(Refusal::NoRegistration);
     };
-    if let Some(name) = head.command() {
-        return name.command(head.params).map(First::Command);
-    }
+    let command = head.command();
     head.check()?;
-    let id = head.id.ok_or(Refusal::NoRegistration)?;
-    let id = id_text(id).ok_or(InvalidConnectionId)?.parse()?;
-    Ok(First::Id(id, head.says_more.then_some(Body::Object(whole))))
+    let id = head.id.map(registered).transpose()?;
+    match (command, id) {
+        (Some(name), id) => Ok(First::Command(id, name.command(head.params)?)),
+        (None, Some(id)) => Ok(First::Id(id, head.says_more.then_some(Body::Object(whole)))),
+        (None, None) => Err(Refusal::NoRegistration),
+    }
+}
+
+/// Reads the first frame of a connection that has no id yet, if it is binary: only a command
+/// registers so.
+///
+/// # Errors
+///
+/// If it is none, or its parameters cannot be read.
+pub fn binary_registration(bytes: &[u8]) -> Result<First, Refusal> {
+    let (head, name) = binary_command(bytes).ok_or(Refusal::NoRegistration)?;
+    head.check()?;
+    let id = head.id.map(registered).transpose()?;
+    Ok(First::Command(id, name.command(head.params)?))
 }
 
 /// Reads a text frame of the connection `own`.
@@ -100,17 +117,14 @@ pub fn message(text: &str, own: &ConnectionId) -> Result<Said, Refusal> {
     let mut head = Head::default();
     match json::object(text, |key, value| head.member(key, value)) {
         Ok(whole) => {
-            if let Some(name) = head.command() {
-                return name.command(head.params).map(Said::Command);
-            }
+            let command = head.command();
             head.check()?;
-            match head.id {
-                None => Ok(Said::Message(Body::Value(whole))),
-                Some(id) if id_text(id).as_deref() != Some(own.as_str()) => {
-                    Err(Refusal::IdMismatch)
-                }
-                Some(_) if head.says_more => Ok(Said::Message(Body::Object(whole))),
-                Some(_) => Ok(Said::Nothing),
+            head.speaks_for(own)?;
+            match (command, head.id) {
+                (Some(name), _) => name.command(head.params).map(Said::Command),
+                (None, None) => Ok(Said::Message(Body::Value(whole))),
+                (None, Some(_)) if head.says_more => Ok(Said::Message(Body::Object(whole))),
+                (None, Some(_)) => Ok(Said::Nothing),
             }
         }
         Err(NoObject::OtherJson(value)) => Ok(Said::Message(Body::Value(value))),
@@ -118,25 +132,27 @@ pub fn message(text: &str, own: &ConnectionId) -> Result<Said, Refusal> {
     }
 }
 
-/// Reads a binary frame, if it is a command: the clients of channelize may write theirs in either
-/// kind of frame. `None` is for bytes that are what they are.
+/// Reads a binary frame of the connection `own`, if it is a command: the clients of channelize may
+/// write theirs in either kind of frame. `None` is for bytes that are what they are.
 ///
 /// # Errors
 ///
-/// If it is a command whose parameters cannot be read.
-pub fn binary(bytes: &[u8]) -> Result<Option<Command>, Refusal> {
+/// If it is a command whose parameters cannot be read, or one for another connection.
+pub fn binary(bytes: &[u8], own: &ConnectionId) -> Result<Option<Command>, Refusal> {
+    let Some((head, name)) = binary_command(bytes) else { return Ok(None) };
+    head.check()?;
+    head.speaks_for(own)?;
+    name.command(head.params).map(Some)
+}
+
+fn binary_command(bytes: &[u8]) -> Option<(Head<'_>, Name)> {
     /// Commands are short: a larger one would be a publication, which can come as text.
     const LONGEST: usize = 64 << 10;
-    let text = Some(bytes).filter(|bytes| bytes.len() <= LONGEST && bytes.starts_with(b"{"));
-    let Some(text) = text.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
-        return Ok(None);
-    };
+    let text = Some(bytes).filter(|bytes| bytes.len() <= LONGEST && bytes.starts_with(b"{"))?;
     let mut head = Head::default();
-    let read = json::object(text, |key, value| head.member(key, value));
-    match head.command().filter(|_| read.is_ok()) {
-        Some(name) => name.command(head.params).map(Some),
-        None => Ok(None),
-    }
+    json::object(std::str::from_utf8(text).ok()?, |key, value| head.member(key, value)).ok()?;
+    let name = head.command()?;
+    Some((head, name))
 }
 
 /// What the top level of an object says.
@@ -172,21 +188,45 @@ impl<'a> Head<'a> {
     }
 
     /// Returns the command that it is. Programs have messages of their own with such a type: one
-    /// without `params`, and with other keys, is theirs.
+    /// without `params`, and with other keys, is theirs. One that says whose it is has other keys, and
+    /// is a command if its `params` name channels: it may hold a token, which no listener may see.
     fn command(&self) -> Option<Name> {
-        let whole = self.params.is_some() || !self.others;
-        self.command.filter(|_| self.id.is_none() && whole)
+        self.command.filter(|_| match self.id {
+            Some(_) => self.params.is_some_and(names_channels),
+            None => self.params.is_some() || !self.others,
+        })
     }
 
+    /// Refuses what nobody may say. What else a command without an id holds is not looked at.
     fn check(&self) -> Result<(), Refusal> {
         if self.repeated_id {
             Err(Refusal::RepeatedId)
-        } else if self.close {
+        } else if self.close && (self.id.is_some() || self.command().is_none()) {
             Err(Refusal::ReservedKey)
         } else {
             Ok(())
         }
     }
+
+    /// Refuses what speaks for another connection than `own`; without an id it is its own.
+    fn speaks_for(&self, own: &ConnectionId) -> Result<(), Refusal> {
+        match self.id {
+            Some(id) if id_text(id).as_deref() != Some(own.as_str()) => Err(Refusal::IdMismatch),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn names_channels(params: &RawValue) -> bool {
+    let mut names = false;
+    let read = json::object(params.get(), |key, _| {
+        names |= key.is("channels") || key.is("channel");
+    });
+    names && read.is_ok()
+}
+
+fn registered(id: &RawValue) -> Result<ConnectionId, Refusal> {
+    Ok(id_text(id).ok_or(InvalidConnectionId)?.parse()?)
 }
 
 /// Returns the text of a JSON string, or the digits of a number as they came.
@@ -202,12 +242,19 @@ fn id_text(value: &RawValue) -> Option<Cow<'_, str>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn first(text: &str) -> Result<(String, Option<String>), Refusal> {
         registration(text).map(|first| match first {
             First::Id(id, body) => (id.to_string(), body.map(shown)),
-            First::Command(command) => (String::new(), Some(format!("{command:?}"))),
+            First::Command(id, command) => {
+                (id.map_or(String::new(), |id| id.to_string()), Some(format!("{command:?}")))
+            }
         })
+    }
+
+    fn binary(bytes: &[u8]) -> Result<Option<Command>, Refusal> {
+        super::binary(bytes, &"a".parse().expect("an id"))
     }
 
     fn later(text: &str) -> Result<Option<String>, Refusal> {
@@ -354,6 +401,56 @@ mod tests {
     }
 
     #[test]
+    fn a_command_names_at_most_1000_channels() {
+        for kind in ["subscribe", "unsubscribe"] {
+            let command = |count: usize| {
+                let names: Vec<String> = (0..count).map(|it| it.to_string()).collect();
+                json!({"type": kind, "params": {"channels": names}}).to_string()
+            };
+            assert!(matches!(later(&command(MAX_NAMES)), Ok(Some(_))), "{kind}");
+            let refusal = later(&command(MAX_NAMES + 1)).expect_err(kind);
+            assert_eq!(refusal, Refusal::TooManyNames);
+            assert!(refusal.to_string().contains("several commands are right"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_command_with_its_own_id_is_carried_out_and_its_token_is_no_message() {
+        for text in [
+            r#"{"connectionId":"a","type":"subscribe","params":{"channels":["b"],"token":"t"}}"#,
+            r#"{"params":{"channels":["b"]},"type":"unsubscribe","connection\u0049d":"a"}"#,
+            r#"{"type":"publish","connectionId":"a","x":1,"params":{"channel":"b","message":1}}"#,
+        ] {
+            let command = binary(text.as_bytes()).expect(text).expect("a command");
+            let shown = Some(format!("{command:?}"));
+            assert_eq!(later(text), Ok(shown.clone()), "{text}");
+            assert_eq!(first(text), Ok(("a".into(), shown)), "{text}");
+            let First::Command(id, said) = binary_registration(text.as_bytes()).expect(text) else {
+                panic!("{text}");
+            };
+            assert_eq!((id, said), (Some("a".parse().expect("an id")), command));
+        }
+        let one = |id: &str, more: &str| {
+            format!(
+                r#"{{"connectionId":{id},{more}"type":"subscribe","params":{{"channels":["b"]}}}}"#
+            )
+        };
+        for (text, refusal) in [
+            (one(r#""b""#, ""), Refusal::IdMismatch),
+            (one(r#""a""#, r#""connectionId":"b","#), Refusal::RepeatedId),
+            (one(r#""a""#, r#""close":1,"#), Refusal::ReservedKey),
+        ] {
+            assert_eq!(later(&text), Err(refusal), "{text}");
+            assert_eq!(binary(text.as_bytes()), Err(refusal), "{text}");
+        }
+        let nobody = one("\"\"", "");
+        assert_eq!(first(&nobody), Err(Refusal::InvalidId(InvalidConnectionId)));
+        let wrong =
+            r#"{"connectionId":"a","type":"subscribe","params":{"channels":"b","token":"t"}}"#;
+        assert!(matches!(later(wrong), Err(Refusal::Command(_))), "not published either");
+    }
+
+    #[test]
     fn what_only_looks_like_a_command_is_a_message() {
         for text in [
             r#"{"type":"subscribe","id":"1","payload":{"query":"subscription{x}"}}"#,
@@ -364,8 +461,16 @@ mod tests {
             assert_eq!(later(text), Ok(Some(format!("value {text}"))), "{text}");
             assert_eq!(binary(text.as_bytes()), Ok(None), "{text}");
         }
-        let own = r#"{"connectionId":"a","type":"subscribe","params":{"channels":["a"]}}"#;
-        assert_eq!(later(own), Ok(Some(format!("object {own}"))));
+        for own in [
+            r#"{"connectionId":"a","type":"subscribe"}"#,
+            r#"{"connectionId":"a","type":"subscribe","params":["channels"]}"#,
+            r#"{"connectionId":"a","type":"publish","params":{"text":"hello"}}"#,
+            r#"{"connectionId":"a","type":"move","params":{"channel":"a"}}"#,
+        ] {
+            assert_eq!(later(own), Ok(Some(format!("object {own}"))), "{own}");
+            assert_eq!(first(own), Ok(("a".into(), Some(format!("object {own}")))), "{own}");
+            assert_eq!(binary(own.as_bytes()), Ok(None), "{own}");
+        }
         for bytes in [&b"{"[..], b"", b"{\"type\":\"subscribe\"", b"\xff{}"] {
             assert_eq!(binary(bytes), Ok(None), "{bytes:?}");
         }
@@ -377,6 +482,7 @@ mod tests {
             let _ = first(&text);
             let _ = later(&text);
             let _ = binary(text.as_bytes());
+            let _ = binary_registration(text.as_bytes());
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tungstenite::Message as Frame;
 
 use crate::code::Code;
-use crate::dialect::{self, Command, First, Refusal};
+use crate::dialect::{self, Command, First};
 use crate::event::{Connect, ConnectionId, Opcode};
 use crate::hub::{Connection, Hub, Orders, Seat};
 use crate::problem::Problem;
@@ -117,33 +117,14 @@ async fn register(
         return Ok(Some(hub.connect(id.clone(), arrival.connect.clone())?));
     }
     loop {
-        match socket.next().await {
+        let (first, opcode, size) = match socket.next().await {
             Some(Ok(Frame::Text(text))) => {
-                let (connection, orders, reply) = match dialect::registration(&text)? {
-                    First::Id(id, body) => {
-                        let (connection, orders) = hub.connect(id, arrival.connect.clone())?;
-                        let published = body.and_then(|body| {
-                            connection.publish(message(Opcode::Text, text.len(), body)).ok()
-                        });
-                        let reply = published.filter(|_| arrival.ack).map(ack);
-                        (connection, orders, reply)
-                    }
-                    First::Command(command) => first_command(hub, arrival, command)?,
-                };
-                if let Some(reply) = reply {
-                    let _ = socket.send(reply).await;
-                }
-                return Ok(Some((connection, orders)));
+                (dialect::registration(&text)?, Opcode::Text, text.len())
             }
             Some(Ok(Frame::Binary(bytes))) => {
-                let command = dialect::binary(&bytes)?.ok_or(Refusal::NoRegistration)?;
-                let (connection, orders, reply) = first_command(hub, arrival, command)?;
-                if let Some(reply) = reply {
-                    let _ = socket.send(reply).await;
-                }
-                return Ok(Some((connection, orders)));
+                (dialect::binary_registration(&bytes)?, Opcode::Binary, bytes.len())
             }
-            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => continue,
             Some(Err(error)) => {
                 return match Fault::of(&error) {
                     Fault::Lost(_) => Ok(None),
@@ -155,17 +136,37 @@ async fn register(
                 return Ok(None);
             }
             None => return Ok(None),
+        };
+        let (connection, orders, reply) = match first {
+            First::Id(id, body) => {
+                let (connection, orders) = hub.connect(id, arrival.connect.clone())?;
+                let published =
+                    body.and_then(|body| connection.publish(message(opcode, size, body)).ok());
+                let reply = published.filter(|_| arrival.ack).map(ack);
+                (connection, orders, reply)
+            }
+            First::Command(id, command) => first_command(hub, arrival, id, command)?,
+        };
+        if let Some(reply) = reply {
+            let _ = socket.send(reply).await;
         }
+        return Ok(Some((connection, orders)));
     }
 }
 
-/// Registers a connection that begins with a command, under an id that is made, and carries it out.
+/// Registers a connection that begins with a command, under its id or one that is made, and carries
+/// it out.
 fn first_command(
     hub: &Hub,
     arrival: &Arrival,
+    id: Option<ConnectionId>,
     command: Command,
 ) -> Result<(Connection, Orders, Option<Frame>), Problem> {
-    let (connection, orders) = hub.connect_relayed(None, arrival.connect.clone())?;
+    let connect = arrival.connect.clone();
+    let (connection, orders) = match id {
+        Some(id) => hub.connect(id, connect)?,
+        None => hub.connect_relayed(None, connect)?,
+    };
     let reply = match commands::carry_out(&connection, command) {
         Ok(id) => arrival.ack.then(|| ack(id)),
         Err(problem) => {

@@ -7,8 +7,10 @@ use std::str::FromStr;
 
 use crate::event::{Channel, User};
 
-/// Knows what tokens are worth. One is given to a hub with its settings; it is asked once for each
-/// token that a client brings, and must not wait for anything.
+/// Knows what tokens are worth. One is given to a hub with its settings. It is asked each time that a
+/// client brings a token to a private channel, and again for a member whose grant has run out, when
+/// the next message comes to the channel. A grant without `expires` is never asked for again: what it
+/// has opened stays open until its bearer leaves. It must not wait for anything.
 ///
 /// ```
 /// use wstap::auth::{Authority, Denied, Grant};
@@ -39,7 +41,8 @@ pub trait Authority: Send + Sync + fmt::Debug {
 pub struct Grant {
     /// Who it is.
     pub user: Option<User>,
-    /// From when on it is worth nothing any more, in seconds since 1970; `None` is never.
+    /// From when on it is worth nothing any more, in seconds since 1970; `None` is never, and then it
+    /// cannot be taken back.
     pub expires: Option<u64>,
     /// The private channels that it may enter.
     pub subscribe: Vec<Pattern>,

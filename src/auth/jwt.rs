@@ -1,12 +1,15 @@
 //! JSON Web Tokens (RFC 7519) as grants.
 //!
 //! The kind of key fixes the algorithm: what a token says of itself is only compared with it, so
-//! that neither `none` nor a public key taken for an HMAC secret gets anywhere. Signatures are
-//! checked before anything else of a token is read.
+//! that neither `none` nor a public key taken for an HMAC secret gets anywhere; a file that holds a
+//! public key in another form than PEM is refused. Signatures are checked before anything else of a
+//! token is read.
 //!
 //! ```text
 //! {"sub":"ann","exp":1763670000,"wstap":{"subscribe":["news/*"],"publish":["chat"]}}
 //! ```
+
+mod unread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -53,9 +56,14 @@ pub struct JwtKey {
 pub enum InvalidKey {
     /// A secret that could be guessed.
     #[error(
-        "a secret for HS256 has at least 32 bytes, and this one has {0}; openssl rand -base64 32 makes one"
+        "a secret for HS256 has at least 32 bytes, and this one has {0}; openssl rand -hex 32 makes one"
     )]
     ShortSecret(usize),
+    /// A key in another form than PEM. It is public, or comes from one that is.
+    #[error(
+        "this is {0}, and no secret; a public key as PEM (BEGIN PUBLIC KEY) is right, or a random secret such as openssl rand -hex 32 makes"
+    )]
+    Unread(&'static str),
     /// PEM, but with something else inside.
     #[error("PEM has to hold one public key (BEGIN PUBLIC KEY): RSA, EC P-256 or Ed25519")]
     NoPublicKey,
@@ -73,10 +81,14 @@ impl JwtKey {
     ///
     /// # Errors
     ///
-    /// If it is neither.
+    /// If it is neither: what looks like a key in another form (a JWKS, DER, a key of SSH, base64
+    /// without the lines of PEM) is no secret.
     pub fn read(content: &[u8]) -> Result<Self, InvalidKey> {
         if memchr::memmem::find(content, b"-----BEGIN").is_some() {
             return Self::pem(content);
+        }
+        if let Some(found) = unread::unread(content) {
+            return Err(InvalidKey::Unread(found));
         }
         let secret = content.trim_ascii();
         if secret.len() < MIN_SECRET_BYTES {

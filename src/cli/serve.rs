@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::{Ending, Failure, file, sources};
-use crate::auth::{Authority, Hosts, JwtKey};
+use crate::auth::{Hosts, JwtKey};
 use crate::channelstream::Channelstream;
 use crate::config::{Config, Listen, LogFormat, ProxyConfig};
 use crate::hub::Hub;
@@ -28,8 +28,12 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         let _ = std::io::stdout().write_all(sources.print().as_bytes());
         return Ok(());
     }
-    config.hub.authority = authority(config.jwt_key.as_deref())?;
+    let key = config.jwt_key.as_deref().map(key).transpose()?;
     log_to_stderr(config.log_format, &config.log_filter);
+    if let Some(key) = key {
+        tracing::info!("tokens are checked with {}", key.algorithm());
+        config.hub.authority = Some(Arc::new(key));
+    }
     if config.hub.redaction.is_on() {
         log_panics_without_words();
     }
@@ -46,12 +50,10 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 /// Reads the key that tokens are checked with.
-fn authority(path: Option<&str>) -> Result<Option<Arc<dyn Authority>>, Failure> {
-    let Some(path) = path else { return Ok(None) };
+fn key(path: &str) -> Result<JwtKey, Failure> {
     let fault = |fault: &dyn fmt::Display| Failure::Usage(format!("jwt-key {path}: {fault}"));
     let content = std::fs::read(path).map_err(|error| fault(&error))?;
-    let key = JwtKey::read(&content).map_err(|invalid| fault(&invalid))?;
-    Ok(Some(Arc::new(key)))
+    JwtKey::read(&content).map_err(|invalid| fault(&invalid))
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! How a consumer attends a connection: its hooks beside the turns of the session, in one task.
 //!
 //! The turns hand what comes to the hooks through two bounded queues. Frames: while that is full,
-//! nothing is read, and the client waits. Deliveries of groups: what does not fit is refused as the
+//! nothing is read, and the client waits; nobody takes it for dead meanwhile. Deliveries of groups: what does not fit is refused as the
 //! hub refuses it to a slow client, so that what a hook sends itself always goes out, and a hook may
 //! wait for that.
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tungstenite::Message as Frame;
 
@@ -26,6 +26,10 @@ use crate::session::{CLOSING, Opened, Speaker};
 
 /// Frames that wait for the hooks at most; a hook that is quick never sees more than one.
 const FRAMES: usize = 32;
+
+/// Their bytes, so that 32 large ones do not wait: while so many do, nothing is read. As long as
+/// there is any room, one of whatever size fits; the largest there is has 1 MiB by default.
+const FRAME_BYTES: usize = 4 << 20;
 
 /// Deliveries that wait likewise, and their bytes: as many as wait for any client.
 const DELIVERIES: usize = 256;
@@ -43,11 +47,13 @@ pub(super) async fn attend(mut opened: Opened, user: Option<User>, consumer: imp
     let connection = Arc::new(connection);
     let peer = Peer::new(&connection, hub, user);
     let (frames, heard_frames) = mpsc::channel(FRAMES);
+    let room = Arc::new(Semaphore::new(FRAME_BYTES));
     let (deliveries, heard_deliveries) = mpsc::channel(DELIVERIES);
     let waiting = Arc::<AtomicUsize>::default();
     let heard =
         Heard { frames: heard_frames, deliveries: heard_deliveries, waiting: Arc::clone(&waiting) };
-    let listening = Listening { connection: Arc::clone(&connection), frames, deliveries, waiting };
+    let listening =
+        Listening { connection: Arc::clone(&connection), frames, room, deliveries, waiting };
     let (ended, end) = oneshot::channel();
     let mut hooks = pin!(hooks(consumer, peer, heard, end));
     let ending = tokio::select! {
@@ -124,9 +130,15 @@ enum Item {
     Delivered(Arc<Delivered>),
 }
 
+/// A frame that waits, and the bytes of the room that it takes as long as it does.
+struct Waiting {
+    frame: Frame,
+    _bytes: OwnedSemaphorePermit,
+}
+
 /// What waits for the hooks.
 struct Heard {
-    frames: mpsc::Receiver<Frame>,
+    frames: mpsc::Receiver<Waiting>,
     deliveries: mpsc::Receiver<Arc<Delivered>>,
     /// Bytes of the deliveries.
     waiting: Arc<AtomicUsize>,
@@ -136,7 +148,7 @@ impl Heard {
     /// Returns what comes next; `None` at the end, after all that has come. Cancel safe.
     async fn next(&mut self) -> Option<Item> {
         tokio::select! {
-            Some(frame) = self.frames.recv() => Some(Item::Frame(frame)),
+            Some(Waiting { frame, .. }) = self.frames.recv() => Some(Item::Frame(frame)),
             Some(delivered) = self.deliveries.recv() => {
                 self.waiting.fetch_sub(delivered.event.weight(), Relaxed);
                 Some(Item::Delivered(delivered))
@@ -173,7 +185,9 @@ fn close(peer: &Peer, problem: &Problem) {
 /// Publishes what a client says, and hands it to the hooks.
 struct Listening {
     connection: Arc<Connection>,
-    frames: mpsc::Sender<Frame>,
+    frames: mpsc::Sender<Waiting>,
+    /// Bytes that frames may still take.
+    room: Arc<Semaphore>,
     deliveries: mpsc::Sender<Arc<Delivered>>,
     waiting: Arc<AtomicUsize>,
 }
@@ -182,6 +196,8 @@ impl Speaker for Listening {
     async fn ready(&self) {
         // An error is that no hook runs any more; then what comes is published and nothing else.
         let _ = self.frames.reserve().await;
+        // Any room will do. Where no hook runs any more, nothing takes any.
+        let _ = self.room.acquire().await;
     }
 
     fn hear(&mut self, frame: Frame) -> Option<Frame> {
@@ -197,8 +213,7 @@ impl Speaker for Listening {
         };
         // An error is that its end was told already: it was replaced, or the hub stopped.
         let _ = self.connection.publish(Message::new(Direction::In, opcode, size, body));
-        // There is room, since `ready` has waited for it; without it the connection is closing.
-        let _ = self.frames.try_send(frame);
+        self.wait(frame, size);
         None
     }
 
@@ -215,6 +230,19 @@ impl Speaker for Listening {
 }
 
 impl Listening {
+    /// Has a frame wait for the hooks. There is room, since `ready` has waited for it; without it
+    /// the connection is closing.
+    fn wait(&self, frame: Frame, size: usize) {
+        let bytes = size.max(1).min(self.room.available_permits());
+        let bytes = u32::try_from(bytes).expect("it is at most FRAME_BYTES");
+        if bytes == 0 {
+            return;
+        }
+        if let Ok(bytes) = Arc::clone(&self.room).try_acquire_many_owned(bytes) {
+            let _ = self.frames.try_send(Waiting { frame, _bytes: bytes });
+        }
+    }
+
     fn deliver(&self, delivered: Arc<Delivered>) {
         let weight = delivered.event.weight();
         if self.waiting.load(Relaxed) < DELIVERED_BYTES {
@@ -229,5 +257,48 @@ impl Listening {
             }
         }
         self.connection.falls_behind();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Connect;
+    use crate::hub::{Hub, Settings};
+
+    #[tokio::test]
+    async fn frames_that_wait_for_a_hook_are_bounded_by_bytes_and_one_always_fits() {
+        let hub = Hub::new(Settings::default());
+        let remote = "127.0.0.1:1".parse().expect("an address");
+        let (path, headers) = ("/".to_owned(), Vec::new());
+        let connect = Connect { remote, path, headers, answer: None, user: None };
+        let (connection, _orders) = hub.connect_relayed(None, connect).expect("there is room");
+        let (frames, mut heard) = mpsc::channel(FRAMES);
+        let (deliveries, _) = mpsc::channel(DELIVERIES);
+        let mut listening = Listening {
+            connection: Arc::new(connection),
+            frames,
+            room: Arc::new(Semaphore::new(FRAME_BYTES)),
+            deliveries,
+            waiting: Arc::default(),
+        };
+        let is_ready = |it: &Listening| it.ready().now_or_never().is_some();
+        // Larger than all the room.
+        listening.hear(Frame::binary(vec![0; FRAME_BYTES + 1]));
+        assert!(!is_ready(&listening));
+        // What still comes while the connection closes.
+        listening.hear(Frame::text("x"));
+        assert_eq!(heard.len(), 1);
+        drop(heard.recv().await);
+        while is_ready(&listening) {
+            listening.hear(Frame::binary(vec![0; 1 << 20]));
+        }
+        assert_eq!(heard.len(), FRAME_BYTES >> 20);
+        drop(heard.recv().await);
+        assert!(is_ready(&listening), "a frame that is heard makes room");
+        listening.hear(Frame::binary(vec![0; 1 << 20]));
+        assert!(!is_ready(&listening));
+        drop(heard);
+        assert!(is_ready(&listening), "nobody waits where no hook runs");
     }
 }

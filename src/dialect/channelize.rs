@@ -22,6 +22,10 @@ use super::Refusal;
 use crate::event::{Body, Channel, User, What};
 use crate::json::Json;
 
+/// Channels that one command names at most: a connection is in no more than that, and the lock of the
+/// stream is held while all of them are joined.
+pub(super) const MAX_NAMES: usize = 1000;
+
 /// What a client wants of channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -90,6 +94,9 @@ impl Name {
                 let said: Places = serde_json::from_str(params).map_err(|_| wrong())?;
                 if said.channels.is_empty() {
                     return Err(wrong());
+                }
+                if said.channels.len() > MAX_NAMES {
+                    return Err(Refusal::TooManyNames);
                 }
                 let channels = said.channels.iter().map(|name| name.parse());
                 let channels = channels.collect::<Result<Vec<Channel>, _>>()?;

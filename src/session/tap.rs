@@ -47,7 +47,7 @@ fn published(connection: &Connection, frame: Frame) -> Result<Option<EventId>, P
             Said::Command(command) => return commands::carry_out(connection, command).map(Some),
             Said::Nothing => return Ok(None),
         },
-        Frame::Binary(bytes) => match dialect::binary(&bytes)? {
+        Frame::Binary(bytes) => match dialect::binary(&bytes, connection.id())? {
             Some(command) => return commands::carry_out(connection, command).map(Some),
             None => (Opcode::Binary, bytes.len(), Body::Binary(bytes.as_ref().into())),
         },

@@ -1,7 +1,7 @@
 //! The turns of a registered WebSocket, whatever is spoken on it.
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
 use tungstenite::Message as Frame;
 use tungstenite::error::ProtocolError;
@@ -53,6 +53,8 @@ impl Session {
     ) -> Ending {
         let mut pinged: Option<Ping> = None;
         let mut timer = Box::pin(sleep_until(Instant::now() + self.limits.ping_interval));
+        // Since when the speaker is ready, so that the client is heard; `None` while it is not.
+        let mut heard: Option<Instant> = None;
         let mut burst = 0_u32;
         loop {
             burst = burst.wrapping_add(1);
@@ -60,7 +62,7 @@ impl Session {
                 tokio::task::yield_now().await;
             }
             let turn = tokio::select! {
-                frame = async { speaker.ready().await; self.socket.next().await } => Turn::Frame(frame),
+                frame = next(&mut self.socket, &speaker, &mut heard) => Turn::Frame(frame),
                 Some((_, outgoing)) = orders.queue.next() => Turn::Send(outgoing),
                 Ok(order) = &mut orders.close => Turn::Close(order),
                 () = &mut timer => Turn::Timer,
@@ -84,7 +86,8 @@ impl Session {
                 },
                 Turn::Close(order) => Err(self.closed_by_order(order, &mut speaker).await),
                 Turn::Timer => {
-                    let (next, outcome) = self.heartbeat(&mut pinged).await;
+                    heard = heard.filter(|_| speaker.ready().now_or_never().is_some());
+                    let (next, outcome) = self.heartbeat(&mut pinged, heard).await;
                     timer.as_mut().reset(next);
                     outcome
                 }
@@ -126,16 +129,26 @@ impl Session {
     }
 
     /// Pings, or looks whether the last ping was answered by anything at all. Returns when to
-    /// look again.
-    async fn heartbeat(&mut self, pinged: &mut Option<Ping>) -> (Instant, Result<(), Ending>) {
+    /// look again. An answer that nobody could hear is not missed: the client has its time anew from
+    /// when it is `heard`.
+    async fn heartbeat(
+        &mut self,
+        pinged: &mut Option<Ping>,
+        heard: Option<Instant>,
+    ) -> (Instant, Result<(), Ending>) {
         let now = Instant::now();
         match pinged {
             Some(ping) if !ping.looked => {
-                ping.looked = true;
                 let next = ping.at + self.limits.ping_interval.max(self.limits.pong_timeout);
                 if ping.answered || self.socket.received() != ping.received {
+                    ping.looked = true;
                     return (next, Ok(()));
                 }
+                let end = heard.unwrap_or(now).max(ping.at) + self.limits.pong_timeout;
+                if now < end {
+                    return (end, Ok(()));
+                }
+                ping.looked = true;
                 let reason =
                     format!("nothing came within {:?} of a ping", self.limits.pong_timeout);
                 (next, Err(silent(&reason)))
@@ -170,6 +183,20 @@ impl Session {
             }
         }
     }
+}
+
+/// Returns what comes next, once the speaker is ready, and keeps since when it is. Cancel safe.
+async fn next(
+    socket: &mut Socket,
+    speaker: &impl Speaker,
+    heard: &mut Option<Instant>,
+) -> Option<Result<Frame, tungstenite::Error>> {
+    if speaker.ready().now_or_never().is_none() {
+        *heard = None;
+        speaker.ready().await;
+    }
+    heard.get_or_insert_with(Instant::now);
+    socket.next().await
 }
 
 enum Turn {

@@ -1,7 +1,7 @@
 //! Channels: who is in them, who may be, and what they are told.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -15,10 +15,12 @@ use crate::harness::{Tap, Ws, until, within};
 #[derive(Debug, Default)]
 struct Door {
     shut: AtomicBool,
+    asked: AtomicUsize,
 }
 
 impl Authority for Door {
     fn grant(&self, token: &str, now: u64) -> Result<Grant, Denied> {
+        self.asked.fetch_add(1, Relaxed);
         if self.shut.load(Relaxed) || token == "forged" {
             return Err(Denied("nobody has signed it".to_owned()));
         }
@@ -355,6 +357,26 @@ async fn a_pass_is_looked_at_for_each_message_and_asked_for_again_when_it_has_ru
 }
 
 #[tokio::test]
+async fn an_authority_is_asked_at_each_subscribe_and_never_again_for_a_grant_without_an_end() {
+    let door = Arc::new(Door::default());
+    let authority: Arc<dyn Authority> = Arc::<Door>::clone(&door);
+    let tap = Tap::with(Settings { authority: Some(authority), ..private() }, |_| {}).await;
+    let mut bob = tap.ws("/ws?connectionId=bob&ack=1").await;
+    for times in 1..=2 {
+        bob.subscribed("private/x", "bob").await;
+        assert_eq!(door.asked.load(Relaxed), times);
+    }
+    // No private channel, no question.
+    bob.subscribed("open", "bob").await;
+    door.shut.store(true, Relaxed);
+    for n in 0..3 {
+        post(&tap, "/api/channels/private%2Fx/messages", &n.to_string()).await;
+        assert_eq!(bob.json().await["data"], n);
+    }
+    assert_eq!(door.asked.load(Relaxed), 2);
+}
+
+#[tokio::test]
 async fn what_a_channel_keeps_comes_before_what_is_new() {
     let rules = ChannelRules { history: 3, ..ChannelRules::default() };
     let channels = vec![declared("log/*", rules)];
@@ -392,6 +414,10 @@ async fn limits_of_channels_are_told() {
         json!({"type": "subscribe", "params": {"channels": names}}).to_string()
     };
     two.send(&names(0, 1001)).await;
+    two.is_refused("malformed", "names at most 1000 channels").await;
+    two.send(&names(0, 1)).await;
+    assert!(two.json().await["ack"].is_string());
+    two.send(&names(1, 1000)).await;
     two.is_refused("full", "at most 1000 channels").await;
     two.send(&names(0, 1000)).await;
     assert!(two.json().await["ack"].is_string());

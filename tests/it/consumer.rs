@@ -143,12 +143,23 @@ impl Program {
     }
 
     async fn with(settings: Settings) -> Self {
-        let hub = Hub::new(settings);
+        Self::of(Hub::new(settings), None).await
+    }
+
+    /// Pings users so often, and waits so long for their pongs.
+    async fn patient(time: Duration) -> Self {
+        Self::of(Hub::new(Settings::default()), Some(time)).await
+    }
+
+    async fn of(hub: Hub, heartbeat: Option<Duration>) -> Self {
         let (test, notes) = mpsc::unbounded_channel();
         let held = Arc::new(Notify::new());
         let notify = Arc::clone(&held);
         let puppet = move || Puppet { test: test.clone(), held: Arc::clone(&notify), fails: false };
-        let (door, another) = (Door::new(hub.clone()), puppet.clone());
+        let (mut door, another) = (Door::new(hub.clone()), puppet.clone());
+        if let Some(time) = heartbeat {
+            (door.limits.ping_interval, door.limits.pong_timeout) = (time, time);
+        }
         let named = async move |Path(user): Path<String>, request: Request| -> Response {
             consumer::upgrade(&door, request, user.parse().ok(), another())
         };
@@ -302,6 +313,26 @@ async fn a_hook_that_panics_or_fails_ends_its_own_connection_alone() {
 }
 
 #[tokio::test]
+async fn a_client_is_told_a_close_code_and_nothing_of_the_error_of_a_hook() {
+    let mut program = Program::start().await;
+    // What fails by itself, and what a PeerError stands for.
+    for (order, code, reason) in [
+        ("fail", 1011, "a hook has failed"),
+        ("flood 1000", 4429, "the client does not keep up with what it is sent"),
+    ] {
+        let (mut one, _) = program.puppet().await;
+        one.0.send(order).await;
+        let close = loop {
+            if let Frame::Close(close) = one.0.next().await.expect("a close frame") {
+                break close.expect("a code");
+            }
+        };
+        assert_eq!((u16::from(close.code), close.reason.as_str()), (code, reason), "{order}");
+        program.ending().await;
+    }
+}
+
+#[tokio::test]
 async fn sending_to_an_empty_group_leaves_nothing_behind() {
     let mut program = Program::start().await;
     let (mut one, _) = program.puppet().await;
@@ -432,6 +463,33 @@ async fn a_slow_hook_holds_up_its_own_client_alone() {
         }
     }
     assert_eq!(done, (0..100).map(|number| format!("done {number}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_client_whose_frames_wait_for_a_hook_is_not_taken_for_dead() {
+    let mut program = Program::patient(Duration::from_millis(200)).await;
+    let (mut slow, _) = program.puppet_at("/as/ann").await;
+    slow.0.send("wait").await;
+    assert_eq!(slow.0.text().await, "waiting");
+    // More than may wait, so that its pongs are not read.
+    for number in 0..100 {
+        slow.0.send(&number.to_string()).await;
+    }
+    // A dead one that came later, twice: all that would have ended the first was due before.
+    for _ in 0..2 {
+        let (_silent, _) = program.puppet_at("/as/bob").await;
+        tokio::select! {
+            ending = program.ending() => assert_eq!(ending.code, 4408),
+            frame = slow.0.next() => panic!("its hook is still held: {frame:?}"),
+        }
+    }
+    program.held.notify_one();
+    assert_eq!(slow.0.text().await, "done wait");
+    for number in 0..100 {
+        assert_eq!(slow.0.text().await, format!("done {number}"));
+    }
+    // From here on its silence is its own.
+    assert_eq!(program.ending().await.code, 4408);
 }
 
 #[tokio::test]

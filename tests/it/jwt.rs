@@ -116,6 +116,11 @@ fn a_file_that_is_no_key_is_a_fault_of_the_configuration() {
     for (name, content, right) in [
         ("short", "hunter2\n".to_owned(), "at least 32 bytes"),
         ("private", pair.serialize_pem(), "the public one is right"),
+        (
+            "jwks",
+            "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\"}]}".to_owned(),
+            "BEGIN PUBLIC KEY",
+        ),
         ("odd", "-----BEGIN THING-----\nAAAA\n-----END THING-----\n".to_owned(), "one public key"),
     ] {
         std::fs::write(path(name), &content).expect("it is written");
@@ -129,12 +134,17 @@ fn a_file_that_is_no_key_is_a_fault_of_the_configuration() {
 }
 
 #[test]
-fn the_program_runs_with_a_key() {
+fn the_program_says_with_which_algorithm_tokens_are_checked_and_not_with_which_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("key.pem");
     let pair = rcgen::KeyPair::generate().expect("a pair");
-    std::fs::write(&path, pair.public_key_pem()).expect("it is written");
-    let path = path.to_str().expect("text");
-    let server = Running::server(&["--listen", "localhost:0", "--jwt-key", path]);
-    assert!(server.url().starts_with("http://"));
+    for (content, algorithm) in [(pair.public_key_pem(), "ES256"), (SECRET.to_owned(), "HS256")] {
+        std::fs::write(&path, &content).expect("it is written");
+        let path = path.to_str().expect("text");
+        let server = Running::server(&["--listen", "localhost:0", "--jwt-key", path]);
+        assert!(server.url().starts_with("http://"));
+        let words = server.words();
+        assert!(words.contains(&format!("tokens are checked with {algorithm}\n")), "{words}");
+        assert!(!content.lines().any(|line| words.contains(line)), "{words}");
+    }
 }

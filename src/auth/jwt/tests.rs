@@ -265,6 +265,74 @@ fn a_file_that_is_no_key_is_told_with_what_would_be_right() {
     }
 }
 
+/// RFC 7517 appendix A.1, its first key.
+const JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","use":"enc","kid":"1"}"#;
+
+#[test]
+fn a_public_key_that_is_no_pem_is_no_secret() {
+    let armour = |pem: &str| -> String {
+        pem.lines()
+            .filter(|line| !line.starts_with('-'))
+            .map(|line| line.to_owned() + "\n")
+            .collect()
+    };
+    let ssh = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+    let mut files: Vec<Vec<u8>> = [
+        JWK.to_owned(),
+        format!("{{\"keys\":[\n{JWK}\n]}}\n"),
+        format!("\u{feff} [{JWK}]"),
+        format!("{JWK}\n{JWK}\n"),
+        format!("ssh-ed25519 {ssh} ann@host"),
+        format!("{ssh}\n"),
+        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY".to_owned(),
+        "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2g".to_owned(),
+        format!("---- BEGIN SSH2 PUBLIC KEY ----\n{ssh}\n---- END SSH2 PUBLIC KEY ----"),
+    ]
+    .map(String::into_bytes)
+    .into();
+    let ed25519 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a pair");
+    let certificate = rcgen::CertificateParams::default().self_signed(&ed25519).expect("signed");
+    for pem in [RSA.to_owned(), EC.to_owned(), ed25519.public_key_pem(), certificate.pem()] {
+        let base64 = armour(&pem).replace('\r', "");
+        let one_line = base64.replace('\n', "");
+        let der = base64::engine::general_purpose::STANDARD.decode(&one_line).expect("base64");
+        files.push(pem.encode_utf16().fold(vec![0xff, 0xfe], |mut all, unit| {
+            all.extend(unit.to_le_bytes());
+            all
+        }));
+        files.push(base64.replace('\n', "\r\n").into_bytes());
+        files.push(URL_SAFE_NO_PAD.encode(&der).into_bytes());
+        files.push(one_line.as_bytes()[..44].to_vec());
+        files.push(one_line.into_bytes());
+        files.push([&der[..], b"\n"].concat());
+        files.push(der);
+    }
+    for file in files {
+        let fault = JwtKey::read(&file).map(|key| key.algorithm()).expect_err("no secret");
+        let shown = String::from_utf8_lossy(&file);
+        assert!(matches!(fault, InvalidKey::Unread(_)), "{shown}: {fault}");
+        let words = fault.to_string();
+        assert!(words.contains("BEGIN PUBLIC KEY") && words.contains("rand -hex 32"), "{words}");
+    }
+}
+
+#[test]
+fn a_secret_may_begin_as_a_key_does() {
+    // As openssl rand makes them with -hex, -base64 and neither, and people without it.
+    for secret in [
+        "0020a5d3b1f24c7e9a86d0f1c2b3a4958677061524334251607f8e9dacbbcad9",
+        "30820122300d06092a864886f70d01010105000382010f003082010a02820101",
+        "MIICorrectHorseBatteryStapleAndSomeMore+/==",
+        "{correct horse battery staple, and more]",
+        "[correct horse battery staple, and more]",
+        "secret ssh-ed25519 is a kind of key, and this is none",
+    ] {
+        assert_eq!(JwtKey::read(secret.as_bytes()).map(|key| key.algorithm()), Ok("HS256"));
+    }
+    let binary: Vec<u8> = [0x30, 0x1e, 0x99].into_iter().chain(0..30).collect();
+    assert!(JwtKey::read(&binary).is_ok());
+}
+
 #[test]
 fn neither_a_refusal_nor_a_key_shows_a_secret() {
     let token = hs256(r#"{"sub":"ann","exp":1}"#);
@@ -281,5 +349,18 @@ proptest! {
     fn any_text_is_refused_and_any_claims_are_read_or_refused(text: String, claims: String) {
         prop_assert!(key().grant(&text, NOW).is_err());
         prop_assert!(granted(&claims).is_err(), "claims that are no object with exp");
+    }
+
+    #[test]
+    fn random_secrets_are_secrets(bytes: [u8; 32]) {
+        use base64::engine::general_purpose::STANDARD;
+        let hex = bytes.map(|byte| format!("{byte:02x}")).concat();
+        prop_assert!(JwtKey::read(hex.as_bytes()).is_ok());
+        // Those that look like DER are few enough to be made again.
+        if bytes[0] != 0x30 && !bytes[0].is_ascii_whitespace() && !bytes[31].is_ascii_whitespace() {
+            prop_assert!(JwtKey::read(STANDARD.encode(bytes).as_bytes()).is_ok());
+            let marked = [[0xff, 0xfe], [0xfe, 0xff]].contains(&[bytes[0], bytes[1]]);
+            prop_assert!(marked || JwtKey::read(&bytes).is_ok());
+        }
     }
 }
