@@ -1,194 +1,13 @@
-//! Who is in which channel, and what a channel keeps. It stands under the lock of the stream, so
+//! Who is in which channel, and what they all keep. It stands under the lock of the stream, so
 //! that it and the events that tell of it change together. Knows nobody's rights.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt;
-use std::sync::{Arc, OnceLock};
-
-use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::registry::Entry;
-use crate::auth::{Grant, Pattern};
-use crate::event::{Channel, ConnectionId, Event, EventId, User, What};
+use super::room::{ChannelInside, ChannelRules, ChannelSeen, Member, Room, Who};
+use crate::event::{Channel, ConnectionId, Event, EventId, User};
 use crate::metrics::Numbers;
-
-/// The rules of a channel. The default is what holds for one that nobody has declared.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ChannelRules {
-    /// Only who brings a token that fits may enter and publish.
-    pub private: bool,
-    /// Members are told who comes and goes.
-    pub presence: bool,
-    /// The last so many messages are kept for those who come later.
-    pub history: usize,
-    /// At most so many connections.
-    pub max_members: Option<usize>,
-}
-
-/// Channels that are declared in the configuration, and their rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Declared {
-    /// Which channels.
-    pub name: Pattern,
-    /// What holds for them.
-    pub rules: ChannelRules,
-}
-
-/// A channel as others see it.
-#[derive(Debug, Clone)]
-pub struct ChannelSeen {
-    /// Its name.
-    pub channel: Channel,
-    /// What holds for it.
-    pub rules: ChannelRules,
-    /// Messages that were published to it.
-    pub messages: u64,
-    /// How many connections are in it.
-    pub members: usize,
-    /// How many users they belong to.
-    pub users: usize,
-}
-
-/// What is in a channel.
-#[derive(Debug, Clone)]
-pub struct ChannelInside {
-    /// The channel.
-    pub seen: ChannelSeen,
-    /// The connections in it, in order.
-    pub members: Vec<ConnectionId>,
-    /// Their users, in order.
-    pub users: Vec<User>,
-    /// What it keeps, the oldest first: without what is hidden.
-    pub history: Vec<Arc<Event>>,
-}
-
-/// What a member of a channel is handed: an event, shared by all members.
-pub struct Delivered {
-    /// The event: a message, a join or a leave.
-    pub event: Arc<Event>,
-    /// The message as it was sent, where the event hides something of it.
-    whole: Option<What>,
-    /// The same in the words of whoever published it, for members who speak like that.
-    pub words: Option<Arc<str>>,
-    frame: OnceLock<Bytes>,
-}
-
-impl Delivered {
-    /// Hands on an event. `whole` is what redaction has changed, as it was.
-    pub(super) fn new(event: Arc<Event>, whole: Option<What>, words: Option<Arc<str>>) -> Self {
-        Self { event, whole, words, frame: OnceLock::new() }
-    }
-
-    /// Returns what has happened, with nothing hidden: members are who it was sent to.
-    #[must_use]
-    pub fn what(&self) -> &What {
-        self.whole.as_ref().unwrap_or(&self.event.what)
-    }
-
-    /// Returns the frame that clients of wstap's own are sent, which is made once for all of them.
-    pub fn frame(&self, make: impl FnOnce(&Self) -> String) -> &Bytes {
-        self.frame.get_or_init(|| make(self).into())
-    }
-
-    pub(super) fn weight(&self) -> usize {
-        self.event.weight()
-    }
-
-    pub(super) fn size(&self) -> u64 {
-        match &self.event.what {
-            What::Message(message) => message.size,
-            _ => 0,
-        }
-    }
-}
-
-impl fmt::Debug for Delivered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivered").field("event", &self.event).finish_non_exhaustive()
-    }
-}
-
-/// What a member has come in with.
-pub(super) struct Pass {
-    pub(super) token: Box<str>,
-    pub(super) grant: Grant,
-}
-
-impl fmt::Debug for Pass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pass").field("grant", &self.grant).finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) entry: Arc<Entry>,
-    /// As whom it has come in: what is left is the same, whatever is said of it meanwhile.
-    pub(super) who: Who,
-    /// With what; public channels ask for nothing.
-    pub(super) pass: Option<Arc<Pass>>,
-    /// Whether the channel was private then.
-    pub(super) private: bool,
-}
-
-/// As whom somebody is in a channel. A client chooses its own id, so that what is for the user `ann`
-/// must not reach one that calls itself so.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Who {
-    /// A user, by the word of somebody who may say so.
-    User(User),
-    /// Nobody's connection.
-    Nobody(ConnectionId),
-}
-
-impl Who {
-    /// Returns the name that others see.
-    pub(super) fn name(&self) -> User {
-        match self {
-            Self::User(user) => user.clone(),
-            Self::Nobody(id) => User::shown(id.as_str().to_owned()),
-        }
-    }
-
-    /// Returns whether it is one of these users.
-    pub(super) fn is_among(&self, users: &Users<'_>) -> bool {
-        matches!(self, Self::User(user) if users.contain(user))
-    }
-}
-
-/// Users that a message is for, or not for.
-pub(super) enum Users<'a> {
-    Few(&'a [User]),
-    Many(HashSet<&'a User>),
-}
-
-impl<'a> Users<'a> {
-    pub(super) fn new(users: &'a [User]) -> Self {
-        // Up to here looking at each is quicker than hashing one.
-        if users.len() <= 8 { Self::Few(users) } else { Self::Many(users.iter().collect()) }
-    }
-
-    fn contain(&self, user: &User) -> bool {
-        match self {
-            Self::Few(users) => users.contains(user),
-            Self::Many(users) => users.contains(user),
-        }
-    }
-}
-
-/// A channel with somebody or something in it.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    pub(super) rules: ChannelRules,
-    pub(super) members: HashMap<ConnectionId, Member>,
-    users: HashMap<Who, usize>,
-    history: VecDeque<Arc<Event>>,
-    messages: u64,
-    /// It stays when it is empty: somebody has set its rules.
-    pinned: bool,
-    /// When the first pass of a member runs out, or before that; seconds since 1970.
-    pub(super) soonest: Option<u64>,
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Channels {
@@ -222,7 +41,7 @@ struct Counts {
 }
 
 /// Counts one more or one less of something; what there is none of is not there.
-fn count<K: Eq + std::hash::Hash>(table: &mut HashMap<K, usize>, key: K, more: bool) {
+pub(super) fn count<K: Eq + std::hash::Hash>(table: &mut HashMap<K, usize>, key: K, more: bool) {
     let number = table.entry(key);
     if more {
         *number.or_default() += 1;
@@ -231,79 +50,6 @@ fn count<K: Eq + std::hash::Hash>(table: &mut HashMap<K, usize>, key: K, more: b
         if *number.get() == 0 {
             number.remove();
         }
-    }
-}
-
-impl Room {
-    fn seen(&self, channel: &Channel) -> ChannelSeen {
-        ChannelSeen {
-            channel: channel.clone(),
-            rules: self.rules.clone(),
-            messages: self.messages,
-            members: self.members.len(),
-            users: self.users.len(),
-        }
-    }
-
-    fn inside(&self, channel: &Channel) -> ChannelInside {
-        let mut members: Vec<_> = self.members.keys().cloned().collect();
-        members.sort_unstable();
-        let (users, history) = (self.users(), self.history.iter().cloned().collect());
-        ChannelInside { seen: self.seen(channel), members, users, history }
-    }
-
-    /// Returns the users in it, in order.
-    pub(super) fn users(&self) -> Vec<User> {
-        let mut users: Vec<_> = self.users.keys().map(Who::name).collect();
-        users.sort_unstable();
-        users.dedup();
-        users
-    }
-
-    /// Lets a member in. Returns whether its user was not there before.
-    fn enter(&mut self, member: Member) -> bool {
-        self.note_pass(member.pass.as_deref());
-        let connections = self.users.entry(member.who.clone()).or_default();
-        *connections += 1;
-        let first = *connections == 1;
-        self.members.insert(member.entry.id.clone(), member);
-        first
-    }
-
-    /// Notes when a pass runs out.
-    pub(super) fn note_pass(&mut self, pass: Option<&Pass>) {
-        if let Some(end) = pass.and_then(|pass| pass.grant.expires) {
-            self.soonest = Some(self.soonest.map_or(end, |soonest| soonest.min(end)));
-        }
-    }
-
-    /// Lets a member go. Returns it, and whether its user is there no more.
-    fn leave(&mut self, id: &ConnectionId) -> Option<(Member, bool)> {
-        let member = self.members.remove(id)?;
-        count(&mut self.users, member.who.clone(), false);
-        let last = !self.users.contains_key(&member.who);
-        Some((member, last))
-    }
-
-    /// Returns the last so many of what it keeps, as many as fit into so many bytes, the oldest
-    /// first.
-    pub(super) fn last(&self, count: usize, bytes: usize) -> impl Iterator<Item = &Arc<Event>> {
-        let mut weight = 0;
-        let fits = |event: &&Arc<Event>| {
-            weight += event.weight();
-            weight <= bytes
-        };
-        let count = self.history.iter().rev().take(count).take_while(fits).count();
-        self.history.iter().skip(self.history.len() - count)
-    }
-
-    fn is_worth_keeping(&self) -> bool {
-        self.pinned || !self.members.is_empty() || !self.history.is_empty()
-    }
-
-    /// Returns whether nobody would miss it but for what it keeps.
-    fn is_idle(&self) -> bool {
-        !self.pinned && self.members.is_empty()
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use super::channels::{ChannelRules, Delivered, Member, Pass, Who};
+use super::delivered::Delivered;
 use super::queue::Outgoing;
 use super::registry::Entry;
+use super::room::{ChannelRules, Member, Pass, Who};
 use super::shared::Shared;
 use super::stream::{Next, Stream};
 use super::{Connection, now_ms};

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::channels::{Member, Pass, Room};
 use super::membership::{Credential, NotAllowed};
 use super::now_ms;
 use super::queue::Outgoing;
 use super::registry::Entry;
+use super::room::{Member, Pass, Room};
 use super::shared::Shared;
 use super::stream::{Next, Stream};
 use crate::auth::{Denied, Grant};

@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::channels::{ChannelInside, ChannelRules, ChannelSeen, Delivered, Users};
+use super::delivered::Delivered;
 use super::membership::NotAllowed;
 use super::queue::Outgoing;
 use super::registry::{CloseOrder, Ending, Entry};
+use super::room::{ChannelInside, ChannelRules, ChannelSeen, Users};
 use super::shared::Shared;
 use super::stream::{Next, Stream};
 use super::{Connection, Hub, SlowClient, now_ms};
