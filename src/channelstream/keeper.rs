@@ -78,6 +78,10 @@ pub(super) struct Frame {
 }
 
 impl Frame {
+    pub(super) fn new(words: Arc<str>, late: bool) -> Self {
+        Self { words, late }
+    }
+
     /// Returns it as JSON.
     pub(super) fn json(&self) -> Cow<'_, str> {
         if self.late { shape::late(&self.words).into() } else { Cow::Borrowed(&self.words) }
@@ -226,7 +230,7 @@ impl Keeper {
         if !self.waiting.is_empty() {
             self.amend(&words);
         }
-        self.waiting.push_back(Frame { words, late: self.listener.is_none() });
+        self.waiting.push_back(Frame::new(words, self.listener.is_none()));
         self.trim();
     }
 

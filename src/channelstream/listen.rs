@@ -20,7 +20,7 @@ use super::routes::Refused;
 use super::{Desk, json};
 use crate::code::{self, Code};
 use crate::event::By;
-use crate::hub::{CloseOrder, Ending};
+use crate::hub::{CloseOrder, Ending, Hub};
 use crate::problem::Problem;
 use crate::session::{self, Limits, Socket};
 
@@ -39,13 +39,82 @@ const HANDED: usize = 8;
 /// How long a client has to answer our close frame.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// The ends of the way from a keeper to a listener that has come just now.
-async fn attach(attended: &Attended) -> Option<(Uuid, Receiver<Passed>)> {
-    let (sender, receiver) = mpsc::channel(HANDED);
-    let id = Uuid::new_v4();
-    let listener = Command::Listen(Listener { id, frames: sender });
-    attended.commands.send(listener).await.ok()?;
-    Some((id, receiver))
+/// The end of the way from a keeper at which somebody listens. Whichever way the listening ends,
+/// what came and was not passed on goes back to the keeper when this is dropped.
+struct Hearing {
+    hub: Hub,
+    listener: Uuid,
+    commands: Sender<Command>,
+    passed: Option<Receiver<Passed>>,
+    /// What could not be sent; it came before what is still on the way.
+    returned: Vec<Frame>,
+    /// How the WebSocket ended.
+    socket: Option<Ending>,
+}
+
+impl Hearing {
+    /// Listens from now on, unless the connection has ended.
+    async fn begin(hub: &Hub, attended: &Attended) -> Option<Self> {
+        let (frames, receiver) = mpsc::channel(HANDED);
+        let hearing = Self {
+            hub: hub.clone(),
+            listener: Uuid::new_v4(),
+            commands: attended.commands.clone(),
+            passed: Some(receiver),
+            returned: Vec::new(),
+            socket: None,
+        };
+        let listener = Listener { id: hearing.listener, frames };
+        attended.commands.send(Command::Listen(listener)).await.ok()?;
+        Some(hearing)
+    }
+
+    /// Returns what comes next; `None` when nothing comes any more. Cancel safe.
+    async fn next(&mut self) -> Option<Passed> {
+        self.passed.as_mut()?.recv().await
+    }
+
+    /// Ends the listening and returns all that would go back, with what is still on the way. The
+    /// keeper knows of it before anybody is answered.
+    async fn end(mut self) -> Vec<Frame> {
+        if let Some(passed) = &mut self.passed {
+            rest(passed, &mut self.returned).await;
+        }
+        if let Ok(place) = self.commands.reserve().await {
+            let (listener, returned) = (self.listener, Vec::new());
+            place.send(Command::Left { listener, returned, socket: None });
+            self.passed = None;
+        }
+        std::mem::take(&mut self.returned)
+    }
+}
+
+/// Takes what is still on the way. The keeper may hold a place in a channel that has been closed,
+/// and put something there a moment later: only the end of the channel says that nothing comes.
+async fn rest(passed: &mut Receiver<Passed>, frames: &mut Vec<Frame>) {
+    passed.close();
+    while let Some(passed) = passed.recv().await {
+        if let Passed::Frame(frame) = passed {
+            frames.push(frame);
+        }
+    }
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        // A runtime that is torn down runs nothing more.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let Some(mut passed) = self.passed.take() else { return };
+        let (commands, listener) = (self.commands.clone(), self.listener);
+        let (mut returned, socket) = (std::mem::take(&mut self.returned), self.socket.take());
+        self.hub.run(async move {
+            rest(&mut passed, &mut returned).await;
+            // Without a keeper the connection has ended.
+            let _ = commands.send(Command::Left { listener, returned, socket }).await;
+        });
+    }
 }
 
 /// Answers `GET /listen`: what came since the last poll, or comes within 5 s, as a JSON array;
@@ -59,11 +128,8 @@ pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Respo
     }
     let unknown = || Problem::new(Code::Unauthorized, "there is no such connection; connect again");
     let attended = desk.shared.attended(&id).ok_or_else(unknown)?;
-    let (listener, receiver) = attach(&attended).await.ok_or_else(unknown)?;
-    let commands = attended.commands.clone();
-    let mut poll = Poll { listener, receiver, commands, frames: Vec::new() };
-    poll.read().await;
-    let answer = poll.end().await;
+    let hearing = Hearing::begin(&desk.shared.hub, &attended).await.ok_or_else(unknown)?;
+    let answer = gather(hearing).await;
     let Some(callback) = callback else { return Ok(json(answer)) };
     // Scripts of old took these two for line breaks. The comment in front keeps what follows from
     // being anything but a script.
@@ -75,57 +141,19 @@ pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Respo
     Ok((headers, format!("/**/{callback}({answer});")).into_response())
 }
 
-/// A poll that waits. If its client goes, what it has goes back.
-struct Poll {
-    listener: Uuid,
-    receiver: Receiver<Passed>,
-    commands: Sender<Command>,
-    frames: Vec<Frame>,
-}
-
-impl Poll {
-    async fn read(&mut self) {
-        let Ok(Some(Passed::Frame(frame))) = timeout(POLL, self.receiver.recv()).await else {
-            return;
-        };
-        self.frames.push(frame);
+/// Waits for something, and a moment for more; returns it as a JSON array. If the client goes
+/// meanwhile, what it would have got goes back.
+async fn gather(mut hearing: Hearing) -> String {
+    if let Ok(Some(Passed::Frame(frame))) = timeout(POLL, hearing.next()).await {
+        hearing.returned.push(frame);
         let enough = Instant::now() + GATHER;
-        while let Ok(Some(Passed::Frame(frame))) = timeout_at(enough, self.receiver.recv()).await {
-            self.frames.push(frame);
+        while let Ok(Some(Passed::Frame(frame))) = timeout_at(enough, hearing.next()).await {
+            hearing.returned.push(frame);
         }
     }
-
-    /// Returns everything as a JSON array.
-    async fn end(mut self) -> String {
-        self.empty();
-        let frames = std::mem::take(&mut self.frames);
-        let left = Command::Left { listener: self.listener, returned: Vec::new(), socket: None };
-        // Without a keeper the connection has ended.
-        let _ = self.commands.send(left).await;
-        let frames: Vec<_> = frames.iter().map(Frame::json).collect();
-        format!("[{}]", frames.join(","))
-    }
-
-    /// Takes what was handed over already.
-    fn empty(&mut self) {
-        self.receiver.close();
-        while let Ok(passed) = self.receiver.try_recv() {
-            if let Passed::Frame(frame) = passed {
-                self.frames.push(frame);
-            }
-        }
-    }
-}
-
-impl Drop for Poll {
-    fn drop(&mut self) {
-        self.empty();
-        let returned = std::mem::take(&mut self.frames);
-        if !returned.is_empty() {
-            let left = Command::Left { listener: self.listener, returned, socket: None };
-            let _ = self.commands.try_send(left);
-        }
-    }
+    let frames = hearing.end().await;
+    let frames: Vec<_> = frames.iter().map(Frame::json).collect();
+    format!("[{}]", frames.join(","))
 }
 
 /// Answers `GET /ws`.
@@ -137,15 +165,13 @@ pub(super) async fn socket(
     let id = conn_id(request.uri())?;
     let limits = desk.door.limits;
     // Whoever has got the answer to the handshake listens: what comes after it is not late.
-    let listener = match desk.shared.attended(&id) {
-        Some(attended) => attach(&attended).await.map(|(id, frames)| (attended, id, frames)),
+    let hearing = match desk.shared.attended(&id) {
+        Some(attended) => Hearing::begin(&desk.shared.hub, &attended).await,
         None => None,
     };
     Ok(session::hand_over(&desk.door, request, accept, async move |mut socket: Socket| {
-        if let Some((attended, id, receiver)) = listener {
-            let returned = Vec::new();
-            let listening = Listening { socket, receiver, limits, pinged: None, returned };
-            return serve(listening, id, &attended).await;
+        if let Some(hearing) = hearing {
+            return serve(Listening { socket, hearing, limits, pinged: None }).await;
         }
         // Clients that see this connect again, and so get an id that is known.
         socket.close(code::NORMAL, "", CLOSING).await;
@@ -154,35 +180,25 @@ pub(super) async fn socket(
 }
 
 /// Serves a WebSocket until it, or the connection, ends.
-async fn serve(mut listening: Listening, listener: Uuid, attended: &Attended) {
+async fn serve(mut listening: Listening) {
     let end = listening.run().await;
-    let Listening { mut socket, mut receiver, mut returned, .. } = listening;
+    let Listening { mut socket, mut hearing, .. } = listening;
     match end {
         End::Ordered(order) => {
             let _ = socket.close_and_wait(order.code, &order.reason, CLOSING, |_| {}).await;
         }
-        End::Left(ending) => {
-            receiver.close();
-            while let Ok(passed) = receiver.try_recv() {
-                if let Passed::Frame(frame) = passed {
-                    returned.push(frame);
-                }
-            }
-            let left = Command::Left { listener, returned, socket: Some(ending) };
-            let _ = attended.commands.send(left).await;
-        }
+        End::Left(ending) => hearing.socket = Some(ending),
     }
+    drop(hearing);
     socket.linger(CLOSING).await;
 }
 
 struct Listening {
     socket: Socket,
-    receiver: Receiver<Passed>,
+    hearing: Hearing,
     limits: Limits,
     /// When it was pinged, and how many bytes had come until then.
     pinged: Option<(Instant, u64)>,
-    /// What could not be sent.
-    returned: Vec<Frame>,
 }
 
 /// How the listening ends.
@@ -211,7 +227,7 @@ impl Listening {
         loop {
             let turn = tokio::select! {
                 frame = self.socket.next() => Turn::Read(frame),
-                passed = self.receiver.recv() => Turn::Pass(passed),
+                passed = self.hearing.next() => Turn::Pass(passed),
                 _ = beat.tick() => Turn::Beat,
                 _ = ping.tick() => Turn::Ping,
             };
@@ -252,7 +268,7 @@ impl Listening {
     async fn pass(&mut self, frame: Frame) -> Result<(), Ending> {
         let sent = self.send(Message::text(format!("[{}]", frame.json()))).await;
         if sent.is_err() {
-            self.returned.push(frame);
+            self.hearing.returned.push(frame);
         }
         sent
     }
@@ -316,6 +332,53 @@ pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A listener with a place that its keeper has taken and not used yet.
+    async fn hearing() -> (Hearing, mpsc::OwnedPermit<Passed>, Receiver<Command>) {
+        let (frames, passed) = mpsc::channel(HANDED);
+        let (commands, keeper) = mpsc::channel(1);
+        let place = frames.reserve_owned().await.expect("it is open");
+        let hearing = Hearing {
+            hub: Hub::new(crate::hub::Settings::default()),
+            listener: Uuid::nil(),
+            commands,
+            passed: Some(passed),
+            returned: Vec::new(),
+            socket: None,
+        };
+        (hearing, place, keeper)
+    }
+
+    fn frame() -> Passed {
+        Passed::Frame(Frame::new("{}".into(), false))
+    }
+
+    #[tokio::test]
+    async fn what_a_keeper_hands_over_while_a_poll_ends_is_answered() {
+        let (hearing, place, mut keeper) = hearing().await;
+        let mut end = std::pin::pin!(hearing.end());
+        assert!(futures_util::poll!(end.as_mut()).is_pending(), "something is on the way");
+        place.send(frame());
+        assert_eq!(end.await.len(), 1);
+        let left = keeper.recv().await;
+        assert!(matches!(left, Some(Command::Left { returned, .. }) if returned.is_empty()));
+        assert!(keeper.recv().await.is_none(), "it has left once");
+    }
+
+    #[tokio::test]
+    async fn what_a_keeper_hands_over_while_a_listener_vanishes_goes_back() {
+        let (mut hearing, place, mut keeper) = hearing().await;
+        hearing.socket = Some(Ending::lost("gone"));
+        drop(hearing);
+        tokio::task::yield_now().await;
+        assert!(keeper.try_recv().is_err(), "something is on the way");
+        place.send(frame());
+        let left = timeout(Duration::from_secs(20), keeper.recv()).await;
+        let Ok(Some(Command::Left { returned, socket, .. })) = left else {
+            panic!("it was to leave");
+        };
+        assert!(returned.len() == 1 && socket.is_some());
+    }
 
     #[test]
     fn a_callback_is_the_name_of_a_function() {
