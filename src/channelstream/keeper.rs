@@ -94,6 +94,8 @@ pub(super) struct Keeper {
     attended: Arc<Attended>,
     waiting: VecDeque<Frame>,
     listener: Option<Listener>,
+    /// Who has listened last. That they have gone is often seen before they say how.
+    last: Option<Uuid>,
     /// When the connection ends if nobody listens until then, and how.
     deadline: Instant,
     ending: Ending,
@@ -117,7 +119,8 @@ impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, attended: Arc<Attended>) -> Self {
         let patience = shared.settings.gc_connections;
         let (deadline, ending) = (Instant::now() + patience, unheard(patience));
-        Self { shared, attended, waiting: VecDeque::new(), listener: None, deadline, ending }
+        let (waiting, listener, last) = (VecDeque::new(), None, None);
+        Self { shared, attended, waiting, listener, last, deadline, ending }
     }
 
     /// Keeps the connection until it ends.
@@ -181,6 +184,7 @@ impl Keeper {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Listen(listener) => {
+                self.last = Some(listener.id);
                 let replaced = self.listener.replace(listener);
                 if let Some(old) = replaced {
                     let reason = "another listener of this connection has taken over".to_owned();
@@ -193,7 +197,7 @@ impl Keeper {
                     self.waiting.push_front(Frame { late: true, ..frame });
                 }
                 self.trim();
-                if self.listener.as_ref().is_some_and(|it| it.id == listener) {
+                if self.last == Some(listener) {
                     self.alone(socket);
                 }
             }
@@ -302,4 +306,62 @@ async fn gone(listener: Option<&Listener>) {
 fn unheard(patience: Duration) -> Ending {
     let reason = format!("nobody has listened for {patience:?}");
     Ending { code: Code::Timeout.close(), reason, clean: false, by: By::Tap, wire: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::request::{self, Info, State};
+    use super::super::{Channelstream, Settings};
+    use super::*;
+    use crate::event::{Channel, Connect};
+    use crate::hub::{self, Hub};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn connect(shared: &Arc<Shared>) -> Arc<Attended> {
+        let user: User = "ann".parse().expect("a user");
+        let call = request::Connect {
+            username: user.clone(),
+            conn_id: None,
+            channels: Vec::<Channel>::new(),
+            fresh_user_state: State::new(),
+            user_state: State::new(),
+            state_public_keys: Vec::new(),
+            channel_configs: request::Changes::new(),
+            info: Info::default(),
+        };
+        let remote = SocketAddr::from(([127, 0, 0, 1], 1));
+        let arrival = Connect {
+            remote,
+            path: "/".to_owned(),
+            headers: Vec::new(),
+            answer: None,
+            user: Some(user),
+        };
+        let connected = shared.connect(call, arrival).expect("there is room");
+        let id = connected.conn_id.parse().expect("an id");
+        shared.attended(&id).expect("it has just connected")
+    }
+
+    #[tokio::test]
+    async fn how_a_websocket_ended_counts_also_when_its_end_was_seen_before() {
+        let hub = Hub::new(hub::Settings::default());
+        let shared = Channelstream::new(hub.clone(), Settings::new("secret")).shared;
+        let attended = connect(&shared);
+        let (id, (frames, passed)) = (Uuid::new_v4(), mpsc::channel(1));
+        let listen = Command::Listen(Listener { id, frames });
+        attended.commands.send(listen).await.expect("it is kept");
+        drop(passed);
+        // The keeper has one turn for the listener, and one for its end.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let ending = Ending::lost("the client went");
+        let left = Command::Left { listener: id, returned: Vec::new(), socket: Some(ending) };
+        attended.commands.send(left).await.expect("it is kept");
+        let ended = tokio::time::timeout(LIMIT, attended.commands.closed()).await;
+        assert!(ended.is_ok(), "a second is enough where 30 would be waited for a poll");
+    }
 }

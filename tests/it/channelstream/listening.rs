@@ -201,7 +201,7 @@ async fn what_a_client_that_went_did_not_take_waits_for_the_next() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_a_websocket_is_the_end_of_its_connection() {
     let api = Api::start().await;
     let mut events = api.tap.events("?kind=close&format=full").await;
