@@ -69,6 +69,7 @@ impl Shared {
         let attended = match place {
             Place::Held(held) => {
                 held.connection.join(&channels, Credential::Trusted, 0)?;
+                held.renew(&self.hub);
                 held
             }
             Place::Free(seat) => {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, OwnedPermit, Receiver, Sender};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
@@ -19,7 +20,7 @@ use super::Shared;
 use super::shape::{self, Object};
 use crate::code::{self, Code};
 use crate::event::{By, User};
-use crate::hub::{CloseOrder, Connection, Ending, Orders, Outgoing};
+use crate::hub::{CloseOrder, Connection, Ending, Hub, Orders, Outgoing};
 
 /// What waits for a listener; of more, the oldest go. As many as the original keeps of a channel.
 const WAITING: usize = 100;
@@ -40,6 +41,18 @@ pub(super) struct Attended {
     pub(super) commands: Sender<Command>,
 }
 
+impl Attended {
+    /// Gives it time anew to be listened to.
+    pub(super) fn renew(&self, hub: &Hub) {
+        if let Err(TrySendError::Full(renew)) = self.commands.try_send(Command::Renew) {
+            let commands = self.commands.clone();
+            hub.run(async move {
+                let _ = commands.send(renew).await;
+            });
+        }
+    }
+}
+
 /// What calls want of the task.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -48,6 +61,8 @@ pub(super) enum Command {
     /// A listener has gone, and brings back what it could not pass on; a WebSocket says how it
     /// ended.
     Left { listener: Uuid, returned: Vec<Frame>, socket: Option<Ending> },
+    /// Its user has connected again: there is time anew to listen.
+    Renew,
     /// The connection is to end.
     Disconnect,
 }
@@ -96,6 +111,8 @@ pub(super) struct Keeper {
     listener: Option<Listener>,
     /// Who has listened last. That they have gone is often seen before they say how.
     last: Option<Uuid>,
+    /// Until when somebody is to come because their user has connected again.
+    promised: Option<Instant>,
     /// When the connection ends if nobody listens until then, and how.
     deadline: Instant,
     ending: Ending,
@@ -119,8 +136,9 @@ impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, attended: Arc<Attended>) -> Self {
         let patience = shared.settings.gc_connections;
         let (deadline, ending) = (Instant::now() + patience, unheard(patience));
-        let (waiting, listener, last) = (VecDeque::new(), None, None);
-        Self { shared, attended, waiting, listener, last, deadline, ending }
+        let waiting = VecDeque::new();
+        let (listener, last, promised) = (None, None, None);
+        Self { shared, attended, waiting, listener, last, promised, deadline, ending }
     }
 
     /// Keeps the connection until it ends.
@@ -157,10 +175,13 @@ impl Keeper {
                     }
                 }
                 Turn::Hand(None) | Turn::Alone => self.alone(None),
-                Turn::Over => {
-                    let order = CloseOrder { code: code::NORMAL, reason: String::new() };
-                    break (self.ending.clone(), order);
-                }
+                Turn::Over => match self.last_words(&mut commands) {
+                    Some(command) => self.obey(command),
+                    None => {
+                        let order = CloseOrder { code: code::NORMAL, reason: String::new() };
+                        break (self.ending.clone(), order);
+                    }
+                },
             }
         };
         self.shared.tables().leave(&self.attended, std::time::Instant::now());
@@ -168,6 +189,19 @@ impl Keeper {
         if let Some(listener) = self.listener {
             // One that is full learns of the end when nothing comes any more.
             let _ = listener.frames.try_send(Passed::Close(order));
+        }
+    }
+
+    /// Returns what somebody has said while the time ran out; if nobody has, the connection cannot
+    /// be found any more. Whoever connects again says so under the same lock.
+    fn last_words(&self, commands: &mut Receiver<Command>) -> Option<Command> {
+        let mut tables = self.shared.tables();
+        match commands.try_recv() {
+            Ok(Command::Disconnect) | Err(_) => {
+                tables.leave(&self.attended, std::time::Instant::now());
+                None
+            }
+            Ok(command) => Some(command),
         }
     }
 
@@ -185,6 +219,7 @@ impl Keeper {
         match command {
             Command::Listen(listener) => {
                 self.last = Some(listener.id);
+                self.promised = None;
                 let replaced = self.listener.replace(listener);
                 if let Some(old) = replaced {
                     let reason = "another listener of this connection has taken over".to_owned();
@@ -201,6 +236,13 @@ impl Keeper {
                     self.alone(socket);
                 }
             }
+            Command::Renew => {
+                // A WebSocket that has gone may still be on its way to say so.
+                self.promised = Some(Instant::now() + self.shared.settings.gc_connections);
+                if self.listener.is_none() {
+                    self.alone(None);
+                }
+            }
             Command::Disconnect => {}
         }
     }
@@ -210,9 +252,11 @@ impl Keeper {
     fn alone(&mut self, socket: Option<Ending>) {
         self.listener = None;
         let patience = self.shared.settings.gc_connections;
-        (self.deadline, self.ending) = match socket {
-            Some(ending) => (Instant::now() + AFTER_SOCKET.min(patience), ending),
-            None => (Instant::now() + patience, unheard(patience)),
+        let soon = Instant::now() + AFTER_SOCKET.min(patience);
+        (self.deadline, self.ending) = match (socket, self.promised) {
+            (Some(_), Some(promised)) if promised > soon => (promised, unheard(patience)),
+            (Some(ending), _) => (soon, ending),
+            (None, _) => (Instant::now() + patience, unheard(patience)),
         };
     }
 
@@ -316,7 +360,7 @@ mod tests {
     use super::super::{Channelstream, Settings};
     use super::*;
     use crate::event::{Channel, Connect};
-    use crate::hub::{self, Hub};
+    use crate::hub;
 
     const LIMIT: Duration = Duration::from_secs(20);
 

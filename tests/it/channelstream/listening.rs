@@ -239,6 +239,20 @@ async fn a_websocket_may_come_back_at_once_and_misses_nothing() {
 }
 
 #[tokio::test]
+async fn whoever_connects_again_has_time_anew_to_listen() {
+    let api = Api::start().await;
+    let id = api.connect("ann", &["a"]).await;
+    api.ws(&id).await.close(1000, "").await;
+    let again = json!({"username": "ann", "conn_id": id});
+    assert_eq!(api.post("/connect", again).await["conn_id"], id.as_str());
+    // Longer than a connection stays whose WebSocket has gone.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let mut ws = api.ws(&id).await;
+    api.say("a", "here again").await;
+    assert_eq!(frame(&mut ws).await["message"]["text"], "here again");
+}
+
+#[tokio::test]
 async fn a_connection_that_nobody_listens_to_ends_and_says_why() {
     let api = Api::with(|settings| settings.gc_connections = SHORT).await;
     let mut events = api.tap.events("?kind=close&format=full").await;
