@@ -59,7 +59,12 @@ impl Shared {
         let held = tables.connections.get(&id).filter(|held| held.user == call.username).cloned();
         let place = match held {
             Some(held) => Place::Held(held),
-            None => Place::Free(self.hub.seat()?),
+            None => {
+                let seat = self.hub.seat()?;
+                // A call that is refused changes nothing.
+                self.hub.may_connect(&own_id(id))?;
+                Place::Free(seat)
+            }
         };
         // First what is known of the user: those who are told of a newcomer are told that too.
         let user = tables.make_user(&call.username, call.fresh_user_state, Instant::now());
@@ -100,11 +105,10 @@ impl Shared {
         arrival: Connect,
         seat: Seat,
     ) -> Result<Arc<Attended>, Refusal> {
-        let own: ConnectionId = id.to_string().parse().expect("a UUID is an id");
+        let (connection, orders) = self.hub.connect(own_id(id), arrival)?;
         if let Some(old) = tables.connections.get(&id).cloned() {
             tables.leave(&old, Instant::now());
         }
-        let (connection, orders) = self.hub.connect(own, arrival)?;
         if let Err(not) = connection.join(channels, Credential::Trusted, 0) {
             let ending = Ending::lost(not.to_string());
             connection.end(ending);
@@ -390,6 +394,11 @@ impl Shared {
         let entry = self.hub.connection(attended.connection.shown_id());
         entry.map(|entry| entry.channels()).unwrap_or_default()
     }
+}
+
+/// Returns what the hub calls a connection.
+fn own_id(id: Uuid) -> ConnectionId {
+    id.to_string().parse().expect("a UUID is an id")
 }
 
 fn known(tables: &Tables, id: &Uuid) -> Result<Arc<Attended>, Refusal> {

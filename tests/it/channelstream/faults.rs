@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use wstap::hub;
 
 use super::{Api, SHORT, frame, now};
 use crate::harness::{Tap, until};
@@ -86,6 +87,27 @@ async fn a_conn_id_that_is_used_again_makes_no_ghost() {
     api.say("b", "to bob").await;
     assert_eq!(frame(&mut ws).await["message"]["text"], "to bob");
     assert_eq!(api.tap.hub.numbers().connections, 1);
+}
+
+#[tokio::test]
+async fn a_connect_that_is_refused_takes_nobody_his_connection() {
+    let duplicate_id = hub::DuplicateId::Reject;
+    let settings = hub::Settings { duplicate_id, ..hub::Settings::default() };
+    let api = Api::over(settings, |_| {}).await;
+    let id = api.connect("ann", &["a"]).await;
+    let mut ws = api.ws(&id).await;
+    let other = json!({"username": "bob", "channels": ["b"], "conn_id": id}).to_string();
+    api.call("POST", "/connect", &other).await.is_problem(409, "replaced", "");
+    let numbers = api.post("/admin/admin.json", json!({})).await;
+    for (name, count) in
+        [("remembered_user_count", 1), ("total_connections", 1), ("total_channels", 1)]
+    {
+        assert_eq!(numbers[name], count, "{name}");
+    }
+    api.say("a", "still here").await;
+    assert_eq!(frame(&mut ws).await["message"]["text"], "still here");
+    let again = json!({"conn_id": id, "channels": ["b"]});
+    assert_eq!(api.post("/subscribe", again).await["subscribed_to"], json!(["b"]));
 }
 
 #[tokio::test]
@@ -188,7 +210,7 @@ async fn errors_may_be_read_by_the_pages_that_made_them() {
 #[tokio::test]
 async fn origins_are_compared_whole() {
     let listed = wstap::auth::Origins::Listed(vec!["https://app.example".to_owned()]);
-    let tap = Tap::with(wstap::hub::Settings::default(), |web| {
+    let tap = Tap::with(hub::Settings::default(), |web| {
         let settings = wstap::channelstream::Settings::new(super::SECRET);
         web.ws_origins = listed;
         web.channelstream =
