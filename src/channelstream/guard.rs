@@ -157,7 +157,7 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// Returns whether a proxy of ours says that it was called over TLS.
-fn is_encrypted(settings: &Settings, parts: &Parts) -> bool {
+pub(super) fn is_encrypted(settings: &Settings, parts: &Parts) -> bool {
     let peer = remote(parts).ip();
     let trusted = settings.trusted_proxies.iter().any(|network| network.contains(peer));
     let schemes = list(&parts.headers, "x-forwarded-proto");
