@@ -25,6 +25,7 @@ mod shape;
 mod signature;
 mod state;
 mod time;
+mod waiting;
 mod words;
 
 use std::collections::HashSet;

@@ -5,25 +5,20 @@
 //! It is the only one that changes this, so that no lock is needed; it awaits nothing but its next
 //! turn.
 
-use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, OwnedPermit, Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::Shared;
-use super::shape::{self, Object};
+use super::waiting::{Frame, Waiting};
 use crate::code::{self, Code};
 use crate::event::{By, User};
 use crate::hub::{CloseOrder, Connection, Ending, Hub, Orders, Outgoing};
-
-/// What waits for a listener; of more, the oldest go. As many as the original keeps of a channel.
-const WAITING: usize = 100;
 
 /// How long a connection stays whose WebSocket has gone: time to open another with the same id.
 const AFTER_SOCKET: Duration = Duration::from_secs(1);
@@ -67,47 +62,22 @@ pub(super) enum Command {
     Disconnect,
 }
 
-/// Whoever listens.
+/// Whoever listens. When nothing can come any more, another has taken over, or the connection has
+/// ended.
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) id: Uuid,
-    pub(super) frames: Sender<Passed>,
-}
-
-/// What a listener is handed. When nothing can come any more, another has taken over, or the
-/// connection has ended.
-#[derive(Debug)]
-pub(super) enum Passed {
-    /// To pass on.
-    Frame(Frame),
-    /// The end, with what a close frame says.
-    Close(CloseOrder),
-}
-
-/// An object for the client.
-#[derive(Debug, Clone)]
-pub(super) struct Frame {
-    words: Arc<str>,
-    /// It came when nobody listened.
-    late: bool,
-}
-
-impl Frame {
-    pub(super) fn new(words: Arc<str>, late: bool) -> Self {
-        Self { words, late }
-    }
-
-    /// Returns it as JSON.
-    pub(super) fn json(&self) -> Cow<'_, str> {
-        if self.late { shape::late(&self.words).into() } else { Cow::Borrowed(&self.words) }
-    }
+    /// What is to be passed on.
+    pub(super) frames: Sender<Frame>,
+    /// The end, with what a close frame says; comes past all frames.
+    pub(super) close: watch::Sender<Option<CloseOrder>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     attended: Arc<Attended>,
-    waiting: VecDeque<Frame>,
+    waiting: Waiting,
     listener: Option<Listener>,
     /// Who has listened last. That they have gone is often seen before they say how.
     last: Option<Uuid>,
@@ -122,7 +92,7 @@ enum Turn {
     Take(Outgoing),
     Close(CloseOrder),
     Obey(Command),
-    Hand(Option<OwnedPermit<Passed>>),
+    Hand(Option<OwnedPermit<Frame>>),
     Alone,
     Over,
 }
@@ -136,7 +106,7 @@ impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, attended: Arc<Attended>) -> Self {
         let patience = shared.settings.gc_connections;
         let (deadline, ending) = (Instant::now() + patience, unheard(patience));
-        let waiting = VecDeque::new();
+        let waiting = Waiting::default();
         let (listener, last, promised) = (None, None, None);
         Self { shared, attended, waiting, listener, last, promised, deadline, ending }
     }
@@ -169,9 +139,9 @@ impl Keeper {
                 }
                 Turn::Obey(command) => self.obey(command),
                 Turn::Hand(Some(place)) => {
-                    if let Some(frame) = self.waiting.pop_front() {
+                    if let Some(frame) = self.waiting.pop() {
                         self.shared.count_delivery();
-                        place.send(Passed::Frame(frame));
+                        place.send(frame);
                     }
                 }
                 Turn::Hand(None) | Turn::Alone => self.alone(None),
@@ -187,8 +157,7 @@ impl Keeper {
         self.shared.tables().leave(&self.attended, std::time::Instant::now());
         self.attended.connection.end(ending);
         if let Some(listener) = self.listener {
-            // One that is full learns of the end when nothing comes any more.
-            let _ = listener.frames.try_send(Passed::Close(order));
+            let _ = listener.close.send(Some(order));
         }
     }
 
@@ -212,7 +181,7 @@ impl Keeper {
     /// Whether more is taken. What a listener does not take in time stays in the hub's queue, where
     /// the rules for slow clients hold.
     fn has_room(&self) -> bool {
-        self.waiting.len() < WAITING || self.listener.is_none()
+        !self.waiting.is_full() || self.listener.is_none()
     }
 
     fn obey(&mut self, command: Command) {
@@ -224,14 +193,12 @@ impl Keeper {
                 if let Some(old) = replaced {
                     let reason = "another listener of this connection has taken over".to_owned();
                     let order = CloseOrder { code: Code::Replaced.close(), reason };
-                    let _ = old.frames.try_send(Passed::Close(order));
+                    let _ = old.close.send(Some(order));
                 }
             }
             Command::Left { listener, returned, socket } => {
-                for frame in returned.into_iter().rev() {
-                    self.waiting.push_front(Frame { late: true, ..frame });
-                }
-                self.trim();
+                let gone = self.waiting.put_back(returned);
+                self.count_lost(gone);
                 if self.last == Some(listener) {
                     self.alone(socket);
                 }
@@ -275,68 +242,17 @@ impl Keeper {
             // Their clients know neither list nor expiry.
             Outgoing::Present(..) | Outgoing::Expelled(_) => return,
         };
-        if !self.waiting.is_empty() {
-            self.amend(&words);
-        }
-        self.waiting.push_back(Frame::new(words, self.listener.is_none()));
-        self.trim();
+        let gone = self.waiting.push(Frame::new(words, self.listener.is_none()));
+        self.count_lost(gone);
     }
 
-    fn trim(&mut self) {
-        while self.waiting.len() > WAITING {
-            self.waiting.pop_front();
-            self.shared.hub.metrics().queue_refusals.inc();
-        }
+    fn count_lost(&self, frames: u64) {
+        self.shared.hub.metrics().queue_refusals.inc_by(frames);
     }
-
-    /// Changes what still waits, if this edits or deletes it.
-    fn amend(&mut self, words: &str) {
-        let Some(about) = About::of(words) else { return };
-        let is_it = |frame: &Frame| {
-            About::of(&frame.words).is_some_and(|it| it.kind == "message" && it.uuid == about.uuid)
-        };
-        match about.kind {
-            "message:delete" => self.waiting.retain(|frame| !is_it(frame)),
-            "message:edit" => {
-                if let Some(frame) = self.waiting.iter_mut().find(|frame| is_it(frame)) {
-                    frame.words = edited(&frame.words, words).into();
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// What a frame is about.
-#[derive(Deserialize)]
-struct About<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: &'a str,
-    #[serde(borrow)]
-    uuid: &'a str,
-}
-
-impl<'a> About<'a> {
-    fn of(words: &'a str) -> Option<Self> {
-        serde_json::from_str(words).ok()
-    }
-}
-
-/// Returns a frame with what an edit says.
-fn edited(frame: &str, edit: &str) -> String {
-    let edit = shape::members(edit);
-    let new = |name: &str| match name {
-        "timestamp" | "user" | "message" | "edited" => edit.get(name).copied(),
-        _ => None,
-    };
-    let members = shape::members(frame).into_iter();
-    let members = members.map(|(name, old)| (new(&name).unwrap_or(old), name));
-    let object = members.fold(Object::new(), |object, (value, name)| object.with(&name, value));
-    object.text()
 }
 
 /// Waits until a listener takes something more. `None`: it has gone.
-async fn place(listener: Option<&Listener>) -> Option<OwnedPermit<Passed>> {
+async fn place(listener: Option<&Listener>) -> Option<OwnedPermit<Frame>> {
     listener?.frames.clone().reserve_owned().await.ok()
 }
 
@@ -394,8 +310,9 @@ mod tests {
         let hub = Hub::new(hub::Settings::default());
         let shared = Channelstream::new(hub.clone(), Settings::new("secret")).shared;
         let attended = connect(&shared);
-        let (id, (frames, passed)) = (Uuid::new_v4(), mpsc::channel(1));
-        let listen = Command::Listen(Listener { id, frames });
+        let (id, (frames, passed), (close, _)) =
+            (Uuid::new_v4(), mpsc::channel(1), watch::channel(None));
+        let listen = Command::Listen(Listener { id, frames, close });
         attended.commands.send(listen).await.expect("it is kept");
         drop(passed);
         // The keeper has one turn for the listener, and one for its end.

@@ -1,6 +1,7 @@
 //! How a client listens: by WebSocket, or by polls that wait. Neither holds anything of its own:
 //! what it cannot pass on goes back to the keeper of the connection.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -11,12 +12,14 @@ use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, Method, Uri};
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
 use tungstenite::Message;
 use uuid::Uuid;
 
-use super::keeper::{Attended, Command, Frame, Listener, Passed};
+use super::keeper::{Attended, Command, Listener};
 use super::routes::Refused;
+use super::waiting::{BYTES, Frame};
 use super::{Desk, json};
 use crate::code::{self, Code};
 use crate::event::By;
@@ -33,8 +36,9 @@ const POLL: Duration = Duration::from_secs(5);
 /// How long a poll waits for more, so that a burst is one answer.
 const GATHER: Duration = Duration::from_millis(250);
 
-/// What a listener is handed at once; the rest waits with the keeper.
-const HANDED: usize = 8;
+/// What a listener is handed at once: one while another is sent. The rest waits with the keeper,
+/// where its bytes are counted.
+const HANDED: usize = 2;
 
 /// How long a client has to answer our close frame.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -45,7 +49,9 @@ struct Hearing {
     hub: Hub,
     listener: Uuid,
     commands: Sender<Command>,
-    passed: Option<Receiver<Passed>>,
+    passed: Option<Receiver<Frame>>,
+    /// How it is to end.
+    close: watch::Receiver<Option<CloseOrder>>,
     /// What could not be sent; it came before what is still on the way.
     returned: Vec<Frame>,
     /// How the WebSocket ended.
@@ -56,22 +62,31 @@ impl Hearing {
     /// Listens from now on, unless the connection has ended.
     async fn begin(hub: &Hub, attended: &Attended) -> Option<Self> {
         let (frames, receiver) = mpsc::channel(HANDED);
+        let (order, close) = watch::channel(None);
         let hearing = Self {
             hub: hub.clone(),
             listener: Uuid::new_v4(),
             commands: attended.commands.clone(),
             passed: Some(receiver),
+            close,
             returned: Vec::new(),
             socket: None,
         };
-        let listener = Listener { id: hearing.listener, frames };
+        let listener = Listener { id: hearing.listener, frames, close: order };
         attended.commands.send(Command::Listen(listener)).await.ok()?;
         Some(hearing)
     }
 
     /// Returns what comes next; `None` when nothing comes any more. Cancel safe.
-    async fn next(&mut self) -> Option<Passed> {
+    async fn next(&mut self) -> Option<Frame> {
         self.passed.as_mut()?.recv().await
+    }
+
+    /// Returns how the listening is to end. Cancel safe.
+    async fn order(&mut self) -> CloseOrder {
+        let order = self.close.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
+        // A keeper that has gone without a word had nothing to say against anybody.
+        order.unwrap_or(CloseOrder { code: code::NORMAL, reason: String::new() })
     }
 
     /// Ends the listening and returns all that would go back, with what is still on the way. The
@@ -91,12 +106,10 @@ impl Hearing {
 
 /// Takes what is still on the way. The keeper may hold a place in a channel that has been closed,
 /// and put something there a moment later: only the end of the channel says that nothing comes.
-async fn rest(passed: &mut Receiver<Passed>, frames: &mut Vec<Frame>) {
+async fn rest(passed: &mut Receiver<Frame>, frames: &mut Vec<Frame>) {
     passed.close();
-    while let Some(passed) = passed.recv().await {
-        if let Passed::Frame(frame) = passed {
-            frames.push(frame);
-        }
+    while let Some(frame) = passed.recv().await {
+        frames.push(frame);
     }
 }
 
@@ -144,10 +157,14 @@ pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Respo
 /// Waits for something, and a moment for more; returns it as a JSON array. If the client goes
 /// meanwhile, what it would have got goes back.
 async fn gather(mut hearing: Hearing) -> String {
-    if let Ok(Some(Passed::Frame(frame))) = timeout(POLL, hearing.next()).await {
+    if let Ok(Some(frame)) = timeout(POLL, hearing.next()).await {
+        let mut bytes = frame.len();
         hearing.returned.push(frame);
         let enough = Instant::now() + GATHER;
-        while let Ok(Some(Passed::Frame(frame))) = timeout_at(enough, hearing.next()).await {
+        while bytes < BYTES
+            && let Ok(Some(frame)) = timeout_at(enough, hearing.next()).await
+        {
+            bytes += frame.len();
             hearing.returned.push(frame);
         }
     }
@@ -209,9 +226,16 @@ enum End {
     Left(Ending),
 }
 
+impl End {
+    fn lost(reason: impl Into<String>) -> Self {
+        Self::Left(Ending::lost(reason))
+    }
+}
+
 enum Turn {
     Read(Option<Result<Message, tungstenite::Error>>),
-    Pass(Option<Passed>),
+    Pass(Frame),
+    Close(CloseOrder),
     Beat,
     Ping,
 }
@@ -227,7 +251,10 @@ impl Listening {
         loop {
             let turn = tokio::select! {
                 frame = self.socket.next() => Turn::Read(frame),
-                passed = self.hearing.next() => Turn::Pass(passed),
+                frame = self.hearing.next() => match frame {
+                    Some(frame) => Turn::Pass(frame),
+                    None => Turn::Close(self.hearing.order().await),
+                },
                 _ = beat.tick() => Turn::Beat,
                 _ = ping.tick() => Turn::Ping,
             };
@@ -246,26 +273,23 @@ impl Listening {
                 Turn::Read(Some(Err(tungstenite::Error::Capacity(what)))) => {
                     let (code, reason) = (Code::TooLarge.close(), what.to_string());
                     self.socket.close(code, &reason, CLOSING).await;
-                    Err(Ending { code, reason, clean: false, by: By::Tap, wire: None })
+                    let by = By::Tap;
+                    Err(End::Left(Ending { code, reason, clean: false, by, wire: None }))
                 }
-                Turn::Read(Some(Err(error))) => Err(Ending::lost(error.to_string())),
-                Turn::Read(None) => Err(Ending::lost("the connection ended without a close frame")),
-                Turn::Pass(Some(Passed::Frame(frame))) => self.pass(frame).await,
-                Turn::Pass(Some(Passed::Close(order))) => return End::Ordered(order),
-                Turn::Pass(None) => {
-                    let order = CloseOrder { code: code::NORMAL, reason: String::new() };
-                    return End::Ordered(order);
-                }
+                Turn::Read(Some(Err(error))) => Err(End::lost(error.to_string())),
+                Turn::Read(None) => Err(End::lost("the connection ended without a close frame")),
+                Turn::Pass(frame) => self.pass(frame).await,
+                Turn::Close(order) => Err(End::Ordered(order)),
                 Turn::Beat => self.send(Message::text("[]")).await,
                 Turn::Ping => self.ping().await,
             };
-            if let Err(ending) = done {
-                return End::Left(ending);
+            if let Err(end) = done {
+                return end;
             }
         }
     }
 
-    async fn pass(&mut self, frame: Frame) -> Result<(), Ending> {
+    async fn pass(&mut self, frame: Frame) -> Result<(), End> {
         let sent = self.send(Message::text(format!("[{}]", frame.json()))).await;
         if sent.is_err() {
             self.hearing.returned.push(frame);
@@ -273,22 +297,31 @@ impl Listening {
         sent
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), Ending> {
-        match timeout(self.limits.pong_timeout, self.socket.send(message)).await {
+    /// Sends something. An order to close does not wait for a client that takes nothing.
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        let mut sending = pin!(timeout(self.limits.pong_timeout, self.socket.send(message)));
+        let sent = tokio::select! {
+            sent = &mut sending => sent,
+            order = self.hearing.order() => match timeout(CLOSING, sending).await {
+                Ok(sent) => sent,
+                Err(_elapsed) => return Err(End::Ordered(order)),
+            },
+        };
+        match sent {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Ending::lost(error.to_string())),
-            Err(_elapsed) => Err(Ending::lost("the client reads nothing")),
+            Ok(Err(error)) => Err(End::lost(error.to_string())),
+            Err(_elapsed) => Err(End::lost("the client reads nothing")),
         }
     }
 
     /// Pings, unless nothing has come since the last ping, which was longer ago than a client may
     /// take for an answer.
-    async fn ping(&mut self) -> Result<(), Ending> {
+    async fn ping(&mut self) -> Result<(), End> {
         let received = self.socket.received();
         let (at, before) = self.pinged.unwrap_or((Instant::now(), u64::MAX));
         if before == received {
             if at.elapsed() >= self.limits.pong_timeout {
-                return Err(Ending::lost("nothing came after a ping"));
+                return Err(End::lost("nothing came after a ping"));
             }
             return Ok(());
         }
@@ -334,7 +367,7 @@ mod tests {
     use super::*;
 
     /// A listener with a place that its keeper has taken and not used yet.
-    async fn hearing() -> (Hearing, mpsc::OwnedPermit<Passed>, Receiver<Command>) {
+    async fn hearing() -> (Hearing, mpsc::OwnedPermit<Frame>, Receiver<Command>) {
         let (frames, passed) = mpsc::channel(HANDED);
         let (commands, keeper) = mpsc::channel(1);
         let place = frames.reserve_owned().await.expect("it is open");
@@ -343,14 +376,15 @@ mod tests {
             listener: Uuid::nil(),
             commands,
             passed: Some(passed),
+            close: watch::channel(None).1,
             returned: Vec::new(),
             socket: None,
         };
         (hearing, place, keeper)
     }
 
-    fn frame() -> Passed {
-        Passed::Frame(Frame::new("{}".into(), false))
+    fn frame() -> Frame {
+        Frame::new("{}".into(), false)
     }
 
     #[tokio::test]
