@@ -182,9 +182,9 @@ fn cookie(ticket: &str, age: u64, way: &str) -> HeaderValue {
 impl Shared {
     /// Tells what there is, and how much of it.
     fn numbers(&self) -> String {
-        let mut tables = self.tables();
+        let tables = self.tables();
         let channels = self.all_channels(&tables);
-        let info = self.channels_info(&mut tables, &channels, &Info::default());
+        let info = self.channels_info(&tables, &channels, &Info::default());
         let users = tables.connected().map(|(name, user)| {
             let connections: Vec<_> = user.connections.iter().map(Uuid::to_string).collect();
             Object::new()

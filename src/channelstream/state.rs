@@ -50,7 +50,6 @@ pub(super) struct KnownUser {
 /// A channel.
 #[derive(Debug)]
 pub(super) struct KnownChannel {
-    pub(super) uuid: Uuid,
     pub(super) settings: ChannelSettings,
     history: VecDeque<Post>,
     pub(super) last_active: Moment,
@@ -93,13 +92,7 @@ impl KnownUser {
 
 impl KnownChannel {
     fn new(settings: ChannelSettings, now: Instant, at: Moment) -> Self {
-        Self {
-            uuid: Uuid::new_v4(),
-            settings,
-            history: VecDeque::new(),
-            last_active: at,
-            idle_since: now,
-        }
+        Self { settings, history: VecDeque::new(), last_active: at, idle_since: now }
     }
 
     /// Changes what is named of the settings.
@@ -256,6 +249,25 @@ impl Tables {
         gone
     }
 
+    /// Forgets the channel that has been empty for longest, and returns it.
+    pub(super) fn evict_channel(
+        &mut self,
+        now: Instant,
+        empty: impl Fn(&Channel) -> bool,
+    ) -> Option<Channel> {
+        let mut idle: Option<(Instant, &Channel)> = None;
+        for (channel, known) in &mut self.channels {
+            if !empty(channel) {
+                known.idle_since = now;
+            } else if idle.is_none_or(|(since, _)| known.idle_since < since) {
+                idle = Some((known.idle_since, channel));
+            }
+        }
+        let channel = idle?.1.clone();
+        self.channels.remove(&channel);
+        Some(channel)
+    }
+
     /// Forgets users who have had no connection for a while.
     pub(super) fn collect_users(&mut self, idle: Duration, now: Instant) {
         self.users.retain(|_, known| {
@@ -350,6 +362,20 @@ mod tests {
         // From when it is empty, and not from when it was made.
         assert!(tables.collect_channels(idle, now + idle * 3 / 2, |_| true).is_empty());
         assert_eq!(tables.collect_channels(idle, now + idle * 3, |_| true), [full]);
+    }
+
+    #[test]
+    fn of_the_empty_channels_the_longest_idle_makes_room() {
+        let (mut tables, now) = (Tables::default(), Instant::now());
+        let [full, old, new] = ["full", "old", "new"].map(|it| it.parse().expect("a channel"));
+        for (channel, at) in [(&full, 0), (&new, 2), (&old, 1)] {
+            let at = now + Duration::from_secs(at);
+            tables.make_channel(channel, ChannelSettings::default(), at, Moment::of_ms(0));
+        }
+        let empty = |channel: &Channel| *channel != full;
+        assert_eq!(tables.evict_channel(now, empty), Some(old));
+        assert_eq!(tables.evict_channel(now, empty), Some(new));
+        assert_eq!(tables.evict_channel(now, empty), None);
     }
 
     #[test]

@@ -288,6 +288,34 @@ async fn empty_channels_are_collected() {
 }
 
 #[tokio::test]
+async fn channels_of_others_are_shown_and_make_no_room_for_themselves() {
+    let settings = hub::Settings { max_channels: 2, ..hub::Settings::default() };
+    let api = Api::over(settings, |_| {}).await;
+    api.post("/channel_config", json!({"a": {"store_history": true}})).await;
+    api.post("/channel_config", json!({"b": {"store_history": true}})).await;
+    let mut other = api.tap.registered("w").await;
+    other.send(r#"{"type":"subscribe","params":{"channels":["theirs"]}}"#).await;
+    until("it", || api.tap.hub.channels().len() == 1).await;
+    let names = |told: &serde_json::Value| -> Vec<String> {
+        told["channels"].as_object().expect("channels").keys().cloned().collect()
+    };
+    let info = api.post("/info", json!({"info": {}})).await;
+    assert_eq!(names(&info), ["a", "b", "theirs"]);
+    let theirs = &info["channels"]["theirs"];
+    assert_eq!((&theirs["users"], &theirs["history"]), (&json!(["w"]), &json!([])));
+    assert_eq!(theirs["settings"]["store_history"], false);
+    assert_eq!(names(&api.post("/admin/admin.json", json!({})).await), ["a", "b", "theirs"]);
+    assert_eq!(api.channel("theirs").await["uuid"], theirs["uuid"]);
+    other.close(1000, "").await;
+    until("its end", || api.tap.hub.channels().is_empty()).await;
+    assert_eq!(names(&api.post("/info", json!({"info": {}})).await), ["a", "b"]);
+    // What is wanted takes the place of what has been idle for longest, and of nothing else.
+    api.post("/channel_config", json!({"a": {"notify_state": true}})).await;
+    api.post("/channel_config", json!({"c": {"store_history": true}})).await;
+    assert_eq!(names(&api.post("/info", json!({"info": {}})).await), ["a", "c"]);
+}
+
+#[tokio::test]
 async fn info_tells_of_connections_where_that_is_asked() {
     let api = Api::start().await;
     let id = api.connect("ann", &["a"]).await;
