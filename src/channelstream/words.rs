@@ -114,7 +114,7 @@ fn foreign(tables: &mut Tables, event: &Event, message: &Message) -> String {
     let channel = post.delivery.channel.as_ref();
     let known = channel.and_then(|it| tables.channel_mut(it, Instant::now(), timestamp));
     if let Some(known) = known {
-        known.keep(&post);
+        known.keep_foreign(event.id, &post);
     }
     post.frame()
 }
