@@ -25,6 +25,7 @@ mod shape;
 mod signature;
 mod state;
 mod time;
+mod waiting;
 mod words;
 
 use std::collections::HashSet;
@@ -38,6 +39,7 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use tokio::time::{MissedTickBehavior, interval_at};
 
+use crate::event::Channel;
 use crate::hub::Hub;
 use crate::session::Door;
 
@@ -169,12 +171,25 @@ impl Shared {
 
     /// Forgets channels that have been empty for so long.
     fn collect_channels(&self, tables: &mut Tables, idle: Duration) {
-        let seen = self.hub.channels().into_iter().filter(|seen| seen.members > 0);
-        let full: HashSet<_> = seen.map(|seen| seen.channel).collect();
+        let full = self.full_channels();
         let empty = |channel: &_| !full.contains(channel);
         for channel in tables.collect_channels(idle, Instant::now(), empty) {
             self.hub.release(&channel);
         }
+    }
+
+    /// Forgets the channel that has been empty for longest.
+    fn evict_channel(&self, tables: &mut Tables) {
+        let full = self.full_channels();
+        if let Some(channel) = tables.evict_channel(Instant::now(), |it| !full.contains(it)) {
+            self.hub.release(&channel);
+        }
+    }
+
+    /// Returns the channels that somebody is in.
+    fn full_channels(&self) -> HashSet<Channel> {
+        let seen = self.hub.channels().into_iter().filter(|seen| seen.members > 0);
+        seen.map(|seen| seen.channel).collect()
     }
 }
 

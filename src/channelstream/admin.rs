@@ -1,5 +1,6 @@
 //! The numbers of the API, as JSON and as a page, for those who sign a call or sign in.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Request, State};
@@ -7,9 +8,10 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_SECURITY_POLICY, COOKIE, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
-use super::guard::{SIGNATURE, signed};
+use super::guard::{SIGNATURE, is_encrypted, signed};
 use super::listen::parameter;
 use super::request::Info;
 use super::routes::{Refused, read};
@@ -42,6 +44,9 @@ pub struct Admin {
     secret: Secret,
     /// Signs tickets; it is new with each start.
     tickets: Signer,
+    /// Whoever signs in holds this while it is looked at and answered: many guesses at once would
+    /// wait no longer than one.
+    guesses: Arc<Semaphore>,
 }
 
 impl Admin {
@@ -49,7 +54,12 @@ impl Admin {
     #[must_use]
     pub fn new(user: &str, secret: Secret) -> Self {
         let random = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
-        Self { user: user.to_owned(), secret, tickets: Signer::new(&random) }
+        Self {
+            user: user.to_owned(),
+            secret,
+            tickets: Signer::new(&random),
+            guesses: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// Returns whether a request has a ticket that is good.
@@ -126,34 +136,55 @@ pub(super) async fn sign_in(
         value.unwrap_or_default().trim().to_owned()
     };
     let admin = desk.shared.settings.admin.as_ref();
+    let guess = match admin.map(|admin| Arc::clone(&admin.guesses).try_acquire_owned()) {
+        Some(Err(_)) => {
+            let words = "somebody else is signing in; try again in a second";
+            return Err(Problem::new(Code::SlowDown, words).into());
+        }
+        guess => guess,
+    };
     let knows = |admin: &&Admin| {
         // Both are looked at, so that nobody learns which of them was wrong.
         Secret::new(&admin.user).is(&field("username")) & admin.secret.is(&field("password"))
     };
     let Some(admin) = admin.filter(knows) else {
-        tokio::time::sleep(WRONG).await;
+        // In a task of its own, so that nobody makes it shorter by hanging up.
+        let (done, waited) = oneshot::channel::<()>();
+        desk.shared.hub.run(async move {
+            tokio::time::sleep(WRONG).await;
+            drop((guess, done));
+        });
+        let _ = waited.await;
         return form(State(desk.clone()), parts).await;
     };
-    let ticket = cookie(&admin.tickets.sign("admin", now()), TICKET_AGE);
+    let ticket = admin.tickets.sign("admin", now());
+    let ticket = cookie(&ticket, TICKET_AGE, way(&desk, &parts));
     Ok(([(SET_COOKIE, ticket)], elsewhere("../admin")).into_response())
 }
 
 /// Answers `/admin/sign_out`.
-pub(super) async fn sign_out(_request: Request) -> Response {
-    ([(SET_COOKIE, cookie("", 0))], elsewhere("sign_in")).into_response()
+pub(super) async fn sign_out(State(desk): State<Desk>, parts: Parts) -> Response {
+    ([(SET_COOKIE, cookie("", 0, way(&desk, &parts)))], elsewhere("sign_in")).into_response()
 }
 
-fn cookie(ticket: &str, age: u64) -> HeaderValue {
-    let cookie = format!("{TICKET}={ticket}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax");
+/// Returns over which ways a browser may send a cookie back: no other than that by which it came,
+/// where that is encrypted.
+fn way(desk: &Desk, parts: &Parts) -> &'static str {
+    let settings = &desk.shared.settings;
+    if settings.enforce_https || is_encrypted(settings, parts) { "; Secure" } else { "" }
+}
+
+fn cookie(ticket: &str, age: u64, way: &str) -> HeaderValue {
+    let cookie = format!("{TICKET}={ticket}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{way}");
     HeaderValue::from_str(&cookie).expect("it is made of letters")
 }
 
 impl Shared {
     /// Tells what there is, and how much of it.
     fn numbers(&self) -> String {
-        let mut tables = self.tables();
+        let tables = self.tables();
         let channels = self.all_channels(&tables);
-        let info = self.channels_info(&mut tables, &channels, &Info::default());
+        let info = self.channels_info(&tables, &channels, &Info::default());
         let users = tables.connected().map(|(name, user)| {
             let connections: Vec<_> = user.connections.iter().map(Uuid::to_string).collect();
             Object::new()

@@ -4,7 +4,7 @@
 //! that both happen in one order. The lock of the hub is taken within, never the other way round.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -59,7 +59,12 @@ impl Shared {
         let held = tables.connections.get(&id).filter(|held| held.user == call.username).cloned();
         let place = match held {
             Some(held) => Place::Held(held),
-            None => Place::Free(self.hub.seat()?),
+            None => {
+                let seat = self.hub.seat()?;
+                // A call that is refused changes nothing.
+                self.hub.may_connect(&own_id(id))?;
+                Place::Free(seat)
+            }
         };
         // First what is known of the user: those who are told of a newcomer are told that too.
         let user = tables.make_user(&call.username, call.fresh_user_state, Instant::now());
@@ -69,6 +74,7 @@ impl Shared {
         let attended = match place {
             Place::Held(held) => {
                 held.connection.join(&channels, Credential::Trusted, 0)?;
+                held.renew(&self.hub);
                 held
             }
             Place::Free(seat) => {
@@ -79,7 +85,7 @@ impl Shared {
         let user = tables.make_user(&call.username, fresh, Instant::now());
         user.connections.insert(id);
         let (state, public_state) = (user.state.clone(), user.public_state());
-        let channels_info = self.channels_info(&mut tables, &channels, &call.info);
+        let channels_info = self.channels_info(&tables, &channels, &call.info);
         Ok(Connected {
             conn_id: attended.id.to_string(),
             state,
@@ -99,11 +105,10 @@ impl Shared {
         arrival: Connect,
         seat: Seat,
     ) -> Result<Arc<Attended>, Refusal> {
-        let own: ConnectionId = id.to_string().parse().expect("a UUID is an id");
+        let (connection, orders) = self.hub.connect(own_id(id), arrival)?;
         if let Some(old) = tables.connections.get(&id).cloned() {
             tables.leave(&old, Instant::now());
         }
-        let (connection, orders) = self.hub.connect(own, arrival)?;
         if let Err(not) = connection.join(channels, Credential::Trusted, 0) {
             let ending = Ending::lost(not.to_string());
             connection.end(ending);
@@ -130,23 +135,23 @@ impl Shared {
         attended.connection.join(&call.channels, Credential::Trusted, 0)?;
         let after = self.channels_of(&attended);
         let new: Vec<_> = after.iter().filter(|it| !before.contains(it)).cloned().collect();
-        Ok(self.membership(&mut tables, &after, &call.info, "subscribed_to", &new))
+        Ok(self.membership(&tables, &after, &call.info, "subscribed_to", &new))
     }
 
     /// Carries out `/unsubscribe`. Where the connection is not, nobody is told that it has left.
     pub(super) fn unsubscribe(&self, call: &request::Subscribe) -> Result<Raw, Refusal> {
-        let mut tables = self.tables();
+        let tables = self.tables();
         let attended = known(&tables, &call.conn_id)?;
         let before = self.channels_of(&attended);
         attended.connection.leave(&call.channels)?;
         let after = self.channels_of(&attended);
         let gone: Vec<_> = before.into_iter().filter(|it| !after.contains(it)).collect();
-        Ok(self.membership(&mut tables, &after, &call.info, "unsubscribed_from", &gone))
+        Ok(self.membership(&tables, &after, &call.info, "unsubscribed_from", &gone))
     }
 
     fn membership(
         &self,
-        tables: &mut Tables,
+        tables: &Tables,
         channels: &[Channel],
         info: &Info,
         name: &str,
@@ -290,7 +295,7 @@ impl Shared {
         }
         let channels: Vec<_> = call.iter().map(|(channel, _)| channel.clone()).collect();
         let info = Info { include_history: false, include_users: false, ..Info::default() };
-        Ok(self.channels_info(&mut tables, &channels, &info))
+        Ok(self.channels_info(&tables, &channels, &info))
     }
 
     /// Carries out `/disconnect`. Returns whether there was such a connection.
@@ -349,7 +354,7 @@ impl Shared {
     }
 
     /// Remembers a channel, if it is new, with these settings.
-    pub(super) fn make_channel(
+    fn make_channel(
         &self,
         tables: &mut Tables,
         channel: &Channel,
@@ -359,19 +364,24 @@ impl Shared {
             return Ok(());
         }
         if tables.channel_count() >= self.hub.settings().max_channels {
-            // Those that are empty are given up for one that is wanted.
-            self.collect_channels(tables, Duration::ZERO);
+            // One that is empty is given up for one that is wanted.
+            self.evict_channel(tables);
         }
         if tables.channel_count() >= self.hub.settings().max_channels {
             return Err(NotAllowed::Full);
         }
-        let notify_presence = self.hub.rules(channel).presence;
-        let defaults = ChannelSettings { notify_presence, ..ChannelSettings::default() };
+        let defaults = self.settings_of(channel);
         let settings = change.map_or(defaults, |change| change.apply(defaults));
         self.configure(channel, settings)?;
         let at = Moment::of_ms(now_ms());
         tables.make_channel(channel, settings, Instant::now(), at);
         Ok(())
+    }
+
+    /// Returns the settings that a channel has unless a call says otherwise.
+    pub(super) fn settings_of(&self, channel: &Channel) -> ChannelSettings {
+        let notify_presence = self.hub.rules(channel).presence;
+        ChannelSettings { notify_presence, ..ChannelSettings::default() }
     }
 
     /// Has the hub tell who comes and goes, or not.
@@ -389,6 +399,11 @@ impl Shared {
         let entry = self.hub.connection(attended.connection.shown_id());
         entry.map(|entry| entry.channels()).unwrap_or_default()
     }
+}
+
+/// Returns what the hub calls a connection.
+fn own_id(id: Uuid) -> ConnectionId {
+    id.to_string().parse().expect("a UUID is an id")
 }
 
 fn known(tables: &Tables, id: &Uuid) -> Result<Arc<Attended>, Refusal> {

@@ -1,6 +1,7 @@
 //! Who may call: addresses, signatures, encrypted ways, and what browsers are told of it.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
@@ -98,7 +99,7 @@ impl IntoResponse for Unsigned {
 
 /// Checks that a server calls that knows the secret, from an address that may.
 pub(super) fn signed(settings: &Settings, parts: &Parts) -> Result<(), Unsigned> {
-    let from = caller(settings, parts);
+    let from = caller(settings, parts).map_err(Unsigned::Forbidden)?;
     if !settings.allow_from.iter().any(|network| network.contains(from)) {
         return Err(Unsigned::Forbidden(Problem::new(
             Code::Forbidden,
@@ -128,38 +129,48 @@ pub(super) fn signed(settings: &Settings, parts: &Parts) -> Result<(), Unsigned>
     checked.map_err(|_| Unsigned::Bad)
 }
 
-/// Returns who calls: the other end, or who a proxy of ours says that it speaks for.
-fn caller(settings: &Settings, parts: &Parts) -> IpAddr {
-    let peer = remote(parts).ip().to_canonical();
-    let trusted = |address: &IpAddr| {
-        settings.trusted_proxies.iter().any(|network| network.contains(*address))
-    };
-    if !trusted(&peer) {
-        return peer;
-    }
+/// Returns who calls: the other end, or who a proxy of ours says that it speaks for. Whom a proxy
+/// names in words that cannot be read may be anybody, and so is nobody who may call.
+fn caller(settings: &Settings, parts: &Parts) -> Result<IpAddr, Problem> {
+    let mut caller = remote(parts).ip().to_canonical();
+    let trusted =
+        |address: IpAddr| settings.trusted_proxies.iter().any(|network| network.contains(address));
     // Each proxy appends whom it has spoken to; what stands further left anybody may have written.
-    let hops = list(&parts.headers, "x-forwarded-for");
-    let mut hops = hops.iter().rev().map(|hop| hop.parse::<IpAddr>());
-    let mut caller = peer;
-    while let Some(Ok(hop)) = hops.next() {
-        caller = hop.to_canonical();
-        if !trusted(&caller) {
+    for hop in list(&parts.headers, "x-forwarded-for").iter().rev() {
+        if !trusted(caller) {
             break;
         }
+        caller = address(hop).ok_or_else(|| {
+            let words =
+                format!("X-Forwarded-For names {hop:?}, which is no address such as 10.1.2.3");
+            Problem::new(Code::Forbidden, words)
+        })?;
     }
-    caller
+    Ok(caller)
+}
+
+/// Reads an address, which some proxies write with a port: `10.1.2.3:80`, `[::1]:80`, `[::1]`.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse().map(|address: SocketAddr| address.ip());
+    bare.parse().or_else(|_| with_port()).ok().map(|address| address.to_canonical())
 }
 
 /// Returns whether a proxy of ours says that it was called over TLS.
-fn is_encrypted(settings: &Settings, parts: &Parts) -> bool {
+pub(super) fn is_encrypted(settings: &Settings, parts: &Parts) -> bool {
     let peer = remote(parts).ip();
     let trusted = settings.trusted_proxies.iter().any(|network| network.contains(peer));
     let schemes = list(&parts.headers, "x-forwarded-proto");
     trusted && schemes.last().is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
-/// Returns the items of a list, over all fields of a name.
+/// Returns the items of a list, over all fields of a name. What is no text is an item that nothing
+/// equals, rather than none.
 fn list(headers: &HeaderMap, name: &str) -> Vec<String> {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|item| item.trim().to_owned()).collect()
+    let values =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let items = |value: Cow<'_, str>| -> Vec<String> {
+        value.split(',').map(|item| item.trim().to_owned()).collect()
+    };
+    values.flat_map(items).collect()
 }

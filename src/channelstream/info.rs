@@ -7,15 +7,18 @@ use uuid::Uuid;
 use super::Shared;
 use super::request::Info;
 use super::shape::{ChannelInfo, ChannelsInfo, UserInfo};
-use super::state::Tables;
+use super::state::{KnownChannel, Tables};
+use super::time::Moment;
+use super::words::channel_uuid;
 use crate::event::{Channel, User};
+use crate::hub::now_ms;
 
 impl Shared {
     /// Carries out `/info`.
     pub(super) fn info(&self, call: &Info) -> ChannelsInfo {
-        let mut tables = self.tables();
+        let tables = self.tables();
         let channels = call.channels.clone().unwrap_or_else(|| self.all_channels(&tables));
-        self.channels_info(&mut tables, &channels, call)
+        self.channels_info(&tables, &channels, call)
     }
 
     /// Returns all channels, in order: those that calls have made, and those of others.
@@ -28,10 +31,11 @@ impl Shared {
         all
     }
 
-    /// Tells of channels that exist, and of the users in them.
+    /// Tells of channels that exist, and of the users in them. Those of others are told with the
+    /// settings that they would have; they are not remembered for that.
     pub(super) fn channels_info(
         &self,
-        tables: &mut Tables,
+        tables: &Tables,
         channels: &[Channel],
         info: &Info,
     ) -> ChannelsInfo {
@@ -39,21 +43,21 @@ impl Shared {
         let mut users = BTreeSet::new();
         for channel in channels.iter().filter(|it| !info.exclude_channels.contains(it)) {
             let inside = self.hub.channel(channel);
-            if inside.is_some() && tables.channel(channel).is_none() {
-                // It is somebody else's; that it has a UUID from now on costs it nothing.
-                let _ = self.make_channel(tables, channel, None);
+            let known = tables.channel(channel);
+            if known.is_none() && inside.is_none() {
+                continue;
             }
-            let Some(known) = tables.channel(channel) else { continue };
+            let kept = known.filter(|_| info.include_history).map(KnownChannel::history);
             let (members, inside) =
                 inside.map(|it| (it.members.len(), it.users)).unwrap_or_default();
             let shown = if info.include_users { inside } else { Vec::new() };
             let channel = ChannelInfo {
-                uuid: known.uuid.to_string(),
+                uuid: channel_uuid(channel).to_string(),
                 name: channel.to_string(),
                 long_name: None,
-                settings: known.settings,
-                history: if info.include_history { known.history() } else { Vec::new() },
-                last_active: known.last_active,
+                settings: known.map_or_else(|| self.settings_of(channel), |it| it.settings),
+                history: kept.unwrap_or_default(),
+                last_active: known.map_or_else(|| Moment::of_ms(now_ms()), |it| it.last_active),
                 total_connections: members,
                 total_users: shown.len(),
                 users: shown.iter().map(User::to_string).collect(),

@@ -5,24 +5,20 @@
 //! It is the only one that changes this, so that no lock is needed; it awaits nothing but its next
 //! turn.
 
-use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, OwnedPermit, Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::Shared;
-use super::shape::{self, Object};
+use super::waiting::{Frame, Waiting};
 use crate::code::{self, Code};
 use crate::event::{By, User};
-use crate::hub::{CloseOrder, Connection, Ending, Orders, Outgoing};
-
-/// What waits for a listener; of more, the oldest go. As many as the original keeps of a channel.
-const WAITING: usize = 100;
+use crate::hub::{CloseOrder, Connection, Ending, Hub, Orders, Outgoing};
 
 /// How long a connection stays whose WebSocket has gone: time to open another with the same id.
 const AFTER_SOCKET: Duration = Duration::from_secs(1);
@@ -40,6 +36,18 @@ pub(super) struct Attended {
     pub(super) commands: Sender<Command>,
 }
 
+impl Attended {
+    /// Gives it time anew to be listened to.
+    pub(super) fn renew(&self, hub: &Hub) {
+        if let Err(TrySendError::Full(renew)) = self.commands.try_send(Command::Renew) {
+            let commands = self.commands.clone();
+            hub.run(async move {
+                let _ = commands.send(renew).await;
+            });
+        }
+    }
+}
+
 /// What calls want of the task.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -48,48 +56,33 @@ pub(super) enum Command {
     /// A listener has gone, and brings back what it could not pass on; a WebSocket says how it
     /// ended.
     Left { listener: Uuid, returned: Vec<Frame>, socket: Option<Ending> },
+    /// Its user has connected again: there is time anew to listen.
+    Renew,
     /// The connection is to end.
     Disconnect,
 }
 
-/// Whoever listens.
+/// Whoever listens. When nothing can come any more, another has taken over, or the connection has
+/// ended.
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) id: Uuid,
-    pub(super) frames: Sender<Passed>,
-}
-
-/// What a listener is handed. When nothing can come any more, another has taken over, or the
-/// connection has ended.
-#[derive(Debug)]
-pub(super) enum Passed {
-    /// To pass on.
-    Frame(Frame),
-    /// The end, with what a close frame says.
-    Close(CloseOrder),
-}
-
-/// An object for the client.
-#[derive(Debug, Clone)]
-pub(super) struct Frame {
-    words: Arc<str>,
-    /// It came when nobody listened.
-    late: bool,
-}
-
-impl Frame {
-    /// Returns it as JSON.
-    pub(super) fn json(&self) -> Cow<'_, str> {
-        if self.late { shape::late(&self.words).into() } else { Cow::Borrowed(&self.words) }
-    }
+    /// What is to be passed on.
+    pub(super) frames: Sender<Frame>,
+    /// The end, with what a close frame says; comes past all frames.
+    pub(super) close: watch::Sender<Option<CloseOrder>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     attended: Arc<Attended>,
-    waiting: VecDeque<Frame>,
+    waiting: Waiting,
     listener: Option<Listener>,
+    /// Who has listened last. That they have gone is often seen before they say how.
+    last: Option<Uuid>,
+    /// Until when somebody is to come because their user has connected again.
+    promised: Option<Instant>,
     /// When the connection ends if nobody listens until then, and how.
     deadline: Instant,
     ending: Ending,
@@ -99,7 +92,7 @@ enum Turn {
     Take(Outgoing),
     Close(CloseOrder),
     Obey(Command),
-    Hand(Option<OwnedPermit<Passed>>),
+    Hand(Option<OwnedPermit<Frame>>),
     Alone,
     Over,
 }
@@ -113,7 +106,9 @@ impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, attended: Arc<Attended>) -> Self {
         let patience = shared.settings.gc_connections;
         let (deadline, ending) = (Instant::now() + patience, unheard(patience));
-        Self { shared, attended, waiting: VecDeque::new(), listener: None, deadline, ending }
+        let waiting = Waiting::default();
+        let (listener, last, promised) = (None, None, None);
+        Self { shared, attended, waiting, listener, last, promised, deadline, ending }
     }
 
     /// Keeps the connection until it ends.
@@ -144,23 +139,38 @@ impl Keeper {
                 }
                 Turn::Obey(command) => self.obey(command),
                 Turn::Hand(Some(place)) => {
-                    if let Some(frame) = self.waiting.pop_front() {
+                    if let Some(frame) = self.waiting.pop() {
                         self.shared.count_delivery();
-                        place.send(Passed::Frame(frame));
+                        place.send(frame);
                     }
                 }
                 Turn::Hand(None) | Turn::Alone => self.alone(None),
-                Turn::Over => {
-                    let order = CloseOrder { code: code::NORMAL, reason: String::new() };
-                    break (self.ending.clone(), order);
-                }
+                Turn::Over => match self.last_words(&mut commands) {
+                    Some(command) => self.obey(command),
+                    None => {
+                        let order = CloseOrder { code: code::NORMAL, reason: String::new() };
+                        break (self.ending.clone(), order);
+                    }
+                },
             }
         };
         self.shared.tables().leave(&self.attended, std::time::Instant::now());
         self.attended.connection.end(ending);
         if let Some(listener) = self.listener {
-            // One that is full learns of the end when nothing comes any more.
-            let _ = listener.frames.try_send(Passed::Close(order));
+            let _ = listener.close.send(Some(order));
+        }
+    }
+
+    /// Returns what somebody has said while the time ran out; if nobody has, the connection cannot
+    /// be found any more. Whoever connects again says so under the same lock.
+    fn last_words(&self, commands: &mut Receiver<Command>) -> Option<Command> {
+        let mut tables = self.shared.tables();
+        match commands.try_recv() {
+            Ok(Command::Disconnect) | Err(_) => {
+                tables.leave(&self.attended, std::time::Instant::now());
+                None
+            }
+            Ok(command) => Some(command),
         }
     }
 
@@ -171,26 +181,33 @@ impl Keeper {
     /// Whether more is taken. What a listener does not take in time stays in the hub's queue, where
     /// the rules for slow clients hold.
     fn has_room(&self) -> bool {
-        self.waiting.len() < WAITING || self.listener.is_none()
+        !self.waiting.is_full() || self.listener.is_none()
     }
 
     fn obey(&mut self, command: Command) {
         match command {
             Command::Listen(listener) => {
+                self.last = Some(listener.id);
+                self.promised = None;
                 let replaced = self.listener.replace(listener);
                 if let Some(old) = replaced {
                     let reason = "another listener of this connection has taken over".to_owned();
                     let order = CloseOrder { code: Code::Replaced.close(), reason };
-                    let _ = old.frames.try_send(Passed::Close(order));
+                    let _ = old.close.send(Some(order));
                 }
             }
             Command::Left { listener, returned, socket } => {
-                for frame in returned.into_iter().rev() {
-                    self.waiting.push_front(Frame { late: true, ..frame });
-                }
-                self.trim();
-                if self.listener.as_ref().is_some_and(|it| it.id == listener) {
+                let gone = self.waiting.put_back(returned);
+                self.count_lost(gone);
+                if self.last == Some(listener) {
                     self.alone(socket);
+                }
+            }
+            Command::Renew => {
+                // A WebSocket that has gone may still be on its way to say so.
+                self.promised = Some(Instant::now() + self.shared.settings.gc_connections);
+                if self.listener.is_none() {
+                    self.alone(None);
                 }
             }
             Command::Disconnect => {}
@@ -202,9 +219,11 @@ impl Keeper {
     fn alone(&mut self, socket: Option<Ending>) {
         self.listener = None;
         let patience = self.shared.settings.gc_connections;
-        (self.deadline, self.ending) = match socket {
-            Some(ending) => (Instant::now() + AFTER_SOCKET.min(patience), ending),
-            None => (Instant::now() + patience, unheard(patience)),
+        let soon = Instant::now() + AFTER_SOCKET.min(patience);
+        (self.deadline, self.ending) = match (socket, self.promised) {
+            (Some(_), Some(promised)) if promised > soon => (promised, unheard(patience)),
+            (Some(ending), _) => (soon, ending),
+            (None, _) => (Instant::now() + patience, unheard(patience)),
         };
     }
 
@@ -223,68 +242,17 @@ impl Keeper {
             // Their clients know neither list nor expiry.
             Outgoing::Present(..) | Outgoing::Expelled(_) => return,
         };
-        if !self.waiting.is_empty() {
-            self.amend(&words);
-        }
-        self.waiting.push_back(Frame { words, late: self.listener.is_none() });
-        self.trim();
+        let gone = self.waiting.push(Frame::new(words, self.listener.is_none()));
+        self.count_lost(gone);
     }
 
-    fn trim(&mut self) {
-        while self.waiting.len() > WAITING {
-            self.waiting.pop_front();
-            self.shared.hub.metrics().queue_refusals.inc();
-        }
+    fn count_lost(&self, frames: u64) {
+        self.shared.hub.metrics().queue_refusals.inc_by(frames);
     }
-
-    /// Changes what still waits, if this edits or deletes it.
-    fn amend(&mut self, words: &str) {
-        let Some(about) = About::of(words) else { return };
-        let is_it = |frame: &Frame| {
-            About::of(&frame.words).is_some_and(|it| it.kind == "message" && it.uuid == about.uuid)
-        };
-        match about.kind {
-            "message:delete" => self.waiting.retain(|frame| !is_it(frame)),
-            "message:edit" => {
-                if let Some(frame) = self.waiting.iter_mut().find(|frame| is_it(frame)) {
-                    frame.words = edited(&frame.words, words).into();
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// What a frame is about.
-#[derive(Deserialize)]
-struct About<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: &'a str,
-    #[serde(borrow)]
-    uuid: &'a str,
-}
-
-impl<'a> About<'a> {
-    fn of(words: &'a str) -> Option<Self> {
-        serde_json::from_str(words).ok()
-    }
-}
-
-/// Returns a frame with what an edit says.
-fn edited(frame: &str, edit: &str) -> String {
-    let edit = shape::members(edit);
-    let new = |name: &str| match name {
-        "timestamp" | "user" | "message" | "edited" => edit.get(name).copied(),
-        _ => None,
-    };
-    let members = shape::members(frame).into_iter();
-    let members = members.map(|(name, old)| (new(&name).unwrap_or(old), name));
-    let object = members.fold(Object::new(), |object, (value, name)| object.with(&name, value));
-    object.text()
 }
 
 /// Waits until a listener takes something more. `None`: it has gone.
-async fn place(listener: Option<&Listener>) -> Option<OwnedPermit<Passed>> {
+async fn place(listener: Option<&Listener>) -> Option<OwnedPermit<Frame>> {
     listener?.frames.clone().reserve_owned().await.ok()
 }
 
@@ -298,4 +266,63 @@ async fn gone(listener: Option<&Listener>) {
 fn unheard(patience: Duration) -> Ending {
     let reason = format!("nobody has listened for {patience:?}");
     Ending { code: Code::Timeout.close(), reason, clean: false, by: By::Tap, wire: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::request::{self, Info, State};
+    use super::super::{Channelstream, Settings};
+    use super::*;
+    use crate::event::{Channel, Connect};
+    use crate::hub;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn connect(shared: &Arc<Shared>) -> Arc<Attended> {
+        let user: User = "ann".parse().expect("a user");
+        let call = request::Connect {
+            username: user.clone(),
+            conn_id: None,
+            channels: Vec::<Channel>::new(),
+            fresh_user_state: State::new(),
+            user_state: State::new(),
+            state_public_keys: Vec::new(),
+            channel_configs: request::Changes::new(),
+            info: Info::default(),
+        };
+        let remote = SocketAddr::from(([127, 0, 0, 1], 1));
+        let arrival = Connect {
+            remote,
+            path: "/".to_owned(),
+            headers: Vec::new(),
+            answer: None,
+            user: Some(user),
+        };
+        let connected = shared.connect(call, arrival).expect("there is room");
+        let id = connected.conn_id.parse().expect("an id");
+        shared.attended(&id).expect("it has just connected")
+    }
+
+    #[tokio::test]
+    async fn how_a_websocket_ended_counts_also_when_its_end_was_seen_before() {
+        let hub = Hub::new(hub::Settings::default());
+        let shared = Channelstream::new(hub.clone(), Settings::new("secret")).shared;
+        let attended = connect(&shared);
+        let (id, (frames, passed), (close, _)) =
+            (Uuid::new_v4(), mpsc::channel(1), watch::channel(None));
+        let listen = Command::Listen(Listener { id, frames, close });
+        attended.commands.send(listen).await.expect("it is kept");
+        drop(passed);
+        // The keeper has one turn for the listener, and one for its end.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let ending = Ending::lost("the client went");
+        let left = Command::Left { listener: id, returned: Vec::new(), socket: Some(ending) };
+        attended.commands.send(left).await.expect("it is kept");
+        let ended = tokio::time::timeout(LIMIT, attended.commands.closed()).await;
+        assert!(ended.is_ok(), "a second is enough where 30 would be waited for a poll");
+    }
 }

@@ -1,6 +1,7 @@
 //! How a client listens: by WebSocket, or by polls that wait. Neither holds anything of its own:
 //! what it cannot pass on goes back to the keeper of the connection.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -11,16 +12,18 @@ use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, Method, Uri};
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
 use tungstenite::Message;
 use uuid::Uuid;
 
-use super::keeper::{Attended, Command, Frame, Listener, Passed};
+use super::keeper::{Attended, Command, Listener};
 use super::routes::Refused;
+use super::waiting::{BYTES, Frame};
 use super::{Desk, json};
 use crate::code::{self, Code};
 use crate::event::By;
-use crate::hub::{CloseOrder, Ending};
+use crate::hub::{CloseOrder, Ending, Hub};
 use crate::problem::Problem;
 use crate::session::{self, Limits, Socket};
 
@@ -33,19 +36,98 @@ const POLL: Duration = Duration::from_secs(5);
 /// How long a poll waits for more, so that a burst is one answer.
 const GATHER: Duration = Duration::from_millis(250);
 
-/// What a listener is handed at once; the rest waits with the keeper.
-const HANDED: usize = 8;
+/// What a listener is handed at once: one while another is sent. The rest waits with the keeper,
+/// where its bytes are counted.
+const HANDED: usize = 2;
 
 /// How long a client has to answer our close frame.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// The ends of the way from a keeper to a listener that has come just now.
-async fn attach(attended: &Attended) -> Option<(Uuid, Receiver<Passed>)> {
-    let (sender, receiver) = mpsc::channel(HANDED);
-    let id = Uuid::new_v4();
-    let listener = Command::Listen(Listener { id, frames: sender });
-    attended.commands.send(listener).await.ok()?;
-    Some((id, receiver))
+/// The end of the way from a keeper at which somebody listens. Whichever way the listening ends,
+/// what came and was not passed on goes back to the keeper when this is dropped.
+struct Hearing {
+    hub: Hub,
+    listener: Uuid,
+    commands: Sender<Command>,
+    passed: Option<Receiver<Frame>>,
+    /// How it is to end.
+    close: watch::Receiver<Option<CloseOrder>>,
+    /// What could not be sent; it came before what is still on the way.
+    returned: Vec<Frame>,
+    /// How the WebSocket ended.
+    socket: Option<Ending>,
+}
+
+impl Hearing {
+    /// Listens from now on, unless the connection has ended.
+    async fn begin(hub: &Hub, attended: &Attended) -> Option<Self> {
+        let (frames, receiver) = mpsc::channel(HANDED);
+        let (order, close) = watch::channel(None);
+        let hearing = Self {
+            hub: hub.clone(),
+            listener: Uuid::new_v4(),
+            commands: attended.commands.clone(),
+            passed: Some(receiver),
+            close,
+            returned: Vec::new(),
+            socket: None,
+        };
+        let listener = Listener { id: hearing.listener, frames, close: order };
+        attended.commands.send(Command::Listen(listener)).await.ok()?;
+        Some(hearing)
+    }
+
+    /// Returns what comes next; `None` when nothing comes any more. Cancel safe.
+    async fn next(&mut self) -> Option<Frame> {
+        self.passed.as_mut()?.recv().await
+    }
+
+    /// Returns how the listening is to end. Cancel safe.
+    async fn order(&mut self) -> CloseOrder {
+        let order = self.close.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
+        // A keeper that has gone without a word had nothing to say against anybody.
+        order.unwrap_or(CloseOrder { code: code::NORMAL, reason: String::new() })
+    }
+
+    /// Ends the listening and returns all that would go back, with what is still on the way. The
+    /// keeper knows of it before anybody is answered.
+    async fn end(mut self) -> Vec<Frame> {
+        if let Some(passed) = &mut self.passed {
+            rest(passed, &mut self.returned).await;
+        }
+        if let Ok(place) = self.commands.reserve().await {
+            let (listener, returned) = (self.listener, Vec::new());
+            place.send(Command::Left { listener, returned, socket: None });
+            self.passed = None;
+        }
+        std::mem::take(&mut self.returned)
+    }
+}
+
+/// Takes what is still on the way. The keeper may hold a place in a channel that has been closed,
+/// and put something there a moment later: only the end of the channel says that nothing comes.
+async fn rest(passed: &mut Receiver<Frame>, frames: &mut Vec<Frame>) {
+    passed.close();
+    while let Some(frame) = passed.recv().await {
+        frames.push(frame);
+    }
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        // A runtime that is torn down runs nothing more.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let Some(mut passed) = self.passed.take() else { return };
+        let (commands, listener) = (self.commands.clone(), self.listener);
+        let (mut returned, socket) = (std::mem::take(&mut self.returned), self.socket.take());
+        self.hub.run(async move {
+            rest(&mut passed, &mut returned).await;
+            // Without a keeper the connection has ended.
+            let _ = commands.send(Command::Left { listener, returned, socket }).await;
+        });
+    }
 }
 
 /// Answers `GET /listen`: what came since the last poll, or comes within 5 s, as a JSON array;
@@ -59,11 +141,8 @@ pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Respo
     }
     let unknown = || Problem::new(Code::Unauthorized, "there is no such connection; connect again");
     let attended = desk.shared.attended(&id).ok_or_else(unknown)?;
-    let (listener, receiver) = attach(&attended).await.ok_or_else(unknown)?;
-    let commands = attended.commands.clone();
-    let mut poll = Poll { listener, receiver, commands, frames: Vec::new() };
-    poll.read().await;
-    let answer = poll.end().await;
+    let hearing = Hearing::begin(&desk.shared.hub, &attended).await.ok_or_else(unknown)?;
+    let answer = gather(hearing).await;
     let Some(callback) = callback else { return Ok(json(answer)) };
     // Scripts of old took these two for line breaks. The comment in front keeps what follows from
     // being anything but a script.
@@ -75,57 +154,23 @@ pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Respo
     Ok((headers, format!("/**/{callback}({answer});")).into_response())
 }
 
-/// A poll that waits. If its client goes, what it has goes back.
-struct Poll {
-    listener: Uuid,
-    receiver: Receiver<Passed>,
-    commands: Sender<Command>,
-    frames: Vec<Frame>,
-}
-
-impl Poll {
-    async fn read(&mut self) {
-        let Ok(Some(Passed::Frame(frame))) = timeout(POLL, self.receiver.recv()).await else {
-            return;
-        };
-        self.frames.push(frame);
+/// Waits for something, and a moment for more; returns it as a JSON array. If the client goes
+/// meanwhile, what it would have got goes back.
+async fn gather(mut hearing: Hearing) -> String {
+    if let Ok(Some(frame)) = timeout(POLL, hearing.next()).await {
+        let mut bytes = frame.len();
+        hearing.returned.push(frame);
         let enough = Instant::now() + GATHER;
-        while let Ok(Some(Passed::Frame(frame))) = timeout_at(enough, self.receiver.recv()).await {
-            self.frames.push(frame);
+        while bytes < BYTES
+            && let Ok(Some(frame)) = timeout_at(enough, hearing.next()).await
+        {
+            bytes += frame.len();
+            hearing.returned.push(frame);
         }
     }
-
-    /// Returns everything as a JSON array.
-    async fn end(mut self) -> String {
-        self.empty();
-        let frames = std::mem::take(&mut self.frames);
-        let left = Command::Left { listener: self.listener, returned: Vec::new(), socket: None };
-        // Without a keeper the connection has ended.
-        let _ = self.commands.send(left).await;
-        let frames: Vec<_> = frames.iter().map(Frame::json).collect();
-        format!("[{}]", frames.join(","))
-    }
-
-    /// Takes what was handed over already.
-    fn empty(&mut self) {
-        self.receiver.close();
-        while let Ok(passed) = self.receiver.try_recv() {
-            if let Passed::Frame(frame) = passed {
-                self.frames.push(frame);
-            }
-        }
-    }
-}
-
-impl Drop for Poll {
-    fn drop(&mut self) {
-        self.empty();
-        let returned = std::mem::take(&mut self.frames);
-        if !returned.is_empty() {
-            let left = Command::Left { listener: self.listener, returned, socket: None };
-            let _ = self.commands.try_send(left);
-        }
-    }
+    let frames = hearing.end().await;
+    let frames: Vec<_> = frames.iter().map(Frame::json).collect();
+    format!("[{}]", frames.join(","))
 }
 
 /// Answers `GET /ws`.
@@ -137,15 +182,13 @@ pub(super) async fn socket(
     let id = conn_id(request.uri())?;
     let limits = desk.door.limits;
     // Whoever has got the answer to the handshake listens: what comes after it is not late.
-    let listener = match desk.shared.attended(&id) {
-        Some(attended) => attach(&attended).await.map(|(id, frames)| (attended, id, frames)),
+    let hearing = match desk.shared.attended(&id) {
+        Some(attended) => Hearing::begin(&desk.shared.hub, &attended).await,
         None => None,
     };
     Ok(session::hand_over(&desk.door, request, accept, async move |mut socket: Socket| {
-        if let Some((attended, id, receiver)) = listener {
-            let returned = Vec::new();
-            let listening = Listening { socket, receiver, limits, pinged: None, returned };
-            return serve(listening, id, &attended).await;
+        if let Some(hearing) = hearing {
+            return serve(Listening { socket, hearing, limits, pinged: None }).await;
         }
         // Clients that see this connect again, and so get an id that is known.
         socket.close(code::NORMAL, "", CLOSING).await;
@@ -154,35 +197,25 @@ pub(super) async fn socket(
 }
 
 /// Serves a WebSocket until it, or the connection, ends.
-async fn serve(mut listening: Listening, listener: Uuid, attended: &Attended) {
+async fn serve(mut listening: Listening) {
     let end = listening.run().await;
-    let Listening { mut socket, mut receiver, mut returned, .. } = listening;
+    let Listening { mut socket, mut hearing, .. } = listening;
     match end {
         End::Ordered(order) => {
             let _ = socket.close_and_wait(order.code, &order.reason, CLOSING, |_| {}).await;
         }
-        End::Left(ending) => {
-            receiver.close();
-            while let Ok(passed) = receiver.try_recv() {
-                if let Passed::Frame(frame) = passed {
-                    returned.push(frame);
-                }
-            }
-            let left = Command::Left { listener, returned, socket: Some(ending) };
-            let _ = attended.commands.send(left).await;
-        }
+        End::Left(ending) => hearing.socket = Some(ending),
     }
+    drop(hearing);
     socket.linger(CLOSING).await;
 }
 
 struct Listening {
     socket: Socket,
-    receiver: Receiver<Passed>,
+    hearing: Hearing,
     limits: Limits,
     /// When it was pinged, and how many bytes had come until then.
     pinged: Option<(Instant, u64)>,
-    /// What could not be sent.
-    returned: Vec<Frame>,
 }
 
 /// How the listening ends.
@@ -193,9 +226,16 @@ enum End {
     Left(Ending),
 }
 
+impl End {
+    fn lost(reason: impl Into<String>) -> Self {
+        Self::Left(Ending::lost(reason))
+    }
+}
+
 enum Turn {
     Read(Option<Result<Message, tungstenite::Error>>),
-    Pass(Option<Passed>),
+    Pass(Frame),
+    Close(CloseOrder),
     Beat,
     Ping,
 }
@@ -211,7 +251,10 @@ impl Listening {
         loop {
             let turn = tokio::select! {
                 frame = self.socket.next() => Turn::Read(frame),
-                passed = self.receiver.recv() => Turn::Pass(passed),
+                frame = self.hearing.next() => match frame {
+                    Some(frame) => Turn::Pass(frame),
+                    None => Turn::Close(self.hearing.order().await),
+                },
                 _ = beat.tick() => Turn::Beat,
                 _ = ping.tick() => Turn::Ping,
             };
@@ -230,49 +273,55 @@ impl Listening {
                 Turn::Read(Some(Err(tungstenite::Error::Capacity(what)))) => {
                     let (code, reason) = (Code::TooLarge.close(), what.to_string());
                     self.socket.close(code, &reason, CLOSING).await;
-                    Err(Ending { code, reason, clean: false, by: By::Tap, wire: None })
+                    let by = By::Tap;
+                    Err(End::Left(Ending { code, reason, clean: false, by, wire: None }))
                 }
-                Turn::Read(Some(Err(error))) => Err(Ending::lost(error.to_string())),
-                Turn::Read(None) => Err(Ending::lost("the connection ended without a close frame")),
-                Turn::Pass(Some(Passed::Frame(frame))) => self.pass(frame).await,
-                Turn::Pass(Some(Passed::Close(order))) => return End::Ordered(order),
-                Turn::Pass(None) => {
-                    let order = CloseOrder { code: code::NORMAL, reason: String::new() };
-                    return End::Ordered(order);
-                }
+                Turn::Read(Some(Err(error))) => Err(End::lost(error.to_string())),
+                Turn::Read(None) => Err(End::lost("the connection ended without a close frame")),
+                Turn::Pass(frame) => self.pass(frame).await,
+                Turn::Close(order) => Err(End::Ordered(order)),
                 Turn::Beat => self.send(Message::text("[]")).await,
                 Turn::Ping => self.ping().await,
             };
-            if let Err(ending) = done {
-                return End::Left(ending);
+            if let Err(end) = done {
+                return end;
             }
         }
     }
 
-    async fn pass(&mut self, frame: Frame) -> Result<(), Ending> {
+    async fn pass(&mut self, frame: Frame) -> Result<(), End> {
         let sent = self.send(Message::text(format!("[{}]", frame.json()))).await;
         if sent.is_err() {
-            self.returned.push(frame);
+            self.hearing.returned.push(frame);
         }
         sent
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), Ending> {
-        match timeout(self.limits.pong_timeout, self.socket.send(message)).await {
+    /// Sends something. An order to close does not wait for a client that takes nothing.
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        let mut sending = pin!(timeout(self.limits.pong_timeout, self.socket.send(message)));
+        let sent = tokio::select! {
+            sent = &mut sending => sent,
+            order = self.hearing.order() => match timeout(CLOSING, sending).await {
+                Ok(sent) => sent,
+                Err(_elapsed) => return Err(End::Ordered(order)),
+            },
+        };
+        match sent {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Ending::lost(error.to_string())),
-            Err(_elapsed) => Err(Ending::lost("the client reads nothing")),
+            Ok(Err(error)) => Err(End::lost(error.to_string())),
+            Err(_elapsed) => Err(End::lost("the client reads nothing")),
         }
     }
 
     /// Pings, unless nothing has come since the last ping, which was longer ago than a client may
     /// take for an answer.
-    async fn ping(&mut self) -> Result<(), Ending> {
+    async fn ping(&mut self) -> Result<(), End> {
         let received = self.socket.received();
         let (at, before) = self.pinged.unwrap_or((Instant::now(), u64::MAX));
         if before == received {
             if at.elapsed() >= self.limits.pong_timeout {
-                return Err(Ending::lost("nothing came after a ping"));
+                return Err(End::lost("nothing came after a ping"));
             }
             return Ok(());
         }
@@ -316,6 +365,54 @@ pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A listener with a place that its keeper has taken and not used yet.
+    async fn hearing() -> (Hearing, mpsc::OwnedPermit<Frame>, Receiver<Command>) {
+        let (frames, passed) = mpsc::channel(HANDED);
+        let (commands, keeper) = mpsc::channel(1);
+        let place = frames.reserve_owned().await.expect("it is open");
+        let hearing = Hearing {
+            hub: Hub::new(crate::hub::Settings::default()),
+            listener: Uuid::nil(),
+            commands,
+            passed: Some(passed),
+            close: watch::channel(None).1,
+            returned: Vec::new(),
+            socket: None,
+        };
+        (hearing, place, keeper)
+    }
+
+    fn frame() -> Frame {
+        Frame::new("{}".into(), false)
+    }
+
+    #[tokio::test]
+    async fn what_a_keeper_hands_over_while_a_poll_ends_is_answered() {
+        let (hearing, place, mut keeper) = hearing().await;
+        let mut end = std::pin::pin!(hearing.end());
+        assert!(futures_util::poll!(end.as_mut()).is_pending(), "something is on the way");
+        place.send(frame());
+        assert_eq!(end.await.len(), 1);
+        let left = keeper.recv().await;
+        assert!(matches!(left, Some(Command::Left { returned, .. }) if returned.is_empty()));
+        assert!(keeper.recv().await.is_none(), "it has left once");
+    }
+
+    #[tokio::test]
+    async fn what_a_keeper_hands_over_while_a_listener_vanishes_goes_back() {
+        let (mut hearing, place, mut keeper) = hearing().await;
+        hearing.socket = Some(Ending::lost("gone"));
+        drop(hearing);
+        tokio::task::yield_now().await;
+        assert!(keeper.try_recv().is_err(), "something is on the way");
+        place.send(frame());
+        let left = timeout(Duration::from_secs(20), keeper.recv()).await;
+        let Ok(Some(Command::Left { returned, socket, .. })) = left else {
+            panic!("it was to leave");
+        };
+        assert!(returned.len() == 1 && socket.is_some());
+    }
 
     #[test]
     fn a_callback_is_the_name_of_a_function() {

@@ -50,9 +50,10 @@ pub(super) struct KnownUser {
 /// A channel.
 #[derive(Debug)]
 pub(super) struct KnownChannel {
-    pub(super) uuid: Uuid,
     pub(super) settings: ChannelSettings,
     history: VecDeque<Post>,
+    /// The last event of others that was put into words here.
+    foreign: Option<EventId>,
     pub(super) last_active: Moment,
     idle_since: Instant,
 }
@@ -93,13 +94,7 @@ impl KnownUser {
 
 impl KnownChannel {
     fn new(settings: ChannelSettings, now: Instant, at: Moment) -> Self {
-        Self {
-            uuid: Uuid::new_v4(),
-            settings,
-            history: VecDeque::new(),
-            last_active: at,
-            idle_since: now,
-        }
+        Self { settings, history: VecDeque::new(), foreign: None, last_active: at, idle_since: now }
     }
 
     /// Changes what is named of the settings.
@@ -114,6 +109,16 @@ impl KnownChannel {
         if self.settings.store_history && !delivery.no_history && delivery.pm_users.is_empty() {
             self.history.push_back(post.clone());
             self.trim();
+        }
+    }
+
+    /// Keeps what others have published, likewise. An event may be put into words more than once,
+    /// if its readers read it far apart; what is older than the last one is kept already, or was
+    /// deleted.
+    pub(super) fn keep_foreign(&mut self, id: EventId, post: &Post) {
+        if self.foreign.is_none_or(|last| id > last) {
+            self.foreign = Some(id);
+            self.keep(post);
         }
     }
 
@@ -256,6 +261,25 @@ impl Tables {
         gone
     }
 
+    /// Forgets the channel that has been empty for longest, and returns it.
+    pub(super) fn evict_channel(
+        &mut self,
+        now: Instant,
+        empty: impl Fn(&Channel) -> bool,
+    ) -> Option<Channel> {
+        let mut idle: Option<(Instant, &Channel)> = None;
+        for (channel, known) in &mut self.channels {
+            if !empty(channel) {
+                known.idle_since = now;
+            } else if idle.is_none_or(|(since, _)| known.idle_since < since) {
+                idle = Some((known.idle_since, channel));
+            }
+        }
+        let channel = idle?.1.clone();
+        self.channels.remove(&channel);
+        Some(channel)
+    }
+
     /// Forgets users who have had no connection for a while.
     pub(super) fn collect_users(&mut self, idle: Duration, now: Instant) {
         self.users.retain(|_, known| {
@@ -353,22 +377,50 @@ mod tests {
     }
 
     #[test]
+    fn of_the_empty_channels_the_longest_idle_makes_room() {
+        let (mut tables, now) = (Tables::default(), Instant::now());
+        let [full, old, new] = ["full", "old", "new"].map(|it| it.parse().expect("a channel"));
+        for (channel, at) in [(&full, 0), (&new, 2), (&old, 1)] {
+            let at = now + Duration::from_secs(at);
+            tables.make_channel(channel, ChannelSettings::default(), at, Moment::of_ms(0));
+        }
+        let empty = |channel: &Channel| *channel != full;
+        assert_eq!(tables.evict_channel(now, empty), Some(old));
+        assert_eq!(tables.evict_channel(now, empty), Some(new));
+        assert_eq!(tables.evict_channel(now, empty), None);
+    }
+
+    fn post(text: &str) -> Post {
+        let read = super::super::request::Message::read;
+        let message = schema::many(&raw(text), read).expect("messages").remove(0);
+        Post {
+            delivery: message.delivery,
+            uuid: Uuid::new_v4(),
+            user: message.user.to_string(),
+            timestamp: Moment::of_ms(0),
+            message: None,
+            edited: None,
+            extra: State::new(),
+        }
+    }
+
+    #[test]
+    fn what_others_publish_is_kept_once_however_often_it_is_put_into_words() {
+        let settings = ChannelSettings { store_history: true, ..ChannelSettings::default() };
+        let mut channel = KnownChannel::new(settings, Instant::now(), Moment::of_ms(0));
+        let posts = [(); 3].map(|()| post(r#"[{"user":"a","channel":"c"}]"#));
+        let mut read = |n: usize| channel.keep_foreign(EventId { ms: 5, seq: n as u64 }, &posts[n]);
+        [0, 1, 0, 1, 2, 0].into_iter().for_each(&mut read);
+        assert_eq!(channel.history().len(), 3);
+        channel.delete(&posts[1].uuid);
+        channel.keep_foreign(EventId { ms: 5, seq: 1 }, &posts[1]);
+        assert_eq!(channel.history().len(), 2, "what was deleted does not come back");
+    }
+
+    #[test]
     fn a_history_is_as_long_as_it_is_set_and_none_at_all_with_0() {
         let mut channel =
             KnownChannel::new(ChannelSettings::default(), Instant::now(), Moment::of_ms(0));
-        let post = |text: &str| {
-            let read = super::super::request::Message::read;
-            let message = schema::many(&raw(text), read).expect("messages").remove(0);
-            Post {
-                delivery: message.delivery,
-                uuid: Uuid::new_v4(),
-                user: message.user.to_string(),
-                timestamp: Moment::of_ms(0),
-                message: None,
-                edited: None,
-                extra: State::new(),
-            }
-        };
         let plain = post(r#"[{"user":"a","channel":"c"}]"#);
         channel.keep(&plain);
         assert!(channel.history().is_empty(), "none is kept unless that is asked for");

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
 use super::Shared;
@@ -13,7 +14,7 @@ use super::request::{Delivery, Raw, State};
 use super::shape::{Object, Post, Presence};
 use super::state::{KnownUser, Tables};
 use super::time::Moment;
-use crate::event::{Body, ConnectionId, Event, EventId, Message, Routing, What};
+use crate::event::{Body, Channel, ConnectionId, Event, EventId, Message, Routing, What};
 use crate::hub::{Delivered, now_ms};
 use crate::json::Json;
 
@@ -113,7 +114,7 @@ fn foreign(tables: &mut Tables, event: &Event, message: &Message) -> String {
     let channel = post.delivery.channel.as_ref();
     let known = channel.and_then(|it| tables.channel_mut(it, Instant::now(), timestamp));
     if let Some(known) = known {
-        known.keep(&post);
+        known.keep_foreign(event.id, &post);
     }
     post.frame()
 }
@@ -165,6 +166,15 @@ pub(super) fn uuid_of(id: EventId) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(id.ms, &rest).into_uuid()
 }
 
+/// Returns the UUID of a channel: the same at all times, whoever has made it.
+pub(super) fn channel_uuid(channel: &Channel) -> Uuid {
+    let hash = Sha1::new().chain_update(Uuid::NAMESPACE_OID).chain_update(channel.as_str());
+    let hash: [u8; 20] = hash.finalize().into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +187,13 @@ mod tests {
         assert_eq!(told("[1e999]").get(), r#"{"data":[1e999]}"#);
         let bytes = payload(&Body::Binary([0, 255].into()));
         assert_eq!(bytes.get(), r#"{"data":"AP8=","encoding":"base64"}"#);
+    }
+
+    #[test]
+    fn channels_have_uuids_made_of_their_names() {
+        let uuid = channel_uuid(&"python.org".parse().expect("a channel"));
+        // uuid.uuid5(uuid.NAMESPACE_OID, "python.org") in Python.
+        assert_eq!(uuid.to_string(), "cd5d0bff-2444-5d26-ab53-4f7db1cb733d");
     }
 
     #[test]

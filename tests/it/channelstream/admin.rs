@@ -1,5 +1,7 @@
 //! The numbers, and who may see them.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use wstap::channelstream::{Admin, Secret};
 
@@ -63,4 +65,47 @@ async fn whoever_signs_in_sees_the_page_and_the_numbers() {
     assert_eq!(answer.status, 302);
     let out = api.get("/admin/sign_out").await;
     assert!(out.status == 302 && out.header("set-cookie").starts_with("auth_tkt=; Max-Age=0;"));
+}
+
+#[tokio::test]
+async fn guesses_at_a_password_come_one_at_a_time() {
+    let api = Api::with(|settings| {
+        settings.admin = Some(Admin::new("admin", Secret::new("pa55")));
+    })
+    .await;
+    let begun = Instant::now();
+    let guess =
+        || api.tap.fetch("POST", "/channelstream/admin/sign_in", &[], "username=admin&password=x");
+    let answers = futures_util::future::join_all((0..20).map(|_| guess())).await;
+    let (looked_at, others): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
+    assert!(!looked_at.is_empty() && !others.is_empty());
+    others.iter().for_each(|it| it.is_problem(429, "slow_down", "try again"));
+    // As many as there was time for, however many come at once.
+    let time = u32::try_from(looked_at.len()).expect("few") * Duration::from_millis(500);
+    assert!(begun.elapsed() >= time, "{} in {:?}", looked_at.len(), begun.elapsed());
+    assert_eq!(guess().await.status, 200, "later is looked at again");
+    // Hanging up makes it no shorter.
+    let hasty = tokio::time::timeout(Duration::from_millis(100), guess()).await;
+    assert!(hasty.is_err() && guess().await.status == 429);
+}
+
+#[tokio::test]
+async fn a_ticket_that_came_encrypted_goes_back_so() {
+    let cookie = async |enforce_https: bool, scheme: &str| {
+        let api = Api::with(|settings| {
+            settings.admin = Some(Admin::new("admin", Secret::new("pa55")));
+            settings.enforce_https = enforce_https;
+        })
+        .await;
+        let headers = [("x-forwarded-proto", scheme)];
+        let form = "username=admin&password=pa55";
+        let path = "/channelstream/admin/sign_in";
+        let signed_in = api.tap.fetch("POST", path, &headers, form).await;
+        let path = "/channelstream/admin/sign_out";
+        let out = api.tap.fetch("GET", path, &headers, "").await;
+        [signed_in, out].map(|it| it.header("set-cookie").ends_with("; Secure"))
+    };
+    assert_eq!(cookie(false, "https").await, [true; 2]);
+    assert_eq!(cookie(true, "https").await, [true; 2]);
+    assert_eq!(cookie(false, "http").await, [false; 2]);
 }

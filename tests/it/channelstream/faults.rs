@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use wstap::hub;
 
 use super::{Api, SHORT, frame, now};
 use crate::harness::{Tap, until};
@@ -86,6 +87,27 @@ async fn a_conn_id_that_is_used_again_makes_no_ghost() {
     api.say("b", "to bob").await;
     assert_eq!(frame(&mut ws).await["message"]["text"], "to bob");
     assert_eq!(api.tap.hub.numbers().connections, 1);
+}
+
+#[tokio::test]
+async fn a_connect_that_is_refused_takes_nobody_his_connection() {
+    let duplicate_id = hub::DuplicateId::Reject;
+    let settings = hub::Settings { duplicate_id, ..hub::Settings::default() };
+    let api = Api::over(settings, |_| {}).await;
+    let id = api.connect("ann", &["a"]).await;
+    let mut ws = api.ws(&id).await;
+    let other = json!({"username": "bob", "channels": ["b"], "conn_id": id}).to_string();
+    api.call("POST", "/connect", &other).await.is_problem(409, "replaced", "");
+    let numbers = api.post("/admin/admin.json", json!({})).await;
+    for (name, count) in
+        [("remembered_user_count", 1), ("total_connections", 1), ("total_channels", 1)]
+    {
+        assert_eq!(numbers[name], count, "{name}");
+    }
+    api.say("a", "still here").await;
+    assert_eq!(frame(&mut ws).await["message"]["text"], "still here");
+    let again = json!({"conn_id": id, "channels": ["b"]});
+    assert_eq!(api.post("/subscribe", again).await["subscribed_to"], json!(["b"]));
 }
 
 #[tokio::test]
@@ -188,7 +210,7 @@ async fn errors_may_be_read_by_the_pages_that_made_them() {
 #[tokio::test]
 async fn origins_are_compared_whole() {
     let listed = wstap::auth::Origins::Listed(vec!["https://app.example".to_owned()]);
-    let tap = Tap::with(wstap::hub::Settings::default(), |web| {
+    let tap = Tap::with(hub::Settings::default(), |web| {
         let settings = wstap::channelstream::Settings::new(super::SECRET);
         web.ws_origins = listed;
         web.channelstream =
@@ -263,6 +285,34 @@ async fn empty_channels_are_collected() {
     until("the empty ones to go", || api.tap.hub.channels().len() == 1).await;
     let info = api.post("/info", json!({"info": {}})).await;
     assert_eq!(info["channels"].as_object().map(serde_json::Map::len), Some(1));
+}
+
+#[tokio::test]
+async fn channels_of_others_are_shown_and_make_no_room_for_themselves() {
+    let settings = hub::Settings { max_channels: 2, ..hub::Settings::default() };
+    let api = Api::over(settings, |_| {}).await;
+    api.post("/channel_config", json!({"a": {"store_history": true}})).await;
+    api.post("/channel_config", json!({"b": {"store_history": true}})).await;
+    let mut other = api.tap.registered("w").await;
+    other.send(r#"{"type":"subscribe","params":{"channels":["theirs"]}}"#).await;
+    until("it", || api.tap.hub.channels().len() == 1).await;
+    let names = |told: &serde_json::Value| -> Vec<String> {
+        told["channels"].as_object().expect("channels").keys().cloned().collect()
+    };
+    let info = api.post("/info", json!({"info": {}})).await;
+    assert_eq!(names(&info), ["a", "b", "theirs"]);
+    let theirs = &info["channels"]["theirs"];
+    assert_eq!((&theirs["users"], &theirs["history"]), (&json!(["w"]), &json!([])));
+    assert_eq!(theirs["settings"]["store_history"], false);
+    assert_eq!(names(&api.post("/admin/admin.json", json!({})).await), ["a", "b", "theirs"]);
+    assert_eq!(api.channel("theirs").await["uuid"], theirs["uuid"]);
+    other.close(1000, "").await;
+    until("its end", || api.tap.hub.channels().is_empty()).await;
+    assert_eq!(names(&api.post("/info", json!({"info": {}})).await), ["a", "b"]);
+    // What is wanted takes the place of what has been idle for longest, and of nothing else.
+    api.post("/channel_config", json!({"a": {"notify_state": true}})).await;
+    api.post("/channel_config", json!({"c": {"store_history": true}})).await;
+    assert_eq!(names(&api.post("/info", json!({"info": {}})).await), ["a", "c"]);
 }
 
 #[tokio::test]

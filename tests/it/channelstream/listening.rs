@@ -201,7 +201,7 @@ async fn what_a_client_that_went_did_not_take_waits_for_the_next() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_a_websocket_is_the_end_of_its_connection() {
     let api = Api::start().await;
     let mut events = api.tap.events("?kind=close&format=full").await;
@@ -236,6 +236,20 @@ async fn a_websocket_may_come_back_at_once_and_misses_nothing() {
     assert_eq!(frame(&mut ws).await["message"]["text"], "between");
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(api.tap.hub.numbers().connections, 1);
+}
+
+#[tokio::test]
+async fn whoever_connects_again_has_time_anew_to_listen() {
+    let api = Api::start().await;
+    let id = api.connect("ann", &["a"]).await;
+    api.ws(&id).await.close(1000, "").await;
+    let again = json!({"username": "ann", "conn_id": id});
+    assert_eq!(api.post("/connect", again).await["conn_id"], id.as_str());
+    // Longer than a connection stays whose WebSocket has gone.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let mut ws = api.ws(&id).await;
+    api.say("a", "here again").await;
+    assert_eq!(frame(&mut ws).await["message"]["text"], "here again");
 }
 
 #[tokio::test]
@@ -288,18 +302,36 @@ async fn a_stop_ends_polls_and_websockets() {
 
 #[tokio::test]
 async fn one_who_reads_nothing_keeps_nobody_waiting() {
-    let api = Api::start().await;
+    const LARGE: usize = 200_000;
+    let slow_client = hub::SlowClient::Close;
+    let hub = hub::Settings { slow_client, ..hub::Settings::default() };
+    let tap = Tap::with(hub, |web| {
+        web.limits.pong_timeout = Duration::from_mins(2);
+        let settings = Settings::new(super::SECRET);
+        web.channelstream = Some(Channelstream::new(web.hub.clone(), settings));
+    })
+    .await;
+    let api = Api { tap, signer: Signer::new(super::SECRET.as_bytes()) };
+    let mut events = api.tap.events("?kind=close&format=full").await;
     let (slow, quick) = (api.connect("slow", &["a"]).await, api.connect("quick", &["a"]).await);
-    let _slow = api.ws(&slow).await;
+    let mut slow = api.ws(&slow).await;
     let mut quick = api.ws(&quick).await;
-    let large = "x".repeat(200_000);
-    for n in 0..100 {
-        api.say("a", &format!("{n} {large}")).await;
-        let told = frame(&mut quick).await;
-        assert!(
-            told["message"]["text"].as_str().is_some_and(|text| text.starts_with(&format!("{n} ")))
-        );
+    let large = "x".repeat(LARGE);
+    let mut told = 0;
+    while api.tap.hub.numbers().connections == 2 {
+        // 4 MiB wait with the keeper and as much in the hub's queue, some in the kernel.
+        assert!(told < 150, "30 MB wait for one who reads nothing");
+        api.say("a", &format!("{told} {large}")).await;
+        let frame = frame(&mut quick).await;
+        let text = frame["message"]["text"].as_str().expect("a text");
+        assert!(text.starts_with(&format!("{told} ")));
+        told += 1;
     }
+    assert!(told > (8 << 20) / LARGE, "{told}");
+    assert_eq!(slow.closed().await, 4429);
+    assert_eq!(events.json().await["close"]["code"], 4429);
+    api.say("a", "end").await;
+    assert_eq!(frame(&mut quick).await["message"]["text"], "end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,6 +67,30 @@ async fn calls_come_from_listed_addresses() {
 }
 
 #[tokio::test]
+async fn a_caller_whom_a_proxy_names_unreadably_is_refused() {
+    let api = Api::start().await;
+    let behind = async |forwarded: &[&str]| {
+        let signature = api.signer.sign("channelstream", now());
+        let mut headers = vec![("x-channelstream-secret", signature.as_str())];
+        headers.extend(forwarded.iter().map(|value| ("x-forwarded-for", *value)));
+        api.tap.fetch("POST", "/channelstream/info", &headers, "").await
+    };
+    for odd in
+        ["", "unknown", "_hidden", "192.0.2.1é", "127.0.0.1é", "127.0.0.1, é", "1.2.3", "::1]"]
+    {
+        behind(&[odd]).await.is_problem(403, "forbidden", "X-Forwarded-For");
+    }
+    behind(&["127.0.0.1", "é"]).await.is_problem(403, "forbidden", "X-Forwarded-For");
+    behind(&["é", "192.0.2.1"]).await.is_problem(403, "forbidden", "calls from 192.0.2.1");
+    for ours in ["127.0.0.1", "127.0.0.1:4711", "[::1]:4711", "[::1]", "::1", "127.0.0.1,::1"] {
+        assert_eq!(behind(&[ours]).await.status, 200, "{ours}");
+    }
+    for foreign in ["192.0.2.1:4711", "[2001:db8::1]:80", "é, 192.0.2.1, 127.0.0.1"] {
+        behind(&[foreign]).await.is_problem(403, "forbidden", "calls from");
+    }
+}
+
+#[tokio::test]
 async fn who_is_no_trusted_proxy_is_not_believed() {
     let api = Api::with(|settings| {
         settings.allow_from = vec!["10.0.0.0/8".parse().expect("a network")];
