@@ -29,7 +29,7 @@ mod waiting;
 mod words;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -122,10 +122,17 @@ impl Channelstream {
             settings,
             tables: Mutex::default(),
             delivered: AtomicU64::new(0),
+            listeners: AtomicUsize::new(0),
             started: Instant::now(),
         });
         shared.hub.run(housekeeping(Arc::clone(&shared)));
         Self { shared }
+    }
+
+    /// Returns how many WebSockets and polls listen now.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.shared.listeners.load(Relaxed)
     }
 
     /// Returns its routes, without a prefix. `api` is where wstap's own calls are, which have the
@@ -150,6 +157,7 @@ struct Shared {
     tables: Mutex<Tables>,
     /// Frames that were handed to listeners.
     delivered: AtomicU64,
+    listeners: AtomicUsize,
     started: Instant,
 }
 

@@ -2,6 +2,8 @@
 //! what it cannot pass on goes back to the keeper of the connection.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -20,10 +22,10 @@ use uuid::Uuid;
 use super::keeper::{Attended, Command, Listener};
 use super::routes::Refused;
 use super::waiting::{BYTES, Frame};
-use super::{Desk, json};
+use super::{Desk, Shared, json};
 use crate::code::{self, Code};
 use crate::event::By;
-use crate::hub::{CloseOrder, Ending, Hub};
+use crate::hub::{CloseOrder, Ending};
 use crate::problem::Problem;
 use crate::session::{self, Limits, Socket};
 
@@ -46,7 +48,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// The end of the way from a keeper at which somebody listens. Whichever way the listening ends,
 /// what came and was not passed on goes back to the keeper when this is dropped.
 struct Hearing {
-    hub: Hub,
+    shared: Arc<Shared>,
     listener: Uuid,
     commands: Sender<Command>,
     passed: Option<Receiver<Frame>>,
@@ -56,24 +58,29 @@ struct Hearing {
     returned: Vec<Frame>,
     /// How the WebSocket ended.
     socket: Option<Ending>,
+    /// Whether it is one of those that listen.
+    counted: bool,
 }
 
 impl Hearing {
     /// Listens from now on, unless the connection has ended.
-    async fn begin(hub: &Hub, attended: &Attended) -> Option<Self> {
+    async fn begin(shared: &Arc<Shared>, attended: &Attended) -> Option<Self> {
         let (frames, receiver) = mpsc::channel(HANDED);
         let (order, close) = watch::channel(None);
-        let hearing = Self {
-            hub: hub.clone(),
+        let mut hearing = Self {
+            shared: Arc::clone(shared),
             listener: Uuid::new_v4(),
             commands: attended.commands.clone(),
             passed: Some(receiver),
             close,
             returned: Vec::new(),
             socket: None,
+            counted: false,
         };
         let listener = Listener { id: hearing.listener, frames, close: order };
         attended.commands.send(Command::Listen(listener)).await.ok()?;
+        shared.listeners.fetch_add(1, Relaxed);
+        hearing.counted = true;
         Some(hearing)
     }
 
@@ -115,6 +122,9 @@ async fn rest(passed: &mut Receiver<Frame>, frames: &mut Vec<Frame>) {
 
 impl Drop for Hearing {
     fn drop(&mut self) {
+        if self.counted {
+            self.shared.listeners.fetch_sub(1, Relaxed);
+        }
         // A runtime that is torn down runs nothing more.
         if tokio::runtime::Handle::try_current().is_err() {
             return;
@@ -122,7 +132,7 @@ impl Drop for Hearing {
         let Some(mut passed) = self.passed.take() else { return };
         let (commands, listener) = (self.commands.clone(), self.listener);
         let (mut returned, socket) = (std::mem::take(&mut self.returned), self.socket.take());
-        self.hub.run(async move {
+        self.shared.hub.run(async move {
             rest(&mut passed, &mut returned).await;
             // Without a keeper the connection has ended.
             let _ = commands.send(Command::Left { listener, returned, socket }).await;
@@ -141,7 +151,7 @@ pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Respo
     }
     let unknown = || Problem::new(Code::Unauthorized, "there is no such connection; connect again");
     let attended = desk.shared.attended(&id).ok_or_else(unknown)?;
-    let hearing = Hearing::begin(&desk.shared.hub, &attended).await.ok_or_else(unknown)?;
+    let hearing = Hearing::begin(&desk.shared, &attended).await.ok_or_else(unknown)?;
     let answer = gather(hearing).await;
     let Some(callback) = callback else { return Ok(json(answer)) };
     // Scripts of old took these two for line breaks. The comment in front keeps what follows from
@@ -183,7 +193,7 @@ pub(super) async fn socket(
     let limits = desk.door.limits;
     // Whoever has got the answer to the handshake listens: what comes after it is not late.
     let hearing = match desk.shared.attended(&id) {
-        Some(attended) => Hearing::begin(&desk.shared.hub, &attended).await,
+        Some(attended) => Hearing::begin(&desk.shared, &attended).await,
         None => None,
     };
     Ok(session::hand_over(&desk.door, request, accept, async move |mut socket: Socket| {
@@ -364,21 +374,24 @@ pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Channelstream, Settings};
     use super::*;
 
     /// A listener with a place that its keeper has taken and not used yet.
     async fn hearing() -> (Hearing, mpsc::OwnedPermit<Frame>, Receiver<Command>) {
+        let hub = crate::hub::Hub::new(crate::hub::Settings::default());
         let (frames, passed) = mpsc::channel(HANDED);
         let (commands, keeper) = mpsc::channel(1);
         let place = frames.reserve_owned().await.expect("it is open");
         let hearing = Hearing {
-            hub: Hub::new(crate::hub::Settings::default()),
+            shared: Channelstream::new(hub, Settings::new("secret")).shared,
             listener: Uuid::nil(),
             commands,
             passed: Some(passed),
             close: watch::channel(None).1,
             returned: Vec::new(),
             socket: None,
+            counted: false,
         };
         (hearing, place, keeper)
     }

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use wstap::auth::Origins;
 use wstap::channelstream::{Channelstream, Settings, Signer};
 use wstap::hub;
+use wstap::web::Web;
 
-use crate::harness::{Answer, Tap, Ws, until};
+use crate::harness::{Answer, Tap, Ws, until, within};
 
 /// What servers and wstap know.
 const SECRET: &str = "secret";
@@ -22,6 +23,7 @@ const SECRET: &str = "secret";
 /// A server with the API, and a client that signs.
 struct Api {
     tap: Tap,
+    own: Channelstream,
     signer: Signer,
 }
 
@@ -37,14 +39,26 @@ impl Api {
 
     /// Starts with a hub that has settings of its own.
     async fn over(hub: hub::Settings, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::among(hub, |_| {}, change).await
+    }
+
+    /// Starts with a server that has settings of its own, too.
+    async fn among(
+        hub: hub::Settings,
+        server: impl FnOnce(&mut Web),
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings = Settings::new(SECRET);
         change(&mut settings);
+        let mut own = None;
         let tap = Tap::with(hub, |web| {
             web.ws_origins = Origins::Any;
-            web.channelstream = Some(Channelstream::new(web.hub.clone(), settings));
+            own = Some(Channelstream::new(web.hub.clone(), settings));
+            web.channelstream.clone_from(&own);
+            server(web);
         })
         .await;
-        Self { tap, signer: Signer::new(SECRET.as_bytes()) }
+        Self { tap, own: own.expect("it was made"), signer: Signer::new(SECRET.as_bytes()) }
     }
 
     /// Calls with a signature.
@@ -95,6 +109,11 @@ impl Api {
         info["channels"][name].clone()
     }
 
+    /// Waits until so many WebSockets and polls listen.
+    async fn listeners(&self, count: usize) {
+        until("the listeners", || self.own.listeners() == count).await;
+    }
+
     /// Waits until so many connections are there.
     async fn connections(&self, count: usize) {
         until("the connections", || self.tap.hub.numbers().connections == count).await;
@@ -107,15 +126,22 @@ fn now() -> u64 {
 
 /// Returns the next frame that is no heartbeat.
 async fn frame(ws: &mut Ws) -> Value {
-    loop {
-        let frame = ws.json().await;
-        let items = frame.as_array().expect("frames are arrays");
-        assert!(items.len() <= 1, "{frame}");
-        if let Some(item) = items.first() {
-            return item.clone();
+    within("a frame that is no heartbeat", async {
+        loop {
+            let frame = ws.json().await;
+            let items = frame.as_array().expect("frames are arrays");
+            assert!(items.len() <= 1, "{frame}");
+            if let Some(item) = items.first() {
+                return item.clone();
+            }
         }
-    }
+    })
+    .await
 }
 
-/// Short enough for a test, long enough for a busy machine.
+/// Patience of a server with clients of which something is to arrive before it ends, also on a busy
+/// machine.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long something lasts that a test waits for the end of, and does nothing meanwhile.
 const SHORT: Duration = Duration::from_millis(300);

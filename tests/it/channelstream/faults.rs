@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 use wstap::hub;
 
-use super::{Api, SHORT, frame, now};
-use crate::harness::{Tap, until};
+use super::{Api, PATIENCE, SHORT, frame, now};
+use crate::harness::{Tap, until, within};
 
 #[tokio::test]
 async fn connections_without_channels_are_collected() {
-    let api = Api::with(|settings| settings.gc_connections = SHORT).await;
+    let api = Api::with(|settings| settings.gc_connections = PATIENCE).await;
     api.connect("ann", &[]).await;
     let heard = api.connect("bob", &[]).await;
     let ws = api.ws(&heard).await;
@@ -112,11 +112,11 @@ async fn a_connect_that_is_refused_takes_nobody_his_connection() {
 
 #[tokio::test]
 async fn a_websocket_that_opens_late_and_says_nothing_stays() {
-    let api = Api::with(|settings| settings.gc_connections = SHORT).await;
+    let api = Api::with(|settings| settings.gc_connections = PATIENCE).await;
     let id = api.connect("ann", &["a"]).await;
-    tokio::time::sleep(SHORT / 2).await;
+    tokio::time::sleep(PATIENCE / 3).await;
     let mut ws = api.ws(&id).await;
-    tokio::time::sleep(SHORT * 3).await;
+    tokio::time::sleep(PATIENCE * 4 / 3).await;
     api.say("a", "still here").await;
     assert_eq!(frame(&mut ws).await["message"]["text"], "still here");
 }
@@ -126,7 +126,7 @@ async fn a_poll_whose_connection_ends_is_answered() {
     let api = Api::start().await;
     let id = api.connect("ann", &["a"]).await;
     let (poll, ()) = tokio::join!(api.poll(&id), async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        api.listeners(1).await;
         api.get(&format!("/disconnect?conn_id={id}")).await;
     });
     assert_eq!((poll.status, poll.body.as_str()), (200, "[]"));
@@ -135,20 +135,31 @@ async fn a_poll_whose_connection_ends_is_answered() {
 
 #[tokio::test]
 async fn users_who_poll_are_not_forgotten() {
-    let api = Api::with(|settings| settings.gc_users = SHORT).await;
+    let api = Api::with(|settings| {
+        settings.gc_users = SHORT;
+        settings.gc_connections = PATIENCE;
+    })
+    .await;
     let ann = api.connect("ann", &["a"]).await;
-    let bob = api.connect("bob", &[]).await;
-    api.get(&format!("/disconnect?conn_id={bob}")).await;
-    let state = |user: &str| json!({"user": user, "user_state": {"x": 1}}).to_string();
-    let forgotten = async |user: &str| api.call("POST", "/user_state", &state(user)).await.status;
-    let bob_goes = async {
-        // Each question is a use; between them is time enough to be forgotten.
-        while forgotten("bob").await == 200 {
-            tokio::time::sleep(SHORT * 2).await;
+    // This one came later, and would be forgotten later.
+    api.connect("eve", &["a"]).await;
+    let polls = async {
+        loop {
+            assert_eq!(api.poll(&ann).await.status, 200);
         }
     };
-    tokio::join!(api.poll(&ann), bob_goes);
-    assert_eq!(forgotten("ann").await, 200);
+    let eve_goes = async {
+        // To ask for a user would be a use.
+        while api.post("/admin/admin.json", json!({})).await["remembered_user_count"] == 2 {
+            tokio::time::sleep(SHORT / 10).await;
+        }
+    };
+    tokio::select! {
+        () = polls => {}
+        () = within("the end of who does not poll", eve_goes) => {}
+    }
+    let state = json!({"user": "ann", "user_state": {"x": 1}});
+    assert_eq!(api.post("/user_state", state).await["user_state"], json!({"x": 1}));
 }
 
 #[tokio::test]
@@ -273,7 +284,7 @@ async fn a_secret_in_the_query_is_shown_nowhere() {
 
 #[tokio::test]
 async fn empty_channels_are_collected() {
-    let api = Api::with(|settings| settings.gc_channels = SHORT).await;
+    let api = Api::with(|settings| settings.gc_channels = PATIENCE).await;
     let mut config = serde_json::Map::new();
     for n in 0..100 {
         config.insert(format!("c{n}"), json!({"notify_presence": true}));

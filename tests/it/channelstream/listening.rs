@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use wstap::channelstream::{Channelstream, Settings, Signer};
 use wstap::hub;
+use wstap::web::Web;
 
-use super::{Api, SHORT, frame};
+use super::{Api, PATIENCE, SHORT, frame};
 use crate::harness::{Tap, until, within};
 
 /// What a poll has brought.
@@ -89,9 +89,9 @@ async fn a_poll_waits_for_something_and_gathers_a_burst() {
     let api = Api::start().await;
     let id = api.connect("ann", &["a"]).await;
     let (answer, ()) = tokio::join!(api.poll(&id), async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        api.say("a", "one").await;
-        api.say("a", "two").await;
+        api.listeners(1).await;
+        let say = |text: &str| json!({"user": "x", "channel": "a", "message": {"text": text}});
+        api.post("/message", json!([say("one"), say("two")])).await;
     });
     assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(texts(&answer.json()), [("one", false), ("two", false)]);
@@ -134,14 +134,11 @@ async fn a_request_for_the_head_of_a_poll_takes_nothing() {
 
 #[tokio::test]
 async fn a_client_that_answers_no_ping_is_gone() {
-    let settings = Settings::new(super::SECRET);
-    let tap = Tap::with(hub::Settings::default(), |web| {
-        web.limits.ping_interval = SHORT;
-        web.limits.pong_timeout = SHORT;
-        web.channelstream = Some(Channelstream::new(web.hub.clone(), settings));
-    })
-    .await;
-    let api = Api { tap, signer: Signer::new(super::SECRET.as_bytes()) };
+    let limits = |web: &mut Web| {
+        web.limits.ping_interval = PATIENCE;
+        web.limits.pong_timeout = PATIENCE;
+    };
+    let api = Api::among(hub::Settings::default(), limits, |_| {}).await;
     let mut events = api.tap.events("?kind=close&format=full").await;
     let (silent, quiet) = (api.connect("silent", &["a"]).await, api.connect("quiet", &["a"]).await);
     // It reads nothing, and so answers nothing.
@@ -162,7 +159,7 @@ async fn a_newer_listener_takes_over() {
     let api = Api::start().await;
     let id = api.connect("ann", &["a"]).await;
     let (first, second) = tokio::join!(api.poll(&id), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        api.listeners(1).await;
         let mut ws = api.ws(&id).await;
         api.say("a", "to the newer").await;
         frame(&mut ws).await
@@ -175,20 +172,24 @@ async fn a_newer_listener_takes_over() {
 async fn what_a_client_that_went_did_not_take_waits_for_the_next() {
     let api = Api::start().await;
     let id = api.connect("ann", &["a"]).await;
-    {
-        // It goes after the first message has been handed over, and before it is answered.
-        let path = format!("/channelstream/listen?conn_id={id}");
-        let request = api.tap.request("GET", &path, &[], "");
-        let mut request = std::pin::pin!(request);
-        tokio::select! {
-            _ = &mut request => panic!("the poll still gathers"),
-            () = async {
-                tokio::time::sleep(Duration::from_millis(200)).await;
+    let path = format!("/channelstream/listen?conn_id={id}");
+    within("one that goes in time", async {
+        for handed in 1.. {
+            // It goes after a message has been handed over, and before the poll is answered; a busy
+            // machine may be too slow for that once.
+            let goes = async {
+                api.listeners(1).await;
                 api.say("a", "one").await;
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            } => {}
+                let numbers = async || api.post("/admin/admin.json", json!({})).await;
+                while numbers().await["total_messages"] != handed {}
+            };
+            tokio::select! {
+                _ = api.tap.request("GET", &path, &[], "") => {}
+                () = goes => return,
+            }
         }
-    }
+    })
+    .await;
     // The server has to notice first; until then it is still that poll that listens.
     within("the message", async {
         loop {
@@ -294,7 +295,7 @@ async fn a_stop_ends_polls_and_websockets() {
     let addr = api.tap.addr;
     let hub = api.tap.hub.clone();
     let poll = tokio::spawn(async move { Tap::of(addr, hub).get(&path).await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    api.listeners(2).await;
     api.tap.stop().await;
     assert_eq!(ws.closed().await, 1001);
     assert_eq!(poll.await.expect("no panic").body, "[]");
@@ -305,13 +306,8 @@ async fn one_who_reads_nothing_keeps_nobody_waiting() {
     const LARGE: usize = 200_000;
     let slow_client = hub::SlowClient::Close;
     let hub = hub::Settings { slow_client, ..hub::Settings::default() };
-    let tap = Tap::with(hub, |web| {
-        web.limits.pong_timeout = Duration::from_mins(2);
-        let settings = Settings::new(super::SECRET);
-        web.channelstream = Some(Channelstream::new(web.hub.clone(), settings));
-    })
-    .await;
-    let api = Api { tap, signer: Signer::new(super::SECRET.as_bytes()) };
+    let limits = |web: &mut Web| web.limits.pong_timeout = Duration::from_mins(2);
+    let api = Api::among(hub, limits, |_| {}).await;
     let mut events = api.tap.events("?kind=close&format=full").await;
     let (slow, quick) = (api.connect("slow", &["a"]).await, api.connect("quick", &["a"]).await);
     let mut slow = api.ws(&slow).await;

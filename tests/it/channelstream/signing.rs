@@ -132,8 +132,9 @@ async fn where_https_is_enforced_a_trusted_proxy_says_what_came_over_it() {
 async fn the_api_stands_on_the_traffic_side() {
     let hub = wstap::Hub::new(wstap::Settings::default());
     let settings = wstap::channelstream::Settings::new(super::SECRET);
+    let own = Channelstream::new(hub.clone(), settings);
     let web = wstap::web::Web {
-        channelstream: Some(Channelstream::new(hub.clone(), settings)),
+        channelstream: Some(own.clone()),
         apart: true,
         observers: vec!["http://localhost:8082".to_owned()],
         ..wstap::web::Web::new(hub.clone())
@@ -142,7 +143,7 @@ async fn the_api_stands_on_the_traffic_side() {
     let addr = listener.local_addr().expect("it is bound");
     let service = web.traffic().into_make_service_with_connect_info::<std::net::SocketAddr>();
     let serving = tokio::spawn(async move { axum::serve(listener, service).await });
-    let api = Api { tap: Tap::of(addr, hub), signer: Signer::new(super::SECRET.as_bytes()) };
+    let api = Api { tap: Tap::of(addr, hub), own, signer: Signer::new(super::SECRET.as_bytes()) };
     api.connect("ann", &["a"]).await;
     let docs = api.get("/api-explorer").await;
     assert_eq!((docs.status, docs.header("location")), (307, "http://localhost:8082/api/docs"));
