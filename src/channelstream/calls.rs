@@ -57,14 +57,13 @@ impl Shared {
         channels.dedup();
         let mut tables = self.tables();
         let held = tables.connections.get(&id).filter(|held| held.user == call.username).cloned();
-        let place = match held {
-            Some(held) => Place::Held(held),
-            None => {
-                let seat = self.hub.seat()?;
-                // A call that is refused changes nothing.
-                self.hub.may_connect(&own_id(id))?;
-                Place::Free(seat)
-            }
+        let place = if let Some(held) = held {
+            Place::Held(held)
+        } else {
+            let seat = self.hub.seat()?;
+            // A call that is refused changes nothing.
+            self.hub.may_connect(&own_id(id))?;
+            Place::Free(seat)
         };
         // First what is known of the user: those who are told of a newcomer are told that too.
         let user = tables.make_user(&call.username, call.fresh_user_state, Instant::now());

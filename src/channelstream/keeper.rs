@@ -145,13 +145,13 @@ impl Keeper {
                     }
                 }
                 Turn::Hand(None) | Turn::Alone => self.alone(None),
-                Turn::Over => match self.last_words(&mut commands) {
-                    Some(command) => self.obey(command),
-                    None => {
+                Turn::Over => {
+                    let Some(command) = self.last_words(&mut commands) else {
                         let order = CloseOrder { code: code::NORMAL, reason: String::new() };
                         break (self.ending.clone(), order);
-                    }
-                },
+                    };
+                    self.obey(command);
+                }
             }
         };
         self.shared.tables().leave(&self.attended, std::time::Instant::now());
