@@ -91,11 +91,13 @@ class Clients(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_message_that_is_too_large_is_told_to_its_sender(self):
         with Tap("--max-message-bytes", "1000") as tap:
-            async with websockets.connect(f"{tap.ws}?connectionId=a") as socket:
-                with self.assertRaises(websockets.ConnectionClosedError) as closed:
-                    await socket.send("x" * 5_000_000)
-                    await socket.recv()
-                self.assertEqual(closed.exception.rcvd.code, 1009)
+            # Not "async with": where the server has gone in the middle of a send, websockets 15 stumbles
+            # over its own transport when it closes once more (AttributeError in its send_context).
+            socket = await websockets.connect(f"{tap.ws}?connectionId=a")
+            with self.assertRaises(websockets.ConnectionClosedError) as closed:
+                await socket.send("x" * 5_000_000)
+                await socket.recv()
+            self.assertEqual(closed.exception.rcvd.code, 1009)
 
     async def test_a_refusal_before_the_handshake_has_its_reason(self):
         with Tap("--max-connections", "1") as tap:
