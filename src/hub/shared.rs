@@ -4,10 +4,9 @@
 //! Neither holds a lock across an await.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, broadcast};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,8 +33,6 @@ pub(super) struct Shared {
     /// Whose turn it is to send a batch: batches go out in the order in which they were made.
     pub(super) turn: Mutex<()>,
     pub(super) wake: Notify,
-    /// The same for what relays have seen, which may rest for [`REST`].
-    pub(super) seen: Notify,
     /// Clients that are to be closed since they do not keep up.
     pub(super) slow: Slow,
     pub(super) listeners: Listeners,
@@ -63,7 +60,6 @@ impl Shared {
             live: broadcast::channel(RING).0,
             turn: Mutex::new(()),
             wake: Notify::new(),
-            seen: Notify::new(),
             slow: Slow::default(),
             listeners: Listeners::default(),
             expressions: Expressions::default(),
@@ -147,7 +143,7 @@ impl Shared {
         self.metrics.unseen_messages.inc_by(lost);
         match then {
             Then::Nothing => {}
-            Then::Wake => self.seen.notify_one(),
+            Then::Wake => self.wake.notify_one(),
             Then::Empty => {
                 let Ok(mut stream) = self.stream.try_lock() else { return };
                 let next = self.empty_inbox(&mut stream, now_ms());
@@ -201,38 +197,16 @@ impl Shared {
     }
 }
 
-/// How long what relays have seen may rest after a batch has gone out. A message that passes alone
-/// is told at once; in a burst, whoever looks on is sent a thousand batches a second and not one a
-/// message, which is most of what a listener adds to the cost of a relayed message.
-const REST: Duration = Duration::from_millis(1);
-
-/// Why the pump has its turn.
-#[derive(PartialEq, Eq)]
-enum Woken {
-    Published,
-    Seen,
-}
-
 /// Sends what was published, a batch at a time.
 async fn pump(shared: Arc<Shared>) {
-    let mut last = Instant::now();
     loop {
-        let woken = tokio::select! {
-            () = shared.wake.notified() => Woken::Published,
-            () = shared.seen.notified() => Woken::Seen,
+        tokio::select! {
+            () = shared.wake.notified() => {}
             () = shared.stopped.cancelled() => return,
-        };
-        if woken == Woken::Seen && last.elapsed() < REST {
-            tokio::select! {
-                () = sleep_until(last + REST) => {}
-                () = shared.wake.notified() => {}
-                () = shared.stopped.cancelled() => return,
-            }
         }
         // Whoever is ready to publish does so first: under load that makes one batch of it.
         tokio::task::yield_now().await;
         shared.flush();
-        last = Instant::now();
     }
 }
 
