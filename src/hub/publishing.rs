@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{AcqRel, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::delivered::Delivered;
@@ -274,7 +274,7 @@ impl Slow {
 
     fn take(&self) -> Vec<Arc<Entry>> {
         // Almost always there is none, and this is asked after every publication.
-        if !self.any.swap(false, AcqRel) {
+        if !self.any.load(Acquire) || !self.any.swap(false, AcqRel) {
             return Vec::new();
         }
         std::mem::take(&mut *self.lock())
