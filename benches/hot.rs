@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wstap::dialect;
-use wstap::event::{Body, Connect, Direction, Draft, Event, EventId, Message, Opcode, What};
+use wstap::event::{Body, Connect, Direction, Draft, Event, EventBody, EventId, Message, Opcode};
 use wstap::filter::{Expression, Filter, Reading};
 use wstap::frame::{self, Boundaries, Deflate, Extensions, Reader, Seen, Side};
 use wstap::hub::{About, Delivery, Hub, Settings, Start};
@@ -15,7 +15,7 @@ use wstap::wire::Form;
 /// What a frame of a registered client says to those who listen.
 fn said(text: &str, own: &wstap::event::ConnectionId) -> Body {
     match dialect::message(text, own).expect("accepted") {
-        dialect::Said::Message(body) => body,
+        dialect::Parsed::Message(body) => body,
         _ => unreachable!("it is an event"),
     }
 }
@@ -34,7 +34,7 @@ fn message() -> Message {
 
 fn event() -> Event {
     let connection = "a".parse().expect("an id");
-    let draft = Draft { connection, what: What::Message(message()) };
+    let draft = Draft { connection, body: EventBody::Message(message()) };
     draft.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)
 }
 
@@ -67,7 +67,8 @@ fn render(c: &mut Criterion) {
     }
     let binary = Body::Binary(vec![7; 192].into());
     let message = Message::new(Direction::In, Opcode::Binary, 192, binary);
-    let draft = Draft { connection: "a".parse().expect("an id"), what: What::Message(message) };
+    let draft =
+        Draft { connection: "a".parse().expect("an id"), body: EventBody::Message(message) };
     let event = draft.stamp(EventId::default(), 1);
     group.bench_function("plain, binary", |b| {
         b.iter(|| {
@@ -150,7 +151,7 @@ fn redact(c: &mut Criterion) {
                 || Message::new(Direction::In, Opcode::Text, 256, Body::Value(json.clone()));
             group.bench_function(format!("{name}, {what}"), |b| {
                 b.iter_with_setup(message, |message| {
-                    redaction.draft(black_box(&own), What::Message(message))
+                    redaction.draft(black_box(&own), EventBody::Message(message))
                 });
             });
         }
@@ -172,7 +173,7 @@ fn redact(c: &mut Criterion) {
         let message = || Message::new(Direction::In, Opcode::Text, 256, Body::Value(json.clone()));
         group.bench_function(name, |b| {
             b.iter_with_setup(message, |message| {
-                redaction.draft(black_box(&own), What::Message(message))
+                redaction.draft(black_box(&own), EventBody::Message(message))
             });
         });
     }
@@ -241,7 +242,7 @@ fn order() -> Event {
     let own = "a".parse().expect("an id");
     let body = said(text, &own);
     let message = Message::new(Direction::In, Opcode::Text, 256, body);
-    let draft = Draft { connection: own, what: What::Message(message) };
+    let draft = Draft { connection: own, body: EventBody::Message(message) };
     draft.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)
 }
 

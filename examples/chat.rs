@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use wstap::auth::Pattern;
-use wstap::consumer::{self, Door, GroupMessage, Json, JsonConsumer, Peer};
+use wstap::consumer::{self, GroupMessage, Json, JsonConsumer, Peer, UpgradeContext};
 use wstap::event::{Channel, User};
 use wstap::hub::{ChannelRules, Declared};
 use wstap::{Hub, Settings};
@@ -29,12 +29,12 @@ struct Member {
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct Parsed {
     text: String,
 }
 
 impl JsonConsumer for Member {
-    type In = Said;
+    type In = Parsed;
 
     async fn on_connect(&mut self, peer: &Peer) -> consumer::Result {
         peer.join_with_last(&self.room, 10)?;
@@ -44,7 +44,7 @@ impl JsonConsumer for Member {
         Ok(())
     }
 
-    async fn on_json(&mut self, peer: &Peer, said: Said) -> consumer::Result {
+    async fn on_json(&mut self, peer: &Peer, said: Parsed) -> consumer::Result {
         peer.group_send(&self.room, &said.text)?;
         Ok(())
     }
@@ -68,7 +68,7 @@ impl JsonConsumer for Member {
 
 /// Believes everybody who they say they are: a real program looks at a session or a token here.
 async fn enter(
-    State(door): State<Door>,
+    State(door): State<UpgradeContext>,
     Path((room, user)): Path<(String, String)>,
     request: Request,
 ) -> Response {
@@ -83,7 +83,7 @@ async fn main() -> std::io::Result<()> {
     let app = Router::new()
         .route("/", get(async || Html(PAGE)))
         .route("/rooms/{room}/{user}", any(enter))
-        .with_state(Door::new(hub.clone()))
+        .with_state(UpgradeContext::new(hub.clone()))
         .nest("/tap", wstap::router(hub));
     let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:8000".to_owned());
     let listener = TcpListener::bind(address).await?;

@@ -41,7 +41,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::event::Channel;
 use crate::hub::Hub;
-use crate::session::Door;
+use crate::session::UpgradeContext;
 
 pub use admin::Admin;
 pub use network::{InvalidNetwork, Network};
@@ -137,16 +137,16 @@ impl Channelstream {
 
     /// Returns its routes, without a prefix. `api` is where wstap's own calls are, which have the
     /// description of all of them.
-    pub(crate) fn router(&self, door: Door, api: &str) -> Router {
-        routes::routes(Desk { shared: Arc::clone(&self.shared), door, api: api.into() })
+    pub(crate) fn router(&self, door: UpgradeContext, api: &str) -> Router {
+        routes::routes(ApiState { shared: Arc::clone(&self.shared), door, api: api.into() })
     }
 }
 
 /// What handlers are given.
 #[derive(Debug, Clone)]
-struct Desk {
+struct ApiState {
     shared: Arc<Shared>,
-    door: Door,
+    door: UpgradeContext,
     api: Arc<str>,
 }
 

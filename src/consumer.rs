@@ -57,7 +57,7 @@ use crate::hub::{Ending, Hub};
 use crate::problem::Problem;
 use crate::session;
 
-pub use crate::session::Door;
+pub use crate::session::UpgradeContext;
 pub use group::GroupMessage;
 pub use json::{InvalidJson, Json, JsonConsumer};
 pub use peer::{Peer, PeerError};
@@ -158,7 +158,7 @@ impl Failure {
 }
 
 /// Makes the route of a consumer: each WebSocket that comes gets one of its own. Loopback pages and
-/// programs may connect; [`upgrade`] with a [`Door`] of your own lets in others, and a handler
+/// programs may connect; [`upgrade`] with a [`UpgradeContext`] of your own lets in others, and a handler
 /// around it may look at the request first.
 ///
 /// axum's own server leaves Nagle's algorithm on, which may hold small messages back for 40 ms;
@@ -174,7 +174,7 @@ where
     C: Consumer,
     S: Clone + Send + Sync + 'static,
 {
-    let door = Door::new(hub);
+    let door = UpgradeContext::new(hub);
     any(async move |request: Request| upgrade(&door, request, None, make()))
 }
 
@@ -202,7 +202,7 @@ where
 /// ```
 #[must_use]
 pub fn upgrade(
-    door: &Door,
+    door: &UpgradeContext,
     request: Request,
     user: Option<User>,
     consumer: impl Consumer,

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use self::answers::{CloseCode, Connection, Listener, Sent, Server};
 use crate::code::{self, Code};
 use crate::event::{Body as Payload, ConnectionId, Direction, Message, Opcode};
-use crate::hub::{CloseOrder, Hub, Outgoing, Undelivered};
+use crate::hub::{CloseRequest, Hub, Outgoing, Undelivered};
 use crate::json;
 use crate::problem::Problem;
 use crate::problem::described::problems;
@@ -130,8 +130,10 @@ pub(crate) async fn close(
         (value.len() <= MAX_REASON).then(|| value.to_owned())
     });
     params.finish()?;
-    let order =
-        CloseOrder { code: order_code.unwrap_or(code::NORMAL), reason: reason.unwrap_or_default() };
+    let order = CloseRequest {
+        code: order_code.unwrap_or(code::NORMAL),
+        reason: reason.unwrap_or_default(),
+    };
     let closed = hub.close(&connection_id(&id)?, order);
     closed.map_err(|undelivered| undeliverable(undelivered, &id))?;
     Ok(StatusCode::NO_CONTENT)

@@ -66,7 +66,7 @@ pub enum First {
 
 /// What a later frame says.
 #[derive(Debug)]
-pub enum Said {
+pub enum Parsed {
     /// Who it is, once more: no event.
     Nothing,
     /// Something for those who listen.
@@ -113,7 +113,7 @@ pub fn binary_registration(bytes: &[u8]) -> Result<First, Refusal> {
 /// # Errors
 ///
 /// If it speaks for another connection or forges a close.
-pub fn message(text: &str, own: &ConnectionId) -> Result<Said, Refusal> {
+pub fn message(text: &str, own: &ConnectionId) -> Result<Parsed, Refusal> {
     let mut head = Head::default();
     match json::object(text, |key, value| head.member(key, value)) {
         Ok(whole) => {
@@ -121,14 +121,14 @@ pub fn message(text: &str, own: &ConnectionId) -> Result<Said, Refusal> {
             head.check()?;
             head.speaks_for(own)?;
             match (command, head.id) {
-                (Some(name), _) => name.command(head.params).map(Said::Command),
-                (None, None) => Ok(Said::Message(Body::Value(whole))),
-                (None, Some(_)) if head.says_more => Ok(Said::Message(Body::Object(whole))),
-                (None, Some(_)) => Ok(Said::Nothing),
+                (Some(name), _) => name.command(head.params).map(Parsed::Command),
+                (None, None) => Ok(Parsed::Message(Body::Value(whole))),
+                (None, Some(_)) if head.says_more => Ok(Parsed::Message(Body::Object(whole))),
+                (None, Some(_)) => Ok(Parsed::Nothing),
             }
         }
-        Err(NoObject::OtherJson(value)) => Ok(Said::Message(Body::Value(value))),
-        Err(NoObject::NoJson) => Ok(Said::Message(Body::Value(Json::string(text)))),
+        Err(NoObject::OtherJson(value)) => Ok(Parsed::Message(Body::Value(value))),
+        Err(NoObject::NoJson) => Ok(Parsed::Message(Body::Value(Json::string(text)))),
     }
 }
 
@@ -259,9 +259,9 @@ mod tests {
 
     fn later(text: &str) -> Result<Option<String>, Refusal> {
         message(text, &"a".parse().expect("an id")).map(|said| match said {
-            Said::Nothing => None,
-            Said::Message(body) => Some(shown(body)),
-            Said::Command(command) => Some(format!("{command:?}")),
+            Parsed::Nothing => None,
+            Parsed::Message(body) => Some(shown(body)),
+            Parsed::Command(command) => Some(format!("{command:?}")),
         })
     }
 

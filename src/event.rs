@@ -25,7 +25,7 @@ pub struct Event {
     /// Whose event it is.
     pub connection: ConnectionId,
     /// What happened.
-    pub what: What,
+    pub body: EventBody,
 }
 
 /// An event before the hub has given it an id.
@@ -34,12 +34,12 @@ pub struct Draft {
     /// Whose event it will be.
     pub connection: ConnectionId,
     /// What happened.
-    pub what: What,
+    pub body: EventBody,
 }
 
 /// What happened to a connection.
 #[derive(Debug)]
-pub enum What {
+pub enum EventBody {
     /// It registered.
     Connect(Box<Connect>),
     /// A message passed.
@@ -116,14 +116,14 @@ pub struct Message {
     /// True for one that wstap itself has put between those of the client or server.
     pub synthetic: bool,
     /// How it passed, where wstap only looked on.
-    pub passage: Option<Passage>,
+    pub frame_info: Option<FrameInfo>,
     /// For whom it is, if it was published to a channel or to users.
     pub routing: Option<Box<Routing>>,
 }
 
 /// How a message passed on its way between client and server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Passage {
+pub struct FrameInfo {
     /// Bytes of all its frames on the wire.
     pub wire: u64,
     /// Frames.
@@ -158,7 +158,7 @@ pub struct Close {
     /// True if both sides exchanged close frames.
     pub clean: bool,
     /// Who ended it.
-    pub by: By,
+    pub by: ClosedBy,
     /// From registration to end.
     pub duration: Duration,
     /// Messages in and out.
@@ -166,14 +166,14 @@ pub struct Close {
     /// Payload bytes in and out.
     pub bytes: Flow,
     /// What the wire says of it, in proxy mode.
-    pub wire: Option<Wire>,
+    pub wire: Option<TransportStats>,
     /// The handshake, if that is what the server behind has refused: then there was no `connect`.
     pub refused: Option<Box<Connect>>,
 }
 
 /// What passed on the wire of a connection, and how long nothing has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wire {
+pub struct TransportStats {
     /// Bytes each way, from the end of the handshake.
     pub bytes: Flow,
     /// From the last byte of the client to the end.
@@ -217,7 +217,7 @@ pub enum Opcode {
 
 /// Who ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum ClosedBy {
     /// The WebSocket client.
     Client,
     /// The server behind wstap.
@@ -243,7 +243,7 @@ impl Draft {
     /// Makes the draft an event.
     #[must_use]
     pub fn stamp(self, id: EventId, ordinal: u64) -> Event {
-        Event { id, ordinal, connection: self.connection, what: self.what }
+        Event { id, ordinal, connection: self.connection, body: self.body }
     }
 }
 
@@ -251,21 +251,21 @@ impl Event {
     /// Returns what kind of event this is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match self.what {
-            What::Connect(_) => Kind::Connect,
-            What::Message(_) => Kind::Message,
-            What::Close(_) => Kind::Close,
-            What::Join(_) => Kind::Join,
-            What::Leave(_) => Kind::Leave,
-            What::Lost(_) => Kind::Gap,
+        match self.body {
+            EventBody::Connect(_) => Kind::Connect,
+            EventBody::Message(_) => Kind::Message,
+            EventBody::Close(_) => Kind::Close,
+            EventBody::Join(_) => Kind::Join,
+            EventBody::Leave(_) => Kind::Leave,
+            EventBody::Lost(_) => Kind::Gap,
         }
     }
 
     /// Returns the direction of a message; the other kinds have none.
     #[must_use]
     pub fn direction(&self) -> Option<Direction> {
-        match &self.what {
-            What::Message(message) => Some(message.direction),
+        match &self.body {
+            EventBody::Message(message) => Some(message.direction),
             _ => None,
         }
     }
@@ -273,10 +273,10 @@ impl Event {
     /// Returns the channel that it belongs to, if any.
     #[must_use]
     pub fn channel(&self) -> Option<&Channel> {
-        match &self.what {
-            What::Message(message) => message.routing.as_ref()?.channel.as_ref(),
-            What::Join(presence) | What::Leave(presence) => Some(&presence.channel),
-            What::Connect(_) | What::Close(_) | What::Lost(_) => None,
+        match &self.body {
+            EventBody::Message(message) => message.routing.as_ref()?.channel.as_ref(),
+            EventBody::Join(presence) | EventBody::Leave(presence) => Some(&presence.channel),
+            EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => None,
         }
     }
 
@@ -288,17 +288,17 @@ impl Event {
         /// adds to two small allocations.
         const FIXED: usize = size_of::<Event>() + 2 * size_of::<usize>() + size_of::<usize>() + 32;
         FIXED
-            + match &self.what {
-                What::Connect(connect) => connect.weight(),
-                What::Message(message) => {
+            + match &self.body {
+                EventBody::Connect(connect) => connect.weight(),
+                EventBody::Message(message) => {
                     message.body.len() + message.routing.as_ref().map_or(0, |it| it.weight())
                 }
-                What::Join(presence) | What::Leave(presence) => presence.weight(),
-                What::Close(close) => {
+                EventBody::Join(presence) | EventBody::Leave(presence) => presence.weight(),
+                EventBody::Close(close) => {
                     let refused = close.refused.as_ref().map_or(0, |connect| connect.weight());
                     size_of::<Close>() + close.reason.len() + refused
                 }
-                What::Lost(_) => 0,
+                EventBody::Lost(_) => 0,
             }
     }
 }
@@ -319,14 +319,14 @@ impl Message {
     /// Returns the same message once more, but for whom it is and how it passed.
     pub(crate) fn copied(&self) -> Self {
         let body = self.body.clone();
-        Self { body, passage: None, routing: None, ..*self }
+        Self { body, frame_info: None, routing: None, ..*self }
     }
 
     /// Makes a message as a client of wstap sends it, or is sent it.
     #[must_use]
     pub fn new(direction: Direction, opcode: Opcode, size: usize, body: Body) -> Self {
         let (opcode, size) = (Some(opcode), size as u64);
-        Self { direction, opcode, size, body, synthetic: false, passage: None, routing: None }
+        Self { direction, opcode, size, body, synthetic: false, frame_info: None, routing: None }
     }
 }
 
@@ -391,7 +391,7 @@ impl Opcode {
     }
 }
 
-impl By {
+impl ClosedBy {
     /// Returns the name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {

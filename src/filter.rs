@@ -147,18 +147,20 @@ impl Eq for Expression {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Body, By, Close, Connect, Draft, EventId, Flow, Message, Opcode, What};
+    use crate::event::{
+        Body, Close, ClosedBy, Connect, Draft, EventBody, EventId, Flow, Message, Opcode,
+    };
     use crate::json::{Json, NoObject};
     use std::time::{Duration, Instant};
 
-    fn stamped(what: What) -> Event {
+    fn stamped(body: EventBody) -> Event {
         let connection = "a".parse().expect("an id");
-        Draft { connection, what }.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)
+        Draft { connection, body }.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)
     }
 
     fn with_body(body: Body) -> Event {
         let size = body.len();
-        stamped(What::Message(Message::new(Direction::In, Opcode::Text, size, body)))
+        stamped(EventBody::Message(Message::new(Direction::In, Opcode::Text, size, body)))
     }
 
     /// A message whose value is this JSON.
@@ -172,7 +174,7 @@ mod tests {
     }
 
     fn connect() -> Event {
-        stamped(What::Connect(Box::new(Connect {
+        stamped(EventBody::Connect(Box::new(Connect {
             remote: ([127, 0, 0, 1], 4711).into(),
             path: "/ws?room=7".to_owned(),
             headers: vec![("user-agent", "curl/8".to_owned()), ("origin", "null".to_owned())],
@@ -182,11 +184,11 @@ mod tests {
     }
 
     fn close() -> Event {
-        stamped(What::Close(Box::new(Close {
+        stamped(EventBody::Close(Box::new(Close {
             code: 1006,
             reason: "gone".to_owned(),
             clean: false,
-            by: By::Network,
+            by: ClosedBy::Network,
             duration: Duration::from_micros(1_500_400),
             messages: Flow { inward: 3, outward: 1 },
             bytes: Flow { inward: 300, outward: 100 },
@@ -220,7 +222,7 @@ mod tests {
             let body = Body::Binary(Box::default());
             let message = Message::new(direction, Opcode::Binary, 0, body);
             let connection = connection.parse().expect("an id");
-            Draft { connection, what: What::Message(message) }.stamp(EventId::default(), 1)
+            Draft { connection, body: EventBody::Message(message) }.stamp(EventId::default(), 1)
         };
         let filter = Filter {
             connections: vec!["a".parse().expect("an id"), "b".parse().expect("an id")],

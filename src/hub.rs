@@ -5,6 +5,7 @@
 //! channel, by one task, the pump, which sends all that was published since its last turn as one
 //! batch.
 
+mod authorizations;
 mod batch;
 mod channels;
 mod connecting;
@@ -14,7 +15,6 @@ mod expressions;
 mod history;
 mod inbox;
 mod membership;
-mod passes;
 mod publishing;
 mod queue;
 mod recorded;
@@ -33,20 +33,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authority;
 use crate::code::Code;
-use crate::event::{By, Event, EventId};
+use crate::event::{ClosedBy, Event, EventId};
 use crate::filter::Filter;
 use crate::metrics::{Metrics, Numbers};
 use crate::redact::Redaction;
 
 pub use batch::Selection;
-pub use connecting::Seat;
+pub use connecting::ConnectionPermit;
 pub use connection::Connection;
 pub use delivered::Delivered;
 pub use history::Retention;
 pub use membership::{Credential, NotAllowed};
 pub use publishing::Publication;
 pub use queue::{Outgoing, Queued};
-pub use registry::{CloseOrder, Ending, Entry, Orders};
+pub use registry::{CloseRequest, ConnectionHandle, Ending, Mailbox};
 pub use room::{ChannelInside, ChannelRules, ChannelSeen, Declared};
 pub use scan::{Order, Range, Scan, Scanned};
 pub use subscription::{About, Delivery, Listener, Subscription};
@@ -342,7 +342,7 @@ impl Hub {
         shared.stopping.cancel();
         let (code, reason) = (Code::Stopping.close(), STOPPING.to_owned());
         for entry in &entries {
-            entry.order_close(CloseOrder { code, reason: reason.clone() });
+            entry.request_close(CloseRequest { code, reason: reason.clone() });
         }
         shared.connected.close();
         // Half of the time for the clients to answer; the rest for the listeners to read of it.
@@ -350,8 +350,13 @@ impl Hub {
         {
             let mut stream = shared.stream();
             for entry in stream.registry.all() {
-                let ending =
-                    Ending { code, reason: reason.clone(), clean: false, by: By::Tap, wire: None };
+                let ending = Ending {
+                    code,
+                    reason: reason.clone(),
+                    clean: false,
+                    by: ClosedBy::Tap,
+                    wire: None,
+                };
                 let _ = shared.end(&mut stream, &entry, ending, now_ms());
             }
             stream.over = true;

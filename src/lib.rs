@@ -96,7 +96,7 @@
 //!   events make the joins safe: a batch is taken only if it is the one that comes next.
 //! - A relay writes bytes on first; then a reader ([`frame`]) sees a copy, and what it makes of it
 //!   goes to the hub's inbox, which is never waited for: what does not fit becomes a gap.
-//! - What is to be hidden is hidden in the draft: the hub takes only what is [`redact::Shown`].
+//! - What is to be hidden is hidden in the draft: the hub takes only what is [`redact::Redacted`].
 //! - Channels stand under the lock of the stream too: what is published to one is an event like any
 //!   other, and a [`hub::Delivered`] that is put into the queue of each member, in the order of the
 //!   stream. Each dialect (the tap's with the commands of channelize, hooks of a program,

@@ -1,7 +1,7 @@
 //! What is not shown: passwords, tokens and whatever the rules name, taken out of a draft before
 //! anything is kept, sent or exported.
 //!
-//! [`Shown`] is the proof: the stream takes nothing else, and only a [`Redaction`] makes one. Pure;
+//! [`Redacted`] is the proof: the stream takes nothing else, and only a [`Redaction`] makes one. Pure;
 //! it works on what wstap shows, never on what it relays. Whoever calls it holds no lock that
 //! others wait for, except where a connection ends: a close reason has 123 bytes.
 //!
@@ -16,16 +16,16 @@
 //! let login = Json::parse(r#"{"user":"ann", "password":"hunter2"}"#).unwrap();
 //! let message = Message::new(Direction::In, Opcode::Text, 36, Body::Value(login));
 //! let draft = redaction.draft(&id, What::Message(message));
-//! let What::Message(Message { body: Body::Value(json), .. }) = &draft.what else { panic!() };
+//! let What::Message(Message { body: Body::Value(json), .. }) = &draft.body else { panic!() };
 //! assert_eq!(json.as_str(), r#"{"user":"ann", "password":"[redacted]"}"#);
 //! ```
 
 mod address;
+mod builtin;
 mod json;
-mod loose;
+mod non_json;
 mod path;
 mod search;
-mod usual;
 
 use std::fmt;
 use std::ops::Deref;
@@ -35,7 +35,7 @@ use std::sync::Arc;
 use regex::{Regex, RegexBuilder};
 
 use crate::event::{
-    Channel, Close, Connect, ConnectionId, Draft, Message, Presence, Routing, User, What,
+    Channel, Close, Connect, ConnectionId, Draft, EventBody, Message, Presence, Routing, User,
 };
 use search::Search;
 
@@ -109,9 +109,9 @@ impl FromStr for Pattern {
 
 /// Something that may be shown: nothing is left in it that is to be hidden.
 #[derive(Debug, Clone)]
-pub struct Shown<T>(T);
+pub struct Redacted<T>(T);
 
-impl<T> Deref for Shown<T> {
+impl<T> Deref for Redacted<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -119,7 +119,7 @@ impl<T> Deref for Shown<T> {
     }
 }
 
-impl<T> Shown<T> {
+impl<T> Redacted<T> {
     /// Returns what may be shown.
     #[must_use]
     pub fn into_inner(self) -> T {
@@ -127,11 +127,11 @@ impl<T> Shown<T> {
     }
 }
 
-impl Shown<Draft> {
+impl Redacted<Draft> {
     /// Makes the draft that tells of messages that passed unseen.
     #[must_use]
     pub fn lost(missed: u64) -> Self {
-        Self(Draft { connection: ConnectionId::nobody(), what: What::Lost(missed) })
+        Self(Draft { connection: ConnectionId::nobody(), body: EventBody::Lost(missed) })
     }
 
     /// Gives it to another connection, by the id that is shown for that.
@@ -141,11 +141,11 @@ impl Shown<Draft> {
     }
 }
 
-impl Shown<Connect> {
+impl Redacted<Connect> {
     /// Makes the draft that tells of this connection, under the id that is shown for it.
     #[must_use]
-    pub fn draft(self, id: ConnectionId) -> Shown<Draft> {
-        Shown(Draft { connection: id, what: What::Connect(Box::new(self.0)) })
+    pub fn draft(self, id: ConnectionId) -> Redacted<Draft> {
+        Redacted(Draft { connection: id, body: EventBody::Connect(Box::new(self.0)) })
     }
 }
 
@@ -175,38 +175,38 @@ impl Redaction {
 
     /// Makes a draft of what happened to a connection that is shown as `id`.
     #[must_use]
-    pub fn draft(&self, id: &ConnectionId, what: What) -> Shown<Draft> {
-        let what = match (&self.search, what) {
-            (None, what) => what,
-            (Some(search), What::Message(message)) => {
-                What::Message(self::message(search, id, message))
+    pub fn draft(&self, id: &ConnectionId, body: EventBody) -> Redacted<Draft> {
+        let body = match (&self.search, body) {
+            (None, body) => body,
+            (Some(search), EventBody::Message(message)) => {
+                EventBody::Message(self::message(search, id, message))
             }
-            (Some(search), What::Connect(mut connect)) => {
+            (Some(search), EventBody::Connect(mut connect)) => {
                 self::connect(search, &mut connect);
-                What::Connect(connect)
+                EventBody::Connect(connect)
             }
-            (Some(search), What::Close(mut close)) => {
+            (Some(search), EventBody::Close(mut close)) => {
                 self::close(search, &mut close);
-                What::Close(close)
+                EventBody::Close(close)
             }
-            (Some(search), What::Join(presence)) => {
-                What::Join(Box::new(self::presence(search, *presence)))
+            (Some(search), EventBody::Join(presence)) => {
+                EventBody::Join(Box::new(self::presence(search, *presence)))
             }
-            (Some(search), What::Leave(presence)) => {
-                What::Leave(Box::new(self::presence(search, *presence)))
+            (Some(search), EventBody::Leave(presence)) => {
+                EventBody::Leave(Box::new(self::presence(search, *presence)))
             }
-            (Some(_), What::Lost(missed)) => What::Lost(missed),
+            (Some(_), EventBody::Lost(missed)) => EventBody::Lost(missed),
         };
-        Shown(Draft { connection: id.clone(), what })
+        Redacted(Draft { connection: id.clone(), body })
     }
 
     /// Returns what is shown of how a connection came.
     #[must_use]
-    pub fn connect(&self, mut connect: Connect) -> Shown<Connect> {
+    pub fn connect(&self, mut connect: Connect) -> Redacted<Connect> {
         if let Some(search) = &self.search {
             self::connect(search, &mut connect);
         }
-        Shown(connect)
+        Redacted(connect)
     }
 
     /// Returns the id that a connection is shown under: its own, unless that holds something to
@@ -250,7 +250,7 @@ impl fmt::Debug for Redaction {
 /// The sizes stay what they were: they are of what passed.
 fn message(search: &Search, id: &ConnectionId, message: Message) -> Message {
     let mut message = Message { body: search.body(message.body, id), ..message };
-    let note = message.passage.as_mut().and_then(|passage| passage.note.as_mut());
+    let note = message.frame_info.as_mut().and_then(|frame_info| frame_info.note.as_mut());
     if let Some(note) = note
         && let Some(shown) = search.hidden(note)
     {

@@ -23,5 +23,5 @@ pub use compare::{InvalidPath, Path, Rules};
 pub use diff::{Change, compare};
 pub use mock::{Told, stand_in};
 pub use pace::Speed;
-pub use script::{End, Said, Script, Scripts, Step};
+pub use script::{End, Payload, Script, Scripts, Step};
 pub use timing::Timing;

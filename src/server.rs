@@ -4,12 +4,12 @@
 //! and takes half of its memory for an idle listener.
 
 mod bind;
+mod connection_tracker;
 mod endless;
-mod full;
-mod guarded;
-mod guests;
 mod heads;
+mod overload;
 mod per_address;
+mod timeout_io;
 
 use std::convert::Infallible;
 use std::io;
@@ -39,11 +39,11 @@ use tower::ServiceExt as _;
 use crate::hub::Hub;
 use crate::problem::Problem;
 pub use bind::{BindError, bind};
+use connection_tracker::{Ask, ConnectionTracker, Finish};
 use endless::{Asked, Handover};
-use full::TurnAway;
-use guarded::Guarded;
-use guests::{Ask, Finish, Guests};
-use per_address::{PerAddress, Seat};
+use overload::TurnAway;
+use per_address::{ConnectionPermit, PerAddress};
+use timeout_io::Guarded;
 
 /// How long the head of a request may take, from the first byte that could be awaited.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -88,11 +88,11 @@ impl Server {
         let settings = hub.settings();
         let room = settings.max_connections.saturating_add(settings.max_listeners);
         let room = room.saturating_add(SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
-        let house = Arc::new(House {
+        let house = Arc::new(ServerState {
             room: Arc::new(Semaphore::new(room)),
             per_address: PerAddress::new(self.max_per_address),
             turn_away: TurnAway::default(),
-            guests: Guests::default(),
+            guests: ConnectionTracker::default(),
             tasks: TaskTracker::new(),
         });
         let accepting = TaskTracker::new();
@@ -112,15 +112,15 @@ impl Server {
 }
 
 /// What all connections share.
-struct House {
+struct ServerState {
     room: Arc<Semaphore>,
     per_address: PerAddress,
     turn_away: TurnAway,
-    guests: Guests,
+    guests: ConnectionTracker,
     tasks: TaskTracker,
 }
 
-async fn accept(endpoint: Endpoint, house: Arc<House>, stop: CancellationToken) {
+async fn accept(endpoint: Endpoint, house: Arc<ServerState>, stop: CancellationToken) {
     let Endpoint { listener, router, patient } = endpoint;
     loop {
         let accepted = tokio::select! {
@@ -141,7 +141,7 @@ async fn accept(endpoint: Endpoint, house: Arc<House>, stop: CancellationToken) 
             .try_acquire_owned()
             .ok()
             .zip(house.per_address.enter(remote.ip()))
-            .map(|(permit, place)| Seat::new(permit, place));
+            .map(|(permit, place)| ConnectionPermit::new(permit, place));
         let Some(seat) = seat else {
             if let Some(answer) = house.turn_away.answer(stream) {
                 house.tasks.spawn(answer);
@@ -158,18 +158,18 @@ async fn accept(endpoint: Endpoint, house: Arc<House>, stop: CancellationToken) 
 /// Serves one connection until it ends, or has become a WebSocket.
 async fn serve(
     stream: TcpStream,
-    seat: Seat,
+    seat: ConnectionPermit,
     remote: SocketAddr,
     router: Router,
     patient: bool,
-    guests: &Guests,
+    guests: &ConnectionTracker,
 ) {
     if let Err(error) = tune(&stream, patient) {
         tracing::debug!(%remote, %error, "the connection went at once");
         return;
     }
     let handover = Arc::new(Handover::new(patient));
-    let visit = Box::pin(Visit {
+    let visit = Box::pin(Http1Connection {
         connection: Some(http(stream, seat, remote, router, &handover)),
         handover,
     });
@@ -188,7 +188,7 @@ async fn serve(
 /// Has hyper serve a connection.
 fn http(
     stream: TcpStream,
-    seat: Seat,
+    seat: ConnectionPermit,
     remote: SocketAddr,
     router: Router,
     handover: &Arc<Handover>,
@@ -232,12 +232,12 @@ fn http(
 }
 
 /// A connection in the hands of hyper, until one of its responses turns out to have no end.
-struct Visit<S: HttpService<Incoming>> {
+struct Http1Connection<S: HttpService<Incoming>> {
     connection: Option<UpgradeableConnection<TokioIo<Guarded>, S>>,
     handover: Arc<Handover>,
 }
 
-impl<S> Future for Visit<S>
+impl<S> Future for Http1Connection<S>
 where
     S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
 {
@@ -256,7 +256,7 @@ where
     }
 }
 
-impl<S> Finish for Pin<Box<Visit<S>>>
+impl<S> Finish for Pin<Box<Http1Connection<S>>>
 where
     S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
 {

@@ -1,7 +1,7 @@
 //! One WebSocket in hub mode, from its first frame to its last.
 //!
 //! A session registers, then takes turns. What the client's frames mean is the
-//! business of a `Speaker`: the tap's own dialect here, the hooks of a program elsewhere. However
+//! business of a `Protocol`: the tap's own dialect here, the hooks of a program elsewhere. However
 //! a session ends, the [`Connection`] that it holds publishes one `close`. No await point here holds
 //! a lock; each write has a time limit, so that a client which never reads ends its own session and
 //! nothing else.
@@ -22,15 +22,15 @@ use tungstenite::Message as Frame;
 use crate::code::Code;
 use crate::dialect::{self, Command, First};
 use crate::event::{Connect, ConnectionId, Opcode};
-use crate::hub::{Connection, Hub, Orders, Seat};
+use crate::hub::{Connection, ConnectionPermit, Hub, Mailbox};
 use crate::problem::Problem;
 
-pub use handshake::Door;
+pub use handshake::UpgradeContext;
 pub(crate) use handshake::{__path_upgrade, Opened, accept, hand_over, open, upgrade};
 pub(crate) use socket::Socket;
 use tap::{Tap, ack, message};
 use turns::Fault;
-pub(crate) use turns::{Session, Speaker};
+pub(crate) use turns::{Protocol, Session};
 
 /// The times of a session, and how large a message may be.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,7 @@ struct Arrival {
     /// Whether pings carry the time, as those of channelize do.
     timed_pings: bool,
     /// Kept as long as the socket is open.
-    _seat: Seat,
+    _seat: ConnectionPermit,
 }
 
 /// Serves a WebSocket until it ends.
@@ -112,7 +112,7 @@ async fn register(
     socket: &mut Socket,
     arrival: &Arrival,
     hub: &Hub,
-) -> Result<Option<(Connection, Orders)>, Problem> {
+) -> Result<Option<(Connection, Mailbox)>, Problem> {
     if let Some(id) = &arrival.id {
         return Ok(Some(hub.connect(id.clone(), arrival.connect.clone())?));
     }
@@ -161,11 +161,11 @@ fn first_command(
     arrival: &Arrival,
     id: Option<ConnectionId>,
     command: Command,
-) -> Result<(Connection, Orders, Option<Frame>), Problem> {
+) -> Result<(Connection, Mailbox, Option<Frame>), Problem> {
     let connect = arrival.connect.clone();
     let (connection, orders) = match id {
         Some(id) => hub.connect(id, connect)?,
-        None => hub.connect_relayed(None, connect)?,
+        None => hub.connect_with_generated_id(None, connect)?,
     };
     let reply = match commands::carry_out(&connection, command) {
         Ok(id) => arrival.ack.then(|| ack(id)),

@@ -29,7 +29,7 @@ use crate::pages;
 use crate::problem::Problem;
 use crate::proxy::{self, Proxy};
 use crate::request::is_websocket;
-use crate::session::{self, Door, Limits};
+use crate::session::{self, Limits, UpgradeContext};
 
 /// What the routes are made of.
 #[derive(Debug, Clone)]
@@ -131,7 +131,7 @@ impl Web {
             upstreams: self.proxy.iter().flat_map(Proxy::upstreams).map(str::to_owned).collect(),
             limits: self.limits,
         };
-        let door = Door {
+        let door = UpgradeContext {
             hub: self.hub.clone(),
             limits: self.limits,
             origins: self.ws_origins.clone(),
@@ -198,7 +198,7 @@ struct App {
     hub: Hub,
     max: MaxMessageBytes,
     info: Arc<Info>,
-    door: Door,
+    door: UpgradeContext,
 }
 
 impl FromRef<App> for Hub {

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wstap::event::{Body, Direction, Draft, EventId, Message, Opcode, What};
+use wstap::event::{Body, Direction, Draft, EventId, Message, Opcode, EventBody};
 use wstap::filter::{Expression, shorthand};
 use wstap::json::{self, Json};
 
@@ -21,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
             let Some(body) = body(message) else { return };
             let message = Message::new(Direction::In, Opcode::Text, body.len(), body);
             let connection = "a".parse().expect("an id");
-            let draft = Draft { connection, what: What::Message(message) };
+            let draft = Draft { connection, body: EventBody::Message(message) };
             let _ = expression.holds(&draft.stamp(EventId { ms: 1, seq: 0 }, 1));
         }
         Err(fault) => {

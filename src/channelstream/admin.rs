@@ -17,7 +17,7 @@ use super::request::Info;
 use super::routes::{Refused, read};
 use super::shape::Object;
 use super::signature::{Secret, Signer};
-use super::{Desk, Shared, json};
+use super::{ApiState, Shared, json};
 use crate::code::Code;
 use crate::pages;
 use crate::problem::Problem;
@@ -77,7 +77,11 @@ fn now() -> u64 {
 }
 
 /// Lets those in who have signed in, or sign the call. `Some`: the others are sent elsewhere.
-fn admit(desk: &Desk, parts: &Parts, sign_in: &'static str) -> Result<Option<Response>, Refused> {
+fn admit(
+    desk: &ApiState,
+    parts: &Parts,
+    sign_in: &'static str,
+) -> Result<Option<Response>, Refused> {
     let settings = &desk.shared.settings;
     if settings.admin.as_ref().is_some_and(|admin| admin.knows(parts)) {
         return Ok(None);
@@ -96,7 +100,10 @@ fn elsewhere(to: &'static str) -> Response {
 }
 
 /// Answers `/admin/admin.json`.
-pub(super) async fn numbers(State(desk): State<Desk>, parts: Parts) -> Result<Response, Refused> {
+pub(super) async fn numbers(
+    State(desk): State<ApiState>,
+    parts: Parts,
+) -> Result<Response, Refused> {
     match admit(&desk, &parts, "sign_in")? {
         Some(elsewhere) => Ok(elsewhere),
         None => Ok(json(desk.shared.numbers())),
@@ -104,7 +111,7 @@ pub(super) async fn numbers(State(desk): State<Desk>, parts: Parts) -> Result<Re
 }
 
 /// Answers `GET /admin`.
-pub(super) async fn page(State(desk): State<Desk>, parts: Parts) -> Result<Response, Refused> {
+pub(super) async fn page(State(desk): State<ApiState>, parts: Parts) -> Result<Response, Refused> {
     match admit(&desk, &parts, "admin/sign_in")? {
         Some(elsewhere) => Ok(elsewhere),
         None => Ok(pages::page("channelstream-admin.html", &parts.headers)?),
@@ -112,7 +119,7 @@ pub(super) async fn page(State(desk): State<Desk>, parts: Parts) -> Result<Respo
 }
 
 /// Answers `GET /admin/sign_in`.
-pub(super) async fn form(State(desk): State<Desk>, parts: Parts) -> Result<Response, Refused> {
+pub(super) async fn form(State(desk): State<ApiState>, parts: Parts) -> Result<Response, Refused> {
     if desk.shared.settings.admin.is_none() {
         let words = "nobody can sign in; --channelstream-admin-secret makes that possible";
         return Err(Problem::new(Code::NotFound, words).into());
@@ -125,7 +132,7 @@ pub(super) async fn form(State(desk): State<Desk>, parts: Parts) -> Result<Respo
 
 /// Answers `POST /admin/sign_in`.
 pub(super) async fn sign_in(
-    State(desk): State<Desk>,
+    State(desk): State<ApiState>,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
@@ -163,13 +170,13 @@ pub(super) async fn sign_in(
 }
 
 /// Answers `/admin/sign_out`.
-pub(super) async fn sign_out(State(desk): State<Desk>, parts: Parts) -> Response {
+pub(super) async fn sign_out(State(desk): State<ApiState>, parts: Parts) -> Response {
     ([(SET_COOKIE, cookie("", 0, way(&desk, &parts)))], elsewhere("sign_in")).into_response()
 }
 
 /// Returns over which ways a browser may send a cookie back: no other than that by which it came,
 /// where that is encrypted.
-fn way(desk: &Desk, parts: &Parts) -> &'static str {
+fn way(desk: &ApiState, parts: &Parts) -> &'static str {
     let settings = &desk.shared.settings;
     if settings.enforce_https || is_encrypted(settings, parts) { "; Secure" } else { "" }
 }

@@ -10,14 +10,16 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Shared;
-use super::keeper::{Attended, Command, Keeper, commands};
+use super::keeper::{Command, SessionHandle, SessionTask, commands};
 use super::request::{self, Change, Changes, ChannelSettings, Delete, Delivery, Edit, Info, Raw};
 use super::shape::{self, ChannelsInfo, Connected, Post};
 use super::state::Tables;
 use super::time::Moment;
 use crate::code;
 use crate::event::{Body, Channel, Connect, ConnectionId, Opcode, User};
-use crate::hub::{CloseOrder, Credential, Ending, NotAllowed, Publication, Seat, now_ms};
+use crate::hub::{
+    CloseRequest, ConnectionPermit, Credential, Ending, NotAllowed, Publication, now_ms,
+};
 use crate::json::Json;
 use crate::problem::Problem;
 
@@ -39,9 +41,9 @@ impl<T: Into<Problem>> From<T> for Refusal {
 /// Where a user who connects finds a place.
 enum Place {
     /// On a connection that is there.
-    Held(Arc<Attended>),
+    Held(Arc<SessionHandle>),
     /// On one that is made.
-    Free(Seat),
+    Free(ConnectionPermit),
 }
 
 impl Shared {
@@ -102,8 +104,8 @@ impl Shared {
         (id, user): (Uuid, &User),
         channels: &[Channel],
         arrival: Connect,
-        seat: Seat,
-    ) -> Result<Arc<Attended>, Refusal> {
+        seat: ConnectionPermit,
+    ) -> Result<Arc<SessionHandle>, Refusal> {
         let (connection, orders) = self.hub.connect(own_id(id), arrival)?;
         if let Some(old) = tables.connections.get(&id).cloned() {
             tables.leave(&old, Instant::now());
@@ -115,9 +117,9 @@ impl Shared {
         }
         let (sender, receiver) = commands();
         let user = user.clone();
-        let attended = Arc::new(Attended { id, user, connection, commands: sender });
+        let attended = Arc::new(SessionHandle { id, user, connection, commands: sender });
         tables.connections.insert(id, Arc::clone(&attended));
-        let keeper = Keeper::new(Arc::clone(self), Arc::clone(&attended));
+        let keeper = SessionTask::new(Arc::clone(self), Arc::clone(&attended));
         self.hub.run(async move {
             keeper.run(orders, receiver).await;
             drop(seat);
@@ -302,14 +304,14 @@ impl Shared {
         let Some(attended) = self.attended(id) else { return false };
         if attended.commands.try_send(Command::Disconnect).is_err() {
             // The hub's own order comes past all commands.
-            let order = CloseOrder { code: code::NORMAL, reason: String::new() };
-            let _ = self.hub.close(attended.connection.shown_id(), order);
+            let order = CloseRequest { code: code::NORMAL, reason: String::new() };
+            let _ = self.hub.close(attended.connection.redacted_id(), order);
         }
         true
     }
 
     /// Returns a connection.
-    pub(super) fn attended(&self, id: &Uuid) -> Option<Arc<Attended>> {
+    pub(super) fn attended(&self, id: &Uuid) -> Option<Arc<SessionHandle>> {
         self.tables().connections.get(id).cloned()
     }
 
@@ -394,8 +396,8 @@ impl Shared {
     }
 
     /// Returns the channels of a connection, in order.
-    pub(super) fn channels_of(&self, attended: &Attended) -> Vec<Channel> {
-        let entry = self.hub.connection(attended.connection.shown_id());
+    pub(super) fn channels_of(&self, attended: &SessionHandle) -> Vec<Channel> {
+        let entry = self.hub.connection(attended.connection.redacted_id());
         entry.map(|entry| entry.channels()).unwrap_or_default()
     }
 }
@@ -405,7 +407,7 @@ fn own_id(id: Uuid) -> ConnectionId {
     id.to_string().parse().expect("a UUID is an id")
 }
 
-fn known(tables: &Tables, id: &Uuid) -> Result<Arc<Attended>, Refusal> {
+fn known(tables: &Tables, id: &Uuid) -> Result<Arc<SessionHandle>, Refusal> {
     let attended = tables.connections.get(id).cloned();
     attended.ok_or_else(|| Refusal::Fault(serde_json::json!({"conn_id": ["Unknown connection"]})))
 }

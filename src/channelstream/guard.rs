@@ -15,7 +15,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::{Desk, Settings};
+use super::{ApiState, Settings};
 use crate::auth::Origins;
 use crate::code::{self, Code};
 use crate::problem::Problem;
@@ -34,7 +34,7 @@ const FIELDS: HeaderValue = HeaderValue::from_static(
 
 /// Stands before all calls: asks for an encrypted way where that is wanted, answers what browsers
 /// ask beforehand, and tells them what they may read, of errors too.
-pub(super) async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(desk): State<ApiState>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let response = if request.method() == Method::OPTIONS {
         Body::empty().into_response()
@@ -53,7 +53,7 @@ pub(super) async fn guard(State(desk): State<Desk>, request: Request, next: Next
 }
 
 /// Says to a browser whether a page may read an answer.
-fn readable(desk: &Desk, origin: Option<&HeaderValue>, mut response: Response) -> Response {
+fn readable(desk: &ApiState, origin: Option<&HeaderValue>, mut response: Response) -> Response {
     let headers = response.headers_mut();
     let allowed = if desk.door.origins == Origins::Any {
         Some(HeaderValue::from_static("*"))

@@ -17,8 +17,8 @@ use uuid::Uuid;
 use super::Shared;
 use super::waiting::{Frame, Waiting};
 use crate::code::{self, Code};
-use crate::event::{By, User};
-use crate::hub::{CloseOrder, Connection, Ending, Hub, Orders, Outgoing};
+use crate::event::{ClosedBy, User};
+use crate::hub::{CloseRequest, Connection, Ending, Hub, Mailbox, Outgoing};
 
 /// How long a connection stays whose WebSocket has gone: time to open another with the same id.
 const AFTER_SOCKET: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ const COMMANDS: usize = 16;
 
 /// A connection, as calls find it.
 #[derive(Debug)]
-pub(super) struct Attended {
+pub(super) struct SessionHandle {
     pub(super) id: Uuid,
     pub(super) user: User,
     /// In the hub.
@@ -36,7 +36,7 @@ pub(super) struct Attended {
     pub(super) commands: Sender<Command>,
 }
 
-impl Attended {
+impl SessionHandle {
     /// Gives it time anew to be listened to.
     pub(super) fn renew(&self, hub: &Hub) {
         if let Err(TrySendError::Full(renew)) = self.commands.try_send(Command::Renew) {
@@ -70,13 +70,13 @@ pub(super) struct Listener {
     /// What is to be passed on.
     pub(super) frames: Sender<Frame>,
     /// The end, with what a close frame says; comes past all frames.
-    pub(super) close: watch::Sender<Option<CloseOrder>>,
+    pub(super) close: watch::Sender<Option<CloseRequest>>,
 }
 
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct SessionTask {
     shared: Arc<Shared>,
-    attended: Arc<Attended>,
+    attended: Arc<SessionHandle>,
     waiting: Waiting,
     listener: Option<Listener>,
     /// Who has listened last. That they have gone is often seen before they say how.
@@ -90,7 +90,7 @@ pub(super) struct Keeper {
 
 enum Turn {
     Take(Outgoing),
-    Close(CloseOrder),
+    Close(CloseRequest),
     Obey(Command),
     Hand(Option<OwnedPermit<Frame>>),
     Alone,
@@ -102,8 +102,8 @@ pub(super) fn commands() -> (Sender<Command>, Receiver<Command>) {
     mpsc::channel(COMMANDS)
 }
 
-impl Keeper {
-    pub(super) fn new(shared: Arc<Shared>, attended: Arc<Attended>) -> Self {
+impl SessionTask {
+    pub(super) fn new(shared: Arc<Shared>, attended: Arc<SessionHandle>) -> Self {
         let patience = shared.settings.gc_connections;
         let (deadline, ending) = (Instant::now() + patience, unheard(patience));
         let waiting = Waiting::default();
@@ -112,7 +112,7 @@ impl Keeper {
     }
 
     /// Keeps the connection until it ends.
-    pub(super) async fn run(mut self, mut orders: Orders, mut commands: Receiver<Command>) {
+    pub(super) async fn run(mut self, mut orders: Mailbox, mut commands: Receiver<Command>) {
         let (ending, order) = loop {
             let turn = tokio::select! {
                 // What was said before something came counts before it.
@@ -128,13 +128,14 @@ impl Keeper {
                 Turn::Take(outgoing) => self.take(outgoing),
                 Turn::Close(order) => {
                     let (code, reason) = (order.code, order.reason.clone());
-                    let ending = Ending { code, reason, clean: true, by: By::Tap, wire: None };
+                    let ending =
+                        Ending { code, reason, clean: true, by: ClosedBy::Tap, wire: None };
                     break (ending, order);
                 }
                 Turn::Obey(Command::Disconnect) => {
                     let reason = "it was disconnected".to_owned();
-                    let (code, by) = (code::NORMAL, By::Client);
-                    let order = CloseOrder { code, reason: String::new() };
+                    let (code, by) = (code::NORMAL, ClosedBy::Client);
+                    let order = CloseRequest { code, reason: String::new() };
                     break (Ending { code, reason, clean: true, by, wire: None }, order);
                 }
                 Turn::Obey(command) => self.obey(command),
@@ -147,7 +148,7 @@ impl Keeper {
                 Turn::Hand(None) | Turn::Alone => self.alone(None),
                 Turn::Over => {
                     let Some(command) = self.last_words(&mut commands) else {
-                        let order = CloseOrder { code: code::NORMAL, reason: String::new() };
+                        let order = CloseRequest { code: code::NORMAL, reason: String::new() };
                         break (self.ending.clone(), order);
                     };
                     self.obey(command);
@@ -192,7 +193,7 @@ impl Keeper {
                 let replaced = self.listener.replace(listener);
                 if let Some(old) = replaced {
                     let reason = "another listener of this connection has taken over".to_owned();
-                    let order = CloseOrder { code: Code::Replaced.close(), reason };
+                    let order = CloseRequest { code: Code::Replaced.close(), reason };
                     let _ = old.close.send(Some(order));
                 }
             }
@@ -265,7 +266,7 @@ async fn gone(listener: Option<&Listener>) {
 
 fn unheard(patience: Duration) -> Ending {
     let reason = format!("nobody has listened for {patience:?}");
-    Ending { code: Code::Timeout.close(), reason, clean: false, by: By::Tap, wire: None }
+    Ending { code: Code::Timeout.close(), reason, clean: false, by: ClosedBy::Tap, wire: None }
 }
 
 #[cfg(test)]
@@ -280,7 +281,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    fn connect(shared: &Arc<Shared>) -> Arc<Attended> {
+    fn connect(shared: &Arc<Shared>) -> Arc<SessionHandle> {
         let user: User = "ann".parse().expect("a user");
         let call = request::Connect {
             username: user.clone(),

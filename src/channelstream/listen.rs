@@ -19,13 +19,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at}
 use tungstenite::Message;
 use uuid::Uuid;
 
-use super::keeper::{Attended, Command, Listener};
+use super::keeper::{Command, Listener, SessionHandle};
 use super::routes::Refused;
 use super::waiting::{BYTES, Frame};
-use super::{Desk, Shared, json};
+use super::{ApiState, Shared, json};
 use crate::code::{self, Code};
-use crate::event::By;
-use crate::hub::{CloseOrder, Ending};
+use crate::event::ClosedBy;
+use crate::hub::{CloseRequest, Ending};
 use crate::problem::Problem;
 use crate::session::{self, Limits, Socket};
 
@@ -47,13 +47,13 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// The end of the way from a keeper at which somebody listens. Whichever way the listening ends,
 /// what came and was not passed on goes back to the keeper when this is dropped.
-struct Hearing {
+struct ListenerGuard {
     shared: Arc<Shared>,
     listener: Uuid,
     commands: Sender<Command>,
     passed: Option<Receiver<Frame>>,
     /// How it is to end.
-    close: watch::Receiver<Option<CloseOrder>>,
+    close: watch::Receiver<Option<CloseRequest>>,
     /// What could not be sent; it came before what is still on the way.
     returned: Vec<Frame>,
     /// How the WebSocket ended.
@@ -62,9 +62,9 @@ struct Hearing {
     counted: bool,
 }
 
-impl Hearing {
+impl ListenerGuard {
     /// Listens from now on, unless the connection has ended.
-    async fn begin(shared: &Arc<Shared>, attended: &Attended) -> Option<Self> {
+    async fn begin(shared: &Arc<Shared>, attended: &SessionHandle) -> Option<Self> {
         let (frames, receiver) = mpsc::channel(HANDED);
         let (order, close) = watch::channel(None);
         let mut hearing = Self {
@@ -90,10 +90,10 @@ impl Hearing {
     }
 
     /// Returns how the listening is to end. Cancel safe.
-    async fn order(&mut self) -> CloseOrder {
+    async fn order(&mut self) -> CloseRequest {
         let order = self.close.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
         // A keeper that has gone without a word had nothing to say against anybody.
-        order.unwrap_or(CloseOrder { code: code::NORMAL, reason: String::new() })
+        order.unwrap_or(CloseRequest { code: code::NORMAL, reason: String::new() })
     }
 
     /// Ends the listening and returns all that would go back, with what is still on the way. The
@@ -120,7 +120,7 @@ async fn rest(passed: &mut Receiver<Frame>, frames: &mut Vec<Frame>) {
     }
 }
 
-impl Drop for Hearing {
+impl Drop for ListenerGuard {
     fn drop(&mut self) {
         if self.counted {
             self.shared.listeners.fetch_sub(1, Relaxed);
@@ -142,7 +142,7 @@ impl Drop for Hearing {
 
 /// Answers `GET /listen`: what came since the last poll, or comes within 5 s, as a JSON array;
 /// `callback=` makes a script of it.
-pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Response, Refused> {
+pub(super) async fn poll(State(desk): State<ApiState>, parts: Parts) -> Result<Response, Refused> {
     let id = conn_id(&parts.uri)?;
     let callback = callback(&parts)?;
     if parts.method == Method::HEAD {
@@ -151,7 +151,7 @@ pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Respo
     }
     let unknown = || Problem::new(Code::Unauthorized, "there is no such connection; connect again");
     let attended = desk.shared.attended(&id).ok_or_else(unknown)?;
-    let hearing = Hearing::begin(&desk.shared, &attended).await.ok_or_else(unknown)?;
+    let hearing = ListenerGuard::begin(&desk.shared, &attended).await.ok_or_else(unknown)?;
     let answer = gather(hearing).await;
     let Some(callback) = callback else { return Ok(json(answer)) };
     // Scripts of old took these two for line breaks. The comment in front keeps what follows from
@@ -166,7 +166,7 @@ pub(super) async fn poll(State(desk): State<Desk>, parts: Parts) -> Result<Respo
 
 /// Waits for something, and a moment for more; returns it as a JSON array. If the client goes
 /// meanwhile, what it would have got goes back.
-async fn gather(mut hearing: Hearing) -> String {
+async fn gather(mut hearing: ListenerGuard) -> String {
     if let Ok(Some(frame)) = timeout(POLL, hearing.next()).await {
         let mut bytes = frame.len();
         hearing.returned.push(frame);
@@ -185,7 +185,7 @@ async fn gather(mut hearing: Hearing) -> String {
 
 /// Answers `GET /ws`.
 pub(super) async fn socket(
-    State(desk): State<Desk>,
+    State(desk): State<ApiState>,
     request: Request,
 ) -> Result<Response, Refused> {
     let accept = session::accept(&desk.door, &request)?;
@@ -193,7 +193,7 @@ pub(super) async fn socket(
     let limits = desk.door.limits;
     // Whoever has got the answer to the handshake listens: what comes after it is not late.
     let hearing = match desk.shared.attended(&id) {
-        Some(attended) => Hearing::begin(&desk.shared, &attended).await,
+        Some(attended) => ListenerGuard::begin(&desk.shared, &attended).await,
         None => None,
     };
     Ok(session::hand_over(&desk.door, request, accept, async move |mut socket: Socket| {
@@ -222,7 +222,7 @@ async fn serve(mut listening: Listening) {
 
 struct Listening {
     socket: Socket,
-    hearing: Hearing,
+    hearing: ListenerGuard,
     limits: Limits,
     /// When it was pinged, and how many bytes had come until then.
     pinged: Option<(Instant, u64)>,
@@ -231,7 +231,7 @@ struct Listening {
 /// How the listening ends.
 enum End {
     /// By an order of the keeper.
-    Ordered(CloseOrder),
+    Ordered(CloseRequest),
     /// The client has gone.
     Left(Ending),
 }
@@ -245,7 +245,7 @@ impl End {
 enum Turn {
     Read(Option<Result<Message, tungstenite::Error>>),
     Pass(Frame),
-    Close(CloseOrder),
+    Close(CloseRequest),
     Beat,
     Ping,
 }
@@ -275,7 +275,7 @@ impl Listening {
                         Some(frame) => (frame.code.into(), frame.reason.to_string()),
                         None => (code::absent::NO_STATUS, String::new()),
                     };
-                    let by = By::Client;
+                    let by = ClosedBy::Client;
                     return End::Left(Ending { code, reason, clean: true, by, wire: None });
                 }
                 // Whatever a client says is a sign of life, and nothing else.
@@ -283,7 +283,7 @@ impl Listening {
                 Turn::Read(Some(Err(tungstenite::Error::Capacity(what)))) => {
                     let (code, reason) = (Code::TooLarge.close(), what.to_string());
                     self.socket.close(code, &reason, CLOSING).await;
-                    let by = By::Tap;
+                    let by = ClosedBy::Tap;
                     Err(End::Left(Ending { code, reason, clean: false, by, wire: None }))
                 }
                 Turn::Read(Some(Err(error))) => Err(End::lost(error.to_string())),
@@ -378,12 +378,12 @@ mod tests {
     use super::*;
 
     /// A listener with a place that its keeper has taken and not used yet.
-    async fn hearing() -> (Hearing, mpsc::OwnedPermit<Frame>, Receiver<Command>) {
+    async fn hearing() -> (ListenerGuard, mpsc::OwnedPermit<Frame>, Receiver<Command>) {
         let hub = crate::hub::Hub::new(crate::hub::Settings::default());
         let (frames, passed) = mpsc::channel(HANDED);
         let (commands, keeper) = mpsc::channel(1);
         let place = frames.reserve_owned().await.expect("it is open");
-        let hearing = Hearing {
+        let hearing = ListenerGuard {
             shared: Channelstream::new(hub, Settings::new("secret")).shared,
             listener: Uuid::nil(),
             commands,

@@ -19,7 +19,7 @@ use super::calls::Refusal;
 use super::guard::{Unsigned, guard, signed};
 use super::listen::{self, parameter};
 use super::request::{self, Delete, Edit, Info, Message, Raw, Subscribe, UserState};
-use super::{Desk, admin, json, schema};
+use super::{ApiState, admin, json, schema};
 use crate::code::{self, Code};
 use crate::event::{Connect, User};
 use crate::json::Json;
@@ -30,7 +30,7 @@ use crate::request::{remote, worth_knowing};
 const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Makes the routes.
-pub(super) fn routes(desk: Desk) -> Router {
+pub(super) fn routes(desk: ApiState) -> Router {
     Router::new()
         .route("/connect", post(connect))
         .route("/subscribe", post(subscribe))
@@ -106,10 +106,10 @@ struct Call {
     body: Option<Raw>,
 }
 
-impl FromRequest<Desk> for Call {
+impl FromRequest<ApiState> for Call {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Refused> {
+    async fn from_request(request: Request, desk: &ApiState) -> Result<Self, Refused> {
         let (parts, body) = request.into_parts();
         signed(&desk.shared.settings, &parts)?;
         let body = read_json(body, desk.door.limits.max_message_bytes).await?;
@@ -173,51 +173,51 @@ fn answer(value: &(impl Serialize + ?Sized)) -> Response {
     json(serde_json::to_string(value).expect("what we answer is JSON"))
 }
 
-async fn connect(State(desk): State<Desk>, call: Call) -> Answer {
+async fn connect(State(desk): State<ApiState>, call: Call) -> Answer {
     let body = call.body(request::Connect::read)?;
     let arrival = call.arrival(body.username.clone());
     Ok(answer(&desk.shared.connect(body, arrival)?))
 }
 
 /// Reads the body of a call about the channels of a connection.
-fn membership(desk: &Desk, call: &Call) -> Result<Subscribe, Refused> {
+fn membership(desk: &ApiState, call: &Call) -> Result<Subscribe, Refused> {
     let in_query = in_query(&call.parts);
     let body = call.body.as_deref().ok_or_else(no_body)?;
     let known = |id: &_| desk.shared.attended(id).is_some();
     Subscribe::read(body, in_query.as_deref(), known).map_err(Refused::Fault)
 }
 
-async fn subscribe(State(desk): State<Desk>, call: Call) -> Answer {
+async fn subscribe(State(desk): State<ApiState>, call: Call) -> Answer {
     Ok(answer(&desk.shared.subscribe(&membership(&desk, &call)?)?))
 }
 
-async fn unsubscribe(State(desk): State<Desk>, call: Call) -> Answer {
+async fn unsubscribe(State(desk): State<ApiState>, call: Call) -> Answer {
     Ok(answer(&desk.shared.unsubscribe(&membership(&desk, &call)?)?))
 }
 
-async fn user_state(State(desk): State<Desk>, call: Call) -> Answer {
+async fn user_state(State(desk): State<ApiState>, call: Call) -> Answer {
     let known = |user: &User| desk.shared.tables().user(user).is_some();
     let body = call.body(|raw| UserState::read(raw, known))?;
     Ok(answer(&desk.shared.user_state(body)?))
 }
 
-async fn message(State(desk): State<Desk>, call: Call) -> Answer {
+async fn message(State(desk): State<ApiState>, call: Call) -> Answer {
     Ok(answer(&desk.shared.message(call.bodies(Message::read)?)?))
 }
 
-async fn edit(State(desk): State<Desk>, call: Call) -> Answer {
+async fn edit(State(desk): State<ApiState>, call: Call) -> Answer {
     Ok(answer(&desk.shared.edit(&call.bodies(Edit::read)?)?))
 }
 
-async fn delete(State(desk): State<Desk>, call: Call) -> Answer {
+async fn delete(State(desk): State<ApiState>, call: Call) -> Answer {
     Ok(answer(&desk.shared.delete(&call.bodies(Delete::read)?)?))
 }
 
-async fn channel_config(State(desk): State<Desk>, call: Call) -> Answer {
+async fn channel_config(State(desk): State<ApiState>, call: Call) -> Answer {
     Ok(answer(&desk.shared.channel_config(&call.body(request::channel_config)?)?))
 }
 
-async fn info(State(desk): State<Desk>, call: Call) -> Answer {
+async fn info(State(desk): State<ApiState>, call: Call) -> Answer {
     let info = match &call.body {
         Some(body) => Info::body(body).map_err(Refused::Fault)?,
         None => Info::default(),
@@ -226,7 +226,7 @@ async fn info(State(desk): State<Desk>, call: Call) -> Answer {
 }
 
 /// Who knows the id of a connection may end it: that needs no signature.
-async fn disconnect(State(desk): State<Desk>, request: Request) -> Answer {
+async fn disconnect(State(desk): State<ApiState>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let in_query = in_query(&parts);
     let body = if parts.method == Method::POST {
@@ -246,11 +246,11 @@ fn in_query(parts: &Parts) -> Option<Raw> {
     serde_json::value::to_raw_value(&id).ok()
 }
 
-async fn explorer(State(desk): State<Desk>) -> Redirect {
+async fn explorer(State(desk): State<ApiState>) -> Redirect {
     Redirect::temporary(&format!("{}/docs", desk.api))
 }
 
-async fn description(State(desk): State<Desk>) -> Redirect {
+async fn description(State(desk): State<ApiState>) -> Redirect {
     Redirect::temporary(&format!("{}/openapi.json", desk.api))
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::keeper::Attended;
+use super::keeper::SessionHandle;
 use super::request::{Change, ChannelSettings, Edit, Raw, State};
 use super::shape::{Changed, Post, Visible};
 use super::time::Moment;
@@ -23,15 +23,15 @@ const MAX_USERS: usize = 100_000;
 const MAX_HISTORY: usize = 1000;
 
 /// Events that were put into words for all their readers. Those read one within moments.
-const WORDED: usize = 256;
+const ENCODED: usize = 256;
 
 /// Everything that is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     users: HashMap<User, KnownUser>,
     channels: BTreeMap<Channel, KnownChannel>,
-    pub(super) connections: HashMap<Uuid, Arc<Attended>>,
-    worded: VecDeque<(EventId, Arc<str>)>,
+    pub(super) connections: HashMap<Uuid, Arc<SessionHandle>>,
+    encoded: VecDeque<(EventId, Arc<str>)>,
     /// Messages that were accepted.
     pub(super) accepted: u64,
 }
@@ -115,7 +115,7 @@ impl KnownChannel {
     /// Keeps what others have published, likewise. An event may be put into words more than once,
     /// if its readers read it far apart; what is older than the last one is kept already, or was
     /// deleted.
-    pub(super) fn keep_foreign(&mut self, id: EventId, post: &Post) {
+    pub(super) fn keep_from_other_dialect(&mut self, id: EventId, post: &Post) {
         if self.foreign.is_none_or(|last| id > last) {
             self.foreign = Some(id);
             self.keep(post);
@@ -191,7 +191,7 @@ impl Tables {
     }
 
     /// Forgets a connection.
-    pub(super) fn leave(&mut self, attended: &Arc<Attended>, now: Instant) {
+    pub(super) fn leave(&mut self, attended: &Arc<SessionHandle>, now: Instant) {
         let held = self.connections.get(&attended.id);
         if !held.is_some_and(|held| Arc::ptr_eq(held, attended)) {
             return;
@@ -291,19 +291,19 @@ impl Tables {
     }
 
     /// Returns an event in our words, which `make` finds if nobody has before.
-    pub(super) fn worded(
+    pub(super) fn encoded(
         &mut self,
         id: EventId,
         make: impl FnOnce(&mut Self) -> Arc<str>,
     ) -> Arc<str> {
-        if let Some((_, words)) = self.worded.iter().rev().find(|(of, _)| *of == id) {
+        if let Some((_, words)) = self.encoded.iter().rev().find(|(of, _)| *of == id) {
             return Arc::clone(words);
         }
         let words = make(self);
-        if self.worded.len() == WORDED {
-            self.worded.pop_front();
+        if self.encoded.len() == ENCODED {
+            self.encoded.pop_front();
         }
-        self.worded.push_back((id, Arc::clone(&words)));
+        self.encoded.push_back((id, Arc::clone(&words)));
         words
     }
 }
@@ -409,11 +409,12 @@ mod tests {
         let settings = ChannelSettings { store_history: true, ..ChannelSettings::default() };
         let mut channel = KnownChannel::new(settings, Instant::now(), Moment::of_ms(0));
         let posts = [(); 3].map(|()| post(r#"[{"user":"a","channel":"c"}]"#));
-        let mut read = |n: usize| channel.keep_foreign(EventId { ms: 5, seq: n as u64 }, &posts[n]);
+        let mut read =
+            |n: usize| channel.keep_from_other_dialect(EventId { ms: 5, seq: n as u64 }, &posts[n]);
         [0, 1, 0, 1, 2, 0].into_iter().for_each(&mut read);
         assert_eq!(channel.history().len(), 3);
         channel.delete(&posts[1].uuid);
-        channel.keep_foreign(EventId { ms: 5, seq: 1 }, &posts[1]);
+        channel.keep_from_other_dialect(EventId { ms: 5, seq: 1 }, &posts[1]);
         assert_eq!(channel.history().len(), 2, "what was deleted does not come back");
     }
 

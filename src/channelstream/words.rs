@@ -14,7 +14,7 @@ use super::request::{Delivery, Raw, State};
 use super::shape::{Object, Post, Presence};
 use super::state::{KnownUser, Tables};
 use super::time::Moment;
-use crate::event::{Body, Channel, ConnectionId, Event, EventId, Message, Routing, What};
+use crate::event::{Body, Channel, ConnectionId, Event, EventBody, EventId, Message, Routing};
 use crate::hub::{Delivered, now_ms};
 use crate::json::Json;
 
@@ -29,13 +29,15 @@ impl Shared {
             return Arc::clone(words);
         }
         let event = &delivered.event;
-        self.tables().worded(event.id, |tables| {
-            match delivered.what() {
-                What::Message(message) => foreign(tables, event, message),
-                What::Join(presence) => self.presence(tables, event.id, presence, true),
-                What::Leave(presence) => self.presence(tables, event.id, presence, false),
+        self.tables().encoded(event.id, |tables| {
+            match delivered.body() {
+                EventBody::Message(message) => from_other_dialect(tables, event, message),
+                EventBody::Join(presence) => self.presence(tables, event.id, presence, true),
+                EventBody::Leave(presence) => self.presence(tables, event.id, presence, false),
                 // These are delivered to nobody.
-                What::Connect(_) | What::Close(_) | What::Lost(_) => "null".to_owned(),
+                EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => {
+                    "null".to_owned()
+                }
             }
             .into()
         })
@@ -43,10 +45,12 @@ impl Shared {
 
     /// Returns whether an event is kept for a client that does not listen.
     pub(super) fn keeps_frames(&self, delivered: &Delivered) -> bool {
-        let channel = match delivered.what() {
-            What::Message(message) => message.routing.as_ref().and_then(|it| it.channel.as_ref()),
-            What::Join(presence) | What::Leave(presence) => Some(&presence.channel),
-            What::Connect(_) | What::Close(_) | What::Lost(_) => None,
+        let channel = match delivered.body() {
+            EventBody::Message(message) => {
+                message.routing.as_ref().and_then(|it| it.channel.as_ref())
+            }
+            EventBody::Join(presence) | EventBody::Leave(presence) => Some(&presence.channel),
+            EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => None,
         };
         let tables = self.tables();
         let known = channel.and_then(|channel| tables.channel(channel));
@@ -91,7 +95,7 @@ impl Shared {
 
 /// Puts a message into words that others have published to a channel or to users, and keeps it
 /// where the channel keeps messages.
-fn foreign(tables: &mut Tables, event: &Event, message: &Message) -> String {
+fn from_other_dialect(tables: &mut Tables, event: &Event, message: &Message) -> String {
     let routing = message.routing.as_deref().cloned().unwrap_or_default();
     let Routing { channel, user, to, except } = routing;
     let own = &event.connection;
@@ -114,7 +118,7 @@ fn foreign(tables: &mut Tables, event: &Event, message: &Message) -> String {
     let channel = post.delivery.channel.as_ref();
     let known = channel.and_then(|it| tables.channel_mut(it, Instant::now(), timestamp));
     if let Some(known) = known {
-        known.keep_foreign(event.id, &post);
+        known.keep_from_other_dialect(event.id, &post);
     }
     post.frame()
 }

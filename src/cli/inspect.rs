@@ -9,7 +9,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::watch::line::shown;
 use super::{Failure, file};
-use crate::event::{Close, ConnectionId, Direction, Event, Flow, What};
+use crate::event::{Close, ConnectionId, Direction, Event, EventBody, Flow};
 use crate::wire::{self, Recorded};
 
 pub(super) fn command() -> Command {
@@ -120,22 +120,22 @@ impl Contents {
         self.events += 1;
         self.first_ms.get_or_insert(event.id.ms);
         self.last_ms = self.last_ms.max(event.id.ms);
-        match &event.what {
-            What::Lost(missed) => {
+        match &event.body {
+            EventBody::Lost(missed) => {
                 self.gaps += 1;
                 self.missed += missed;
             }
-            What::Connect(connect) => {
+            EventBody::Connect(connect) => {
                 self.open.remove(&event.connection);
                 let path = connect.path.clone();
                 self.connection(&event).path = Some(path);
             }
-            What::Message(message) => {
+            EventBody::Message(message) => {
                 self.flow.add(message.direction, message.size);
                 self.connection(&event).flow.add(message.direction, message.size);
             }
-            What::Close(close) => self.close(&event, close),
-            What::Join(_) | What::Leave(_) => {}
+            EventBody::Close(close) => self.close(&event, close),
+            EventBody::Join(_) | EventBody::Leave(_) => {}
         }
     }
 

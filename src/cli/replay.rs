@@ -15,12 +15,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use super::watch::line::shown;
 use super::{Failure, file};
 use crate::config::Listen;
-use crate::event::{By, Event, EventId};
+use crate::event::{ClosedBy, Event, EventId};
 use crate::filter::Expression;
 use crate::hub::{Order, Range, Scanned, Settings as HubSettings, Start};
 use crate::proxy::{Dialer, Trust};
 use crate::replay::{
-    Change, Ended, Path, Played, Rules, Said, Script, Scripts, Server, Settings, Speed, Timing,
+    Change, Ended, Path, Payload, Played, Rules, Script, Scripts, Server, Settings, Speed, Timing,
     compare, play, stand_in,
 };
 use crate::server::bind;
@@ -182,7 +182,7 @@ async fn scripts(path: &str, matches: &ArgMatches) -> Result<Vec<Script>, Failur
     if wanted.is_some() {
         // What made the server close may be left out.
         for script in &mut scripts {
-            script.end = script.end.take().filter(|end| end.by != By::Server);
+            script.end = script.end.take().filter(|end| end.by != ClosedBy::Server);
         }
     }
     if scripts.is_empty() {
@@ -222,8 +222,8 @@ fn report(scripts: &[Script], played: &[Played], rules: &Rules) -> Result<(), Fa
     let (mut all, mut different, mut ends) = (0, 0, 0);
     let mut text = Vec::new();
     for (script, played) in scripts.iter().zip(played) {
-        let then: Vec<&Said> = script.answers().map(|step| &step.said).collect();
-        let now: Vec<&Said> = played.answers.iter().collect();
+        let then: Vec<&Payload> = script.answers().map(|step| &step.said).collect();
+        let now: Vec<&Payload> = played.answers.iter().collect();
         let changes = compare(&then, &now, rules);
         let end = end(script, &played.ended);
         all += then.len();
@@ -257,7 +257,7 @@ fn report(scripts: &[Script], played: &[Played], rules: &Rules) -> Result<(), Fa
 fn end(script: &Script, ended: &Ended) -> Option<String> {
     let then = match (&script.refused, &script.end) {
         (Some(status), _) => Some(Ended::Refused(*status)),
-        (None, Some(end)) if end.by == By::Server => Some(Ended::ByServer(end.code)),
+        (None, Some(end)) if end.by == ClosedBy::Server => Some(Ended::ByServer(end.code)),
         (None, _) => None,
     };
     match (then, ended) {
@@ -272,8 +272,8 @@ fn end(script: &Script, ended: &Ended) -> Option<String> {
 /// Writes the answers of a connection that differ, each with one before it that does not.
 fn difference(
     script: &Script,
-    then: &[&Said],
-    now: &[&Said],
+    then: &[&Payload],
+    now: &[&Payload],
     changes: &[Change],
     end: Option<&str>,
     out: &mut impl Write,
@@ -305,10 +305,10 @@ fn difference(
     end.map_or(Ok(()), |end| writeln!(out, "  {RED}{}{RED:#}", shown(end, PREVIEW)))
 }
 
-fn words(said: &Said) -> String {
+fn words(said: &Payload) -> String {
     match said {
-        Said::Text(text) => shown(text, PREVIEW),
-        Said::Binary(bytes) => {
+        Payload::Text(text) => shown(text, PREVIEW),
+        Payload::Binary(bytes) => {
             let mut words = format!("{} bytes ", bytes.len());
             for byte in bytes.iter().take(32) {
                 write!(words, "{byte:02x}").expect("a String takes all");

@@ -18,11 +18,11 @@ use tungstenite::Message as Frame;
 
 use super::{Consumer, Failure, GroupMessage, Peer, Result};
 use crate::code::Code;
-use crate::event::{Body, Direction, Message, Opcode, User, What};
+use crate::event::{Body, Direction, EventBody, Message, Opcode, User};
 use crate::hub::{Connection, Delivered, Ending, Outgoing};
 use crate::json::Json;
 use crate::problem::Problem;
-use crate::session::{CLOSING, Opened, Speaker};
+use crate::session::{CLOSING, Opened, Protocol};
 
 /// Frames that wait for the hooks at most; a hook that is quick never sees more than one.
 const FRAMES: usize = 32;
@@ -39,7 +39,7 @@ const DELIVERED_BYTES: usize = 4 << 20;
 pub(super) async fn attend(mut opened: Opened, user: Option<User>, consumer: impl Consumer) {
     let hub = opened.hub.clone();
     opened.connect.user.clone_from(&user);
-    let (connection, orders) = match hub.connect_relayed(None, opened.connect.clone()) {
+    let (connection, orders) = match hub.connect_with_generated_id(None, opened.connect.clone()) {
         Ok(connected) => connected,
         Err(refused) => return opened.refuse(&refused.into()).await,
     };
@@ -110,9 +110,9 @@ async fn each(consumer: &mut impl Consumer, peer: &Peer, heard: &mut Heard) -> R
             Item::Frame(Frame::Text(text)) => consumer.on_text(peer, &text).await?,
             Item::Frame(Frame::Binary(bytes)) => consumer.on_binary(peer, &bytes).await?,
             Item::Frame(_) => {}
-            Item::Delivered(delivered) => match delivered.what() {
-                What::Join(it) => consumer.on_join(peer, &it.channel, &it.user).await?,
-                What::Leave(it) => consumer.on_leave(peer, &it.channel, &it.user).await?,
+            Item::Delivered(delivered) => match delivered.body() {
+                EventBody::Join(it) => consumer.on_join(peer, &it.channel, &it.user).await?,
+                EventBody::Leave(it) => consumer.on_leave(peer, &it.channel, &it.user).await?,
                 _ => {
                     if let Some(message) = GroupMessage::of(delivered) {
                         consumer.on_group_message(peer, &message).await?;
@@ -192,7 +192,7 @@ struct Listening {
     waiting: Arc<AtomicUsize>,
 }
 
-impl Speaker for Listening {
+impl Protocol for Listening {
     async fn ready(&self) {
         // An error is that no hook runs any more; then what comes is published and nothing else.
         let _ = self.frames.reserve().await;
@@ -200,7 +200,7 @@ impl Speaker for Listening {
         let _ = self.room.acquire().await;
     }
 
-    fn hear(&mut self, frame: Frame) -> Option<Frame> {
+    fn on_frame(&mut self, frame: Frame) -> Option<Frame> {
         let (opcode, size, body) = match &frame {
             Frame::Text(text) => {
                 let json = Json::parse(text).unwrap_or_else(|| Json::string(text));
@@ -217,7 +217,7 @@ impl Speaker for Listening {
         None
     }
 
-    fn tell(&mut self, outgoing: Outgoing) -> Option<Frame> {
+    fn on_outgoing(&mut self, outgoing: Outgoing) -> Option<Frame> {
         match outgoing {
             Outgoing::Text(text) => return Some(Frame::text(text)),
             Outgoing::Binary(bytes) => return Some(Frame::Binary(bytes)),
@@ -256,7 +256,7 @@ impl Listening {
                 }
             }
         }
-        self.connection.falls_behind();
+        self.connection.mark_slow();
     }
 }
 
@@ -272,7 +272,8 @@ mod tests {
         let remote = "127.0.0.1:1".parse().expect("an address");
         let (path, headers) = ("/".to_owned(), Vec::new());
         let connect = Connect { remote, path, headers, answer: None, user: None };
-        let (connection, _orders) = hub.connect_relayed(None, connect).expect("there is room");
+        let (connection, _orders) =
+            hub.connect_with_generated_id(None, connect).expect("there is room");
         let (frames, mut heard) = mpsc::channel(FRAMES);
         let (deliveries, _) = mpsc::channel(DELIVERIES);
         let mut listening = Listening {
@@ -284,19 +285,19 @@ mod tests {
         };
         let is_ready = |it: &Listening| it.ready().now_or_never().is_some();
         // Larger than all the room.
-        listening.hear(Frame::binary(vec![0; FRAME_BYTES + 1]));
+        listening.on_frame(Frame::binary(vec![0; FRAME_BYTES + 1]));
         assert!(!is_ready(&listening));
         // What still comes while the connection closes.
-        listening.hear(Frame::text("x"));
+        listening.on_frame(Frame::text("x"));
         assert_eq!(heard.len(), 1);
         drop(heard.recv().await);
         while is_ready(&listening) {
-            listening.hear(Frame::binary(vec![0; 1 << 20]));
+            listening.on_frame(Frame::binary(vec![0; 1 << 20]));
         }
         assert_eq!(heard.len(), FRAME_BYTES >> 20);
         drop(heard.recv().await);
         assert!(is_ready(&listening), "a frame that is heard makes room");
-        listening.hear(Frame::binary(vec![0; 1 << 20]));
+        listening.on_frame(Frame::binary(vec![0; 1 << 20]));
         assert!(!is_ready(&listening));
         drop(heard);
         assert!(is_ready(&listening), "nobody waits where no hook runs");

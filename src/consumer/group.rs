@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::event::{Body, Channel, ConnectionId, EventId, Message, Routing, User, What};
+use crate::event::{Body, Channel, ConnectionId, EventBody, EventId, Message, Routing, User};
 use crate::hub::Delivered;
 
 /// A message to a group, or to the user of a connection. Cheap to clone: members share it.
@@ -15,7 +15,7 @@ pub struct GroupMessage(Arc<Delivered>);
 impl GroupMessage {
     /// Takes what was delivered, if it is a message.
     pub(super) fn of(delivered: Arc<Delivered>) -> Option<Self> {
-        matches!(delivered.what(), What::Message(_)).then_some(Self(delivered))
+        matches!(delivered.body(), EventBody::Message(_)).then_some(Self(delivered))
     }
 
     /// Returns the group; `None` is a message that was sent to the user of this connection.
@@ -78,8 +78,8 @@ impl GroupMessage {
     }
 
     fn message(&self) -> &Message {
-        match self.0.what() {
-            What::Message(message) => message,
+        match self.0.body() {
+            EventBody::Message(message) => message,
             _ => unreachable!("it was made of a message"),
         }
     }

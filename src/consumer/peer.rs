@@ -10,7 +10,7 @@ use crate::event::{
     Body, Channel, ConnectionId, Direction, EventId, InvalidChannel, Message, Opcode, User,
 };
 use crate::hub::{
-    CloseOrder, Connection, Credential, Hub, NotAllowed, Outgoing, Publication, Undelivered,
+    CloseRequest, Connection, Credential, Hub, NotAllowed, Outgoing, Publication, Undelivered,
 };
 use crate::json::Json;
 
@@ -170,7 +170,7 @@ impl Peer {
         if !code::may_be_sent(code) {
             return Err(PeerError::CloseCode(code));
         }
-        let order = CloseOrder { code, reason: reason.to_owned() };
+        let order = CloseRequest { code, reason: reason.to_owned() };
         self.connection()?.close(order).map_err(|_| PeerError::Ended)
     }
 

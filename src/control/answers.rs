@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::Info;
 use crate::code;
 use crate::event::{EventId, Flow};
-use crate::hub::{Entry, Hub, Seen};
+use crate::hub::{ConnectionHandle, Hub, Seen};
 use crate::wire;
 
 /// A live connection.
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn of(hub: &Hub, entry: &Entry) -> Self {
+    pub(super) fn of(hub: &Hub, entry: &ConnectionHandle) -> Self {
         let (connect, redaction) = (&entry.connect, &hub.settings().redaction);
         let channels = entry.channels().into_iter().map(|it| redaction.channel(it).to_string());
         Self {

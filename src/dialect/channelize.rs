@@ -19,7 +19,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Refusal;
-use crate::event::{Body, Channel, User, What};
+use crate::event::{Body, Channel, EventBody, User};
 use crate::json::Json;
 
 /// Channels that one command names at most: a connection is in no more than that, and the lock of the
@@ -130,9 +130,9 @@ struct Publish<'a> {
 /// Returns the frame that tells a member what has happened. A message that was for a user, and to
 /// no channel, has `null` there.
 #[must_use]
-pub fn delivery(what: &What) -> String {
-    match what {
-        What::Message(message) => {
+pub fn delivery(body: &EventBody) -> String {
+    match body {
+        EventBody::Message(message) => {
             let channel = message.routing.as_ref().and_then(|routing| routing.channel.as_ref());
             let channel = channel.map_or("null".to_owned(), |it| json!(it.as_str()).to_string());
             let data = match &message.body {
@@ -144,13 +144,13 @@ pub fn delivery(what: &What) -> String {
             };
             format!("{{\"channel\":{channel},\"data\":{data}}}")
         }
-        What::Join(presence) | What::Leave(presence) => {
-            let name = if matches!(what, What::Join(_)) { "join" } else { "leave" };
+        EventBody::Join(presence) | EventBody::Leave(presence) => {
+            let name = if matches!(body, EventBody::Join(_)) { "join" } else { "leave" };
             let (channel, user) = (json!(presence.channel.as_str()), json!(presence.user.as_str()));
             format!("{{\"channel\":{channel},\"type\":\"{name}\",\"user\":{user}}}")
         }
         // Members are told nothing else.
-        What::Connect(_) | What::Close(_) | What::Lost(_) => "{}".to_owned(),
+        EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => "{}".to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::program::{
     Constant, Conversion, Id, MAX_ELEMENTS, Node, Program, Quantifier, Relation, Text,
 };
 use super::reading::Reading;
-use super::value::{Answer, NoAnswer, Value};
+use super::value::{Answer, EvalError, Value};
 use crate::event::Event;
 
 /// The most bytes of texts, lists and maps that one evaluation walks through: about 10 ms. What
@@ -41,12 +41,12 @@ impl<'a> Run<'a> {
         let value = |id: &Id| self.value(*id, element);
         match self.program.node(id) {
             Node::Constant(constant) => Ok(constant.value()),
-            Node::Root(root) => root.of(self.event, self.body),
-            Node::Element => element.cloned().ok_or(NoAnswer),
-            Node::Field(of, name) => self.get(&value(of)?, name)?.ok_or(NoAnswer),
+            Node::Variable(root) => root.of(self.event, self.body),
+            Node::Element => element.cloned().ok_or(EvalError),
+            Node::Field(of, name) => self.get(&value(of)?, name)?.ok_or(EvalError),
             Node::Index(of, at) => self.index(&value(of)?, &value(at)?),
             Node::Has(of, name) => Ok(Value::Bool(self.get(&value(of)?, name)?.is_some())),
-            Node::HasRoot(root) => Ok(Value::Bool(root.of(self.event, self.body).is_ok())),
+            Node::HasVariable(root) => Ok(Value::Bool(root.of(self.event, self.body).is_ok())),
             Node::Not(of) => Ok(Value::Bool(!value(of)?.bool()?)),
             Node::Negate(of) => value(of)?.negated(),
             Node::All(conditions) => {
@@ -59,7 +59,7 @@ impl<'a> Run<'a> {
                 self.compare(*relation, &value(a)?, &value(b)?).map(Value::Bool)
             }
             Node::In(what, list) => self.is_in(*what, *list, element).map(Value::Bool),
-            Node::Reckon(operator, a, b) => {
+            Node::Arithmetic(operator, a, b) => {
                 let (a, b) = (value(a)?, value(b)?);
                 self.walk(a.walk() + b.walk())?;
                 a.reckon(*operator, &b)
@@ -94,11 +94,11 @@ impl<'a> Run<'a> {
                 let text = text.str()?;
                 self.walk(text.len() * PATTERN)?;
                 if text.len() > MAX_TEXT {
-                    return Err(NoAnswer);
+                    return Err(EvalError);
                 }
                 Ok(Value::Bool(regex.is_match(text)))
             }
-            Node::Each(quantifier, of, body) => {
+            Node::Macro(quantifier, of, body) => {
                 self.each(*quantifier, &value(of)?, *body).map(Value::Bool)
             }
         }
@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
     /// Notes bytes that are walked through, and ends what walks too far.
     fn walk(&self, bytes: usize) -> Answer<()> {
         self.walked.set(self.walked.get().saturating_add(bytes));
-        if self.walked.get() > MAX_WALK { Err(NoAnswer) } else { Ok(()) }
+        if self.walked.get() > MAX_WALK { Err(EvalError) } else { Ok(()) }
     }
 
     fn get(&self, map: &Value<'a>, key: &str) -> Answer<Option<Value<'a>>> {
@@ -117,15 +117,15 @@ impl<'a> Run<'a> {
 
     fn index(&self, of: &Value<'a>, at: &Value<'a>) -> Answer<Value<'a>> {
         if let (true, Value::Text(key)) = (of.is_map(), at) {
-            return self.get(of, key)?.ok_or(NoAnswer);
+            return self.get(of, key)?.ok_or(EvalError);
         }
-        let Value::Int(index) = at.to_int()? else { return Err(NoAnswer) };
+        let Value::Int(index) = at.to_int()? else { return Err(EvalError) };
         // A number that is written as text is none, and one with a fraction is none of a list.
         if matches!(at, Value::Text(_)) || !at.equals(&Value::Int(index)) {
-            return Err(NoAnswer);
+            return Err(EvalError);
         }
         self.walk(of.width())?;
-        of.item(usize::try_from(index).map_err(|_| NoAnswer)?)
+        of.item(usize::try_from(index).map_err(|_| EvalError)?)
     }
 
     fn compare(&self, relation: Relation, a: &Value<'a>, b: &Value<'a>) -> Answer<bool> {
@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
             Value::Text(key) => Ok(list.get(key)?.is_some()),
             // Such keys are allowed, and no map of ours has one.
             Value::Bool(_) | Value::Int(_) | Value::Uint(_) if list.is_map() => Ok(false),
-            _ => Err(NoAnswer),
+            _ => Err(EvalError),
         }
     }
 
@@ -191,11 +191,11 @@ impl<'a> Run<'a> {
         } else if of.is_list() {
             of.items().take(MAX_ELEMENTS + 1).collect()
         } else {
-            return Err(NoAnswer);
+            return Err(EvalError);
         };
         let answers = elements.iter().enumerate().map(|(n, element)| {
             if n >= MAX_ELEMENTS {
-                return Err(NoAnswer);
+                return Err(EvalError);
             }
             self.value(body, Some(element))?.bool()
         });
@@ -218,7 +218,7 @@ fn fold(decisive: bool, answers: impl Iterator<Item = Answer<bool>>) -> Answer<b
         match answer {
             Ok(answer) if answer == decisive => return Ok(decisive),
             Ok(_) => {}
-            Err(NoAnswer) => joined = Err(NoAnswer),
+            Err(EvalError) => joined = Err(EvalError),
         }
     }
     joined

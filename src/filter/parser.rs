@@ -8,7 +8,7 @@ use super::lexer::{Located, Token, shortened, tokens};
 use super::program::{
     Constant, Conversion, Id, MAX_COST, MAX_DEPTH, Node, Operator, Program, Relation, TooMuch,
 };
-use super::roots::Root;
+use super::roots::Variable;
 
 /// The longest expression, in bytes.
 pub(super) const MAX_LENGTH: usize = 1024;
@@ -184,11 +184,11 @@ impl Parser<'_> {
                     if symbol == "&&" { Node::All(operands) } else { Node::Any(operands) }
                 }
                 "in" => Node::In(left, right),
-                "+" => Node::Reckon(Operator::Add, left, right),
-                "-" => Node::Reckon(Operator::Subtract, left, right),
-                "*" => Node::Reckon(Operator::Multiply, left, right),
-                "/" => Node::Reckon(Operator::Divide, left, right),
-                "%" => Node::Reckon(Operator::Remainder, left, right),
+                "+" => Node::Arithmetic(Operator::Add, left, right),
+                "-" => Node::Arithmetic(Operator::Subtract, left, right),
+                "*" => Node::Arithmetic(Operator::Multiply, left, right),
+                "/" => Node::Arithmetic(Operator::Divide, left, right),
+                "%" => Node::Arithmetic(Operator::Remainder, left, right),
                 _ => Node::Compare(relation(symbol), left, right),
             };
             left = self.add(at, node)?;
@@ -310,13 +310,13 @@ impl Parser<'_> {
             return self.add(at, Node::Element);
         }
         let root = self.root(name, at)?;
-        self.add(at, Node::Root(root))
+        self.add(at, Node::Variable(root))
     }
 
-    fn root(&self, name: &str, at: usize) -> Parsed<Root> {
-        Root::named(name).ok_or_else(|| {
+    fn root(&self, name: &str, at: usize) -> Parsed<Variable> {
+        Variable::named(name).ok_or_else(|| {
             let wrong = format!("an event has no `{}`", shortened(name));
-            self.error(at, wrong, format!("one of {}; text stands in quotes", Root::names()))
+            self.error(at, wrong, format!("one of {}; text stands in quotes", Variable::names()))
         })
     }
 
@@ -360,8 +360,8 @@ impl Parser<'_> {
     fn may_be_condition(&self, id: Id) -> bool {
         match self.program.node(id) {
             Node::Constant(constant) => matches!(constant, Constant::Bool(_)),
-            Node::Root(root) => root.may_be_bool(),
-            Node::Negate(_) | Node::Reckon(..) | Node::List(_) | Node::Map(_) => false,
+            Node::Variable(root) => root.may_be_bool(),
+            Node::Negate(_) | Node::Arithmetic(..) | Node::List(_) | Node::Map(_) => false,
             Node::Convert(conversion, _) => *conversion == Conversion::Bool,
             Node::Choice(_, yes, no) => self.may_be_condition(*yes) && self.may_be_condition(*no),
             _ => true,

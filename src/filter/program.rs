@@ -3,7 +3,7 @@
 
 use regex::Regex;
 
-use super::roots::Root;
+use super::roots::Variable;
 
 /// The deepest nesting of an expression: what evaluation recurses. A chain such as `1 + 1 + 1` or
 /// `a.b.c` nests too; `a && b && c` does not.
@@ -23,7 +23,7 @@ pub(super) struct Id(u16);
 #[derive(Debug)]
 pub(super) enum Node {
     Constant(Constant),
-    Root(Root),
+    Variable(Variable),
     /// The element that the macro around looks at.
     Element,
     Field(Id, Box<str>),
@@ -31,21 +31,21 @@ pub(super) enum Node {
     /// Whether a map has a key.
     Has(Id, Box<str>),
     /// Whether an event has a field.
-    HasRoot(Root),
+    HasVariable(Variable),
     Not(Id),
     Negate(Id),
     All(Box<[Id]>),
     Any(Box<[Id]>),
     Compare(Relation, Id, Id),
     In(Id, Id),
-    Reckon(Operator, Id, Id),
+    Arithmetic(Operator, Id, Id),
     Choice(Id, Id, Id),
     List(Box<[Id]>),
     Map(Box<[(Box<str>, Id)]>),
     Convert(Conversion, Id),
     Compute(Text, Id, Id),
     Matches(Id, Box<Regex>),
-    Each(Quantifier, Id, Id),
+    Macro(Quantifier, Id, Id),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +124,7 @@ pub(super) struct Program {
 impl Program {
     /// Adds a node over nodes that are there.
     pub(super) fn add(&mut self, node: Node) -> Result<Id, TooMuch> {
-        let factor = if matches!(node, Node::Each(..)) { MAX_ELEMENTS } else { 1 };
+        let factor = if matches!(node, Node::Macro(..)) { MAX_ELEMENTS } else { 1 };
         let (mut depth, mut cost) = (0, 1_usize);
         node.children(|child| {
             let (below, its_cost) = self.sizes[usize::from(child.0)];
@@ -137,7 +137,7 @@ impl Program {
         if cost > MAX_COST {
             return Err(TooMuch::Cost);
         }
-        if let Node::Root(root) | Node::HasRoot(root) = node {
+        if let Node::Variable(root) | Node::HasVariable(root) = node {
             self.reads_body |= root.is_body();
         }
         let id = u16::try_from(self.nodes.len()).expect("1 KiB of text makes few nodes");
@@ -174,7 +174,7 @@ impl Program {
 impl Node {
     fn children(&self, mut each: impl FnMut(Id)) {
         match self {
-            Self::Constant(_) | Self::Root(_) | Self::Element | Self::HasRoot(_) => {}
+            Self::Constant(_) | Self::Variable(_) | Self::Element | Self::HasVariable(_) => {}
             Self::Field(a, _)
             | Self::Has(a, _)
             | Self::Not(a)
@@ -184,9 +184,9 @@ impl Node {
             Self::Index(a, b)
             | Self::Compare(_, a, b)
             | Self::In(a, b)
-            | Self::Reckon(_, a, b)
+            | Self::Arithmetic(_, a, b)
             | Self::Compute(_, a, b)
-            | Self::Each(_, a, b) => [*a, *b].into_iter().for_each(each),
+            | Self::Macro(_, a, b) => [*a, *b].into_iter().for_each(each),
             Self::Choice(a, b, c) => [*a, *b, *c].into_iter().for_each(each),
             Self::All(items) | Self::Any(items) | Self::List(items) => {
                 items.iter().copied().for_each(each);

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::value::Value;
-use crate::event::{Body, Event, What};
+use crate::event::{Body, Event, EventBody};
 
 /// What an expression reads of `message` and `fields`.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl Reading {
     /// Reads the body of an event.
     #[must_use]
     pub fn of(event: &Event) -> Self {
-        let What::Message(message) = &event.what else { return Self::default() };
+        let EventBody::Message(message) = &event.body else { return Self::default() };
         match &message.body {
             Body::Object(json) | Body::Value(json) => Self::json(json.as_str()),
             Body::Binary(bytes) => {
@@ -81,7 +81,7 @@ impl Reading {
 
     /// Returns the whole body.
     pub(super) fn whole<'a>(&'a self, event: &'a Event) -> Option<Json<'a>> {
-        let What::Message(message) = &event.what else { return None };
+        let EventBody::Message(message) = &event.body else { return None };
         let text = match &message.body {
             Body::Object(json) | Body::Value(json) => json.as_str(),
             Body::Binary(_) | Body::Absent => "",

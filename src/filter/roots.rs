@@ -1,20 +1,22 @@
 //! The names that an expression may begin with: the keys of an event's full JSON. Most are made of
-//! the event as it is; only [`Root::Message`] and [`Root::Fields`] need its body read.
+//! the event as it is; only [`Variable::Message`] and [`Variable::Fields`] need its body read.
 
 use std::time::Duration;
 
 use super::reading::{Json, Reading};
-use super::value::{Answer, NoAnswer, Value};
-use crate::event::{Body, Close, Connect, Event, Flow, Kind, Message, Passage, Routing, What};
+use super::value::{Answer, EvalError, Value};
+use crate::event::{
+    Body, Close, Connect, Event, EventBody, Flow, FrameInfo, Kind, Message, Routing,
+};
 use crate::wire;
 
 /// Declares the roots with their names in JSON.
 macro_rules! roots {
     ($($root:ident $name:literal,)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Root { $($root),* }
+        pub(super) enum Variable { $($root),* }
 
-        impl Root {
+        impl Variable {
             const ALL: &[(&'static str, Self)] = &[$(($name, Self::$root)),*];
         }
     };
@@ -55,7 +57,7 @@ roots! {
     Silence "silence",
 }
 
-impl Root {
+impl Variable {
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(own, _)| *own == name).map(|(_, root)| *root)
     }
@@ -86,16 +88,16 @@ impl Root {
                 Ok(Value::Null)
             }
             Self::ConnectionId => Ok(Value::text(event.connection.as_str())),
-            _ => match &event.what {
-                What::Connect(connect) => self.of_connect(connect),
-                What::Message(message) => self.of_message(event, message, body),
-                What::Close(close) => self.of_close(close),
-                What::Join(presence) | What::Leave(presence) => match self {
+            _ => match &event.body {
+                EventBody::Connect(connect) => self.of_connect(connect),
+                EventBody::Message(message) => self.of_message(event, message, body),
+                EventBody::Close(close) => self.of_close(close),
+                EventBody::Join(presence) | EventBody::Leave(presence) => match self {
                     Self::Channel => Ok(Value::text(presence.channel.as_str())),
                     Self::User => Ok(Value::text(presence.user.as_str())),
-                    _ => Err(NoAnswer),
+                    _ => Err(EvalError),
                 },
-                What::Lost(_) => Err(NoAnswer),
+                EventBody::Lost(_) => Err(EvalError),
             },
         }
     }
@@ -105,7 +107,7 @@ impl Root {
             Self::Remote => return Ok(Value::Text(connect.remote.to_string().into())),
             Self::Path => return Ok(Value::text(&connect.path)),
             Self::User => {
-                return connect.user.as_ref().map(|u| Value::text(u.as_str())).ok_or(NoAnswer);
+                return connect.user.as_ref().map(|u| Value::text(u.as_str())).ok_or(EvalError);
             }
             Self::Headers => {
                 let headers = connect.headers.iter().rev();
@@ -114,27 +116,27 @@ impl Root {
             }
             _ => {}
         }
-        let answer = connect.answer.as_ref().ok_or(NoAnswer)?;
+        let answer = connect.answer.as_ref().ok_or(EvalError)?;
         match self {
-            Self::Subprotocol => answer.subprotocol.as_deref().map(Value::text).ok_or(NoAnswer),
-            Self::Extensions => answer.extensions.as_deref().map(Value::text).ok_or(NoAnswer),
+            Self::Subprotocol => answer.subprotocol.as_deref().map(Value::text).ok_or(EvalError),
+            Self::Extensions => answer.extensions.as_deref().map(Value::text).ok_or(EvalError),
             Self::Upstream => Ok(Value::text(&answer.upstream)),
             Self::Status => Ok(Value::Int(answer.status.into())),
             // To the microsecond, as it is written.
             Self::UpstreamTime => {
                 Ok(Value::Double((answer.time.as_secs_f64() * 1e6).round() / 1e6))
             }
-            _ => Err(NoAnswer),
+            _ => Err(EvalError),
         }
     }
 
-    fn of_passage(passage: &Passage, root: Self) -> Answer<Value<'_>> {
+    fn of_frame_info(frame_info: &FrameInfo, root: Self) -> Answer<Value<'_>> {
         match root {
-            Self::Wire => Ok(integer(passage.wire)),
-            Self::Fragments if passage.fragments > 1 => Ok(integer(passage.fragments.into())),
-            Self::Compressed if passage.compressed => Ok(Value::Bool(true)),
-            Self::Note => passage.note.as_deref().map(Value::text).ok_or(NoAnswer),
-            _ => Err(NoAnswer),
+            Self::Wire => Ok(integer(frame_info.wire)),
+            Self::Fragments if frame_info.fragments > 1 => Ok(integer(frame_info.fragments.into())),
+            Self::Compressed if frame_info.compressed => Ok(Value::Bool(true)),
+            Self::Note => frame_info.note.as_deref().map(Value::text).ok_or(EvalError),
+            _ => Err(EvalError),
         }
     }
 
@@ -155,20 +157,20 @@ impl Root {
                 Ok(event.channel().map_or(Value::Null, |channel| Value::text(channel.as_str())))
             }
             Self::User | Self::To | Self::Except => {
-                self.of_routing(message.routing.as_deref().ok_or(NoAnswer)?)
+                self.of_routing(message.routing.as_deref().ok_or(EvalError)?)
             }
             Self::Encoding if matches!(message.body, Body::Binary(_)) => Ok(Value::text("base64")),
             Self::Message | Self::Fields => {
-                let whole = body.and_then(|body| body.whole(event)).ok_or(NoAnswer)?;
+                let whole = body.and_then(|body| body.whole(event)).ok_or(EvalError)?;
                 let own_object = matches!(message.body, Body::Object(_));
                 match self {
                     Self::Message if !own_object => Ok(whole.value()),
                     Self::Message => Ok(whole.get("message").map_or(Value::Null, Json::value)),
-                    _ if !own_object => Err(NoAnswer),
+                    _ if !own_object => Err(EvalError),
                     _ => Value::fields(whole),
                 }
             }
-            other => Self::of_passage(message.passage.as_ref().ok_or(NoAnswer)?, other),
+            other => Self::of_frame_info(message.frame_info.as_ref().ok_or(EvalError)?, other),
         }
     }
 
@@ -177,12 +179,12 @@ impl Root {
             Self::To => &routing.to,
             Self::Except => &routing.except,
             _ => {
-                let user = routing.user.as_ref().ok_or(NoAnswer)?;
+                let user = routing.user.as_ref().ok_or(EvalError)?;
                 return Ok(Value::text(user.as_str()));
             }
         };
         if users.is_empty() {
-            return Err(NoAnswer);
+            return Err(EvalError);
         }
         Ok(Value::List(users.iter().map(|user| Value::text(user.as_str())).collect()))
     }
@@ -204,12 +206,12 @@ impl Root {
             Self::Messages => Ok(flow(close.messages)),
             Self::Bytes => Ok(flow(close.bytes)),
             Self::Wire | Self::Silence | Self::Note => {
-                let wire = close.wire.as_ref().ok_or(NoAnswer)?;
+                let wire = close.wire.as_ref().ok_or(EvalError)?;
                 let seconds =
                     |time: Duration| Value::Double((time.as_secs_f64() * 1000.0).round() / 1000.0);
                 match self {
                     Self::Wire => Ok(flow(wire.bytes)),
-                    Self::Note => wire.note.as_deref().map(Value::text).ok_or(NoAnswer),
+                    Self::Note => wire.note.as_deref().map(Value::text).ok_or(EvalError),
                     _ => Ok(Value::map([
                         ("in", seconds(wire.client_silence)),
                         ("out", seconds(wire.server_silence)),
@@ -217,7 +219,7 @@ impl Root {
                 }
             }
             // The handshake that a server refused.
-            other => other.of_connect(close.refused.as_ref().ok_or(NoAnswer)?),
+            other => other.of_connect(close.refused.as_ref().ok_or(EvalError)?),
         }
     }
 }

@@ -11,9 +11,9 @@ use super::reading::Json;
 /// Why there is no answer: a field is missing, types do not fit, a number overflows, a text is too
 /// long. All of these make a condition false, so that they need no names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NoAnswer;
+pub(super) struct EvalError;
 
-pub(super) type Answer<T> = Result<T, NoAnswer>;
+pub(super) type Answer<T> = Result<T, EvalError>;
 
 #[derive(Debug, Clone)]
 pub(super) enum Value<'a> {
@@ -53,7 +53,7 @@ impl<'a> Value<'a> {
     /// Returns what a client's own object has beside `connectionId` and `message`, if anything.
     pub(super) fn fields(object: Json<'a>) -> Answer<Self> {
         let any = object.entries().any(|(key, _)| !is_hidden(key));
-        if any { Ok(Self::Fields(object)) } else { Err(NoAnswer) }
+        if any { Ok(Self::Fields(object)) } else { Err(EvalError) }
     }
 
     pub(super) fn count(number: usize) -> Self {
@@ -63,14 +63,14 @@ impl<'a> Value<'a> {
     pub(super) fn bool(&self) -> Answer<bool> {
         match self {
             Self::Bool(value) => Ok(*value),
-            _ => Err(NoAnswer),
+            _ => Err(EvalError),
         }
     }
 
     pub(super) fn str(&self) -> Answer<&str> {
         match self {
             Self::Text(text) => Ok(text),
-            _ => Err(NoAnswer),
+            _ => Err(EvalError),
         }
     }
 
@@ -119,7 +119,7 @@ impl<'a> Value<'a> {
             Self::Json(json) if json.is_map() => Ok(json.get(key).map(Json::value)),
             Self::Fields(_) if is_hidden(key) => Ok(None),
             Self::Fields(json) => Ok(json.get(key).map(Json::value)),
-            _ => Err(NoAnswer),
+            _ => Err(EvalError),
         }
     }
 
@@ -129,7 +129,7 @@ impl<'a> Value<'a> {
             Self::Json(json) => json.items().nth(index),
             _ => None,
         };
-        item.ok_or(NoAnswer)
+        item.ok_or(EvalError)
     }
 
     /// Iterates over the items of a list; anything else has none.
@@ -166,7 +166,7 @@ impl<'a> Value<'a> {
             Self::List(items) => Ok(items.len()),
             Self::Json(json) if json.is_list() => Ok(json.len()),
             _ if self.is_map() => Ok(self.entries().len()),
-            _ => Err(NoAnswer),
+            _ => Err(EvalError),
         }
     }
 
@@ -194,7 +194,7 @@ impl<'a> Value<'a> {
             (Self::Bool(a), Self::Bool(b)) => Ok(a.cmp(b)),
             // By code points, which is the order of bytes.
             (Self::Text(a), Self::Text(b)) => Ok(a.cmp(b)),
-            (a, b) => a.number_order(b).ok_or(NoAnswer),
+            (a, b) => a.number_order(b).ok_or(EvalError),
         }
     }
 
@@ -257,14 +257,14 @@ impl<'a> Value<'a> {
             }
             _ => None,
         };
-        value.ok_or(NoAnswer)
+        value.ok_or(EvalError)
     }
 
     pub(super) fn negated(&self) -> Answer<Self> {
         match self {
-            Self::Int(value) => value.checked_neg().map(Self::Int).ok_or(NoAnswer),
+            Self::Int(value) => value.checked_neg().map(Self::Int).ok_or(EvalError),
             Self::Double(value) => Ok(Self::Double(-value)),
-            _ => Err(NoAnswer),
+            _ => Err(EvalError),
         }
     }
 
@@ -276,7 +276,7 @@ impl<'a> Value<'a> {
             Self::Text(text) => text.parse().ok(),
             _ => None,
         };
-        value.map(Self::Int).ok_or(NoAnswer)
+        value.map(Self::Int).ok_or(EvalError)
     }
 
     pub(super) fn to_uint(&self) -> Answer<Self> {
@@ -288,7 +288,7 @@ impl<'a> Value<'a> {
             Self::Text(text) => text.parse().ok(),
             _ => None,
         };
-        value.map(Self::Uint).ok_or(NoAnswer)
+        value.map(Self::Uint).ok_or(EvalError)
     }
 
     #[expect(
@@ -303,7 +303,7 @@ impl<'a> Value<'a> {
             Self::Text(text) => text.parse().ok(),
             _ => None,
         };
-        value.map(Self::Double).ok_or(NoAnswer)
+        value.map(Self::Double).ok_or(EvalError)
     }
 
     pub(super) fn to_bool(&self) -> Answer<Self> {
@@ -312,9 +312,9 @@ impl<'a> Value<'a> {
             Self::Text(text) => match text.as_ref() {
                 "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Self::Bool(true)),
                 "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Self::Bool(false)),
-                _ => Err(NoAnswer),
+                _ => Err(EvalError),
             },
-            _ => Err(NoAnswer),
+            _ => Err(EvalError),
         }
     }
 
@@ -325,7 +325,7 @@ impl<'a> Value<'a> {
             Self::Int(value) => value.to_string().into(),
             Self::Uint(value) => value.to_string().into(),
             Self::Double(value) => value.to_string().into(),
-            _ => return Err(NoAnswer),
+            _ => return Err(EvalError),
         };
         Ok(Self::Text(text))
     }

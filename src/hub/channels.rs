@@ -4,15 +4,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::registry::Entry;
-use super::room::{ChannelInside, ChannelRules, ChannelSeen, Member, Room, Who};
+use super::registry::ConnectionHandle;
+use super::room::{ChannelInside, ChannelRules, ChannelSeen, Member, MemberIdentity, Room};
 use crate::event::{Channel, ConnectionId, Event, EventId, User};
 use crate::metrics::Numbers;
 
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     rooms: HashMap<Channel, Room>,
-    users: HashMap<User, HashMap<ConnectionId, Arc<Entry>>>,
+    users: HashMap<User, HashMap<ConnectionId, Arc<ConnectionHandle>>>,
     /// Channels in which nobody is, and that nobody has set the rules of: they go when there are
     /// too many.
     idle: usize,
@@ -37,7 +37,7 @@ struct Counts {
     /// Connections in private channels, and in how many.
     private: HashMap<ConnectionId, usize>,
     /// The same for whom they belong to.
-    private_users: HashMap<Who, usize>,
+    private_users: HashMap<MemberIdentity, usize>,
 }
 
 /// Counts one more or one less of something; what there is none of is not there.
@@ -235,7 +235,7 @@ impl Channels {
     }
 
     /// Notes whose connection one is, so that its user finds it.
-    pub(super) fn know(&mut self, entry: &Arc<Entry>) {
+    pub(super) fn index_user(&mut self, entry: &Arc<ConnectionHandle>) {
         if let Some(user) = entry.user() {
             let connections = self.users.entry(user.clone()).or_default();
             connections.insert(entry.id.clone(), Arc::clone(entry));
@@ -243,7 +243,7 @@ impl Channels {
     }
 
     /// Forgets that.
-    pub(super) fn forget(&mut self, entry: &Entry) {
+    pub(super) fn unindex_user(&mut self, entry: &ConnectionHandle) {
         let Some(user) = entry.user() else { return };
         if let Some(connections) = self.users.get_mut(user) {
             connections.remove(&entry.id);
@@ -254,7 +254,10 @@ impl Channels {
     }
 
     /// Returns the connections of a user, in whatever channel.
-    pub(super) fn connections_of(&self, user: &User) -> impl Iterator<Item = &Arc<Entry>> {
+    pub(super) fn connections_of(
+        &self,
+        user: &User,
+    ) -> impl Iterator<Item = &Arc<ConnectionHandle>> {
         self.users.get(user).into_iter().flat_map(HashMap::values)
     }
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::queue::Outgoing;
-use super::registry::{CloseOrder, Ending, Entry, Orders};
+use super::registry::{CloseRequest, ConnectionHandle, Ending, Mailbox};
 use super::shared::Shared;
 use super::stream::Next;
 use super::{Connection, Hub, Refused, Undelivered, now_ms};
 use crate::code::Code;
 use crate::code::absent;
-use crate::event::{By, Close, Connect, ConnectionId, Direction, EventId, Flow, Message, What};
+use crate::event::{
+    Close, ClosedBy, Connect, ConnectionId, Direction, EventBody, EventId, Flow, Message,
+};
 
 /// What a client is told whose id a newer connection has taken.
 const REPLACED: &str = "replaced by a newer connection with the same connectionId";
@@ -23,7 +25,7 @@ impl Hub {
     /// # Errors
     ///
     /// [`Refused::Full`], [`Refused::Stopping`] or [`Refused::Recording`].
-    pub fn seat(&self) -> Result<Seat, Refused> {
+    pub fn seat(&self) -> Result<ConnectionPermit, Refused> {
         if self.shared.settings.recording {
             return Err(Refused::Recording);
         }
@@ -32,7 +34,7 @@ impl Hub {
         }
         let permit =
             Arc::clone(&self.shared.seats).try_acquire_owned().map_err(|_| Refused::Full)?;
-        Ok(Seat { _permit: permit })
+        Ok(ConnectionPermit { _permit: permit })
     }
 
     /// Returns whether a connection may register under an id, as far as can be said now.
@@ -55,26 +57,31 @@ impl Hub {
         &self,
         id: ConnectionId,
         connect: Connect,
-    ) -> Result<(Connection, Orders), Refused> {
+    ) -> Result<(Connection, Mailbox), Refused> {
         let (now, redaction) = (now_ms(), &self.shared.settings.redaction);
         // The same id is always shown alike, so that this one tells them apart as well.
         let (own, id) = (id.clone(), redaction.id(id));
         let user = connect.user.clone();
         let connect = redaction.connect(connect);
-        let (entry, orders) = Entry::new(id.clone(), connect.clone(), user, now);
+        let (entry, orders) = ConnectionHandle::new(id.clone(), connect.clone(), user, now);
         let mut stream = self.shared.stream();
         self.shared.may_connect(&stream, &id)?;
         let mut next = Next::Nothing;
         if let Some(old) = stream.registry.get(&id).cloned() {
             let (code, reason) = (Code::Replaced.close(), REPLACED.to_owned());
             // Whether its client answers the close frame is not waited for.
-            let ending =
-                Ending { code, reason: reason.clone(), clean: false, by: By::Tap, wire: None };
+            let ending = Ending {
+                code,
+                reason: reason.clone(),
+                clean: false,
+                by: ClosedBy::Tap,
+                wire: None,
+            };
             next = self.shared.end(&mut stream, &old, ending, now);
-            old.order_close(CloseOrder { code, reason });
+            old.request_close(CloseRequest { code, reason });
         }
         stream.registry.insert(Arc::clone(&entry));
-        stream.channels.know(&entry);
+        stream.channels.index_user(&entry);
         next = next.max(self.shared.publish(&mut stream, connect.draft(id), now).1);
         drop(stream);
         self.shared.announce(next);
@@ -88,11 +95,11 @@ impl Hub {
     /// # Errors
     ///
     /// [`Refused::Stopping`].
-    pub fn connect_relayed(
+    pub fn connect_with_generated_id(
         &self,
         wish: Option<ConnectionId>,
         connect: Connect,
-    ) -> Result<(Connection, Orders), Refused> {
+    ) -> Result<(Connection, Mailbox), Refused> {
         let (now, redaction) = (now_ms(), &self.shared.settings.redaction);
         let user = connect.user.clone();
         let (wish, connect) = (wish.map(|id| redaction.id(id)), redaction.connect(connect));
@@ -101,9 +108,9 @@ impl Hub {
             return Err(Refused::Stopping);
         }
         let id = stream.free_id(wish, now);
-        let (entry, orders) = Entry::new(id.clone(), connect.clone(), user, now);
+        let (entry, orders) = ConnectionHandle::new(id.clone(), connect.clone(), user, now);
         stream.registry.insert(Arc::clone(&entry));
-        stream.channels.know(&entry);
+        stream.channels.index_user(&entry);
         let next = self.shared.publish(&mut stream, connect.draft(id.clone()), now).1;
         drop(stream);
         self.shared.announce(next);
@@ -112,7 +119,13 @@ impl Hub {
     }
 
     /// Publishes that the server behind has refused a handshake: a `close` without a `connect`.
-    pub fn refused(&self, wish: Option<ConnectionId>, connect: Connect, by: By, reason: String) {
+    pub fn refused(
+        &self,
+        wish: Option<ConnectionId>,
+        connect: Connect,
+        by: ClosedBy,
+        reason: String,
+    ) {
         let (now, redaction) = (now_ms(), &self.shared.settings.redaction);
         let wish = wish.map(|id| redaction.id(id));
         let close = Close {
@@ -126,7 +139,7 @@ impl Hub {
             wire: None,
             refused: Some(Box::new(connect)),
         };
-        let draft = redaction.draft(&ConnectionId::nobody(), What::Close(Box::new(close)));
+        let draft = redaction.draft(&ConnectionId::nobody(), EventBody::Close(Box::new(close)));
         let mut stream = self.shared.stream();
         let draft = draft.of(stream.free_id(wish, now));
         let next = self.shared.publish(&mut stream, draft, now).1;
@@ -136,7 +149,7 @@ impl Hub {
 
     /// Returns the registered connections.
     #[must_use]
-    pub fn connections(&self) -> Vec<Arc<Entry>> {
+    pub fn connections(&self) -> Vec<Arc<ConnectionHandle>> {
         let mut all = self.shared.stream().registry.all();
         all.sort_by(|a, b| a.since_ms().cmp(&b.since_ms()).then_with(|| a.id.cmp(&b.id)));
         all
@@ -144,7 +157,7 @@ impl Hub {
 
     /// Returns a registered connection.
     #[must_use]
-    pub fn connection(&self, id: &ConnectionId) -> Option<Arc<Entry>> {
+    pub fn connection(&self, id: &ConnectionId) -> Option<Arc<ConnectionHandle>> {
         self.shared.stream().registry.get(id).cloned()
     }
 
@@ -169,9 +182,9 @@ impl Hub {
     /// # Errors
     ///
     /// [`Undelivered::NotFound`].
-    pub fn close(&self, id: &ConnectionId, order: CloseOrder) -> Result<(), Undelivered> {
+    pub fn close(&self, id: &ConnectionId, order: CloseRequest) -> Result<(), Undelivered> {
         let entry = self.connection(id).ok_or(Undelivered::NotFound)?;
-        entry.order_close(order);
+        entry.request_close(order);
         Ok(())
     }
 }
@@ -180,12 +193,12 @@ impl Shared {
     /// Puts something into the queue of a connection, and publishes it.
     pub(super) fn send(
         &self,
-        entry: &Entry,
+        entry: &ConnectionHandle,
         outgoing: Outgoing,
         message: Message,
     ) -> Result<EventId, Undelivered> {
         let (direction, size) = (message.direction, message.size);
-        let draft = self.settings.redaction.draft(&entry.id, What::Message(message));
+        let draft = self.settings.redaction.draft(&entry.id, EventBody::Message(message));
         let mut stream = self.stream();
         if entry.ended() || entry.is_unread() {
             return Err(Undelivered::NotFound);
@@ -210,6 +223,6 @@ impl Shared {
 
 /// One of the `max_connections` places; free again when dropped.
 #[derive(Debug)]
-pub struct Seat {
+pub struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
 }

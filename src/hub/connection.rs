@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::registry::Entry;
+use super::registry::ConnectionHandle;
 use super::shared::Shared;
-use super::{CloseOrder, Ended, Ending, Outgoing, Undelivered, now_ms};
-use crate::event::{ConnectionId, Direction, Draft, EventId, Message, What};
-use crate::redact::Shown;
+use super::{CloseRequest, Ended, Ending, Outgoing, Undelivered, now_ms};
+use crate::event::{ConnectionId, Direction, Draft, EventBody, EventId, Message};
+use crate::redact::Redacted;
 
 /// A registered connection in the hand of its session. Whatever happens to the session, dropping
 /// this publishes the `close` event if nothing else has.
@@ -18,13 +18,13 @@ pub struct Connection {
     pub(super) shared: Arc<Shared>,
     /// What its client calls itself.
     id: ConnectionId,
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<ConnectionHandle>,
     /// A shutdown waits until this is dropped.
     _token: TaskTrackerToken,
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, id: ConnectionId, entry: Arc<Entry>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, id: ConnectionId, entry: Arc<ConnectionHandle>) -> Self {
         let token = shared.connected.token();
         Self { shared, id, entry, _token: token }
     }
@@ -38,15 +38,15 @@ impl Connection {
     /// Returns the id that it is registered and shown under: its own, unless redaction hides part
     /// of that.
     #[must_use]
-    pub fn shown_id(&self) -> &ConnectionId {
+    pub fn redacted_id(&self) -> &ConnectionId {
         &self.entry.id
     }
 
     /// Makes a draft of a message of this connection: without what is to be hidden. That may take
     /// a while, and no lock is held meanwhile.
     #[must_use]
-    pub fn draft(&self, message: Message) -> Shown<Draft> {
-        self.shared.settings.redaction.draft(&self.entry.id, What::Message(message))
+    pub fn draft(&self, message: Message) -> Redacted<Draft> {
+        self.shared.settings.redaction.draft(&self.entry.id, EventBody::Message(message))
     }
 
     /// Publishes a message of this connection and returns its id.
@@ -92,11 +92,11 @@ impl Connection {
     /// # Errors
     ///
     /// [`Ended`].
-    pub fn close(&self, order: CloseOrder) -> Result<(), Ended> {
+    pub fn close(&self, order: CloseRequest) -> Result<(), Ended> {
         if self.entry.ended() {
             return Err(Ended);
         }
-        self.entry.order_close(order);
+        self.entry.request_close(order);
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl Connection {
 
     /// Takes messages that have passed already, and never waits: what does not fit is told to the
     /// listeners as a gap. `drafts` is empty afterwards.
-    pub fn offer(&self, drafts: &mut Vec<Shown<Draft>>) {
+    pub fn offer(&self, drafts: &mut Vec<Redacted<Draft>>) {
         if self.entry.ended() {
             return drafts.clear();
         }

@@ -5,14 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::event::{Event, What};
+use crate::event::{Event, EventBody};
 
 /// What a member of a channel is handed: an event, shared by all members.
 pub struct Delivered {
     /// The event: a message, a join or a leave.
     pub event: Arc<Event>,
     /// The message as it was sent, where the event hides something of it.
-    whole: Option<What>,
+    whole: Option<EventBody>,
     /// The same in the words of whoever published it, for members who speak like that.
     pub words: Option<Arc<str>>,
     frame: OnceLock<Bytes>,
@@ -20,14 +20,18 @@ pub struct Delivered {
 
 impl Delivered {
     /// Hands on an event. `whole` is what redaction has changed, as it was.
-    pub(super) fn new(event: Arc<Event>, whole: Option<What>, words: Option<Arc<str>>) -> Self {
+    pub(super) fn new(
+        event: Arc<Event>,
+        whole: Option<EventBody>,
+        words: Option<Arc<str>>,
+    ) -> Self {
         Self { event, whole, words, frame: OnceLock::new() }
     }
 
     /// Returns what has happened, with nothing hidden: members are who it was sent to.
     #[must_use]
-    pub fn what(&self) -> &What {
-        self.whole.as_ref().unwrap_or(&self.event.what)
+    pub fn body(&self) -> &EventBody {
+        self.whole.as_ref().unwrap_or(&self.event.body)
     }
 
     /// Returns the frame that clients of wstap's own are sent, which is made once for all of them.
@@ -40,8 +44,8 @@ impl Delivered {
     }
 
     pub(super) fn size(&self) -> u64 {
-        match &self.event.what {
-            What::Message(message) => message.size,
+        match &self.event.body {
+            EventBody::Message(message) => message.size,
             _ => 0,
         }
     }

@@ -128,13 +128,14 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Body, Direction, Draft, Message, Opcode, What};
+    use crate::event::{Body, Direction, Draft, EventBody, Message, Opcode};
     use proptest::prelude::*;
 
     fn event(ordinal: u64, ms: u64, size: usize) -> Arc<Event> {
         let body = Body::Binary(vec![0; size].into());
         let message = Message::new(Direction::In, Opcode::Binary, 0, body);
-        let draft = Draft { connection: "a".parse().expect("an id"), what: What::Message(message) };
+        let draft =
+            Draft { connection: "a".parse().expect("an id"), body: EventBody::Message(message) };
         Arc::new(draft.stamp(EventId { ms, seq: 0 }, ordinal))
     }
 

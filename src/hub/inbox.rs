@@ -5,8 +5,8 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use crate::event::{Draft, What};
-use crate::redact::Shown;
+use crate::event::{Draft, EventBody};
+use crate::redact::Redacted;
 
 /// Memory that may wait to become events. The pump empties it thousands of times a second; this
 /// is what may pass while the machine has no time for it.
@@ -26,7 +26,7 @@ pub(super) struct Inbox {
 /// Drafts in the order in which they came.
 #[derive(Debug, Default)]
 struct Waiting {
-    drafts: Vec<Shown<Draft>>,
+    drafts: Vec<Redacted<Draft>>,
     bytes: usize,
 }
 
@@ -44,7 +44,7 @@ pub(super) enum Then {
 
 impl Inbox {
     /// Takes the drafts out of `from`, as many as fit, and returns how many did not.
-    pub(super) fn put(&self, from: &mut Vec<Shown<Draft>>) -> (Then, u64) {
+    pub(super) fn put(&self, from: &mut Vec<Redacted<Draft>>) -> (Then, u64) {
         let mut waiting = self.lock();
         let first = waiting.drafts.is_empty();
         let mut lost = 0;
@@ -61,7 +61,7 @@ impl Inbox {
     }
 
     /// Takes everything out.
-    pub(super) fn take(&self) -> Vec<Shown<Draft>> {
+    pub(super) fn take(&self) -> Vec<Redacted<Draft>> {
         let mut waiting = self.lock();
         waiting.bytes = 0;
         std::mem::take(&mut waiting.drafts)
@@ -74,8 +74,8 @@ impl Inbox {
 
 impl Waiting {
     /// Returns 1 for a draft that was lost.
-    fn put(&mut self, draft: Shown<Draft>) -> u64 {
-        if let What::Message(message) = &draft.what {
+    fn put(&mut self, draft: Redacted<Draft>) -> u64 {
+        if let EventBody::Message(message) = &draft.body {
             let weight = FIXED + message.body.len();
             if self.bytes + weight > MAX_BYTES || self.drafts.len() >= MAX_DRAFTS {
                 return self.lose();
@@ -88,14 +88,14 @@ impl Waiting {
     }
 
     fn lose(&mut self) -> u64 {
-        let before = match self.drafts.last().map(|draft| &draft.what) {
-            Some(What::Lost(missed)) => *missed,
+        let before = match self.drafts.last().map(|draft| &draft.body) {
+            Some(EventBody::Lost(missed)) => *missed,
             _ => 0,
         };
         if before > 0 {
             self.drafts.pop();
         }
-        self.drafts.push(Shown::lost(before + 1));
+        self.drafts.push(Redacted::lost(before + 1));
         1
     }
 }
@@ -106,10 +106,10 @@ mod tests {
     use crate::event::{Body, ConnectionId, Direction, Message, Opcode};
     use crate::redact::Redaction;
 
-    fn message(size: usize) -> Shown<Draft> {
+    fn message(size: usize) -> Redacted<Draft> {
         let body = Body::Binary(vec![0; size].into());
         let message = Message::new(Direction::In, Opcode::Binary, size, body);
-        Redaction::default().draft(&ConnectionId::made(0, 0), What::Message(message))
+        Redaction::default().draft(&ConnectionId::made(0, 0), EventBody::Message(message))
     }
 
     #[test]
@@ -122,7 +122,8 @@ mod tests {
         let (_, lost) = inbox.put(&mut vec![message(MAX_BYTES)]);
         assert_eq!(lost, 1);
         let taken = inbox.take();
-        let kinds: Vec<_> = taken.iter().map(|draft| matches!(draft.what, What::Lost(3))).collect();
+        let kinds: Vec<_> =
+            taken.iter().map(|draft| matches!(draft.body, EventBody::Lost(3))).collect();
         assert_eq!(kinds, [false, false, false, true]);
         assert_eq!(inbox.put(&mut vec![message(1)]), (Then::Wake, 0));
         assert_eq!(inbox.put(&mut vec![message(1)]), (Then::Nothing, 0));

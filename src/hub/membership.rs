@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::delivered::Delivered;
 use super::queue::Outgoing;
-use super::registry::Entry;
-use super::room::{ChannelRules, Member, Pass, Who};
+use super::registry::ConnectionHandle;
+use super::room::{ChannelAuthorization, ChannelRules, Member, MemberIdentity};
 use super::shared::Shared;
 use super::stream::{Next, Stream};
 use super::{Connection, now_ms};
 use crate::auth::Denied;
-use crate::event::{Channel, EventId, Presence, What};
+use crate::event::{Channel, EventBody, EventId, Presence};
 
 /// Channels that one connection may be in: more than anybody shows on a screen, and a bound for
 /// what it can make the server remember.
@@ -115,21 +115,23 @@ impl Connection {
             }
             let user = pass.as_ref().and_then(|pass| pass.grant.user.clone());
             let user = user.or_else(|| entry.user().cloned());
-            let who = user.map_or_else(|| Who::Nobody(entry.id.clone()), Who::User);
+            let who =
+                user.map_or_else(|| MemberIdentity::Nobody(entry.id.clone()), MemberIdentity::User);
             let member = Member { entry: Arc::clone(entry), who: who.clone(), pass, private };
             let first = stream.channels.enter(channel, member);
             let Some(room) = stream.channels.room(channel) else { continue };
             for event in room.last(messages, bytes) {
                 (messages, bytes) = (messages - 1, bytes - event.weight());
                 let delivered = Delivered::new(Arc::clone(event), None, None);
-                shared.hand(entry, &Arc::new(delivered), now);
+                shared.deliver(entry, &Arc::new(delivered), now);
             }
             if room.rules.presence {
                 let users = room.users().into();
-                shared.put(entry, Outgoing::Present(channel.clone(), users));
+                shared.enqueue(entry, Outgoing::Present(channel.clone(), users));
             }
             if first {
-                next = next.max(shared.tell(&mut stream, entry, channel, &who, true, now));
+                next =
+                    next.max(shared.publish_presence(&mut stream, entry, channel, &who, true, now));
             }
         }
         let last = stream.head().id.unwrap_or_default();
@@ -151,7 +153,7 @@ impl Connection {
         }
         let (mut next, now) = (Next::Nothing, now_ms());
         for channel in channels {
-            next = next.max(shared.take_out(&mut stream, entry, channel, now));
+            next = next.max(shared.remove_member(&mut stream, entry, channel, now));
         }
         let last = stream.head().id.unwrap_or_default();
         drop(stream);
@@ -174,9 +176,9 @@ impl Shared {
     fn check(
         &self,
         stream: &mut Stream,
-        entry: &Entry,
+        entry: &ConnectionHandle,
         channels: &[Channel],
-        pass: Option<&Pass>,
+        pass: Option<&ChannelAuthorization>,
         credential: Credential<'_>,
     ) -> Result<(), NotAllowed> {
         let trusted = matches!(credential, Credential::Trusted);
@@ -213,10 +215,10 @@ impl Shared {
     }
 
     /// Takes a connection out of a channel.
-    pub(super) fn take_out(
+    pub(super) fn remove_member(
         &self,
         stream: &mut Stream,
-        entry: &Arc<Entry>,
+        entry: &Arc<ConnectionHandle>,
         channel: &Channel,
         now: u64,
     ) -> Next {
@@ -224,7 +226,7 @@ impl Shared {
             return Next::Nothing;
         };
         let next = if last {
-            self.tell(stream, entry, channel, &member.who, false, now)
+            self.publish_presence(stream, entry, channel, &member.who, false, now)
         } else {
             Next::Nothing
         };
@@ -233,28 +235,33 @@ impl Shared {
     }
 
     /// Takes a connection out of all its channels: before its end is told.
-    pub(super) fn leave_all(&self, stream: &mut Stream, entry: &Arc<Entry>, now: u64) -> Next {
+    pub(super) fn leave_all(
+        &self,
+        stream: &mut Stream,
+        entry: &Arc<ConnectionHandle>,
+        now: u64,
+    ) -> Next {
         let channels = entry.channels();
-        let left = channels.iter().map(|channel| self.take_out(stream, entry, channel, now));
+        let left = channels.iter().map(|channel| self.remove_member(stream, entry, channel, now));
         let next = left.max().unwrap_or(Next::Nothing);
-        stream.channels.forget(entry);
+        stream.channels.unindex_user(entry);
         next
     }
 
     /// Publishes that a user has come or gone, and tells the members of a channel that has presence.
-    pub(super) fn tell(
+    pub(super) fn publish_presence(
         &self,
         stream: &mut Stream,
-        entry: &Entry,
+        entry: &ConnectionHandle,
         channel: &Channel,
-        who: &Who,
+        who: &MemberIdentity,
         joins: bool,
         now: u64,
     ) -> Next {
         let redaction = &self.settings.redaction;
         let what = || {
             let told = Box::new(Presence { channel: channel.clone(), user: who.name() });
-            if joins { What::Join(told) } else { What::Leave(told) }
+            if joins { EventBody::Join(told) } else { EventBody::Leave(told) }
         };
         // Members are told who it is, whatever is hidden of that elsewhere.
         let whole = redaction.is_on().then(what);
@@ -267,7 +274,7 @@ impl Shared {
                 member.pass.as_ref().is_none_or(|pass| !pass.grant.expired(now / 1000))
             };
             for member in room.members.values().filter(|member| member.who != *who).filter(good) {
-                self.hand(&member.entry, &delivered, now);
+                self.deliver(&member.entry, &delivered, now);
             }
         }
         next

@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::delivered::Delivered;
 use super::membership::NotAllowed;
 use super::queue::Outgoing;
-use super::registry::{CloseOrder, Ending, Entry};
+use super::registry::{CloseRequest, ConnectionHandle, Ending};
 use super::room::{ChannelInside, ChannelRules, ChannelSeen, Users};
 use super::shared::Shared;
 use super::stream::{Next, Stream};
 use super::{Connection, Hub, SlowClient, now_ms};
 use crate::code::Code;
 use crate::event::{
-    Body, By, Channel, ConnectionId, Direction, Event, EventId, Message, Opcode, Routing, User,
-    What,
+    Body, Channel, ClosedBy, ConnectionId, Direction, Event, EventBody, EventId, Message, Opcode,
+    Routing, User,
 };
 
 /// Something to publish to a channel, or to users.
@@ -65,7 +65,7 @@ impl Connection {
 
     /// Notes that whoever attends it has no room for what was delivered; it may be closed for that,
     /// as a client that does not keep up.
-    pub fn falls_behind(&self) {
+    pub fn mark_slow(&self) {
         let shared = &self.shared;
         shared.metrics.queue_refusals.inc();
         if shared.settings.slow_client == SlowClient::Close {
@@ -129,7 +129,7 @@ impl Hub {
 impl Shared {
     fn publish_to(
         &self,
-        from: Option<&Arc<Entry>>,
+        from: Option<&Arc<ConnectionHandle>>,
         publication: Publication,
     ) -> Result<EventId, NotAllowed> {
         let Publication { channel, to, except, user, opcode, size, body, words, keep } =
@@ -147,7 +147,7 @@ impl Shared {
             .then(|| Message { routing: Some(Box::new(routing.clone())), ..message.copied() });
         message.routing = Some(Box::new(routing.clone()));
         let id = from.map_or_else(ConnectionId::nobody, |entry| entry.id.clone());
-        let draft = redaction.draft(&id, What::Message(message));
+        let draft = redaction.draft(&id, EventBody::Message(message));
         if let Some(channel) = &channel {
             self.renew_passes(channel);
         }
@@ -169,7 +169,7 @@ impl Shared {
         if let Some(channel) = &channel {
             self.keep(&mut stream, channel, &event, keep);
         }
-        let delivered = Arc::new(Delivered::new(event, whole.map(What::Message), words));
+        let delivered = Arc::new(Delivered::new(event, whole.map(EventBody::Message), words));
         self.fan_out(&stream, &routing, &delivered, now);
         drop(stream);
         self.announce(next);
@@ -198,21 +198,26 @@ impl Shared {
             for member in members.into_iter().flatten() {
                 let meant = routing.to.is_empty() || member.who.is_among(&to);
                 if meant && !member.who.is_among(&except) {
-                    self.hand(&member.entry, delivered, now);
+                    self.deliver(&member.entry, delivered, now);
                 }
             }
         } else {
             for user in routing.to.iter().filter(|user| !routing.except.contains(user)) {
                 for entry in stream.channels.connections_of(user) {
-                    self.hand(entry, delivered, now);
+                    self.deliver(entry, delivered, now);
                 }
             }
         }
     }
 
     /// Puts what has happened in a channel into a member's queue.
-    pub(super) fn hand(&self, entry: &Arc<Entry>, delivered: &Arc<Delivered>, now: u64) {
-        if self.put(entry, Outgoing::Delivered(Arc::clone(delivered))) {
+    pub(super) fn deliver(
+        &self,
+        entry: &Arc<ConnectionHandle>,
+        delivered: &Arc<Delivered>,
+        now: u64,
+    ) {
+        if self.enqueue(entry, Outgoing::Delivered(Arc::clone(delivered))) {
             let size = delivered.size();
             entry.count(Direction::Out, 1, size, now);
             self.metrics.sent_bytes.inc_by(size);
@@ -223,7 +228,7 @@ impl Shared {
     /// Puts something into a member's queue. One that is full concerns that member alone: what does
     /// not fit is counted, and the member closed where that is asked for, as soon as the lock of the
     /// stream is free. Returns whether there was room.
-    pub(super) fn put(&self, entry: &Arc<Entry>, outgoing: Outgoing) -> bool {
+    pub(super) fn enqueue(&self, entry: &Arc<ConnectionHandle>, outgoing: Outgoing) -> bool {
         if entry.put(Direction::Out, outgoing) {
             return true;
         }
@@ -250,8 +255,8 @@ impl Shared {
             for entry in slow {
                 let code = Code::SlowDown.close();
                 let reason = "it does not keep up with its channels".to_owned();
-                entry.order_close(CloseOrder { code, reason: reason.clone() });
-                let ending = Ending { code, reason, clean: false, by: By::Tap, wire: None };
+                entry.request_close(CloseRequest { code, reason: reason.clone() });
+                let ending = Ending { code, reason, clean: false, by: ClosedBy::Tap, wire: None };
                 next = next.max(self.end(&mut stream, &entry, ending, now_ms()));
             }
         }
@@ -263,16 +268,16 @@ impl Shared {
 #[derive(Debug, Default)]
 pub(super) struct Slow {
     any: AtomicBool,
-    entries: Mutex<Vec<Arc<Entry>>>,
+    entries: Mutex<Vec<Arc<ConnectionHandle>>>,
 }
 
 impl Slow {
-    fn push(&self, entry: &Arc<Entry>) {
+    fn push(&self, entry: &Arc<ConnectionHandle>) {
         self.lock().push(Arc::clone(entry));
         self.any.store(true, Release);
     }
 
-    fn take(&self) -> Vec<Arc<Entry>> {
+    fn take(&self) -> Vec<Arc<ConnectionHandle>> {
         // Almost always there is none, and this is asked after every publication.
         if !self.any.load(Acquire) || !self.any.swap(false, AcqRel) {
             return Vec::new();
@@ -280,7 +285,7 @@ impl Slow {
         std::mem::take(&mut *self.lock())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<ConnectionHandle>>> {
         self.entries.lock().expect("nothing panics while it holds this lock")
     }
 }

@@ -11,7 +11,7 @@ impl Hub {
     /// Listeners that are here already are not told, so that this comes before them.
     pub fn restore(&self, event: Event) {
         let redaction = &self.shared.settings.redaction;
-        let shown = redaction.draft(&redaction.id(event.connection), event.what).into_inner();
+        let shown = redaction.draft(&redaction.id(event.connection), event.body).into_inner();
         self.shared.stream().restore(shown.stamp(event.id, 0));
     }
 

@@ -10,12 +10,14 @@ use tokio::sync::oneshot;
 use super::queue::{Outgoing, Queue, Queued, queue};
 
 use crate::code::absent;
-use crate::event::{By, Channel, Close, Connect, ConnectionId, Direction, Flow, User, Wire};
-use crate::redact::Shown;
+use crate::event::{
+    Channel, Close, ClosedBy, Connect, ConnectionId, Direction, Flow, TransportStats, User,
+};
+use crate::redact::Redacted;
 
 /// The order to close a connection, with what the close frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CloseOrder {
+pub struct CloseRequest {
     /// Close code.
     pub code: u16,
     /// Reason, at most 123 bytes.
@@ -32,9 +34,9 @@ pub struct Ending {
     /// Whether both sides sent a close frame.
     pub clean: bool,
     /// Who ended it.
-    pub by: By,
+    pub by: ClosedBy,
     /// What the wire says of it, if wstap only looked on.
-    pub wire: Option<Wire>,
+    pub wire: Option<TransportStats>,
 }
 
 impl Ending {
@@ -45,7 +47,7 @@ impl Ending {
             code: absent::ABNORMAL,
             reason: reason.into(),
             clean: false,
-            by: By::Network,
+            by: ClosedBy::Network,
             wire: None,
         }
     }
@@ -53,11 +55,11 @@ impl Ending {
 
 /// A registered connection, shared by its session, the registry and whoever lists it.
 #[derive(Debug)]
-pub struct Entry {
+pub struct ConnectionHandle {
     /// The name that it is shown under.
     pub id: ConnectionId,
     /// How it came.
-    pub connect: Shown<Connect>,
+    pub connect: Redacted<Connect>,
     since: Instant,
     since_ms: u64,
     ended: AtomicBool,
@@ -68,25 +70,25 @@ pub struct Entry {
     queue: Queue,
     user: OnceLock<User>,
     channels: Mutex<BTreeSet<Channel>>,
-    close: Mutex<Option<oneshot::Sender<CloseOrder>>>,
+    close: Mutex<Option<oneshot::Sender<CloseRequest>>>,
 }
 
 /// The receiving end of what others want from a connection.
 #[derive(Debug)]
-pub struct Orders {
+pub struct Mailbox {
     /// What to send, and which way: out to the client, or in to the server behind.
     pub queue: Queued,
     /// The order to close; comes at most once, and past a full queue.
-    pub close: oneshot::Receiver<CloseOrder>,
+    pub close: oneshot::Receiver<CloseRequest>,
 }
 
-impl Entry {
+impl ConnectionHandle {
     pub(super) fn new(
         id: ConnectionId,
-        connect: Shown<Connect>,
+        connect: Redacted<Connect>,
         user: Option<User>,
         now_ms: u64,
-    ) -> (Arc<Self>, Orders) {
+    ) -> (Arc<Self>, Mailbox) {
         let (queue, queued) = queue();
         let (close, closing) = oneshot::channel();
         let user = user.map_or_else(OnceLock::new, OnceLock::from);
@@ -105,7 +107,7 @@ impl Entry {
             channels: Mutex::default(),
             close: Mutex::new(Some(close)),
         };
-        (Arc::new(entry), Orders { queue: queued, close: closing })
+        (Arc::new(entry), Mailbox { queue: queued, close: closing })
     }
 
     /// Returns when it registered, in milliseconds since 1970.
@@ -203,7 +205,7 @@ impl Entry {
     }
 
     /// Tells the session to close. Only the first order counts.
-    pub(super) fn order_close(&self, order: CloseOrder) {
+    pub(super) fn request_close(&self, order: CloseRequest) {
         let sender = self.close.lock().expect("nothing panics while it holds this lock").take();
         if let Some(sender) = sender {
             // Without a receiver the session has ended already.
@@ -237,20 +239,20 @@ fn flow(pair: &[AtomicU64; 2]) -> Flow {
 /// events that tell of it change together.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    by_id: HashMap<ConnectionId, Arc<Entry>>,
+    by_id: HashMap<ConnectionId, Arc<ConnectionHandle>>,
 }
 
 impl Registry {
-    pub(super) fn get(&self, id: &ConnectionId) -> Option<&Arc<Entry>> {
+    pub(super) fn get(&self, id: &ConnectionId) -> Option<&Arc<ConnectionHandle>> {
         self.by_id.get(id)
     }
 
-    pub(super) fn insert(&mut self, entry: Arc<Entry>) {
+    pub(super) fn insert(&mut self, entry: Arc<ConnectionHandle>) {
         self.by_id.insert(entry.id.clone(), entry);
     }
 
     /// Removes this entry, unless another has taken its id.
-    pub(super) fn remove(&mut self, entry: &Arc<Entry>) {
+    pub(super) fn remove(&mut self, entry: &Arc<ConnectionHandle>) {
         if self.by_id.get(&entry.id).is_some_and(|held| Arc::ptr_eq(held, entry)) {
             self.by_id.remove(&entry.id);
         }
@@ -264,7 +266,7 @@ impl Registry {
         self.by_id.len()
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<Entry>> {
+    pub(super) fn all(&self) -> Vec<Arc<ConnectionHandle>> {
         self.by_id.values().cloned().collect()
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::channels::count;
-use super::registry::Entry;
+use super::registry::ConnectionHandle;
 use crate::auth::{Grant, Pattern};
 use crate::event::{Channel, ConnectionId, Event, User};
 
@@ -60,12 +60,12 @@ pub struct ChannelInside {
 }
 
 /// What a member has come in with.
-pub(super) struct Pass {
+pub(super) struct ChannelAuthorization {
     pub(super) token: Box<str>,
     pub(super) grant: Grant,
 }
 
-impl fmt::Debug for Pass {
+impl fmt::Debug for ChannelAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pass").field("grant", &self.grant).finish_non_exhaustive()
     }
@@ -73,11 +73,11 @@ impl fmt::Debug for Pass {
 
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<ConnectionHandle>,
     /// As whom it has come in: what is left is the same, whatever is said of it meanwhile.
-    pub(super) who: Who,
+    pub(super) who: MemberIdentity,
     /// With what; public channels ask for nothing.
-    pub(super) pass: Option<Arc<Pass>>,
+    pub(super) pass: Option<Arc<ChannelAuthorization>>,
     /// Whether the channel was private then.
     pub(super) private: bool,
 }
@@ -85,14 +85,14 @@ pub(super) struct Member {
 /// As whom somebody is in a channel. A client chooses its own id, so that what is for the user `ann`
 /// must not reach one that calls itself so.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Who {
+pub(super) enum MemberIdentity {
     /// A user, by the word of somebody who may say so.
     User(User),
     /// Nobody's connection.
     Nobody(ConnectionId),
 }
 
-impl Who {
+impl MemberIdentity {
     /// Returns the name that others see.
     pub(super) fn name(&self) -> User {
         match self {
@@ -132,7 +132,7 @@ impl<'a> Users<'a> {
 pub(super) struct Room {
     pub(super) rules: ChannelRules,
     pub(super) members: HashMap<ConnectionId, Member>,
-    pub(super) users: HashMap<Who, usize>,
+    pub(super) users: HashMap<MemberIdentity, usize>,
     pub(super) history: VecDeque<Arc<Event>>,
     pub(super) messages: u64,
     /// It stays when it is empty: somebody has set its rules.
@@ -161,7 +161,7 @@ impl Room {
 
     /// Returns the users in it, in order.
     pub(super) fn users(&self) -> Vec<User> {
-        let mut users: Vec<_> = self.users.keys().map(Who::name).collect();
+        let mut users: Vec<_> = self.users.keys().map(MemberIdentity::name).collect();
         users.sort_unstable();
         users.dedup();
         users
@@ -178,7 +178,7 @@ impl Room {
     }
 
     /// Notes when a pass runs out.
-    pub(super) fn note_pass(&mut self, pass: Option<&Pass>) {
+    pub(super) fn note_pass(&mut self, pass: Option<&ChannelAuthorization>) {
         if let Some(end) = pass.and_then(|pass| pass.grant.expires) {
             self.soonest = Some(self.soonest.map_or(end, |soonest| soonest.min(end)));
         }

@@ -13,14 +13,14 @@ use tokio_util::task::TaskTracker;
 use super::expressions::Expressions;
 use super::inbox::{Inbox, Then};
 use super::publishing::Slow;
-use super::registry::Entry;
+use super::registry::ConnectionHandle;
 use super::stream::{Next, RING, Stream};
 use super::subscription::{Listeners, Signal};
 use super::{DuplicateId, Ending, Refused, Settings, now_ms};
-use crate::event::{ConnectionId, Draft, Event, What};
+use crate::event::{ConnectionId, Draft, Event, EventBody};
 use crate::filter::Filter;
 use crate::metrics::Metrics;
-use crate::redact::Shown;
+use crate::redact::Redacted;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -108,7 +108,7 @@ impl Shared {
     pub(super) fn publish(
         &self,
         stream: &mut Stream,
-        draft: Shown<Draft>,
+        draft: Redacted<Draft>,
         now: u64,
     ) -> (Arc<Event>, Next) {
         let (event, next) = stream.publish(draft, now);
@@ -120,7 +120,7 @@ impl Shared {
     pub(super) fn end(
         &self,
         stream: &mut Stream,
-        entry: &Arc<Entry>,
+        entry: &Arc<ConnectionHandle>,
         ending: Ending,
         now: u64,
     ) -> Next {
@@ -131,14 +131,14 @@ impl Shared {
         let before = inbox.max(self.leave_all(stream, entry, now));
         entry.end();
         stream.registry.remove(entry);
-        let close = What::Close(Box::new(entry.close_event(ending)));
+        let close = EventBody::Close(Box::new(entry.close_event(ending)));
         let draft = self.settings.redaction.draft(&entry.id, close);
         before.max(self.publish(stream, draft, now).1)
     }
 
     /// Takes what relays have seen. It waits for nothing: a relay that finds the stream busy leaves
     /// the rest to the pump.
-    pub(super) fn offer(&self, drafts: &mut Vec<Shown<Draft>>) {
+    pub(super) fn offer(&self, drafts: &mut Vec<Redacted<Draft>>) {
         let (then, lost) = self.inbox.put(drafts);
         self.metrics.unseen_messages.inc_by(lost);
         match then {

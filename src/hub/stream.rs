@@ -12,7 +12,7 @@ use super::registry::Registry;
 use super::{Settings, Start};
 use crate::event::{ConnectionId, Draft, Event, EventId, Gap};
 use crate::filter::Filter;
-use crate::redact::Shown;
+use crate::redact::Redacted;
 
 /// Batches that the broadcast channel holds. A listener further behind is fed from history, so
 /// this only has to cover what is published while one round of all listeners is served; in the
@@ -101,7 +101,7 @@ impl Stream {
     }
 
     /// Makes a draft the next event of the stream.
-    pub(super) fn publish(&mut self, draft: Shown<Draft>, now: u64) -> (Arc<Event>, Next) {
+    pub(super) fn publish(&mut self, draft: Redacted<Draft>, now: u64) -> (Arc<Event>, Next) {
         self.last = self.last.next(now);
         self.ordinal += 1;
         let event = Arc::new(draft.into_inner().stamp(self.last, self.ordinal));

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::connect::{ConnectError, Io};
 use super::tap::Tap;
 use super::{Proxy, headers, relay, unreachable};
-use crate::event::{Answer, By, Connect, ConnectionId};
-use crate::hub::{Connection, Hub, Orders, Seat};
+use crate::event::{Answer, ClosedBy, Connect, ConnectionId};
+use crate::hub::{Connection, ConnectionPermit, Hub, Mailbox};
 use crate::problem::Problem;
 use crate::request::{Abort, remote, worth_knowing};
 
@@ -42,13 +42,17 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
         Err(error) => {
             let problem = unreachable(&handshake.url, &error);
             let status = problem.code.row().status;
-            handshake.refused(status, By::Tap, problem.detail.clone());
+            handshake.refused(status, ClosedBy::Tap, problem.detail.clone());
             return Err(problem);
         }
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let status = response.status();
-        handshake.refused(status.as_u16(), By::Server, format!("the server answered {status}"));
+        handshake.refused(
+            status.as_u16(),
+            ClosedBy::Server,
+            format!("the server answered {status}"),
+        );
         let (mut parts, body) = response.into_parts();
         parts.headers = headers::passed_on(&parts.headers, false);
         return Ok(Response::from_parts(parts, Body::new(body)));
@@ -88,13 +92,13 @@ impl Handshake<'_> {
     }
 
     /// Publishes that nothing came of it.
-    fn refused(self, status: u16, by: By, reason: String) {
+    fn refused(self, status: u16, by: ClosedBy, reason: String) {
         let answer = Some(Box::new(self.answer(status)));
         self.hub.refused(self.wish, Connect { answer, ..self.connect }, by, reason);
     }
 
     /// Registers the connection that came of it.
-    fn accepted(self, response: &Response<Incoming>) -> Result<(Connection, Orders), Problem> {
+    fn accepted(self, response: &Response<Incoming>) -> Result<(Connection, Mailbox), Problem> {
         let text = |name| headers::text(response.headers(), name);
         let answer = Answer {
             subprotocol: text(SEC_WEBSOCKET_PROTOCOL),
@@ -102,7 +106,7 @@ impl Handshake<'_> {
             ..self.answer(response.status().as_u16())
         };
         let connect = Connect { answer: Some(Box::new(answer)), ..self.connect };
-        Ok(self.hub.connect_relayed(self.wish, connect)?)
+        Ok(self.hub.connect_with_generated_id(self.wish, connect)?)
     }
 }
 
@@ -131,8 +135,8 @@ fn switch(
     mut response: Response<Incoming>,
     server_abort: Abort,
     tap: Tap,
-    orders: Orders,
-    seat: Seat,
+    orders: Mailbox,
+    seat: ConnectionPermit,
 ) -> Response {
     let server = hyper::upgrade::on(&mut response);
     hub.run(async move {

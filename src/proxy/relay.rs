@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::tap::Tap;
 use crate::event::{Direction, Opcode};
 use crate::frame;
-use crate::hub::{CloseOrder, Orders, Outgoing, Queued};
+use crate::hub::{CloseRequest, Mailbox, Outgoing, Queued};
 use crate::request::Abort;
 
 /// What is read at once. With less, large messages take more turns; more is no quicker.
@@ -48,9 +48,9 @@ type End = TokioIo<Upgraded>;
 
 /// Relays until both directions have ended, or an order ends them; then tells how that came.
 /// The client stands before the server in `ends` and `aborts`.
-pub(super) async fn run(ends: [End; 2], aborts: [Abort; 2], tap: Tap, orders: Orders) {
+pub(super) async fn run(ends: [End; 2], aborts: [Abort; 2], tap: Tap, orders: Mailbox) {
     let pipes = [Pipe::new(Direction::In), Pipe::new(Direction::Out)];
-    let Orders { queue, close } = orders;
+    let Mailbox { queue, close } = orders;
     let queue = Some(queue);
     let mut relay =
         Relay { ends, aborts, pipes, tap, close, queue, next: None, closing: None, ordered: false };
@@ -63,7 +63,7 @@ struct Relay {
     aborts: [Abort; 2],
     pipes: [Pipe; 2],
     tap: Tap,
-    close: oneshot::Receiver<CloseOrder>,
+    close: oneshot::Receiver<CloseRequest>,
     /// Messages of ours; `None` once no place for them can come, so that they are refused.
     queue: Option<Queued>,
     /// Taken out of the queue, and too much for its direction.
@@ -201,7 +201,7 @@ impl Relay {
         }
     }
 
-    fn close(&mut self, order: &CloseOrder) {
+    fn close(&mut self, order: &CloseRequest) {
         self.tap.ordered(order);
         self.ordered = true;
         for pipe in &mut self.pipes {

@@ -8,14 +8,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::code::absent;
-use crate::event::{Body, By, Direction, Draft, Flow, Message, Opcode, Passage, Wire};
+use crate::event::{
+    Body, ClosedBy, Direction, Draft, Flow, FrameInfo, Message, Opcode, TransportStats,
+};
 use crate::frame::{Boundaries, Control, Extensions, Note, Payload, Reader, Seen, Side};
-use crate::hub::{CloseOrder, Connection, Ending};
+use crate::hub::{CloseRequest, Connection, Ending};
 use crate::json::Json;
-use crate::redact::Shown;
+use crate::redact::Redacted;
 
 thread_local! {
-    static DRAFTS: RefCell<Vec<Shown<Draft>>> = const { RefCell::new(Vec::new()) };
+    static DRAFTS: RefCell<Vec<Redacted<Draft>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Violations in a row after which a direction is not shown any more: whoever speaks something
@@ -37,7 +39,7 @@ pub(super) struct Tap {
     /// `None`: this direction cannot be read any more.
     readers: [Option<Reader>; 2],
     /// The close frame of each side.
-    closes: [Option<Said>; 2],
+    closes: [Option<CloseFrame>; 2],
     /// Whoever made the beginning of the end.
     first: Option<First>,
     bytes: [u64; 2],
@@ -50,7 +52,7 @@ pub(super) struct Tap {
 
 /// What a close frame says, and what is odd about it.
 #[derive(Debug, Clone)]
-struct Said {
+struct CloseFrame {
     code: u16,
     reason: String,
     note: Option<Box<str>>,
@@ -65,7 +67,7 @@ enum First {
     /// A TCP reset, or an error that comes to the same.
     Reset,
     /// An order to wstap.
-    Order(CloseOrder),
+    Order(CloseRequest),
 }
 
 impl Tap {
@@ -121,7 +123,7 @@ impl Tap {
             let each = |seen: Seen<'_>| {
                 if let Seen::Close { code, reason, note } = &seen {
                     first.get_or_insert(First::Close(direction));
-                    let said = Said { code: *code, reason: reason.to_string(), note: words(*note) };
+                    let said = CloseFrame { code: *code, reason: reason.to_string(), note: words(*note) };
                     closes[direction as usize].get_or_insert(said);
                 }
                 if !wanted || *violations >= VIOLATIONS {
@@ -181,7 +183,7 @@ impl Tap {
     }
 
     /// Notes that wstap itself ends the connection.
-    pub(super) fn ordered(&mut self, order: &CloseOrder) {
+    pub(super) fn ordered(&mut self, order: &CloseRequest) {
         self.first.get_or_insert_with(|| First::Order(order.clone()));
     }
 
@@ -193,7 +195,7 @@ impl Tap {
     /// Notes that the far end of a direction takes nothing any more.
     pub(super) fn broken(&mut self, direction: Direction) {
         // What it still says tells more, if it says something.
-        tracing::debug!(connection = %self.connection.shown_id(), ?direction, "an end takes nothing any more");
+        tracing::debug!(connection = %self.connection.redacted_id(), ?direction, "an end takes nothing any more");
     }
 
     /// Tells that messages of ours found no place before the end of a direction.
@@ -219,7 +221,7 @@ impl Tap {
         }
         let clean = self.both_closed();
         let silence = |n: usize| self.last[n].elapsed();
-        let mut wire = Wire {
+        let mut wire = TransportStats {
             bytes: Flow { inward: self.bytes[0], outward: self.bytes[1] },
             client_silence: silence(0),
             server_silence: silence(1),
@@ -235,7 +237,7 @@ impl Tap {
                 });
                 (side(from), said.unwrap_or_else(|| nobody("")))
             }
-            Some(First::Order(order)) => (By::Tap, (order.code, order.reason)),
+            Some(First::Order(order)) => (ClosedBy::Tap, (order.code, order.reason)),
             Some(First::End(from)) => {
                 let reason = match from {
                     Direction::In => "the client ended the connection without a close frame",
@@ -243,39 +245,39 @@ impl Tap {
                 };
                 (side(from), nobody(reason))
             }
-            Some(First::Reset) => (By::Network, nobody("the connection was reset")),
-            None => (By::Network, nobody("the connection broke")),
+            Some(First::Reset) => (ClosedBy::Network, nobody("the connection was reset")),
+            None => (ClosedBy::Network, nobody("the connection broke")),
         };
         self.connection.end(Ending { code, reason, clean, by, wire: Some(wire) });
     }
 }
 
-fn side(direction: Direction) -> By {
+fn side(direction: Direction) -> ClosedBy {
     match direction {
-        Direction::In => By::Client,
-        Direction::Out => By::Server,
+        Direction::In => ClosedBy::Client,
+        Direction::Out => ClosedBy::Server,
     }
 }
 
 /// Makes a message of what a reader has seen; a close frame is part of the `close` event.
 fn message(direction: Direction, seen: &Seen<'_>) -> Option<Message> {
-    let (opcode, size, body, passage) = match seen {
+    let (opcode, size, body, frame_info) = match seen {
         Seen::Message { opcode, payload, size, wire, fragments, compressed, note: odd } => {
-            let passage = Passage {
+            let frame_info = FrameInfo {
                 wire: *wire,
                 fragments: *fragments,
                 compressed: *compressed,
                 note: words(*odd),
             };
-            (Some(*opcode), *size, body(payload), passage)
+            (Some(*opcode), *size, body(payload), frame_info)
         }
         Seen::Control { kind, payload, wire, note: odd } => {
             let opcode = match kind {
                 Control::Ping => Opcode::Ping,
                 Control::Pong => Opcode::Pong,
             };
-            let passage = frame_alone(*wire, words(*odd));
-            (Some(opcode), payload.len() as u64, Body::Binary((*payload).into()), passage)
+            let frame_info = frame_alone(*wire, words(*odd));
+            (Some(opcode), payload.len() as u64, Body::Binary((*payload).into()), frame_info)
         }
         Seen::Reserved { size, wire, note, .. } => {
             (None, *size, Body::Absent, frame_alone(*wire, words(Some(*note))))
@@ -289,7 +291,7 @@ fn message(direction: Direction, seen: &Seen<'_>) -> Option<Message> {
         size,
         body,
         synthetic: false,
-        passage: Some(passage),
+        frame_info: Some(frame_info),
         routing: None,
     })
 }
@@ -311,8 +313,8 @@ fn is_violation(seen: &Seen<'_>) -> bool {
     }
 }
 
-fn frame_alone(wire: u64, note: Option<Box<str>>) -> Passage {
-    Passage { wire, fragments: 1, compressed: false, note }
+fn frame_alone(wire: u64, note: Option<Box<str>>) -> FrameInfo {
+    FrameInfo { wire, fragments: 1, compressed: false, note }
 }
 
 fn words(note: Option<Note>) -> Option<Box<str>> {
@@ -320,14 +322,14 @@ fn words(note: Option<Note>) -> Option<Box<str>> {
 }
 
 fn unreadable(direction: Direction, note: &str) -> Message {
-    let passage = Some(frame_alone(0, Some(note.into())));
+    let frame_info = Some(frame_alone(0, Some(note.into())));
     Message {
         direction,
         opcode: None,
         size: 0,
         body: Body::Absent,
         synthetic: false,
-        passage,
+        frame_info,
         routing: None,
     }
 }
@@ -337,7 +339,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::{Answer, Connect, What};
+    use crate::event::{Answer, Connect, EventBody};
     use crate::hub::{Hub, Order, Range, Scanned, Settings as HubSettings, Start};
 
     #[tokio::test]
@@ -357,7 +359,7 @@ mod tests {
             answer: Some(Box::new(answer)),
             user: None,
         };
-        let (connection, _orders) = hub.connect_relayed(None, connect).expect("room");
+        let (connection, _orders) = hub.connect_with_generated_id(None, connect).expect("room");
         let settings = Settings { control: false, max_message_bytes: 1 << 20 };
         let mut tap = Tap::new(connection, "", settings);
         tap.guard(Direction::In, |_, _| panic!("a fault of the reader, for this test"));
@@ -369,9 +371,13 @@ mod tests {
         let mut told = Vec::new();
         for scanned in hub.scan(range, crate::filter::Filter::default()) {
             let Scanned::Events(events) = scanned else { continue };
-            told.extend(events.iter().map(|event| match &event.what {
-                What::Message(message) => (message.direction.as_str(), message.opcode.is_some()),
-                other => (if matches!(other, What::Close(_)) { "close" } else { "connect" }, true),
+            told.extend(events.iter().map(|event| match &event.body {
+                EventBody::Message(message) => {
+                    (message.direction.as_str(), message.opcode.is_some())
+                }
+                other => {
+                    (if matches!(other, EventBody::Close(_)) { "close" } else { "connect" }, true)
+                }
             }));
         }
         assert_eq!(told, [("connect", true), ("in", false), ("out", true), ("close", true)]);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
 use super::path::Reading;
-use super::{Binary, HIDDEN, Rules, address, json, loose, usual};
+use super::{Binary, HIDDEN, Rules, address, builtin, json, non_json};
 use crate::event::{Body, ConnectionId};
 use crate::json::Json;
 
@@ -106,11 +106,11 @@ impl Search {
     /// Returns what is shown of a header field, or `None` if that is all of it.
     pub(super) fn header(&self, name: &str, value: &str) -> Option<String> {
         let named = |names: &[String]| names.iter().any(|header| header.eq_ignore_ascii_case(name));
-        if named(&self.headers) || self.usual && usual::HEADERS.contains(&name) {
+        if named(&self.headers) || self.usual && builtin::HEADERS.contains(&name) {
             return Some(HIDDEN.to_owned());
         }
         let listed = if self.usual && name == "sec-websocket-protocol" {
-            usual::subprotocols(value)
+            builtin::subprotocols(value)
         } else {
             None
         };
@@ -125,12 +125,12 @@ impl Search {
     /// Returns whether the values of a query parameter are hidden.
     pub(super) fn is_parameter(&self, name: &str) -> bool {
         self.query.iter().any(|query| query == name)
-            || self.usual && usual::is_secret_parameter(name)
+            || self.usual && builtin::is_secret_parameter(name)
     }
 
     /// Returns whether a value is hidden because of its key, wherever it stands.
     pub(super) fn is_secret(&self, key: &str) -> bool {
-        self.usual && usual::is_secret_key(key)
+        self.usual && builtin::is_secret_key(key)
     }
 
     /// Returns whether one of the patterns fits a text.
@@ -146,11 +146,11 @@ impl Search {
             spans.extend(found.filter(|found| !found.is_empty()).map(|found| found.range()));
         }
         if self.usual {
-            usual::spans(text, &mut spans);
+            builtin::spans(text, &mut spans);
         }
         if self.usual || !self.keys.is_empty() {
             let secret = |key: &str| self.keys.iter().any(|k| k == key) || self.is_secret(key);
-            loose::spans(text, secret, &mut spans);
+            non_json::spans(text, secret, &mut spans);
         }
         if spans.is_empty() {
             return None;
@@ -188,6 +188,6 @@ fn probe(readings: &[Reading], rules: &Rules) -> Option<RegexSet> {
         }
         all.push(pattern.0.as_str().to_owned());
     }
-    all.extend(rules.defaults.then(|| usual::PROBE.to_owned()));
+    all.extend(rules.defaults.then(|| builtin::PROBE.to_owned()));
     RegexSetBuilder::new(all).size_limit(PROBE_SIZE).build().ok()
 }

@@ -24,8 +24,8 @@ fn id(text: &str) -> ConnectionId {
 
 fn shown(redaction: &Redaction, body: Body) -> Body {
     let message = Message::new(Direction::In, Opcode::Text, 7, body);
-    let What::Message(message) =
-        redaction.draft(&id("a"), What::Message(message)).into_inner().what
+    let EventBody::Message(message) =
+        redaction.draft(&id("a"), EventBody::Message(message)).into_inner().body
     else {
         panic!("a message stays one");
     };
@@ -197,8 +197,10 @@ fn an_id_with_a_secret_is_shown_without_and_told_apart() {
         1,
         Body::Object(Json::parse(text).expect("JSON")),
     );
-    let draft = redaction.draft(&one, What::Message(message));
-    let What::Message(Message { body: Body::Object(json), .. }) = &draft.what else { panic!() };
+    let draft = redaction.draft(&one, EventBody::Message(message));
+    let EventBody::Message(Message { body: Body::Object(json), .. }) = &draft.body else {
+        panic!()
+    };
     assert_eq!(json.as_str(), format!("{{\"connectionId\":\"{one}\",\"message\":1}}"));
 }
 

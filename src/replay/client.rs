@@ -17,9 +17,9 @@ use tungstenite::{Error, Message as Frame};
 
 use super::compare::{Path, values};
 use super::pace::{Speed, until};
-use super::script::{Said, Script, Step};
+use super::script::{Payload, Script, Step};
 use crate::code;
-use crate::event::{Body, By, Direction, Draft, Event, EventId, Message, Opcode, What};
+use crate::event::{Body, ClosedBy, Direction, Draft, Event, EventBody, EventId, Message, Opcode};
 use crate::filter::Expression;
 use crate::json::Json;
 use crate::proxy::{Dialer, Io, Upstream};
@@ -82,7 +82,7 @@ impl Server {
 #[derive(Debug)]
 pub struct Played {
     /// What the server said, in its order.
-    pub answers: Vec<Said>,
+    pub answers: Vec<Payload>,
     /// How it ended.
     pub ended: Ended,
     /// Messages that were sent.
@@ -148,7 +148,7 @@ struct Player<'a> {
     settings: &'a Settings,
     socket: WebSocketStream<Io>,
     begin: Instant,
-    answers: Vec<Said>,
+    answers: Vec<Payload>,
     /// When each came.
     came: Vec<Instant>,
     /// Answers that were waited for in vain.
@@ -263,8 +263,8 @@ impl<'a> Player<'a> {
 
     fn hear(&mut self, frame: Option<Result<Frame, Error>>) {
         let said = match frame {
-            Some(Ok(Frame::Text(text))) => Said::Text(text.to_string()),
-            Some(Ok(Frame::Binary(bytes))) => Said::Binary(bytes.to_vec()),
+            Some(Ok(Frame::Text(text))) => Payload::Text(text.to_string()),
+            Some(Ok(Frame::Binary(bytes))) => Payload::Binary(bytes.to_vec()),
             Some(Ok(Frame::Close(frame))) => {
                 let code = frame.map_or(code::absent::NO_STATUS, |frame| frame.code.into());
                 self.ended.get_or_insert(Ended::ByServer(code));
@@ -294,19 +294,19 @@ impl<'a> Player<'a> {
     }
 
     /// Returns the event that an answer would be.
-    fn event(&self, said: &Said) -> Event {
+    fn event(&self, said: &Payload) -> Event {
         let message = match said {
-            Said::Text(text) => {
+            Payload::Text(text) => {
                 let json = Json::parse(text).unwrap_or_else(|| Json::string(text));
                 Message::new(Direction::Out, Opcode::Text, text.len(), Body::Value(json))
             }
-            Said::Binary(bytes) => {
+            Payload::Binary(bytes) => {
                 let body = Body::Binary(bytes.as_slice().into());
                 Message::new(Direction::Out, Opcode::Binary, bytes.len(), body)
             }
         };
         let connection = self.script.connection.clone();
-        Draft { connection, what: What::Message(message) }.stamp(EventId::default(), 0)
+        Draft { connection, body: EventBody::Message(message) }.stamp(EventId::default(), 0)
     }
 
     fn fail(&mut self, error: &Error) {
@@ -321,14 +321,14 @@ impl<'a> Player<'a> {
 
     fn message(&self, step: &Step) -> Frame {
         match &step.said {
-            Said::Text(text) => {
+            Payload::Text(text) => {
                 let mut text = text.clone();
                 for (then, now) in &self.carried {
                     text = text.replace(then, now);
                 }
                 Frame::text(text)
             }
-            Said::Binary(bytes) => Frame::binary(bytes.clone()),
+            Payload::Binary(bytes) => Frame::binary(bytes.clone()),
         }
     }
 
@@ -336,12 +336,12 @@ impl<'a> Player<'a> {
     async fn end(&mut self, before: usize) {
         let Some(end) = &self.script.end else { return self.close(code::NORMAL).await };
         match end.by {
-            By::Server => {
+            ClosedBy::Server => {
                 let limit = self.due(end.at, before) + self.settings.patience;
                 self.listen_until(limit).await;
                 self.close(code::NORMAL).await;
             }
-            By::Client | By::Tap | By::Network => {
+            ClosedBy::Client | ClosedBy::Tap | ClosedBy::Network => {
                 let due = self.due(end.at, before);
                 self.listen_until(due).await;
                 let sendable = code::may_be_sent(end.code);

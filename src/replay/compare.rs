@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Number, Value};
 
-use super::script::Said;
+use super::script::Payload;
 
 /// Where in a JSON value something stands: `sid`, `data.time`, `items.*.id`, `$.sid`.
 ///
@@ -57,7 +57,7 @@ pub struct Rules {
 /// What a message means: JSON is read, and white space, the order of keys and the ways to write a
 /// number are gone from it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Meaning {
+pub(super) enum Canonical {
     /// Pieces of JSON, each with the text before it: `42["hi"]` of Socket.IO has a number there.
     Json(Vec<(String, Value)>),
     Text(String),
@@ -67,11 +67,11 @@ pub(super) enum Meaning {
 /// What `SignalR` puts behind each of its messages.
 const RECORD_SEPARATOR: char = '\u{1e}';
 
-impl Meaning {
-    pub(super) fn of(said: &Said, rules: &Rules) -> Self {
+impl Canonical {
+    pub(super) fn of(said: &Payload, rules: &Rules) -> Self {
         match said {
-            Said::Binary(bytes) => Self::Binary(bytes.clone()),
-            Said::Text(text) => match pieces(text) {
+            Payload::Binary(bytes) => Self::Binary(bytes.clone()),
+            Payload::Text(text) => match pieces(text) {
                 Some(mut pieces) => {
                     for (_, value) in &mut pieces {
                         simplify(value, rules, &mut Vec::new());
@@ -178,7 +178,7 @@ fn first(one: &Value, two: &Value, place: &str) -> Option<String> {
 }
 
 /// Returns the texts and numbers that a path fits, with where they stand.
-pub(super) fn values(said: &Said, path: &Path) -> Vec<(String, String)> {
+pub(super) fn values(said: &Payload, path: &Path) -> Vec<(String, String)> {
     fn walk(
         value: &Value,
         path: &Path,
@@ -207,7 +207,7 @@ pub(super) fn values(said: &Said, path: &Path) -> Vec<(String, String)> {
             Value::Null | Value::Bool(_) | Value::String(_) | Value::Number(_) => {}
         }
     }
-    let Said::Text(text) = said else { return Vec::new() };
+    let Payload::Text(text) = said else { return Vec::new() };
     let mut found = Vec::new();
     for (_, value) in pieces(text).into_iter().flatten() {
         walk(&value, path, &mut Vec::new(), &mut found);
@@ -220,9 +220,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn meaning(text: &str, ignore: &[&str]) -> Meaning {
+    fn meaning(text: &str, ignore: &[&str]) -> Canonical {
         let ignore = ignore.iter().map(|path| path.parse().expect("a path")).collect();
-        Meaning::of(&Said::Text(text.to_owned()), &Rules { ignore, any_order: false })
+        Canonical::of(&Payload::Text(text.to_owned()), &Rules { ignore, any_order: false })
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn values_are_found_by_path() {
         let path = "token".parse().expect("a path");
-        let said = Said::Text(r#"43[{"token":"abc","x":{"token":5}}]"#.to_owned());
+        let said = Payload::Text(r#"43[{"token":"abc","x":{"token":5}}]"#.to_owned());
         let found = values(&said, &path);
         let pair = |place: &str, value: &str| (place.to_owned(), value.to_owned());
         assert_eq!(found, [pair("0.token", "abc"), pair("0.x.token", "5")]);

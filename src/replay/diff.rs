@@ -1,7 +1,7 @@
 //! What a server says now, held against what it said then. Pure.
 
-use super::compare::{Meaning, Rules};
-use super::script::Said;
+use super::compare::{Canonical, Rules};
+use super::script::Payload;
 
 /// How an answer of then and an answer of now belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,16 +34,16 @@ const TABLE: usize = 4_000_000;
 
 /// Compares the answers of one connection, in their order.
 #[must_use]
-pub fn compare(then: &[&Said], now: &[&Said], rules: &Rules) -> Vec<Change> {
+pub fn compare(then: &[&Payload], now: &[&Payload], rules: &Rules) -> Vec<Change> {
     let meanings =
-        |all: &[&Said]| all.iter().map(|said| Meaning::of(said, rules)).collect::<Vec<_>>();
+        |all: &[&Payload]| all.iter().map(|said| Canonical::of(said, rules)).collect::<Vec<_>>();
     let (then, now) = (meanings(then), meanings(now));
     let changes = if rules.any_order { in_any_order(&then, &now) } else { in_order(&then, &now) };
     pair_up(changes, &then, &now)
 }
 
-fn in_order(then: &[Meaning], now: &[Meaning]) -> Vec<Change> {
-    let same = |(one, two): &(&Meaning, &Meaning)| one == two;
+fn in_order(then: &[Canonical], now: &[Canonical]) -> Vec<Change> {
+    let same = |(one, two): &(&Canonical, &Canonical)| one == two;
     let start = then.iter().zip(now).take_while(same).count();
     let (then_rest, now_rest) = (&then[start..], &now[start..]);
     let end = then_rest.iter().rev().zip(now_rest.iter().rev()).take_while(same).count();
@@ -57,7 +57,7 @@ fn in_order(then: &[Meaning], now: &[Meaning]) -> Vec<Change> {
 }
 
 /// Finds the longest common subsequence.
-fn middle(then: &[Meaning], now: &[Meaning]) -> Vec<Change> {
+fn middle(then: &[Canonical], now: &[Canonical]) -> Vec<Change> {
     let (height, width) = (then.len(), now.len());
     if (height + 1).saturating_mul(width + 1) > TABLE {
         let both = height.min(width);
@@ -99,7 +99,7 @@ fn middle(then: &[Meaning], now: &[Meaning]) -> Vec<Change> {
     changes
 }
 
-fn in_any_order(then: &[Meaning], now: &[Meaning]) -> Vec<Change> {
+fn in_any_order(then: &[Canonical], now: &[Canonical]) -> Vec<Change> {
     let mut free: Vec<bool> = vec![true; now.len()];
     let mut changes = Vec::new();
     for (n, meaning) in then.iter().enumerate() {
@@ -117,7 +117,7 @@ fn in_any_order(then: &[Meaning], now: &[Meaning]) -> Vec<Change> {
 }
 
 /// Makes one change of what went and what came in its place.
-fn pair_up(changes: Vec<Change>, then: &[Meaning], now: &[Meaning]) -> Vec<Change> {
+fn pair_up(changes: Vec<Change>, then: &[Canonical], now: &[Canonical]) -> Vec<Change> {
     let mut out: Vec<Change> = Vec::new();
     let mut missing = std::collections::VecDeque::new();
     for change in changes {
@@ -168,11 +168,13 @@ mod tests {
 
     /// Writes the comparison of two texts, each of whose letters is an answer.
     fn told(then: &str, now: &str, any_order: bool) -> String {
-        let said = |text: &str| text.chars().map(|c| Said::Text(c.to_string())).collect::<Vec<_>>();
+        let said =
+            |text: &str| text.chars().map(|c| Payload::Text(c.to_string())).collect::<Vec<_>>();
         let (then, now) = (said(then), said(now));
         let (then, now): (Vec<_>, Vec<_>) = (then.iter().collect(), now.iter().collect());
-        let text =
-            |said: &Said| if let Said::Text(text) = said { text.clone() } else { String::new() };
+        let text = |said: &Payload| {
+            if let Payload::Text(text) = said { text.clone() } else { String::new() }
+        };
         let changes = compare(&then, &now, &Rules { any_order, ..Rules::default() });
         let word = |change: &Change| match change {
             Change::Same { now: n, .. } => text(now[*n]),
@@ -206,7 +208,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_answer_is_told_once(then in "[a-c]{0,12}", now in "[a-c]{0,12}", any_order: bool) {
-            let said = |text: &str| text.chars().map(|c| Said::Text(c.to_string())).collect::<Vec<_>>();
+            let said = |text: &str| text.chars().map(|c| Payload::Text(c.to_string())).collect::<Vec<_>>();
             let (one, two) = (said(&then), said(&now));
             let changes = compare(
                 &one.iter().collect::<Vec<_>>(),

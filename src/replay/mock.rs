@@ -21,11 +21,11 @@ use tungstenite::Message;
 use tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tungstenite::protocol::CloseFrame;
 
-use super::compare::{Meaning, Rules};
+use super::compare::{Canonical, Rules};
 use super::pace::{Speed, until};
-use super::script::{Said, Script};
+use super::script::{Payload, Script};
 use crate::code::{self, Code};
-use crate::event::{By, Direction};
+use crate::event::{ClosedBy, Direction};
 
 /// What a person may want to know of a client that is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,13 +178,13 @@ struct Actor<'a> {
     cues: BTreeSet<(Instant, usize)>,
     /// Steps of the client that have been answered.
     answered: Vec<bool>,
-    meanings: Vec<Meaning>,
+    meanings: Vec<Canonical>,
 }
 
 impl<'a> Actor<'a> {
     fn new(script: &'a Script, socket: WebSocketStream<TcpStream>, stage: Stage<'a>) -> Self {
         let meanings =
-            script.steps.iter().map(|step| Meaning::of(&step.said, stage.rules)).collect();
+            script.steps.iter().map(|step| Canonical::of(&step.said, stage.rules)).collect();
         let answered = vec![false; script.steps.len()];
         Self { script, socket, stage, cues: BTreeSet::new(), answered, meanings }
     }
@@ -196,16 +196,16 @@ impl<'a> Actor<'a> {
             let closing = self.closing(next);
             tokio::select! {
                 frame = self.socket.next() => match frame {
-                    Some(Ok(Message::Text(text))) => self.hear(&Said::Text(text.to_string())),
-                    Some(Ok(Message::Binary(bytes))) => self.hear(&Said::Binary(bytes.to_vec())),
+                    Some(Ok(Message::Text(text))) => self.hear(&Payload::Text(text.to_string())),
+                    Some(Ok(Message::Binary(bytes))) => self.hear(&Payload::Binary(bytes.to_vec())),
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => return,
                 },
                 () = at(next.map(|(due, _)| due)) => {
                     let Some((_, step)) = self.cues.pop_first() else { continue };
                     let message = match &self.script.steps[step].said {
-                        Said::Text(text) => Message::text(text.clone()),
-                        Said::Binary(bytes) => Message::binary(bytes.clone()),
+                        Payload::Text(text) => Message::text(text.clone()),
+                        Payload::Binary(bytes) => Message::binary(bytes.clone()),
                     };
                     if self.socket.send(message).await.is_err() {
                         return;
@@ -235,8 +235,8 @@ impl<'a> Actor<'a> {
         }
     }
 
-    fn hear(&mut self, said: &Said) {
-        let meaning = Meaning::of(said, self.stage.rules);
+    fn hear(&mut self, said: &Payload) {
+        let meaning = Canonical::of(said, self.stage.rules);
         let steps = &self.script.steps;
         let mut open =
             (0..steps.len()).filter(|n| steps[*n].direction == Direction::In && !self.answered[*n]);
@@ -244,8 +244,8 @@ impl<'a> Actor<'a> {
         let found = open.find(|n| self.meanings[*n] == meaning);
         if found.is_none() {
             let words = match said {
-                Said::Text(text) => text.chars().take(200).collect(),
-                Said::Binary(bytes) => format!("{} bytes", bytes.len()),
+                Payload::Text(text) => text.chars().take(200).collect(),
+                Payload::Binary(bytes) => format!("{} bytes", bytes.len()),
             };
             (self.stage.told)(Told::Unheard(self.script.connection.to_string(), words));
         }
@@ -258,7 +258,7 @@ impl<'a> Actor<'a> {
     /// Returns when and with which code the server closes: once all is said, if that is how it
     /// ended then.
     fn closing(&self, next: Option<(Instant, usize)>) -> Option<(Instant, u16)> {
-        let end = self.script.end.as_ref().filter(|end| end.by == By::Server)?;
+        let end = self.script.end.as_ref().filter(|end| end.by == ClosedBy::Server)?;
         let steps = self.script.steps.iter().zip(&self.answered);
         let open =
             steps.filter(|(step, answered)| step.direction == Direction::In && !**answered).count();

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::event::{By, Close, Connect, ConnectionId, Direction, Event, Message, Opcode, What};
-use crate::wire::{Payload, payload};
+use crate::event::{
+    Close, ClosedBy, Connect, ConnectionId, Direction, Event, EventBody, Message, Opcode,
+};
+use crate::wire::{self, payload};
 
 /// A recorded connection.
 #[derive(Debug, Clone)]
@@ -37,14 +39,14 @@ pub struct Step {
     /// Which way.
     pub direction: Direction,
     /// What.
-    pub said: Said,
+    pub said: Payload,
     /// Whether wstap has put it between those of client and server.
     pub synthetic: bool,
 }
 
 /// The payload of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum Payload {
     /// Text.
     Text(String),
     /// Bytes.
@@ -59,7 +61,7 @@ pub struct End {
     /// Close code.
     pub code: u16,
     /// Whose it was.
-    pub by: By,
+    pub by: ClosedBy,
 }
 
 /// Makes scripts of events.
@@ -75,18 +77,18 @@ impl Scripts {
     pub fn take(&mut self, event: &Event) {
         let ms = event.id.ms;
         let first = *self.first_ms.get_or_insert(ms);
-        match &event.what {
-            What::Connect(connect) => {
+        match &event.body {
+            EventBody::Connect(connect) => {
                 let script = Script::new(&event.connection, connect, ms.saturating_sub(first));
                 self.open.insert(event.connection.clone(), self.all.len());
                 self.all.push((ms, script));
             }
-            What::Message(message) => {
+            EventBody::Message(message) => {
                 if let Some((began, script)) = self.script(&event.connection) {
                     script.message(message, Duration::from_millis(ms.saturating_sub(*began)));
                 }
             }
-            What::Close(close) => {
+            EventBody::Close(close) => {
                 if let Some(refused) = &close.refused {
                     let mut script =
                         Script::new(&event.connection, refused, ms.saturating_sub(first));
@@ -98,7 +100,7 @@ impl Scripts {
                     self.open.remove(&event.connection);
                 }
             }
-            What::Join(_) | What::Leave(_) | What::Lost(_) => {}
+            EventBody::Join(_) | EventBody::Leave(_) | EventBody::Lost(_) => {}
         }
     }
 
@@ -124,7 +126,9 @@ impl Script {
         let first = says_who.then(|| Step {
             at: Duration::ZERO,
             direction: Direction::In,
-            said: Said::Text(serde_json::json!({"connectionId": connection.as_str()}).to_string()),
+            said: Payload::Text(
+                serde_json::json!({"connectionId": connection.as_str()}).to_string(),
+            ),
             synthetic: false,
         });
         Self {
@@ -146,8 +150,8 @@ impl Script {
             return;
         }
         let said = match payload(message) {
-            Some(Payload::Text(text)) => Said::Text(text.into_owned()),
-            Some(Payload::Binary(bytes)) => Said::Binary(bytes.to_vec()),
+            Some(wire::Payload::Text(text)) => Payload::Text(text.into_owned()),
+            Some(wire::Payload::Binary(bytes)) => Payload::Binary(bytes.to_vec()),
             None => {
                 self.left_out += 1;
                 return;
@@ -215,12 +219,15 @@ mod tests {
             .iter()
             .map(|step| (step.at.as_millis(), step.direction, step.said.clone()))
             .collect();
-        let text = Said::Text("hi".to_owned());
-        assert_eq!(steps, [(5, Direction::In, text), (7, Direction::Out, Said::Binary(vec![255]))]);
+        let text = Payload::Text("hi".to_owned());
+        assert_eq!(
+            steps,
+            [(5, Direction::In, text), (7, Direction::Out, Payload::Binary(vec![255]))]
+        );
         assert_eq!(script.left_out, 1);
-        let end = End { at: Duration::from_millis(10), code: 1001, by: By::Server };
+        let end = End { at: Duration::from_millis(10), code: 1001, by: ClosedBy::Server };
         assert_eq!(script.end, Some(end));
-        assert_eq!(scripts[1].steps[0].said, Said::Text("{\"connectionId\":\"h\"}".to_owned()));
+        assert_eq!(scripts[1].steps[0].said, Payload::Text("{\"connectionId\":\"h\"}".to_owned()));
         assert_eq!((scripts[2].refused, scripts[2].start.as_millis()), (Some(401), 11));
     }
 }

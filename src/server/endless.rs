@@ -21,8 +21,8 @@ use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::guarded::Guarded;
 use super::heads::Heads;
+use super::timeout_io::Guarded;
 use crate::outlet::Endless;
 use crate::request::Abort;
 

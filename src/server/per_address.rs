@@ -16,20 +16,20 @@ pub(super) struct PerAddress {
 
 /// A connection that is counted; no more when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct AddressPermit {
     counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
     key: IpAddr,
 }
 
 /// The room that a connection takes: of the whole server, and of the share of its address.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
-    _place: Place,
+    _place: AddressPermit,
 }
 
-impl Seat {
-    pub(super) fn new(permit: OwnedSemaphorePermit, place: Place) -> Self {
+impl ConnectionPermit {
+    pub(super) fn new(permit: OwnedSemaphorePermit, place: AddressPermit) -> Self {
         Self { _permit: permit, _place: place }
     }
 }
@@ -44,7 +44,7 @@ impl PerAddress {
     }
 
     /// Counts a connection, if there is room for its address.
-    pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
+    pub(super) fn enter(&self, address: IpAddr) -> Option<AddressPermit> {
         let address = address.to_canonical();
         let max = self.max.unwrap_or(if address.is_loopback() { usize::MAX } else { Self::REMOTE });
         let key = match address {
@@ -58,11 +58,11 @@ impl PerAddress {
         }
         *count += 1;
         drop(counts);
-        Some(Place { counts: Arc::clone(&self.counts), key })
+        Some(AddressPermit { counts: Arc::clone(&self.counts), key })
     }
 }
 
-impl Drop for Place {
+impl Drop for AddressPermit {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);
         if let Some(count) = counts.get_mut(&self.key) {

@@ -33,7 +33,7 @@ pub(super) fn frame(outgoing: Outgoing) -> Frame {
         Outgoing::Text(text) => Frame::text(text),
         Outgoing::Binary(bytes) => Frame::Binary(bytes),
         Outgoing::Delivered(delivered) => {
-            let frame = delivered.frame(|delivered| dialect::delivery(delivered.what())).clone();
+            let frame = delivered.frame(|delivered| dialect::delivery(delivered.body())).clone();
             Frame::Text(Utf8Bytes::try_from(frame).expect("it was made of text"))
         }
         Outgoing::Present(channel, users) => Frame::text(dialect::present(&channel, &users)),

@@ -18,7 +18,7 @@ use super::{Arrival, CLOSING, Limits, Session, serve};
 use crate::auth::{Hosts, Origins};
 use crate::code::Code;
 use crate::event::{Connect, ConnectionId};
-use crate::hub::{Hub, Seat};
+use crate::hub::{ConnectionPermit, Hub};
 use crate::problem::Problem;
 use crate::problem::described::problems;
 use crate::request::{is_websocket, names_token, remote, worth_knowing};
@@ -26,7 +26,7 @@ use crate::wire::ConnectionName;
 
 /// Where WebSockets come in: what the handshake needs to know.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct UpgradeContext {
     /// Where sessions register.
     pub hub: Hub,
     /// Times and sizes.
@@ -39,7 +39,7 @@ pub struct Door {
 
 problems!(Refusing: Malformed, Forbidden, NotFound, Replaced, UpgradeRequired, Full, Stopping);
 
-impl Door {
+impl UpgradeContext {
     /// Makes the door of a hub on loopback: pages of loopback may open a WebSocket, and programs,
     /// which send no Origin.
     #[must_use]
@@ -68,7 +68,7 @@ impl Door {
             pattern = "^time$", example = "time"),
     ),
     responses((status = SWITCHING_PROTOCOLS, description = "From here on frames pass."), Refusing))]
-pub(crate) fn upgrade(door: &Door, request: Request<Body>) -> Result<Response, Problem> {
+pub(crate) fn upgrade(door: &UpgradeContext, request: Request<Body>) -> Result<Response, Problem> {
     let accept = accept(door, &request)?;
     let Wishes { id, ack, timed_pings } = wishes(request.uri().query())?;
     if let Some(id) = &id {
@@ -87,7 +87,7 @@ pub(crate) fn upgrade(door: &Door, request: Request<Body>) -> Result<Response, P
 ///
 /// As [`upgrade`].
 pub(crate) fn open<F: Future<Output = ()> + Send>(
-    door: &Door,
+    door: &UpgradeContext,
     request: Request<Body>,
     serve: impl FnOnce(Opened) -> F + Send + 'static,
 ) -> Result<Response, Problem> {
@@ -104,7 +104,7 @@ pub(crate) struct Opened {
     pub(crate) hub: Hub,
     limits: Limits,
     /// Kept as long as the socket is open.
-    seat: Seat,
+    seat: ConnectionPermit,
 }
 
 impl Opened {
@@ -115,7 +115,7 @@ impl Opened {
     }
 
     /// Begins a session, and returns the seat, which is kept as long as the session lasts.
-    pub(crate) fn session(self) -> (Session, Seat) {
+    pub(crate) fn session(self) -> (Session, ConnectionPermit) {
         (Session::new(self.socket, self.hub, self.limits, false), self.seat)
     }
 }
@@ -125,7 +125,10 @@ impl Opened {
 /// # Errors
 ///
 /// Where the request is no proper handshake, or its Origin is a stranger's.
-pub(crate) fn accept(door: &Door, request: &Request<Body>) -> Result<HeaderValue, Problem> {
+pub(crate) fn accept(
+    door: &UpgradeContext,
+    request: &Request<Body>,
+) -> Result<HeaderValue, Problem> {
     let headers = request.headers();
     let accept = check(request.method(), request.version(), headers)?;
     if let Some(origin) = headers.get(ORIGIN) {
@@ -141,7 +144,7 @@ pub(crate) fn accept(door: &Door, request: &Request<Body>) -> Result<HeaderValue
 }
 
 fn start<F: Future<Output = ()> + Send>(
-    door: &Door,
+    door: &UpgradeContext,
     request: Request<Body>,
     accept: HeaderValue,
     serve: impl FnOnce(Opened) -> F + Send + 'static,
@@ -164,7 +167,7 @@ fn start<F: Future<Output = ()> + Send>(
 
 /// Answers a handshake that was accepted, and hands the WebSocket to `serve`, whoever it belongs to.
 pub(crate) fn hand_over<F: Future<Output = ()> + Send>(
-    door: &Door,
+    door: &UpgradeContext,
     mut request: Request<Body>,
     accept: HeaderValue,
     serve: impl FnOnce(Socket) -> F + Send + 'static,

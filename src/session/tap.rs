@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tungstenite::Message as Frame;
 
-use super::Speaker;
+use super::Protocol;
 use super::commands;
-use crate::dialect::{self, Said};
+use crate::dialect::{self, Parsed};
 use crate::event::{Body, Direction, EventId, Message, Opcode};
 use crate::hub::{Connection, Hub, Outgoing};
 use crate::problem::Problem;
@@ -20,10 +20,10 @@ pub(super) struct Tap {
     pub(super) ack: bool,
 }
 
-impl Speaker for Tap {
+impl Protocol for Tap {
     async fn ready(&self) {}
 
-    fn hear(&mut self, frame: Frame) -> Option<Frame> {
+    fn on_frame(&mut self, frame: Frame) -> Option<Frame> {
         match published(&self.connection, frame) {
             Ok(id) => id.filter(|_| self.ack).map(ack),
             Err(problem) => {
@@ -33,7 +33,7 @@ impl Speaker for Tap {
         }
     }
 
-    fn tell(&mut self, outgoing: Outgoing) -> Option<Frame> {
+    fn on_outgoing(&mut self, outgoing: Outgoing) -> Option<Frame> {
         Some(commands::frame(outgoing))
     }
 }
@@ -43,9 +43,9 @@ impl Speaker for Tap {
 fn published(connection: &Connection, frame: Frame) -> Result<Option<EventId>, Problem> {
     let (opcode, size, body) = match frame {
         Frame::Text(text) => match dialect::message(&text, connection.id())? {
-            Said::Message(body) => (Opcode::Text, text.len(), body),
-            Said::Command(command) => return commands::carry_out(connection, command).map(Some),
-            Said::Nothing => return Ok(None),
+            Parsed::Message(body) => (Opcode::Text, text.len(), body),
+            Parsed::Command(command) => return commands::carry_out(connection, command).map(Some),
+            Parsed::Nothing => return Ok(None),
         },
         Frame::Binary(bytes) => match dialect::binary(&bytes, connection.id())? {
             Some(command) => return commands::carry_out(connection, command).map(Some),

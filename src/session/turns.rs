@@ -10,8 +10,8 @@ use super::commands;
 use super::socket::Socket;
 use super::{CLOSING, Limits};
 use crate::code::{self, Code};
-use crate::event::By;
-use crate::hub::{CloseOrder, Connection, Ending, Hub, Orders, Outgoing};
+use crate::event::ClosedBy;
+use crate::hub::{CloseRequest, Connection, Ending, Hub, Mailbox, Outgoing};
 
 /// Frames that a client may have read in one go before others get their turn. With tokio's own
 /// budget of 128, a hundred clients that flood keep a listener waiting for 8 ms a round, in which
@@ -19,15 +19,15 @@ use crate::hub::{CloseOrder, Connection, Ending, Hub, Orders, Outgoing};
 const BURST: u32 = 32;
 
 /// Who a client speaks with.
-pub(crate) trait Speaker: Send + Sync {
+pub(crate) trait Protocol: Send + Sync {
     /// Waits until it can take a frame. Until then nothing is read from the client. Cancel safe.
     fn ready(&self) -> impl Future<Output = ()> + Send;
 
     /// Takes a frame of the client, and returns the answer.
-    fn hear(&mut self, frame: Frame) -> Option<Frame>;
+    fn on_frame(&mut self, frame: Frame) -> Option<Frame>;
 
     /// Takes what others have for the client, and returns what it is sent of that.
-    fn tell(&mut self, outgoing: Outgoing) -> Option<Frame>;
+    fn on_outgoing(&mut self, outgoing: Outgoing) -> Option<Frame>;
 }
 
 /// A registered WebSocket.
@@ -48,8 +48,8 @@ impl Session {
     pub(crate) async fn run(
         &mut self,
         connection: &Connection,
-        mut orders: Orders,
-        mut speaker: impl Speaker,
+        mut orders: Mailbox,
+        mut protocol: impl Protocol,
     ) -> Ending {
         let mut pinged: Option<Ping> = None;
         let mut timer = Box::pin(sleep_until(Instant::now() + self.limits.ping_interval));
@@ -62,7 +62,7 @@ impl Session {
                 tokio::task::yield_now().await;
             }
             let turn = tokio::select! {
-                frame = next(&mut self.socket, &speaker, &mut heard) => Turn::Frame(frame),
+                frame = next(&mut self.socket, &protocol, &mut heard) => Turn::Frame(frame),
                 Some((_, outgoing)) = orders.queue.next() => Turn::Send(outgoing),
                 Ok(order) = &mut orders.close => Turn::Close(order),
                 () = &mut timer => Turn::Timer,
@@ -75,18 +75,18 @@ impl Session {
                     }
                     Ok(())
                 }
-                Turn::Frame(Some(Ok(frame))) => self.frame(frame, &mut speaker).await,
+                Turn::Frame(Some(Ok(frame))) => self.frame(frame, &mut protocol).await,
                 Turn::Frame(Some(Err(error))) => Err(self.fault(&error).await),
                 Turn::Frame(None) => {
                     Err(Ending::lost("the connection ended without a close frame"))
                 }
-                Turn::Send(outgoing) => match speaker.tell(outgoing) {
+                Turn::Send(outgoing) => match protocol.on_outgoing(outgoing) {
                     Some(frame) => self.send(frame).await,
                     None => Ok(()),
                 },
-                Turn::Close(order) => Err(self.closed_by_order(order, &mut speaker).await),
+                Turn::Close(order) => Err(self.closed_on_request(order, &mut protocol).await),
                 Turn::Timer => {
-                    heard = heard.filter(|_| speaker.ready().now_or_never().is_some());
+                    heard = heard.filter(|_| protocol.ready().now_or_never().is_some());
                     let (next, outcome) = self.heartbeat(&mut pinged, heard).await;
                     timer.as_mut().reset(next);
                     outcome
@@ -104,7 +104,7 @@ impl Session {
     }
 
     /// Hands a data frame to the speaker, or makes the end of a close frame.
-    async fn frame(&mut self, frame: Frame, speaker: &mut impl Speaker) -> Result<(), Ending> {
+    async fn frame(&mut self, frame: Frame, protocol: &mut impl Protocol) -> Result<(), Ending> {
         if let Frame::Close(frame) = frame {
             // The answer goes out before the end is told, so that "clean" is true.
             self.socket.flush(CLOSING).await;
@@ -112,9 +112,9 @@ impl Session {
                 Some(frame) => (frame.code.into(), frame.reason.to_string()),
                 None => (code::absent::NO_STATUS, String::new()),
             };
-            return Err(Ending { code, reason, clean: true, by: By::Client, wire: None });
+            return Err(Ending { code, reason, clean: true, by: ClosedBy::Client, wire: None });
         }
-        match speaker.hear(frame) {
+        match protocol.on_frame(frame) {
             Some(answer) => self.send(answer).await,
             None => Ok(()),
         }
@@ -162,14 +162,18 @@ impl Session {
         }
     }
 
-    async fn closed_by_order(&mut self, order: CloseOrder, speaker: &mut impl Speaker) -> Ending {
+    async fn closed_on_request(
+        &mut self,
+        order: CloseRequest,
+        protocol: &mut impl Protocol,
+    ) -> Ending {
         // Nothing is answered any more.
         let last_words = |frame| {
-            let _ = speaker.hear(frame);
+            let _ = protocol.on_frame(frame);
         };
         let (code, reason) = (order.code, order.reason.as_str());
         let clean = self.socket.close_and_wait(code, reason, CLOSING, last_words).await;
-        Ending { code: order.code, reason: order.reason, clean, by: By::Tap, wire: None }
+        Ending { code: order.code, reason: order.reason, clean, by: ClosedBy::Tap, wire: None }
     }
 
     /// Ends a session on an error of the socket, with a close frame where it was the client's.
@@ -179,7 +183,7 @@ impl Session {
             Fault::Ours(code, reason) => {
                 self.hub.metrics().frame_errors.inc();
                 self.socket.close(code.close(), &reason, CLOSING).await;
-                Ending { code: code.close(), reason, clean: false, by: By::Tap, wire: None }
+                Ending { code: code.close(), reason, clean: false, by: ClosedBy::Tap, wire: None }
             }
         }
     }
@@ -188,12 +192,12 @@ impl Session {
 /// Returns what comes next, once the speaker is ready, and keeps since when it is. Cancel safe.
 async fn next(
     socket: &mut Socket,
-    speaker: &impl Speaker,
+    protocol: &impl Protocol,
     heard: &mut Option<Instant>,
 ) -> Option<Result<Frame, tungstenite::Error>> {
-    if speaker.ready().now_or_never().is_none() {
+    if protocol.ready().now_or_never().is_none() {
         *heard = None;
-        speaker.ready().await;
+        protocol.ready().await;
     }
     heard.get_or_insert_with(Instant::now);
     socket.next().await
@@ -202,7 +206,7 @@ async fn next(
 enum Turn {
     Frame(Option<Result<Frame, tungstenite::Error>>),
     Send(Outgoing),
-    Close(CloseOrder),
+    Close(CloseRequest),
     Timer,
 }
 
@@ -242,7 +246,7 @@ fn silent(reason: &str) -> Ending {
         code: Code::Timeout.close(),
         reason: reason.to_owned(),
         clean: false,
-        by: By::Network,
+        by: ClosedBy::Network,
         wire: None,
     }
 }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::plain::{body, gap_members, string};
 use crate::event::{
-    Answer, Body, Close, Connect, Event, Flow, Gap, Message, Passage, Presence, Routing, User, What,
+    Answer, Body, Close, Connect, Event, EventBody, Flow, FrameInfo, Gap, Message, Presence,
+    Routing, User,
 };
 use crate::json;
 
@@ -19,7 +20,7 @@ use crate::json;
 ///
 /// Keys that a client's own object has beside `connectionId` and `message` stand in `fields`.
 pub fn full(event: &Event, out: &mut Vec<u8>) {
-    if let What::Lost(missed) = event.what {
+    if let EventBody::Lost(missed) = event.body {
         let gap = Gap { missed: Some(missed), after: None, before: None };
         write!(out, "{{\"id\":\"{}\",\"time\":\"{}\",", event.id, time(event.id.ms)).expect(VEC);
         out.extend_from_slice(b"\"kind\":\"gap\",");
@@ -29,15 +30,15 @@ pub fn full(event: &Event, out: &mut Vec<u8>) {
     write!(out, "{{\"id\":\"{}\",\"time\":\"{}\"", event.id, time(event.id.ms)).expect(VEC);
     write!(out, ",\"kind\":\"{}\",\"connectionId\":", event.kind().as_str()).expect(VEC);
     connection(event, out);
-    match &event.what {
-        What::Connect(connect) => self::connect(connect, out),
-        What::Message(message) => self::message(message, out),
-        What::Close(close) => self::close(close, out),
-        What::Join(presence) | What::Leave(presence) => {
+    match &event.body {
+        EventBody::Connect(connect) => self::connect(connect, out),
+        EventBody::Message(message) => self::message(message, out),
+        EventBody::Close(close) => self::close(close, out),
+        EventBody::Join(presence) | EventBody::Leave(presence) => {
             out.push(b',');
             self::presence(presence, out);
         }
-        What::Lost(_) => {}
+        EventBody::Lost(_) => {}
     }
     out.push(b'}');
 }
@@ -136,8 +137,8 @@ pub(super) fn how(message: &Message, out: &mut Vec<u8>) {
     if message.synthetic {
         out.extend_from_slice(b",\"synthetic\":true");
     }
-    if let Some(passage) = &message.passage {
-        self::passage(passage, out);
+    if let Some(frame_info) = &message.frame_info {
+        self::frame_info(frame_info, out);
     }
 }
 
@@ -161,15 +162,15 @@ fn routing(routing: &Routing, out: &mut Vec<u8>) {
     }
 }
 
-fn passage(passage: &Passage, out: &mut Vec<u8>) {
-    write!(out, ",\"wire\":{}", passage.wire).expect(VEC);
-    if passage.fragments > 1 {
-        write!(out, ",\"fragments\":{}", passage.fragments).expect(VEC);
+fn frame_info(frame_info: &FrameInfo, out: &mut Vec<u8>) {
+    write!(out, ",\"wire\":{}", frame_info.wire).expect(VEC);
+    if frame_info.fragments > 1 {
+        write!(out, ",\"fragments\":{}", frame_info.fragments).expect(VEC);
     }
-    if passage.compressed {
+    if frame_info.compressed {
         out.extend_from_slice(b",\"compressed\":true");
     }
-    if let Some(note) = &passage.note {
+    if let Some(note) = &frame_info.note {
         out.extend_from_slice(b",\"note\":");
         string(note, out);
     }

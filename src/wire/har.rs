@@ -22,7 +22,7 @@ use std::time::Duration;
 use super::full::{self, full};
 use super::payload::{Payload, payload};
 use super::plain::string;
-use crate::event::{Connect, ConnectionId, Direction, Event, EventId, Message, Opcode, What};
+use crate::event::{Connect, ConnectionId, Direction, Event, EventBody, EventId, Message, Opcode};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
@@ -63,9 +63,9 @@ pub struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// Returns the handshake, be it of a connection or of one that was refused.
     fn handshake(&self) -> Option<&'a Connect> {
-        match (self.connect.map(|event| &event.what), self.close.map(|event| &event.what)) {
-            (Some(What::Connect(connect)), _) => Some(connect),
-            (_, Some(What::Close(close))) => close.refused.as_deref(),
+        match (self.connect.map(|event| &event.body), self.close.map(|event| &event.body)) {
+            (Some(EventBody::Connect(connect)), _) => Some(connect),
+            (_, Some(EventBody::Close(close))) => close.refused.as_deref(),
             _ => None,
         }
     }
@@ -158,14 +158,14 @@ impl<'a> Entry<'a> {
 pub fn has_place(event: &Event) -> bool {
     !event.connection.is_nobody()
         && matches!(
-            &event.what,
-            What::Message(Message { opcode: Some(Opcode::Text | Opcode::Binary), .. })
+            &event.body,
+            EventBody::Message(Message { opcode: Some(Opcode::Text | Opcode::Binary), .. })
         )
 }
 
 /// Appends one of an entry's messages.
 pub fn message(event: &Event, out: &mut Vec<u8>) {
-    let What::Message(message) = &event.what else { return };
+    let EventBody::Message(message) = &event.body else { return };
     let way = if message.direction == Direction::In { "send" } else { "receive" };
     let (seconds, ms) = (event.id.ms / 1000, event.id.ms % 1000);
     write!(out, "{{\"type\":\"{way}\",\"time\":{seconds}.{ms:03},\"opcode\":").expect(VEC);

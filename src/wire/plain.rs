@@ -7,7 +7,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
 use super::full;
-use crate::event::{Body, Close, ConnectionId, Direction, Event, Gap, Message, Opcode, What};
+use crate::event::{Body, Close, ConnectionId, Direction, Event, EventBody, Gap, Message, Opcode};
 
 /// Appends the plain JSON of an event, one of
 ///
@@ -22,15 +22,15 @@ use crate::event::{Body, Close, ConnectionId, Direction, Event, Gap, Message, Op
 /// ```
 pub fn plain(event: &Event, out: &mut Vec<u8>) {
     let id = &event.connection;
-    match &event.what {
-        What::Connect(_) => {
+    match &event.body {
+        EventBody::Connect(_) => {
             out.extend_from_slice(b"{\"connectionId\":");
             string(id.as_str(), out);
             out.push(b'}');
         }
-        What::Message(message) => self::message(event, message, out),
-        What::Close(close) => self::close(id, close, out),
-        What::Join(presence) | What::Leave(presence) => {
+        EventBody::Message(message) => self::message(event, message, out),
+        EventBody::Close(close) => self::close(id, close, out),
+        EventBody::Join(presence) | EventBody::Leave(presence) => {
             write!(out, "{{\"{}\":{{\"connectionId\":", event.kind().as_str())
                 .expect("a Vec takes all");
             string(id.as_str(), out);
@@ -38,7 +38,7 @@ pub fn plain(event: &Event, out: &mut Vec<u8>) {
             full::presence(presence, out);
             out.extend_from_slice(b"}}");
         }
-        What::Lost(missed) => {
+        EventBody::Lost(missed) => {
             gap(&Gap { missed: Some(*missed), after: None, before: None }, out);
         }
     }
@@ -63,7 +63,8 @@ fn message(event: &Event, message: &Message, out: &mut Vec<u8>) {
     if let Some(opcode @ (Opcode::Ping | Opcode::Pong)) = message.opcode {
         write!(out, ",\"opcode\":\"{}\"", opcode.as_str()).expect("a Vec takes all");
     }
-    if let Some(note) = message.passage.as_ref().and_then(|passage| passage.note.as_ref()) {
+    if let Some(note) = message.frame_info.as_ref().and_then(|frame_info| frame_info.note.as_ref())
+    {
         out.extend_from_slice(b",\"note\":");
         string(note, out);
     }

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 
 use crate::code::absent;
 use crate::event::{
-    Answer, Body, By, Close, Connect, ConnectionId, Direction, Draft, Event, EventId, Flow, Gap,
-    Message, Opcode, Passage, Presence, Routing, What, Wire,
+    Answer, Body, Close, ClosedBy, Connect, ConnectionId, Direction, Draft, Event, EventBody,
+    EventId, Flow, FrameInfo, Gap, Message, Opcode, Presence, Routing, TransportStats,
 };
 use crate::json::Json;
 
@@ -60,15 +60,15 @@ pub fn read(text: &str) -> Result<Recorded, Unreadable> {
         id => id.and_then(|id| id.parse().ok()),
     };
     let connection: ConnectionId = connection.ok_or_else(|| Unreadable::lacks("connectionId"))?;
-    let what = match &*line.kind {
-        "connect" => What::Connect(Box::new(line.connect())),
-        "message" => What::Message(line.message(&connection)?),
-        "close" => What::Close(Box::new(line.closing()?)),
-        "join" => What::Join(Box::new(line.presence()?)),
-        "leave" => What::Leave(Box::new(line.presence()?)),
+    let body = match &*line.kind {
+        "connect" => EventBody::Connect(Box::new(line.connect())),
+        "message" => EventBody::Message(line.message(&connection)?),
+        "close" => EventBody::Close(Box::new(line.closing()?)),
+        "join" => EventBody::Join(Box::new(line.presence()?)),
+        "leave" => EventBody::Leave(Box::new(line.presence()?)),
         other => return Err(Unreadable(format!("there is no kind of events {other:?}"))),
     };
-    Ok(Recorded::Event(Draft { connection, what }.stamp(id, 0)))
+    Ok(Recorded::Event(Draft { connection, body }.stamp(id, 0)))
 }
 
 /// Returns those headers that are worth knowing, in the order in which they are told.
@@ -169,7 +169,8 @@ impl Line<'_> {
         let id = |text: &Option<String>| text.as_deref().and_then(|id| id.parse::<EventId>().ok());
         match (id(&self.id), self.missed) {
             (Some(at), Some(missed)) => {
-                let draft = Draft { connection: ConnectionId::nobody(), what: What::Lost(missed) };
+                let draft =
+                    Draft { connection: ConnectionId::nobody(), body: EventBody::Lost(missed) };
                 Recorded::Event(draft.stamp(at, 0))
             }
             (_, missed) => {
@@ -221,7 +222,7 @@ impl Line<'_> {
         let opcode =
             opcodes.into_iter().find(|opcode| self.opcode.as_deref() == Some(opcode.as_str()));
         let wire = self.wire.and_then(|wire| wire.get().parse().ok());
-        let passage = wire.map(|wire| Passage {
+        let frame_info = wire.map(|wire| FrameInfo {
             wire,
             fragments: self.fragments.unwrap_or(1),
             compressed: self.compressed,
@@ -229,7 +230,7 @@ impl Line<'_> {
         });
         let body = self.body(connection)?;
         let (size, synthetic, routing) = (self.size, self.synthetic, self.routing());
-        Ok(Message { direction, opcode, size, body, synthetic, passage, routing })
+        Ok(Message { direction, opcode, size, body, synthetic, frame_info, routing })
     }
 
     fn body(&self, connection: &ConnectionId) -> Result<Body, Unreadable> {
@@ -278,12 +279,12 @@ impl Line<'_> {
 
     fn closing(&self) -> Result<Close, Unreadable> {
         let close = self.close.as_ref().ok_or_else(|| Unreadable::lacks("close"))?;
-        let sides = [By::Client, By::Server, By::Tap, By::Network];
+        let sides = [ClosedBy::Client, ClosedBy::Server, ClosedBy::Tap, ClosedBy::Network];
         let by = sides.into_iter().find(|by| close.by.as_deref() == Some(by.as_str()));
         let wire =
             self.wire.and_then(|wire| serde_json::from_str::<FlowLine<u64>>(wire.get()).ok());
         let silence = self.silence.as_ref();
-        let wire = wire.map(|wire| Wire {
+        let wire = wire.map(|wire| TransportStats {
             bytes: wire.flow(),
             client_silence: seconds(silence.map(|silence| silence.inward)),
             server_silence: seconds(silence.map(|silence| silence.outward)),
@@ -295,7 +296,7 @@ impl Line<'_> {
             code: close.code.unwrap_or(absent::ABNORMAL),
             reason: close.reason.clone(),
             clean: close.clean,
-            by: by.unwrap_or(By::Network),
+            by: by.unwrap_or(ClosedBy::Network),
             duration: seconds(self.duration),
             messages: flow(&self.messages),
             bytes: flow(&self.bytes),
@@ -328,12 +329,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn comes_back(what: What) {
-        let connection = match what {
-            What::Lost(_) => ConnectionId::nobody(),
+    fn comes_back(body: EventBody) {
+        let connection = match body {
+            EventBody::Lost(_) => ConnectionId::nobody(),
             _ => "ä\"b".parse().expect("an id"),
         };
-        let event = Draft { connection, what }.stamp(EventId { ms: 1_763_670_000_123, seq: 7 }, 0);
+        let event = Draft { connection, body }.stamp(EventId { ms: 1_763_670_000_123, seq: 7 }, 0);
         let line = written(&event);
         let Recorded::Event(again) = read(&line).expect("an event") else { panic!("{line}") };
         assert_eq!(written(&again), line);
@@ -364,42 +365,42 @@ mod tests {
 
     #[test]
     fn every_kind_of_event_comes_back() {
-        comes_back(What::Connect(Box::new(connect())));
-        comes_back(What::Connect(Box::new(Connect { answer: None, ..connect() })));
+        comes_back(EventBody::Connect(Box::new(connect())));
+        comes_back(EventBody::Connect(Box::new(Connect { answer: None, ..connect() })));
         let (channel, user) = ("news".parse().expect("one"), "ann".parse().expect("one"));
-        comes_back(What::Join(Box::new(Presence { channel, user })));
+        comes_back(EventBody::Join(Box::new(Presence { channel, user })));
         let routing = Routing {
             channel: Some("ä b".parse().expect("one")),
             user: Some("ann".parse().expect("one")),
             to: vec!["b".parse().expect("one"), "c".parse().expect("one")],
             except: vec!["\"".parse().expect("one")],
         };
-        comes_back(What::Message(Message { routing: Some(Box::new(routing)), ..text("{}") }));
-        comes_back(What::Lost(5));
+        comes_back(EventBody::Message(Message { routing: Some(Box::new(routing)), ..text("{}") }));
+        comes_back(EventBody::Lost(5));
         for content in
             ["x", "\"x\"", "null", "1.0", "[ 1, 2 ]", "{\"a\":12345678901234567890}", "\"\\ud800\""]
         {
-            comes_back(What::Message(text(content)));
+            comes_back(EventBody::Message(text(content)));
         }
-        let passage = |note: Option<&str>| {
-            Some(Passage { wire: 40, fragments: 3, compressed: true, note: note.map(Into::into) })
+        let frame_info = |note: Option<&str>| {
+            Some(FrameInfo { wire: 40, fragments: 3, compressed: true, note: note.map(Into::into) })
         };
-        comes_back(What::Message(Message {
-            passage: passage(None),
+        comes_back(EventBody::Message(Message {
+            frame_info: frame_info(None),
             synthetic: true,
             ..text("[]")
         }));
         let binary = Body::Binary(vec![0, 255].into());
-        comes_back(What::Message(Message::new(Direction::In, Opcode::Ping, 2, binary)));
+        comes_back(EventBody::Message(Message::new(Direction::In, Opcode::Ping, 2, binary)));
         let absent = Message {
             opcode: None,
             size: 0,
             body: Body::Absent,
-            passage: passage(Some("odd")),
+            frame_info: frame_info(Some("odd")),
             ..text("")
         };
-        comes_back(What::Message(absent));
-        let wire = Wire {
+        comes_back(EventBody::Message(absent));
+        let wire = TransportStats {
             bytes: Flow { inward: 1, outward: 2 },
             client_silence: Duration::from_millis(5),
             server_silence: Duration::ZERO,
@@ -409,16 +410,16 @@ mod tests {
             code: 1006,
             reason: "gone".to_owned(),
             clean: false,
-            by: By::Server,
+            by: ClosedBy::Server,
             duration: Duration::from_millis(1500),
             messages: Flow { inward: 3, outward: 4 },
             bytes: Flow { inward: 5, outward: 6 },
             wire: Some(wire),
             refused: None,
         };
-        comes_back(What::Close(Box::new(close.clone())));
+        comes_back(EventBody::Close(Box::new(close.clone())));
         let refused = Some(Box::new(connect()));
-        comes_back(What::Close(Box::new(Close { wire: None, refused, ..close })));
+        comes_back(EventBody::Close(Box::new(Close { wire: None, refused, ..close })));
     }
 
     #[test]
@@ -431,7 +432,7 @@ mod tests {
         ] {
             let json = crate::json::object(own, |_, _| {}).expect("an object");
             let size = own.len() + size;
-            comes_back(What::Message(Message::new(
+            comes_back(EventBody::Message(Message::new(
                 Direction::In,
                 Opcode::Text,
                 size,
@@ -468,7 +469,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_message_comes_back(content: String) {
-            comes_back(What::Message(text(&content)));
+            comes_back(EventBody::Message(text(&content)));
         }
 
         #[test]

@@ -14,7 +14,8 @@ use cel::{Context, Program, Value};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use wstap::event::{
-    Body, By, Close, Connect, Direction, Draft, Event, EventId, Flow, Message, Opcode, What,
+    Body, Close, ClosedBy, Connect, Direction, Draft, Event, EventBody, EventId, Flow, Message,
+    Opcode,
 };
 use wstap::filter::Expression;
 use wstap::json::Json;
@@ -341,8 +342,9 @@ fn typical() -> impl Strategy<Value = serde_json::Value> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let message =
-        |body: Body| What::Message(Message::new(Direction::In, Opcode::Text, body.len(), body));
+    let message = |body: Body| {
+        EventBody::Message(Message::new(Direction::In, Opcode::Text, body.len(), body))
+    };
     let value = prop_oneof![3 => typical(), 1 => json()];
     let what = prop_oneof![
         6 => value.clone().prop_map(move |json| {
@@ -354,18 +356,18 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         1 => prop::collection::vec(any::<u8>(), 0..4)
             .prop_map(move |bytes| message(Body::Binary(bytes.into()))),
-        1 => Just(()).prop_map(|()| What::Connect(Box::new(Connect {
+        1 => Just(()).prop_map(|()| EventBody::Connect(Box::new(Connect {
             remote: ([127, 0, 0, 1], 1).into(),
             path: "/ws".to_owned(),
             headers: vec![("user-agent", "ab".to_owned())],
             answer: None,
             user: None,
         }))),
-        1 => Just(()).prop_map(|()| What::Close(Box::new(Close {
+        1 => Just(()).prop_map(|()| EventBody::Close(Box::new(Close {
             code: 1001,
             reason: "a".to_owned(),
             clean: true,
-            by: By::Client,
+            by: ClosedBy::Client,
             duration: std::time::Duration::from_millis(500),
             messages: Flow { inward: 1, outward: 2 },
             bytes: Flow::default(),
@@ -375,6 +377,6 @@ fn event() -> impl Strategy<Value = Event> {
     ];
     what.prop_map(|what| {
         let connection = "a".parse().expect("an id");
-        Draft { connection, what }.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)
+        Draft { connection, body: what }.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)
     })
 }

@@ -13,12 +13,12 @@ use crate::harness::{Tap, Ws, until, within};
 
 /// Takes `USER` or `USER:SECONDS-OF-LIFE` for a token, as long as it is open.
 #[derive(Debug, Default)]
-struct Door {
+struct UpgradeContext {
     shut: AtomicBool,
     asked: AtomicUsize,
 }
 
-impl Authority for Door {
+impl Authority for UpgradeContext {
     fn grant(&self, token: &str, now: u64) -> Result<Grant, Denied> {
         self.asked.fetch_add(1, Relaxed);
         if self.shut.load(Relaxed) || token == "forged" {
@@ -41,7 +41,7 @@ fn declared(name: &str, rules: ChannelRules) -> Declared {
 
 fn private() -> Settings {
     let rules = ChannelRules { private: true, ..ChannelRules::default() };
-    let authority: Arc<dyn Authority> = Arc::new(Door::default());
+    let authority: Arc<dyn Authority> = Arc::new(UpgradeContext::default());
     let channels = vec![declared("private/*", rules)];
     Settings { channels, authority: Some(authority), ..Settings::default() }
 }
@@ -326,8 +326,8 @@ async fn joining_twice_delivers_once() {
 
 #[tokio::test]
 async fn a_pass_is_looked_at_for_each_message_and_asked_for_again_when_it_has_run_out() {
-    let door = Arc::new(Door::default());
-    let authority: Arc<dyn Authority> = Arc::<Door>::clone(&door);
+    let door = Arc::new(UpgradeContext::default());
+    let authority: Arc<dyn Authority> = Arc::<UpgradeContext>::clone(&door);
     let tap = Tap::with(Settings { authority: Some(authority), ..private() }, |_| {}).await;
     let mut bob = tap.ws("/ws?connectionId=bob&ack=1").await;
     let begun = now();
@@ -358,8 +358,8 @@ async fn a_pass_is_looked_at_for_each_message_and_asked_for_again_when_it_has_ru
 
 #[tokio::test]
 async fn an_authority_is_asked_at_each_subscribe_and_never_again_for_a_grant_without_an_end() {
-    let door = Arc::new(Door::default());
-    let authority: Arc<dyn Authority> = Arc::<Door>::clone(&door);
+    let door = Arc::new(UpgradeContext::default());
+    let authority: Arc<dyn Authority> = Arc::<UpgradeContext>::clone(&door);
     let tap = Tap::with(Settings { authority: Some(authority), ..private() }, |_| {}).await;
     let mut bob = tap.ws("/ws?connectionId=bob&ack=1").await;
     for times in 1..=2 {
@@ -652,8 +652,8 @@ async fn what_all_channels_keep_is_bounded_and_the_oldest_goes_first() {
 
 #[tokio::test]
 async fn a_pass_that_has_run_out_is_noticed_when_nobody_speaks() {
-    let door = Arc::new(Door::default());
-    let authority: Arc<dyn Authority> = Arc::<Door>::clone(&door);
+    let door = Arc::new(UpgradeContext::default());
+    let authority: Arc<dyn Authority> = Arc::<UpgradeContext>::clone(&door);
     let heartbeat = std::time::Duration::from_millis(50);
     let tap =
         Tap::with(Settings { authority: Some(authority), heartbeat, ..private() }, |_| {}).await;

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use wstap::event::{Body, Channel, Connect, EventId, Opcode, What};
+use wstap::event::{Body, Channel, Connect, EventBody, EventId, Opcode};
 use wstap::filter::Filter;
 use wstap::hub::{
-    Connection, Credential, Ending, Hub, Order, Orders, Outgoing, Publication, Range, Scanned,
+    Connection, Credential, Ending, Hub, Mailbox, Order, Outgoing, Publication, Range, Scanned,
     Settings, Start,
 };
 
@@ -44,7 +44,7 @@ fn user(n: u8) -> wstap::event::User {
 
 struct Member {
     connection: Connection,
-    orders: Orders,
+    orders: Mailbox,
     user: u8,
     channels: BTreeSet<u8>,
     /// The events that it should have been handed.
@@ -166,9 +166,9 @@ fn told(hub: &Hub) -> Vec<(char, u8, u8)> {
     for scanned in scan {
         let Scanned::Events(events) = scanned else { continue };
         for event in events {
-            let (sign, presence) = match &event.what {
-                What::Join(presence) => ('+', presence),
-                What::Leave(presence) => ('-', presence),
+            let (sign, presence) = match &event.body {
+                EventBody::Join(presence) => ('+', presence),
+                EventBody::Leave(presence) => ('-', presence),
                 _ => continue,
             };
             let user = u8::try_from(digit(presence.user.as_str())).expect("a digit");

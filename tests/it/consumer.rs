@@ -16,7 +16,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tungstenite::Message as Frame;
 use wstap::auth::Pattern;
-use wstap::consumer::{self, Consumer, Door, GroupMessage, Json, JsonConsumer, Peer, PeerError};
+use wstap::consumer::{
+    self, Consumer, GroupMessage, Json, JsonConsumer, Peer, PeerError, UpgradeContext,
+};
 use wstap::event::{Channel, User};
 use wstap::hub::{ChannelRules, Declared, Ending, Hub, Settings, SlowClient};
 
@@ -156,7 +158,7 @@ impl Program {
         let held = Arc::new(Notify::new());
         let notify = Arc::clone(&held);
         let puppet = move || Puppet { test: test.clone(), held: Arc::clone(&notify), fails: false };
-        let (mut door, another) = (Door::new(hub.clone()), puppet.clone());
+        let (mut door, another) = (UpgradeContext::new(hub.clone()), puppet.clone());
         if let Some(time) = heartbeat {
             (door.limits.ping_interval, door.limits.pong_timeout) = (time, time);
         }

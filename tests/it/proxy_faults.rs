@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wstap::event::{Answer, Body, Connect, Direction, Message, Opcode, What};
+use wstap::event::{Answer, Body, Connect, Direction, EventBody, Message, Opcode};
 use wstap::filter::Filter;
 use wstap::hub::{About, Delivery, Hub, Settings, Start};
 
@@ -304,7 +304,7 @@ async fn what_the_tap_has_no_room_for_is_told_as_a_gap_in_its_place() {
         answer: Some(Box::new(answer)),
         user: None,
     };
-    let (connection, _orders) = hub.connect_relayed(None, connect).expect("room");
+    let (connection, _orders) = hub.connect_with_generated_id(None, connect).expect("room");
     let message = |size: usize| {
         let body = Body::Binary(vec![0; size].into());
         connection.draft(Message::new(Direction::In, Opcode::Binary, size, body))
@@ -318,9 +318,9 @@ async fn what_the_tap_has_no_room_for_is_told_as_a_gap_in_its_place() {
             continue;
         };
         for event in selection.events() {
-            match &event.what {
-                What::Message(message) => seen.push(message.size),
-                What::Lost(missed) => lost += missed,
+            match &event.body {
+                EventBody::Message(message) => seen.push(message.size),
+                EventBody::Lost(missed) => lost += missed,
                 _ => {}
             }
         }

@@ -137,7 +137,7 @@ async fn a_connection_that_asked_for_nothing_is_sent_nothing() {
     ws.send("1").await;
     let id = "a".parse().expect("an id");
     tap.hub
-        .close(&id, wstap::hub::CloseOrder { code: 1000, reason: String::new() })
+        .close(&id, wstap::hub::CloseRequest { code: 1000, reason: String::new() })
         .expect("it is there");
     assert!(matches!(ws.next().await, Some(Frame::Close(_))), "the close frame is the first");
 }

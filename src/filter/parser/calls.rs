@@ -81,7 +81,7 @@ impl Parser<'_> {
         };
         if let Some(root) = root {
             self.advance();
-            return self.add(at, Node::HasRoot(root));
+            return self.add(at, Node::HasVariable(root));
         }
         let field = self.expression()?;
         self.expect(")", "`)`")?;
@@ -154,6 +154,6 @@ impl Parser<'_> {
         let body = self.expression()?;
         self.element = None;
         self.expect(")", "`)` or an operator")?;
-        self.add(at, Node::Each(quantifier, of, body))
+        self.add(at, Node::Macro(quantifier, of, body))
     }
 }

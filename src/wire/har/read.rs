@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use super::super::read::{Recorded, UNKNOWN, Unreadable, routing, worth_knowing};
 use crate::event::{
-    Answer, Body, Connect, ConnectionId, Direction, Draft, Event, EventId, Message, Opcode,
-    Passage, What,
+    Answer, Body, Connect, ConnectionId, Direction, Draft, Event, EventBody, EventId, FrameInfo,
+    Message, Opcode,
 };
 use crate::json::{self, Json};
 
@@ -40,7 +40,7 @@ pub fn read(text: &str) -> Result<Vec<Recorded>, Unreadable> {
             entry.read(n as u64, &mut events)?;
         }
     }
-    if events.iter().all(|event| matches!(event.what, What::Connect(_))) {
+    if events.iter().all(|event| matches!(event.body, EventBody::Connect(_))) {
         let why = if apart {
             "its messages are in other files; Playwright puts them in with recordHar: { content: \"embed\" }"
         } else {
@@ -211,9 +211,9 @@ impl Entry<'_> {
             Some(event) => events.push(event),
             None if written_by_us => {}
             None => {
-                let what = What::Connect(Box::new(self.connect()));
+                let body = EventBody::Connect(Box::new(self.connect()));
                 let id = EventId { ms: started, seq: 0 };
-                events.push(Draft { connection: connection.clone(), what }.stamp(id, 0));
+                events.push(Draft { connection: connection.clone(), body }.stamp(id, 0));
             }
         }
         let mut last = EventId { ms: started, seq: 0 };
@@ -225,8 +225,8 @@ impl Entry<'_> {
                 Some(ms) if ms > last.ms => EventId { ms, seq: 0 },
                 _ => last,
             });
-            let what = What::Message(message);
-            events.push(Draft { connection: connection.clone(), what }.stamp(last, 0));
+            let body = EventBody::Message(message);
+            events.push(Draft { connection: connection.clone(), body }.stamp(last, 0));
         }
         for raw in self.own.iter().flat_map(|own| &own.control) {
             events.extend(own(Some(raw))?);
@@ -318,7 +318,7 @@ impl Frame<'_> {
             message.synthetic = own.synthetic;
             let (channel, user) = (own.channel.as_deref(), own.user.as_deref());
             message.routing = routing(channel, user, &own.to, &own.except);
-            message.passage = own.wire.map(|wire| Passage {
+            message.frame_info = own.wire.map(|wire| FrameInfo {
                 wire,
                 fragments: own.fragments.unwrap_or(1),
                 compressed: own.compressed,

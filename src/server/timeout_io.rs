@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::endless::Handover;
-use super::per_address::Seat;
+use super::per_address::ConnectionPermit;
 
 /// How long a write may wait for room: as long as the kernel waits for an acknowledgement.
 const STALLED: Duration = Duration::from_secs(30);
@@ -27,11 +27,11 @@ pub(super) struct Guarded {
     /// Is told whether one does.
     handover: Arc<Handover>,
     /// Taken as long as the socket is open, whatever has become of the connection.
-    _seat: Seat,
+    _seat: ConnectionPermit,
 }
 
 impl Guarded {
-    pub(super) fn new(stream: TcpStream, handover: Arc<Handover>, seat: Seat) -> Self {
+    pub(super) fn new(stream: TcpStream, handover: Arc<Handover>, seat: ConnectionPermit) -> Self {
         Self { stream, limit: STALLED, stalled: None, handover, _seat: seat }
     }
 
@@ -132,7 +132,7 @@ mod tests {
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
         let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
         let handover = Arc::new(Handover::new(patient));
-        let mut guarded = Guarded::new(stream, handover, Seat::new(permit, place));
+        let mut guarded = Guarded::new(stream, handover, ConnectionPermit::new(permit, place));
         guarded.limit = limit;
         (guarded, reader.expect("it is taken"))
     }

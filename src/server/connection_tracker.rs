@@ -12,7 +12,7 @@ use std::task::{Poll, Waker};
 
 /// All connections of a server.
 #[derive(Debug, Default)]
-pub(super) struct Guests {
+pub(super) struct ConnectionTracker {
     asked: AtomicU8,
     wakers: Mutex<Wakers>,
 }
@@ -37,7 +37,7 @@ pub(super) trait Finish: Future {
     fn finish(self: Pin<&mut Self>);
 }
 
-impl Guests {
+impl ConnectionTracker {
     /// Asks all, those who are here and those who come yet.
     pub(super) fn ask(&self, what: Ask) {
         self.asked.store(what as u8, Relaxed);
@@ -68,12 +68,12 @@ impl Guests {
         .await
     }
 
-    fn enter(&self, waker: Waker) -> Entry<'_> {
+    fn enter(&self, waker: Waker) -> TrackedConnection<'_> {
         let mut wakers = self.lock();
         wakers.last += 1;
         let number = wakers.last;
         wakers.by_number.insert(number, waker);
-        Entry { guests: self, number }
+        TrackedConnection { guests: self, number }
     }
 
     fn lock(&self) -> MutexGuard<'_, Wakers> {
@@ -81,12 +81,12 @@ impl Guests {
     }
 }
 
-struct Entry<'a> {
-    guests: &'a Guests,
+struct TrackedConnection<'a> {
+    guests: &'a ConnectionTracker,
     number: u64,
 }
 
-impl Drop for Entry<'_> {
+impl Drop for TrackedConnection<'_> {
     fn drop(&mut self) {
         self.guests.lock().by_number.remove(&self.number);
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::membership::{Credential, NotAllowed};
 use super::now_ms;
 use super::queue::Outgoing;
-use super::registry::Entry;
-use super::room::{Member, Pass, Room};
+use super::registry::ConnectionHandle;
+use super::room::{ChannelAuthorization, Member, Room};
 use super::shared::Shared;
 use super::stream::{Next, Stream};
 use crate::auth::{Denied, Grant};
@@ -19,7 +19,7 @@ impl Shared {
         &self,
         channels: &[Channel],
         credential: Credential<'_>,
-    ) -> Result<Option<Arc<Pass>>, NotAllowed> {
+    ) -> Result<Option<Arc<ChannelAuthorization>>, NotAllowed> {
         let Credential::Token(token) = credential else { return Ok(None) };
         let private = {
             let stream = self.stream();
@@ -35,7 +35,7 @@ impl Shared {
                 let why = Denied("it has expired".to_owned());
                 Err(NotAllowed::Denied { channel, why })
             }
-            Ok(grant) => Ok(Some(Arc::new(Pass { token: token.into(), grant }))),
+            Ok(grant) => Ok(Some(Arc::new(ChannelAuthorization { token: token.into(), grant }))),
             Err(why) => Err(NotAllowed::Denied { channel, why }),
         }
     }
@@ -44,7 +44,7 @@ impl Shared {
     pub(super) fn may_publish(
         &self,
         stream: &Stream,
-        entry: &Entry,
+        entry: &ConnectionHandle,
         channel: &Channel,
     ) -> Result<(), NotAllowed> {
         if !self.rules(stream, channel).private {
@@ -79,7 +79,7 @@ impl Shared {
             let passes = members.filter_map(|it| Some((Arc::clone(&it.entry), it.pass.clone()?)));
             passes.filter(|(_, pass)| pass.grant.expired(now / 1000)).collect()
         };
-        let renewed = |pass: &Pass| -> Option<Grant> {
+        let renewed = |pass: &ChannelAuthorization| -> Option<Grant> {
             let grant = self.settings.authority.as_ref()?.grant(&pass.token, now / 1000).ok()?;
             let good = !grant.expired(now / 1000) && grant.may_subscribe(channel);
             good.then_some(grant)
@@ -88,7 +88,9 @@ impl Shared {
             .into_iter()
             .map(|(entry, old)| {
                 let grant = renewed(&old);
-                let new = grant.map(|grant| Arc::new(Pass { token: old.token.clone(), grant }));
+                let new = grant.map(|grant| {
+                    Arc::new(ChannelAuthorization { token: old.token.clone(), grant })
+                });
                 (entry, old, new)
             })
             .collect();
@@ -105,15 +107,21 @@ impl Shared {
                 member.pass = new;
             } else if let Some((member, true)) = stream.channels.leave(channel, &entry.id) {
                 gone.push(member);
-                self.put(&entry, Outgoing::Expelled(channel.clone()));
+                self.enqueue(&entry, Outgoing::Expelled(channel.clone()));
             } else {
-                self.put(&entry, Outgoing::Expelled(channel.clone()));
+                self.enqueue(&entry, Outgoing::Expelled(channel.clone()));
             }
         }
         // All are out before those who stay are told of each.
         for member in gone {
-            next =
-                next.max(self.tell(&mut stream, &member.entry, channel, &member.who, false, now));
+            next = next.max(self.publish_presence(
+                &mut stream,
+                &member.entry,
+                channel,
+                &member.who,
+                false,
+                now,
+            ));
         }
         if let Some(room) = stream.channels.room_mut(channel) {
             let ends =
