@@ -34,7 +34,7 @@ autobahn *cases:
 test-recordings:
     tests/run recordings
 
-# Fan-out beside a bare epoll server (the README's figures), and the hot parts alone.
+# Fan-out beside a bare epoll server (the figures of docs/performance.md), and the hot parts alone.
 bench:
     cargo bench --bench fanout
     cargo bench --bench hot
@@ -51,7 +51,7 @@ fuzz target="frame" seconds="60":
 soak:
     WSTAP_SOAK=1 cargo test --release --test it channels_crowd
 
-# Makes the README's picture again.
+# Renders the picture of the README again.
 picture:
     cargo build
     cd tests/proxy && npm ci --no-audit --no-fund

@@ -1,7 +1,7 @@
 //! What the server is told: plain data with defaults, read from flags, environment and file.
 //!
 //! [`SETTINGS`] is the one list of all settings: the flags, the variables, the keys of the file,
-//! the help and the table in the README come from it. Flags win over the environment, the
+//! the help and the table in `docs/settings.md` come from it. Flags win over the environment, the
 //! environment over the file, the file over the defaults. All faults are told at once, each with
 //! what would be right. Nothing else in wstap reads the environment.
 

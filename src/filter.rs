@@ -1,6 +1,6 @@
 //! Which events a listener wants: by their fields, and by an expression.
 //!
-//! The language is a subset of CEL (the README says which), made to face strangers: the length,
+//! The language is a subset of CEL (`docs/filters.md`), made to face strangers: the length,
 //! the depth and the cost of an expression are bounded before it meets an event, nothing recurses
 //! on input beyond that depth, and whatever goes wrong at an event makes the condition false.
 //! Pure: an event in, yes or no out.

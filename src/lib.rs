@@ -1,8 +1,10 @@
-//! wstap makes WebSocket traffic visible: WebSocket clients in, Server-Sent Events out.
+//! wstap shows WebSocket traffic as a stream of Server-Sent Events.
+//!
+//! [`docs`] is the user documentation, a page for each subject.
 //!
 //! # As a library
 //!
-//! Mount it in an axum program of your own; its pages and addresses work below any prefix:
+//! Mount wstap in an axum program. Its pages and endpoints work below any path prefix:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -15,8 +17,8 @@
 //! # }
 //! ```
 //!
-//! A connection may have hooks instead of the tap's own dialect: [`consumer`]. A group is a channel of
-//! the hub, and all of it is on the event stream:
+//! A [`consumer`] handles a WebSocket by hooks instead of the protocol of hub mode. A group is a
+//! channel of the hub, and its messages are on the event stream:
 //!
 //! ```
 //! use wstap::consumer::{self, Consumer, Peer};
@@ -38,8 +40,8 @@
 //! # }
 //! ```
 //!
-//! A program publishes to channels, and says who may enter those that are private: by a key for
-//! JSON Web Tokens ([`auth::JwtKey`]) or by an [`auth::Authority`] of its own:
+//! A program publishes to channels, and authorizes the members of private ones by a key for JSON Web
+//! Tokens ([`auth::JwtKey`]) or by its own [`auth::Authority`]:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -61,7 +63,7 @@
 //! # }
 //! ```
 //!
-//! Server-Sent Events by hand, for any handler of any axum program: [`sse`].
+//! Server-Sent Events in a handler of any axum program: [`sse`].
 //!
 //! ```
 //! use wstap::sse::{self, Event};
@@ -74,62 +76,61 @@
 //! # let _: axum::Router = axum::Router::new().route("/hello", axum::routing::get(hello));
 //! ```
 //!
-//! The folder `examples` has each of these as a program that runs.
+//! The folder `examples` contains a program for each of these.
 //!
-//! # How it is built
+//! # Architecture
 //!
 //! ```text
 //!    session (WebSocket)   Draft   ┌──────────── hub ────────────┐  Delivery   live   (SSE, ndjson)
 //!    control (send, HTTP) ────────▶│ stream: id, history, order  │────────────▶ poll   (long poll)
 //!    proxy (relay, tap)   ──inbox─▶│ broadcast: Arc<Batch>       │             export (json, ndjson, har)
-//!            ▲                     │ registry: who is here       │
+//!            ▲                     │ registry: live connections  │
 //!            └── send, close ──────└─────────────────────────────┘
 //! ```
 //!
-//! - [`event::Event`] is the only value that crosses the hub. An inlet makes a
-//!   [`event::Draft`], the hub stamps it with an [`event::EventId`], and from then on it is an
-//!   `Arc<Event>` that nobody changes.
-//! - What goes through the tokio broadcast channel is a batch: everything published since the
-//!   last one, rendered at most once in each form, on first demand, for all listeners together.
-//! - A listener reads [`hub::Delivery`]: events, or a gap. What the broadcast channel has dropped
-//!   comes from history; what history no longer has becomes a gap, which is told. The ordinals of
-//!   events make the joins safe: a batch is taken only if it is the one that comes next.
-//! - A relay writes bytes on first; then a reader ([`frame`]) sees a copy, and what it makes of it
-//!   goes to the hub's inbox, which is never waited for: what does not fit becomes a gap.
-//! - What is to be hidden is hidden in the draft: the hub takes only what is [`redact::Redacted`].
-//! - Channels stand under the lock of the stream too: what is published to one is an event like any
-//!   other, and a [`hub::Delivered`] that is put into the queue of each member, in the order of the
-//!   stream. Each dialect (the tap's with the commands of channelize, hooks of a program,
-//!   Channelstream) makes its own words of it.
-//! - Flow is one way. The one way back is a message in a connection's bounded queue, or the order
-//!   to close.
+//! - [`event::Event`] is the only value that crosses the hub. An inlet makes an [`event::Draft`]; the
+//!   hub assigns an [`event::EventId`]. The event is then an immutable `Arc<Event>`.
+//! - The tokio broadcast channel carries batches: all events published since the previous batch. A
+//!   batch is rendered on first demand, at most once in each form, for all listeners.
+//! - A listener reads a [`hub::Delivery`]: events, or a gap. Events that the broadcast channel dropped
+//!   are read from history; events that history no longer holds become a gap. Events carry ordinals: a
+//!   listener takes a batch only if it is the next one.
+//! - A relay forwards bytes first. A reader ([`frame`]) then parses a copy and puts drafts into the
+//!   inbox of the hub, without waiting: drafts that do not fit become a gap.
+//! - Redaction happens on the draft. The hub accepts only [`redact::Redacted`] drafts.
+//! - Channels are under the lock of the stream. A message to a channel is an event, and a
+//!   [`hub::Delivered`] in the queue of each member, in the order of the stream. Each protocol (hub
+//!   mode with the commands of channelize, hooks, Channelstream) encodes it in its own form.
+//! - Data flows in one direction. The exceptions are messages in the bounded queue of a connection and
+//!   the request to close it.
 //!
-//! Rows, each of which imports only from those above it:
+//! Rows, each of which imports only from the rows above it:
 //!
 //! ```text
-//! json  code                                    ground
+//! json  code                                    base
 //! event                                         data
 //! wire  dialect  frame  redact  auth            pure: no tokio, no axum, no clock
-//! filter                                        pure too: expressions over what wire writes
+//! filter                                        pure: expressions over the full event
 //! metrics                                       numbers
-//! hub                                           state; tokio, no axum
-//! problem                                       errors of all rows above as answers
-//! request                                       what handlers read off a request
-//! session  proxy  outlet  pages  sse            axum lives here; none knows another
-//! consumer                                      hooks of other programs over a session
-//! control  channelstream                        reads and orders over HTTP; another API
-//! openapi                                       what all of them answer, described
+//! hub                                           state; uses tokio, not axum
+//! problem                                       errors of the rows above as responses
+//! request                                       parameters and bodies of requests
+//! session  proxy  outlet  pages  sse            use axum; independent of each other
+//! consumer                                      hooks of programs over a session
+//! control  channelstream                        queries and commands over HTTP; Channelstream's API
+//! openapi                                       descriptions of all responses
 //! web                                           the routes
-//! config                                        settings of all rows above
+//! config                                        settings of the rows above
 //! server                                        sockets
-//! replay                                        recordings played again
-//! cli                                           knows only what the others offer
+//! replay                                        replay of recordings
+//! cli                                           commands
+//! docs                                          the user documentation, in rustdoc only
 //! ```
 //!
-//! Absences, kept by `tests/it/house.rs`: the hub knows no HTTP; a dialect does no I/O; an inlet
-//! never reads the stream and an outlet never publishes; only `hub` and `server` start tasks; only
-//! `json`, `wire` and `dialect` know the JSON of events; only `code` names an error status or a
-//! close code of ours; only `config` reads the environment.
+//! Invariants that `tests/it/house.rs` checks: the hub does not use HTTP; a dialect does no I/O; an
+//! inlet never reads the stream, and an outlet never publishes; only `hub` and `server` start tasks;
+//! only `json`, `wire` and `dialect` contain the JSON of events; only `code` contains error statuses
+//! and close codes; only `config` reads the environment.
 
 pub mod auth;
 pub mod channelstream;
@@ -139,6 +140,8 @@ pub mod config;
 pub mod consumer;
 mod control;
 pub mod dialect;
+#[cfg(any(doc, doctest))]
+pub mod docs;
 pub mod event;
 pub mod filter;
 pub mod frame;
@@ -161,15 +164,11 @@ pub mod wire;
 
 pub use hub::{Hub, Settings};
 
-/// Returns all routes of a hub, with the defaults of a server on loopback: WebSockets on `/ws` and
-/// on every path that is not taken, the stream on `/events`, the pages on `/`.
+/// Returns all routes of a hub with the defaults of a server on loopback: WebSockets on `/ws` and on
+/// every path without another handler, the stream on `/events`, the pages on `/`.
 ///
-/// It answers to loopback names only, and lets only pages of loopback open WebSockets;
+/// The routes accept only loopback names in `Host`, and WebSockets only from pages of loopback.
 /// [`web::Web`] has the settings.
 pub fn router(hub: Hub) -> axum::Router {
     web::Web::new(hub).together()
 }
-
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}

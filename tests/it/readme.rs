@@ -1,33 +1,17 @@
-//! The README says what is true: its tables are held against the program, its recipes are run.
+//! The tables of the documentation compared with the program.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use wstap::code::Code;
 use wstap::config::SETTINGS;
 
-use crate::harness::{LIMIT, Tap, until};
-
-fn readme() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README")
-}
-
-/// Returns the rows of the table whose header begins with `first`, as cells.
-fn table(first: &str) -> Vec<Vec<String>> {
-    let text = readme();
-    let mut lines = text.lines().skip_while(|line| !line.starts_with(&format!("| {first} |")));
-    assert!(lines.next().is_some(), "a table that begins with {first}");
-    let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
-    let cells = |line: &str| {
-        let line = line.replace("\\|", "\u{0}");
-        line.trim_matches('|').split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect()
-    };
-    rows.map(cells).collect()
-}
+use crate::harness::Tap;
+use crate::pages::{root, table, text};
 
 #[test]
-fn the_table_of_settings_is_that_of_the_program() {
-    let rows = table("setting");
+fn settings_are_those_of_the_program() {
+    let rows = table("settings", "setting");
     let told: Vec<_> = rows.iter().map(|row| (row[0].as_str(), row[1].as_str())).collect();
     let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
     let real: Vec<_> =
@@ -38,8 +22,8 @@ fn the_table_of_settings_is_that_of_the_program() {
 }
 
 #[test]
-fn the_table_of_commands_is_that_of_the_program() {
-    let told: Vec<_> = table("command").iter().map(|row| row[0].clone()).collect();
+fn commands_are_those_of_the_program() {
+    let told: Vec<_> = table("settings", "command").iter().map(|row| row[0].clone()).collect();
     let commands = wstap::cli::command();
     let real = commands.get_subcommands().filter(|command| !command.is_hide_set());
     let mut real: Vec<_> = real.map(|command| format!("`wstap {}`", command.get_name())).collect();
@@ -50,8 +34,8 @@ fn the_table_of_commands_is_that_of_the_program() {
 }
 
 #[test]
-fn the_table_of_codes_is_that_of_the_program() {
-    let told: Vec<_> = table("code")
+fn codes_are_those_of_the_program() {
+    let told: Vec<_> = table("http", "code")
         .into_iter()
         .map(|row| (row[0].clone(), row[1].clone(), row[2].clone()))
         .collect();
@@ -64,8 +48,8 @@ fn the_table_of_codes_is_that_of_the_program() {
 }
 
 #[test]
-fn every_example_of_a_filter_is_one() {
-    for row in table("expression") {
+fn every_example_of_a_filter_parses() {
+    for row in table("filters", "expression") {
         let source = row[0].trim_matches('`');
         let parsed = wstap::filter::Expression::parse(source);
         assert!(parsed.is_ok(), "{source}: {parsed:?}");
@@ -73,7 +57,7 @@ fn every_example_of_a_filter_is_one() {
 }
 
 #[tokio::test]
-async fn every_address_in_the_table_answers() {
+async fn every_documented_endpoint_answers() {
     let tap = Tap::start().await;
     let _ws = tap.registered("a").await;
     let _events = tap.events("").await;
@@ -81,7 +65,7 @@ async fn every_address_in_the_table_answers() {
     member.send(r#"{"type":"subscribe","params":{"channels":["a"]}}"#).await;
     member.text().await;
     let event = tap.hub.head().0.expect("an event").to_string();
-    for row in table("address") {
+    for row in table("http", "address") {
         let (method, path) = row[0].trim_matches('`').split_once(' ').expect("a method and a path");
         let id = if path.contains("events/") {
             event.as_str()
@@ -98,7 +82,7 @@ async fn every_address_in_the_table_answers() {
 }
 
 #[test]
-fn every_guarantee_names_tests_that_exist() {
+fn every_named_test_exists() {
     let tests = tests();
     let named = |rows: Vec<Vec<String>>, column: usize| {
         let mut count = 0;
@@ -114,14 +98,14 @@ fn every_guarantee_names_tests_that_exist() {
         }
         count
     };
-    assert!(named(table("guarantee"), 1) > 30);
-    assert!(named(table("Channelstream 0.7.1"), 2) > 20);
+    assert!(named(table("guarantees", "guarantee"), 1) > 30);
+    assert!(named(table("channelstream", "Channelstream 0.7.1"), 2) > 20);
     assert!(named(comparison(), 7) > 40);
 }
 
-/// What one of the older systems lacks, and wstap has, is there by a test.
+/// A feature that an older system lacks and wstap has needs a test.
 #[test]
-fn every_no_that_is_a_yes_here_names_its_test() {
+fn every_feature_that_others_lack_names_its_test() {
     let rows = comparison();
     assert_eq!(rows.len(), 50);
     for row in rows {
@@ -131,20 +115,16 @@ fn every_no_that_is_a_yes_here_names_its_test() {
     }
 }
 
-/// The rows of the comparison with the older systems.
+/// Returns the rows of the comparison with the older systems.
 fn comparison() -> Vec<Vec<String>> {
-    let text = readme();
-    let part = text.split("## Beside the systems").nth(1).expect("the comparison");
-    let rows = part.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let text = text("docs/comparison.md");
+    let part = text.split("| | oak-channels |").nth(1).expect("the comparison");
+    let rows = part.lines().filter(|line| line.starts_with("| "));
     let rows = rows.map(|line| line.trim_matches('|').split(" | ").map(|it| it.trim().to_owned()));
     rows.map(Iterator::collect).take_while(|row: &Vec<String>| row.len() == 8).collect()
 }
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Returns the texts of all files in which a test may stand.
+/// Returns the texts of all files that may contain tests.
 fn tests() -> String {
     fn walk(folder: &Path, all: &mut String) {
         for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -163,77 +143,22 @@ fn tests() -> String {
     all
 }
 
-/// Returns the lines of the first shell block after a heading that are commands.
-fn recipes() -> Vec<String> {
-    let text = readme();
-    let block = text.split("## Recipes").nth(1).and_then(|rest| rest.split("```sh\n").nth(1));
-    let block = block.and_then(|rest| rest.split("```").next()).expect("a block of recipes");
-    let commands = block.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    commands.map(str::to_owned).collect()
-}
-
 #[tokio::test]
-async fn every_recipe_prints_what_it_promises() {
+async fn metrics_are_those_of_the_server() {
     let tap = Tap::start().await;
-    let mut ws = tap.registered("a").await;
-    ws.send(r#"{"price":1.25}"#).await;
-    until("the message", || tap.hub.head().1 == 2).await;
-    let reader = tokio::spawn(async move { ws.closed().await });
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("traffic.har").display().to_string();
-    let recipes = recipes();
-    assert_eq!(recipes.len(), 12);
-    let promises = [
-        "{\"price\":1.25}",
-        "data: {\"connectionId\":\"a\"}",
-        "\"kind\":\"connect\"",
-        "\tconnect\ta",
-        "a\n",
-        "{\"id\":\"",
-        "",
-        "[",
-        "+ a",
-        "ws://localhost/ws\t",
-        "",
-        "1 in (",
-    ];
-    for (recipe, promise) in recipes.iter().zip(promises) {
-        let command = recipe
-            .replace("localhost:8080", &tap.addr.to_string())
-            .replace("wstap ", concat!(env!("CARGO_BIN_EXE_wstap"), " "))
-            .replace("traffic.har", &file)
-            // A stream that shows its past ends for this test once it has shown it.
-            .replace("kind=message'", "kind=message&last=9'")
-            .replace("connection=a'", "connection=a&last=9'")
-            .replace("| jq -c", "| jq --unbuffered -c");
-        let endless = recipe.contains("-sN") || recipe.contains("watch");
-        let printed = tokio::task::spawn_blocking(move || run(&command, promise, endless))
-            .await
-            .expect("no panic");
-        assert!(printed.contains(promise), "{recipe}: {promise:?} in {printed:?}");
+    let _ws = tap.registered("a").await;
+    let exported = tap.get("/metrics").await.body;
+    let exported = exported.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let exported: BTreeSet<String> = exported
+        .map(|line| match line.split_once(' ').expect("a name and a type") {
+            (name, "counter") => format!("{name}_total"),
+            (name, "info") => format!("{name}_info"),
+            (name, _) => name.to_owned(),
+        })
+        .collect();
+    let mut documented = BTreeSet::new();
+    for row in table("operations", "metric") {
+        documented.extend(row[0].split('`').skip(1).step_by(2).map(str::to_owned));
     }
-    assert_eq!(reader.await.expect("no panic"), 4000, "the recipe that closes has closed");
-}
-
-/// Runs a command to its end, or, if it has none, until it has printed `part`.
-fn run(command: &str, part: &str, endless: bool) -> String {
-    use std::io::Read as _;
-    let mut child = Command::new("timeout")
-        .args([&LIMIT.as_secs().to_string(), "sh", "-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a shell");
-    let mut out = child.stdout.take().expect("it is piped");
-    let (mut printed, mut bytes) = (String::new(), [0; 4096]);
-    while !(endless && printed.contains(part)) {
-        match out.read(&mut bytes).expect("readable") {
-            0 => break,
-            read => printed.push_str(&String::from_utf8_lossy(&bytes[..read])),
-        }
-    }
-    // timeout passes it on to all that the shell has started; a command that has ended is gone.
-    let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
-    let _ = child.wait();
-    printed
+    assert_eq!(documented, exported);
 }
