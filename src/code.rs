@@ -37,7 +37,7 @@ pub enum Code {
     Stopping,
     /// The server behind cannot be reached, or does not answer properly.
     Unavailable,
-    /// The server behind did not take the connection in time.
+    /// The upstream did not accept the connection, or did not answer a handshake, in time.
     UpstreamTimeout,
     /// The server behind is wstap itself.
     Loop,

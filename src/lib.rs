@@ -114,7 +114,7 @@
 //! metrics                                       numbers
 //! hub                                           state; uses tokio, not axum
 //! problem                                       errors of the rows above as responses
-//! request                                       parameters and bodies of requests
+//! request  socket                               parameters and bodies of requests, and their sockets
 //! session  proxy  outlet  pages  sse            use axum; independent of each other
 //! consumer                                      hooks of programs over a session
 //! control  channelstream                        queries and commands over HTTP; Channelstream's API
@@ -158,6 +158,7 @@ pub mod replay;
 mod request;
 pub mod server;
 pub mod session;
+mod socket;
 pub mod sse;
 pub mod web;
 pub mod wire;

@@ -7,6 +7,7 @@
 mod connect;
 mod handshake;
 mod headers;
+mod pipe;
 mod relay;
 mod route;
 mod tap;
@@ -28,6 +29,7 @@ use crate::request::{is_websocket, remote};
 
 pub use connect::{ConnectError, Dialer, Io, TlsError, Trust};
 pub use route::{InvalidUpstream, Route, Upstream};
+use tap::TapSettings;
 
 /// How long a connection to an upstream is kept that nobody uses.
 const KEEP: Duration = Duration::from_secs(15);
@@ -43,14 +45,14 @@ struct Shared {
     hub: Hub,
     routes: Vec<Route>,
     preserve_host: bool,
-    tap: tap::Settings,
+    tap: TapSettings,
     dialer: Dialer,
     client: Client<Dialer, Body>,
 }
 
 /// What a proxy is told when it is made.
 #[derive(Debug)]
-pub struct Settings {
+pub struct ProxySettings {
     /// Where requests go; the first that fits counts.
     pub routes: Vec<Route>,
     /// Whether the upstream is told the `Host` that the client asked for, and not its own.
@@ -64,7 +66,7 @@ pub struct Settings {
 impl Proxy {
     /// Makes a proxy that publishes what it sees to a hub.
     #[must_use]
-    pub fn new(hub: Hub, settings: Settings, dialer: Dialer) -> Self {
+    pub fn new(hub: Hub, settings: ProxySettings, dialer: Dialer) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(KEEP)
             .pool_timer(TokioTimer::new())
@@ -72,11 +74,11 @@ impl Proxy {
             .set_host(false)
             .http1_preserve_header_case(true)
             .build(dialer.clone());
-        let tap = tap::Settings {
+        let tap = TapSettings {
             control: settings.control,
             max_message_bytes: settings.max_message_bytes,
         };
-        let Settings { routes, preserve_host, .. } = settings;
+        let ProxySettings { routes, preserve_host, .. } = settings;
         Self { shared: Arc::new(Shared { hub, routes, preserve_host, tap, dialer, client }) }
     }
 
@@ -163,7 +165,7 @@ fn failed(url: &str, error: &hyper_util::client::legacy::Error) -> Problem {
 
 fn unreachable(url: &str, error: &ConnectError) -> Problem {
     let code = match error {
-        ConnectError::Slow(_) => Code::UpstreamTimeout,
+        ConnectError::Slow(_) | ConnectError::Silent(_) => Code::UpstreamTimeout,
         ConnectError::Loop => Code::Loop,
         ConnectError::Failed(_) => Code::Unavailable,
     };

@@ -2,8 +2,6 @@
 //! query is named, with what would be right.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Path};
@@ -130,23 +128,6 @@ pub(crate) fn remote(parts: &Parts) -> SocketAddr {
     let info = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     // A program that mounts the router without connect info learns of no addresses.
     info.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |info| info.0)
-}
-
-/// How to end the TCP connection of a request with a reset instead of an orderly end. A server puts
-/// it beside the request.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Abort(Arc<AtomicBool>);
-
-impl Abort {
-    /// Has the connection reset once it is dropped.
-    pub(crate) fn abort(&self) {
-        self.0.store(true, Relaxed);
-    }
-
-    /// Returns whether that was asked for.
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Relaxed)
-    }
 }
 
 /// Returns whether a request asks for a WebSocket.

@@ -38,6 +38,7 @@ use tower::ServiceExt as _;
 
 use crate::hub::Hub;
 use crate::problem::Problem;
+use crate::socket::keep_alive;
 pub use bind::{BindError, bind};
 use connection_tracker::{Ask, ConnectionTracker, Finish};
 use endless::{Asked, Handover};
@@ -203,7 +204,7 @@ fn http(
         let doubtful = handover.heads.take(&request);
         let mut request = request.map(|body| heads::body(body, Arc::clone(&handover)));
         request.extensions_mut().insert(ConnectInfo(remote));
-        request.extensions_mut().insert(handover.abort.clone());
+        request.extensions_mut().insert(handover.control.clone());
         let (asked, handover) = (Asked::of(&request), Arc::clone(&handover));
         let answer = router.clone().oneshot(request);
         async move {
@@ -272,8 +273,11 @@ impl Finish for endless::Writer {
     fn finish(self: Pin<&mut Self>) {}
 }
 
+/// Sets the options of a socket. A peer that vanished is noticed by keepalive, and of bytes that
+/// wait for an acknowledgement by the kernel's own limit, or by [`UNACKNOWLEDGED`].
 fn tune(stream: &TcpStream, patient: bool) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    keep_alive(stream)?;
     #[cfg(target_os = "linux")]
     if !patient {
         socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;

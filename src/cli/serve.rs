@@ -16,7 +16,7 @@ use crate::auth::{Hosts, JwtKey};
 use crate::channelstream::Channelstream;
 use crate::config::{Config, Listen, LogFormat, ProxyConfig};
 use crate::hub::Hub;
-use crate::proxy::{self, Dialer, Proxy};
+use crate::proxy::{Dialer, Proxy, ProxySettings};
 use crate::server::{BindError, Endpoint, Server, bind};
 use crate::web::Web;
 
@@ -164,7 +164,7 @@ fn proxy(
     let tls = proxy.routes.iter().any(|route| route.upstream.tls);
     let dialer = Dialer::new(own, tls.then_some(&proxy.trust), proxy.timeout);
     let dialer = dialer.map_err(|error| Failure::Usage(error.to_string()))?;
-    let settings = proxy::Settings {
+    let settings = ProxySettings {
         routes: proxy.routes.clone(),
         preserve_host: proxy.preserve_host,
         control: proxy.control,

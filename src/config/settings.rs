@@ -106,7 +106,7 @@ pub const SETTINGS: &[Setting] = &[
         value: "DURATION",
         default: "10s",
         repeatable: false,
-        help: "How long an upstream may take to accept a connection, TLS included; more is answered 504",
+        help: "How long an upstream may take to accept a connection, TLS included, and to answer a WebSocket handshake; more is answered 504",
         group: PROXY,
     },
     Setting {

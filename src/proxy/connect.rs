@@ -27,7 +27,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower::Service;
 
-use crate::request::Abort;
+use crate::socket::{SocketControl, keep_alive};
 
 /// Whom an upstream's certificate has to be signed by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,9 @@ pub enum ConnectError {
     /// It took too long.
     #[error("did not take a connection within {0:?}")]
     Slow(Duration),
+    /// It took the connection, and does not answer the handshake.
+    #[error("did not answer the handshake within {0:?}")]
+    Silent(Duration),
     /// It is one of our own addresses.
     #[error("is wstap itself; an upstream is another server")]
     Loop,
@@ -99,6 +102,11 @@ impl Dialer {
         Ok(Self { tcp, tls: tls.transpose()?, own: own.into(), limit })
     }
 
+    /// Returns how long an upstream may take to accept a connection.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Opens a connection to the host and port of a URI.
     ///
     /// # Errors
@@ -117,14 +125,15 @@ impl Dialer {
         if self.is_ourselves(&tcp) {
             return Err(ConnectError::Loop);
         }
-        let abort = Abort::default();
+        keep_alive(&tcp).map_err(|error| ConnectError::Failed(error.to_string()))?;
+        let control = SocketControl::default();
         let Some(connector) = self.tls.as_ref().filter(|_| tls) else {
-            return Ok(Io { stream: Stream::Plain(tcp), abort });
+            return Ok(Io { stream: Stream::Plain(tcp), control });
         };
         let name = ServerName::try_from(host).map_err(|e| ConnectError::Failed(e.to_string()))?;
         let tls = connector.connect(name, tcp).await;
         let tls = tls.map_err(|error| ConnectError::Failed(causes(&error)))?;
-        Ok(Io { stream: Stream::Tls(Box::new(tls)), abort })
+        Ok(Io { stream: Stream::Tls(Box::new(tls)), control })
     }
 
     /// Returns whether the other end of a connection is one of our own sockets.
@@ -165,7 +174,7 @@ impl Service<Uri> for Dialer {
 #[derive(Debug)]
 pub struct Io {
     stream: Stream,
-    abort: Abort,
+    control: SocketControl,
 }
 
 #[derive(Debug)]
@@ -175,22 +184,22 @@ enum Stream {
 }
 
 impl Io {
-    /// Returns the means to end it with a reset.
-    pub(super) fn abort(&self) -> Abort {
-        self.abort.clone()
+    /// Returns what lets a relay watch and reset the connection.
+    pub(super) fn control(&self) -> SocketControl {
+        self.control.clone()
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
+        }
     }
 }
 
 impl Drop for Io {
     fn drop(&mut self) {
-        if self.abort.is_set() {
-            let tcp = match &self.stream {
-                Stream::Plain(tcp) => tcp,
-                Stream::Tls(tls) => tls.get_ref().0,
-            };
-            // A socket that is gone needs no reset.
-            let _ = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
-        }
+        self.control.closing(self.tcp());
     }
 }
 
@@ -244,6 +253,7 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.control.answer(self.tcp())?;
         match &mut self.stream {
             Stream::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),

@@ -9,7 +9,7 @@ use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::connect::{ConnectError, Io};
 use super::tap::Tap;
@@ -17,7 +17,8 @@ use super::{Proxy, headers, relay, unreachable};
 use crate::event::{Answer, ClosedBy, Connect, ConnectionId};
 use crate::hub::{Connection, ConnectionPermit, Hub, Mailbox};
 use crate::problem::Problem;
-use crate::request::{Abort, remote, worth_knowing};
+use crate::request::{remote, worth_knowing};
+use crate::socket::SocketControl;
 
 /// Forwards a handshake, on a connection of its own: one that was kept may be closed by the server
 /// just now. What the server answers goes back as it is.
@@ -30,14 +31,14 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     let mut request = Request::from_parts(parts, body);
     let client = Client {
         upgrade: hyper::upgrade::on(&mut request),
-        abort: request.extensions().get::<Abort>().cloned().unwrap_or_default(),
+        control: request.extensions().get::<SocketControl>().cloned().unwrap_or_default(),
     };
     let headers = worth_knowing(request.headers());
     let (url, request) = proxy.outgoing(request, true)?;
     let connect = Connect { remote, path, headers, answer: None, user: None };
     let handshake = Handshake { hub, wish, url, connect, asked: Instant::now() };
 
-    let (response, server_abort) = match ask(proxy, request).await {
+    let (response, server_control) = match ask(proxy, request).await {
         Ok(answered) => answered,
         Err(error) => {
             let problem = unreachable(&handshake.url, &error);
@@ -58,15 +59,15 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
         return Ok(Response::from_parts(parts, Body::new(body)));
     }
     let extensions = headers::text(response.headers(), SEC_WEBSOCKET_EXTENSIONS);
-    let (connection, orders) = handshake.accepted(&response)?;
+    let (connection, mailbox) = handshake.accepted(&response)?;
     let tap = Tap::new(connection, &extensions.unwrap_or_default(), proxy.shared.tap);
-    Ok(switch(hub, client, response, server_abort, tap, orders, seat))
+    Ok(switch(hub, client, response, server_control, tap, mailbox, seat))
 }
 
 /// The client's end, once its connection is none of HTTP any more.
 struct Client {
     upgrade: OnUpgrade,
-    abort: Abort,
+    control: SocketControl,
 }
 
 /// What is known of a handshake before its answer.
@@ -110,13 +111,13 @@ impl Handshake<'_> {
     }
 }
 
-/// Sends a handshake to its server, and returns the answer and the means to reset the connection.
+/// Sends a handshake to its server, and returns the answer and the control of the socket.
 async fn ask(
     proxy: &Proxy,
     mut request: Request<Body>,
-) -> Result<(Response<Incoming>, Abort), ConnectError> {
+) -> Result<(Response<Incoming>, SocketControl), ConnectError> {
     let io: Io = proxy.shared.dialer.dial(request.uri()).await?;
-    let abort = io.abort();
+    let control = io.control();
     let mut builder = hyper::client::conn::http1::Builder::new();
     let builder = builder.preserve_header_case(true);
     let (mut sender, connection) = builder.handshake(TokioIo::new(io)).await?;
@@ -125,7 +126,9 @@ async fn ask(
         let _ = connection.with_upgrades().await;
     });
     headers::origin_form(request.uri_mut());
-    Ok((sender.send_request(request).await?, abort))
+    let limit = proxy.shared.dialer.limit();
+    let answer = timeout(limit, sender.send_request(request)).await;
+    Ok((answer.map_err(|_elapsed| ConnectError::Silent(limit))??, control))
 }
 
 /// Starts the relay, and returns the answer that lets the client switch too.
@@ -133,18 +136,18 @@ fn switch(
     hub: &Hub,
     client: Client,
     mut response: Response<Incoming>,
-    server_abort: Abort,
+    server_control: SocketControl,
     tap: Tap,
-    orders: Mailbox,
+    mailbox: Mailbox,
     seat: ConnectionPermit,
 ) -> Response {
     let server = hyper::upgrade::on(&mut response);
     hub.run(async move {
-        let aborts = [client.abort, server_abort];
+        let controls = [client.control, server_control];
         // The server is there: its answer was the switch. The client may go before it hears that;
         // then dropping the tap tells the end.
         if let (Ok(client), Ok(server)) = (client.upgrade.await, server.await) {
-            relay::run([TokioIo::new(client), TokioIo::new(server)], aborts, tap, orders).await;
+            relay::run([TokioIo::new(client), TokioIo::new(server)], controls, tap, mailbox).await;
         }
         drop(seat);
     });

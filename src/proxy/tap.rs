@@ -4,8 +4,10 @@
 //! that fails is put aside; the connection goes on without it.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::code::absent;
 use crate::event::{
@@ -26,7 +28,7 @@ const VIOLATIONS: u32 = 32;
 
 /// What a tap shows.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Settings {
+pub(super) struct TapSettings {
     /// Whether pings and pongs are events.
     pub(super) control: bool,
     /// A larger message passes, but is not kept.
@@ -40,12 +42,14 @@ pub(super) struct Tap {
     readers: [Option<Reader>; 2],
     /// The close frame of each side.
     closes: [Option<CloseFrame>; 2],
-    /// Whoever made the beginning of the end.
+    /// What began the end.
     first: Option<First>,
+    /// The end that was given up, and how long it had taken nothing.
+    stuck: Option<(Direction, Duration)>,
     bytes: [u64; 2],
     last: [Instant; 2],
     /// The end is published.
-    told: bool,
+    published: bool,
     /// What came in a row that was against the protocol.
     violations: [u32; 2],
 }
@@ -64,14 +68,14 @@ enum First {
     Close(Direction),
     /// The end of the TCP connection, without a close frame before.
     End(Direction),
-    /// A TCP reset, or an error that comes to the same.
-    Reset,
-    /// An order to wstap.
-    Order(CloseRequest),
+    /// The failure of the connection to the sender of a direction, such as a TCP reset.
+    Failure(String),
+    /// A request to wstap.
+    Request(CloseRequest),
 }
 
 impl Tap {
-    pub(super) fn new(connection: Connection, extensions: &str, settings: Settings) -> Self {
+    pub(super) fn new(connection: Connection, extensions: &str, settings: TapSettings) -> Self {
         let reader = |side| {
             let extensions = Extensions::negotiated(extensions);
             Some(Reader::new(side, extensions, settings.max_message_bytes, settings.control))
@@ -82,9 +86,10 @@ impl Tap {
             readers: [reader(Side::Client), reader(Side::Server)],
             closes: [None, None],
             first: None,
+            stuck: None,
             bytes: [0; 2],
             last: [now; 2],
-            told: false,
+            published: false,
             violations: [0; 2],
         }
     }
@@ -183,19 +188,22 @@ impl Tap {
     }
 
     /// Notes that wstap itself ends the connection.
-    pub(super) fn ordered(&mut self, order: &CloseRequest) {
-        self.first.get_or_insert_with(|| First::Order(order.clone()));
+    pub(super) fn close_requested(&mut self, request: &CloseRequest) {
+        self.first.get_or_insert_with(|| First::Request(request.clone()));
     }
 
-    /// Notes that a side has ended its half of the TCP connection.
+    /// Notes that the sender of a direction has ended its half of the TCP connection.
     pub(super) fn ended(&mut self, direction: Direction) {
         self.first.get_or_insert(First::End(direction));
     }
 
-    /// Notes that the far end of a direction takes nothing any more.
-    pub(super) fn broken(&mut self, direction: Direction) {
-        // What it still says tells more, if it says something.
-        tracing::debug!(connection = %self.connection.redacted_id(), ?direction, "an end takes nothing any more");
+    /// Notes that the far end of a direction took nothing for a while, and is given up.
+    pub(super) fn stuck(&mut self, direction: Direction, time: Duration) {
+        let far = match direction {
+            Direction::In => Direction::Out,
+            Direction::Out => Direction::In,
+        };
+        self.stuck = Some((far, time));
     }
 
     /// Tells that messages of ours found no place before the end of a direction.
@@ -204,9 +212,24 @@ impl Tap {
         self.offer(unreadable(direction, note));
     }
 
-    /// Notes a reset.
-    pub(super) fn reset(&mut self) {
-        self.first.get_or_insert(First::Reset);
+    /// Notes that the connection to the sender of a direction has failed.
+    pub(super) fn failed(&mut self, direction: Direction, error: &io::Error) {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable,
+            TimedOut,
+        };
+        let who = name(direction);
+        self.first.get_or_insert_with(|| {
+            First::Failure(match error.kind() {
+                ConnectionReset | ConnectionAborted | BrokenPipe => {
+                    format!("the {who} reset the connection")
+                }
+                TimedOut | HostUnreachable | NetworkUnreachable => {
+                    format!("the {who} does not answer any more: {error}")
+                }
+                _ => format!("the connection to the {who} failed: {error}"),
+            })
+        });
     }
 
     /// Returns whether both sides have sent a close frame.
@@ -216,7 +239,7 @@ impl Tap {
 
     /// Publishes how the connection ended, the first time it is called.
     pub(super) fn end(&mut self) {
-        if std::mem::replace(&mut self.told, true) {
+        if std::mem::replace(&mut self.published, true) {
             return;
         }
         let clean = self.both_closed();
@@ -227,28 +250,37 @@ impl Tap {
             server_silence: silence(1),
             note: None,
         };
-        let nobody = |reason: &str| (absent::ABNORMAL, reason.to_owned());
-        let (by, (code, reason)) = match self.first.clone() {
+        let abnormal = |reason: String| (absent::ABNORMAL, reason);
+        let (by, (code, mut reason)) = match self.first.clone() {
             Some(First::Close(from)) => {
                 let said = self.closes[from as usize].clone();
                 let said = said.map(|said| {
                     wire.note = said.note;
                     (said.code, said.reason)
                 });
-                (side(from), said.unwrap_or_else(|| nobody("")))
+                (side(from), said.unwrap_or_else(|| abnormal(String::new())))
             }
-            Some(First::Order(order)) => (ClosedBy::Tap, (order.code, order.reason)),
+            Some(First::Request(request)) => (ClosedBy::Tap, (request.code, request.reason)),
             Some(First::End(from)) => {
-                let reason = match from {
-                    Direction::In => "the client ended the connection without a close frame",
-                    Direction::Out => "the server ended the connection without a close frame",
-                };
-                (side(from), nobody(reason))
+                let ended =
+                    format!("the {} ended the connection without a close frame", name(from));
+                (side(from), abnormal(ended))
             }
-            Some(First::Reset) => (ClosedBy::Network, nobody("the connection was reset")),
-            None => (ClosedBy::Network, nobody("the connection broke")),
+            Some(First::Failure(reason)) => (ClosedBy::Network, abnormal(reason)),
+            None => (ClosedBy::Network, abnormal("the connection broke".to_owned())),
         };
+        if let (absent::ABNORMAL, Some((far, time))) = (code, self.stuck) {
+            let _ = write!(reason, "; the {} read nothing for {} s", name(far), time.as_secs());
+        }
         self.connection.end(Ending { code, reason, clean, by, wire: Some(wire) });
+    }
+}
+
+/// Returns what the sender of a direction is called.
+fn name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "client",
+        Direction::Out => "server",
     }
 }
 
@@ -336,15 +368,13 @@ fn unreadable(direction: Direction, note: &str) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::event::{Answer, Connect, EventBody};
-    use crate::hub::{Hub, Order, Range, Scanned, Settings as HubSettings, Start};
+    use crate::hub::{Hub, Order, Range, Scanned, Settings, Start};
 
     #[tokio::test]
     async fn a_reader_that_panics_is_put_aside_and_the_other_reads_on() {
-        let hub = Hub::new(HubSettings::default());
+        let hub = Hub::new(Settings::default());
         let answer = Answer {
             upstream: "ws://a".into(),
             status: 101,
@@ -360,7 +390,7 @@ mod tests {
             user: None,
         };
         let (connection, _orders) = hub.connect_with_generated_id(None, connect).expect("room");
-        let settings = Settings { control: false, max_message_bytes: 1 << 20 };
+        let settings = TapSettings { control: false, max_message_bytes: 1 << 20 };
         let mut tap = Tap::new(connection, "", settings);
         tap.guard(Direction::In, |_, _| panic!("a fault of the reader, for this test"));
         tap.feed(Direction::In, b"\x81\x80\0\0\0\0", true);

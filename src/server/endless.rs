@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::heads::Heads;
 use super::timeout_io::Guarded;
 use crate::outlet::Endless;
-use crate::request::Abort;
+use crate::socket::SocketControl;
 
 /// Pieces up to this size are gathered into one write; larger ones are written from where they
 /// lie. Copying this much costs less than the kernel takes for a list of three buffers.
@@ -46,8 +46,8 @@ pub(super) struct Handover {
     stalled: AtomicBool,
     /// What is known of the head that is being read.
     pub(super) heads: Heads,
-    /// Ends the connection with a reset.
-    pub(super) abort: Abort,
+    /// Lets a relay watch and reset the connection.
+    pub(super) control: SocketControl,
     /// The connection's peer is waited for without a limit.
     pub(super) patient: bool,
 }

@@ -60,10 +60,7 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        if self.handover.abort.is_set() {
-            // A socket that is gone needs no reset.
-            let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
-        }
+        self.handover.control.closing(&self.stream);
     }
 }
 
@@ -104,6 +101,7 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.handover.control.answer(&self.stream)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -20,6 +20,7 @@ mod model;
 mod openapi;
 mod pages;
 mod proxy;
+mod proxy_ends;
 mod proxy_faults;
 mod proxy_http;
 mod proxy_tls;

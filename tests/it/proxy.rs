@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tungstenite::Message as Frame;
 use wstap::hub::{Hub, Settings};
-use wstap::proxy::{self, Dialer, Proxy, Route, Trust};
+use wstap::proxy::{Dialer, Proxy, ProxySettings, Route, Trust};
 use wstap::server::{Endpoint, Server};
 use wstap::web::Web;
 
@@ -32,7 +32,7 @@ impl Front {
     pub(crate) async fn with(
         upstream: &str,
         settings: Settings,
-        change: impl FnOnce(&mut proxy::Settings),
+        change: impl FnOnce(&mut ProxySettings),
     ) -> Self {
         Self::trusting(upstream, None, settings, change).await
     }
@@ -41,7 +41,7 @@ impl Front {
         upstream: &str,
         trust: Option<&Trust>,
         settings: Settings,
-        change: impl FnOnce(&mut proxy::Settings),
+        change: impl FnOnce(&mut ProxySettings),
     ) -> Self {
         let bind = async || TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let (traffic, observers) = (bind().await, bind().await);
@@ -49,7 +49,7 @@ impl Front {
         let (traffic_addr, tap_addr) = (addr(&traffic), addr(&observers));
         let upstream = upstream.replace("SELF", &traffic_addr.to_string());
         let hub = Hub::new(settings);
-        let mut routes = proxy::Settings {
+        let mut routes = ProxySettings {
             routes: vec![Route::all(upstream.parse().expect("an upstream"))],
             preserve_host: false,
             control: false,
