@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::Interest;
+use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 
 /// Time without traffic after which the kernel probes a peer. With three probes, ten seconds apart,
@@ -79,7 +79,7 @@ impl SocketControl {
             return Err(error);
         }
         let ready = stream.ready(Interest::READABLE).now_or_never();
-        if ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed())) {
+        if ready.is_some_and(|ready| ready.is_ok_and(Ready::is_read_closed)) {
             self.0.question.store(ENDED, Relaxed);
         }
         Ok(())

@@ -254,17 +254,16 @@ impl Relay {
         });
         let mut changed = false;
         while blocked.ask.poll_tick(cx).is_ready() {
-            for n in 0..2 {
-                if self.pipes[n].written > blocked.written[n].0 {
-                    blocked.written[n] = written[n];
+            for (before, now) in blocked.written.iter_mut().zip(written) {
+                if now.0 > before.0 {
+                    *before = now;
                 }
             }
             changed = true;
         }
         if changed {
-            let since = blocked.written.map(|(_, since)| since);
-            for n in 0..2 {
-                self.ask(n, since[n].elapsed(), cx);
+            for (n, (_, since)) in blocked.written.into_iter().enumerate() {
+                self.ask(n, since.elapsed(), cx);
             }
         }
         changed
