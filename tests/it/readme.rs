@@ -81,6 +81,46 @@ async fn every_documented_endpoint_answers() {
     }
 }
 
+#[tokio::test]
+async fn every_described_endpoint_is_documented() {
+    let tap = Tap::start().await;
+    let description = tap.get("/api/openapi.json").await.json();
+    let paths = description["paths"].as_object().expect("an object");
+    let mut described = BTreeSet::new();
+    for (path, operations) in paths {
+        let operations = operations.as_object().expect("an object");
+        let methods = operations.keys().map(|key| key.to_ascii_uppercase());
+        let methods = methods.filter(|it| ["GET", "POST", "DELETE"].contains(&it.as_str()));
+        described.extend(methods.map(|method| (method, path.clone())));
+    }
+    let page = text("docs/http.md");
+    for (method, path) in described {
+        let documented = page.contains(&format!("| `{method} {path}` |"))
+            || (method == "GET" && page.contains(&format!("`{path}`")));
+        assert!(documented, "docs/http.md does not document {method} {path}");
+    }
+}
+
+/// The parameters of the event stream stand in the first column, some of them in one row.
+#[tokio::test]
+async fn every_described_parameter_of_the_stream_is_documented() {
+    let tap = Tap::start().await;
+    let description = tap.get("/api/openapi.json").await.json();
+    let parameters = description["paths"]["/events"]["get"]["parameters"].as_array();
+    let rows = table("events", "query");
+    let mut count = 0;
+    for parameter in parameters.expect("a list") {
+        let name = parameter["name"].as_str().expect("a name");
+        let documented = match parameter["in"].as_str() {
+            Some("query") => rows.iter().any(|row| row[0].contains(&format!("`{name}="))),
+            _ => rows.iter().any(|row| row[0].contains(&format!("`{name}`"))),
+        };
+        assert!(documented, "docs/events.md does not document {name}");
+        count += 1;
+    }
+    assert!(count > 8, "{count} parameters");
+}
+
 #[test]
 fn every_named_test_exists() {
     let tests = tests();
@@ -99,6 +139,7 @@ fn every_named_test_exists() {
         count
     };
     assert!(named(table("guarantees", "guarantee"), 1) > 30);
+    assert_eq!(named(table("http", "claim"), 1), 6);
     assert!(named(table("channelstream", "Channelstream 0.7.1"), 2) > 20);
     assert!(named(comparison(), 7) > 40);
 }
