@@ -20,6 +20,7 @@ pages! {
 "[channels]: crate::docs::channels
 [channelstream]: crate::docs::channelstream
 [codes]: crate::docs::http#codes
+[comparison]: crate::docs::comparison
 [events]: crate::docs::events
 [filters]: crate::docs::filters
 [http]: crate::docs::http
