@@ -1,12 +1,16 @@
-//! What the server is told: plain data with defaults, read from flags, environment and file.
+//! The configuration of the server: plain data, read from flags, environment variables and a file.
 //!
-//! [`SETTINGS`] is the one list of all settings: the flags, the variables, the keys of the file,
-//! the help and the table in `docs/settings.md` come from it. Flags win over the environment, the
-//! environment over the file, the file over the defaults. All faults are told at once, each with
-//! what would be right. Nothing else in wstap reads the environment.
+//! A setting is declared once, as a field in `config/settings.rs`: its flag, variable, key of the
+//! file, default, help and type come from there, and [`SETTINGS`] lists them all. Flags win over
+//! variables, variables over the file, the file over the defaults. All faults are reported together,
+//! each with an example of a right value. No other module reads the environment.
 
-mod channelstream;
+mod declared;
+mod file;
+mod flags;
+mod setting;
 mod settings;
+mod source;
 mod sources;
 mod tables;
 mod values;
@@ -14,198 +18,181 @@ mod values;
 use std::time::Duration;
 
 use crate::auth::Origins;
-use crate::hub::{DuplicateId, Retention, Settings, SlowClient};
+use crate::hub::{Declared, Retention, Settings};
 use crate::proxy::{Route, Trust};
-use crate::redact::{Binary, Redaction, Rules};
+use crate::redact::{Redaction, Rules};
+use crate::server::Listen;
 use crate::session::Limits;
 
-pub use settings::{SETTINGS, Setting};
-pub use sources::{Faults, Source, Sources};
-pub use values::Listen;
+pub use flags::Flags;
+pub use setting::{SETTINGS, Setting};
+pub use source::{Faults, Source};
+pub use sources::Sources;
+pub use values::LogFormat;
 
-use sources::Reader;
+use settings::{ProxyArgs, RedactionArgs, ServerArgs};
 
-/// Everything that the server can be told.
+/// The configuration of the server.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where WebSockets come in, and observers too unless `tap_listen` has addresses.
+    /// Addresses for WebSockets, and for observers too if `tap_listen` is empty.
     pub listen: Vec<Listen>,
-    /// Where observers come in, if that is apart.
+    /// Addresses for observers only.
     pub tap_listen: Vec<Listen>,
-    /// What the hub is made of.
+    /// Settings of the hub. The authority is made of `jwt_key` later.
     pub hub: Settings,
     /// Times and sizes of WebSocket sessions.
     pub limits: Limits,
-    /// At most so many connections from one address; `None` is the default rule.
+    /// Maximum connections from one address; `None` is the default rule.
     pub max_per_address: Option<usize>,
-    /// How long a stop may take.
+    /// Time limit of a graceful shutdown.
     pub shutdown_grace: Duration,
-    /// Who may read the observers' side from a browser.
+    /// Origins whose pages may read events, API and metrics.
     pub cors_origins: Origins,
-    /// Whose pages may open WebSockets.
+    /// Origins whose pages may open WebSockets.
     pub ws_origins: Origins,
-    /// Host names that the observers' side answers to, beside its own.
+    /// Host names that events, API and pages answer to, in addition to the server's own.
     pub hosts: Vec<String>,
-    /// The file with the key for tokens; the hub's authority is made of it.
+    /// File with the key that verifies tokens.
     pub jwt_key: Option<String>,
-    /// Whether everybody who reaches the server may do everything.
+    /// Whether everything is accepted from every client.
     pub no_auth: bool,
-    /// Where traffic goes in proxy mode; `None` is hub mode.
+    /// Settings of proxy mode; `None` is hub mode.
     pub proxy: Option<ProxyConfig>,
-    /// The recording that is shown instead of any traffic.
+    /// The recording that is shown instead of traffic.
     pub open: Option<String>,
-    /// The API of Channelstream, if there is to be one.
+    /// Settings of the API of Channelstream; `None` if it is off.
     pub channelstream: Option<crate::channelstream::Settings>,
-    /// How logs are written.
+    /// Format of the logs.
     pub log_format: LogFormat,
-    /// What is logged, in the notation of `RUST_LOG`.
+    /// Filter of the logs, in the notation of `RUST_LOG`.
     pub log_filter: String,
 }
 
-/// What proxy mode is told.
+/// The configuration of proxy mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyConfig {
-    /// Where requests go; the first that fits counts.
+    /// The routes; the first that matches a request counts.
     pub routes: Vec<Route>,
-    /// Whether the `Host` header is passed on as it came.
+    /// Whether the `Host` header of the client is forwarded.
     pub preserve_host: bool,
     /// Whether pings and pongs are shown.
     pub control: bool,
-    /// Whom an upstream's certificate has to be signed by.
+    /// Authorities that may sign the certificate of an upstream.
     pub trust: Trust,
-    /// How long a connection to an upstream may take to stand.
+    /// Time limit for connecting to an upstream.
     pub timeout: Duration,
 }
 
-/// How logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 impl Config {
-    /// Reads a configuration from its sources.
+    /// Reads the configuration from its sources.
     ///
     /// # Errors
     ///
     /// All faults of all sources together.
     pub fn load(sources: &Sources) -> Result<Self, Faults> {
-        let mut reader = Reader::new(sources);
-        let proxy = proxy(&mut reader);
-        let mut tap_listen = reader.all("tap-listen", values::listen);
+        let file = sources.read_file();
+        let mut faults = file.faults.clone();
+        let args: ServerArgs = declared::parse(&sources.all_given(&file), &mut faults);
+        let routes = tables::routes(&file.tables, &mut faults);
+        let channels = tables::channels(&file.tables, &mut faults);
+        let log_filter = sources.variable("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+        let config = Self::new(args, routes, channels, log_filter, &mut faults);
+        if faults.0.is_empty() { Ok(config) } else { Err(faults) }
+    }
+
+    fn new(
+        args: ServerArgs,
+        routes: Vec<Route>,
+        channels: Vec<Declared>,
+        log_filter: String,
+        faults: &mut Faults,
+    ) -> Self {
+        let ServerArgs { addresses, history, limits, times, access, operation, .. } = args;
+        let proxy = proxy(args.proxy, routes, faults);
+        let mut tap_listen = addresses.tap_listen;
         if proxy.is_some() && tap_listen.is_empty() {
             tap_listen.push(Listen { host: "localhost".to_owned(), port: 8082 });
         }
-        let open = reader.maybe("open", |text| Ok(text.to_owned()));
+        let open = operation.open;
         if open.is_some() && proxy.is_some() {
-            reader.fault("open and upstream exclude each other; one is right");
+            faults.add("open and upstream exclude each other; remove one of them");
         }
-        let channelstream = reader.channelstream();
+        let channelstream = args.channelstream.settings();
         if channelstream.is_some() && (open.is_some() || proxy.is_some()) {
-            reader
-                .fault("channelstream-secret is for hub mode: without upstream and open is right");
+            faults.add("channelstream-secret is for hub mode; remove it, or upstream and open");
         }
         let readers = if proxy.is_some() { Origins::Loopback } else { Origins::Any };
-        let config = Self {
-            listen: reader.all("listen", values::listen),
+        Self {
+            listen: addresses.listen,
             tap_listen,
             hub: Settings {
                 history: Retention {
-                    events: reader.one("history-events", values::count),
-                    bytes: reader.one("history-bytes", values::size),
-                    age: reader.maybe("history-age", values::duration),
+                    events: history.events,
+                    bytes: history.bytes,
+                    age: history.age,
                 },
-                max_connections: reader.one("max-connections", values::count),
-                max_listeners: reader.one("max-listeners", values::count),
-                duplicate_id: reader.one("duplicate-id", |text| match text {
-                    "replace" => Ok(DuplicateId::Replace),
-                    "reject" => Ok(DuplicateId::Reject),
-                    _ => Err("replace or reject"),
-                }),
-                heartbeat: reader.one("heartbeat", values::nonzero_duration),
-                redaction: redaction(&mut reader),
+                max_connections: limits.max_connections,
+                max_listeners: limits.max_listeners,
+                duplicate_id: limits.duplicate_id,
+                heartbeat: times.heartbeat,
+                redaction: redaction(args.redaction),
                 recording: open.is_some(),
-                channels: reader.channels(),
-                max_channels: reader.one("max-channels", values::count),
-                slow_client: reader.one("slow-client", |text| match text {
-                    "drop" => Ok(SlowClient::Drop),
-                    "close" => Ok(SlowClient::Close),
-                    _ => Err("drop or close"),
-                }),
+                channels,
+                max_channels: limits.max_channels,
+                slow_client: limits.slow_client,
                 authority: None,
             },
             limits: Limits {
-                max_message_bytes: reader.one("max-message-bytes", values::size),
-                register_timeout: reader.one("register-timeout", values::nonzero_duration),
-                ping_interval: reader.one("ping-interval", values::nonzero_duration),
-                pong_timeout: reader.one("pong-timeout", values::nonzero_duration),
+                max_message_bytes: limits.max_message_bytes,
+                register_timeout: times.register_timeout,
+                ping_interval: times.ping_interval,
+                pong_timeout: times.pong_timeout,
             },
-            max_per_address: reader.maybe("max-per-address", values::count),
-            shutdown_grace: reader.one("shutdown-grace", values::duration),
-            cors_origins: values::origins(&reader.all("cors-origin", values::origin), readers),
-            ws_origins: values::origins(
-                &reader.all("ws-origin", values::origin),
-                Origins::Loopback,
-            ),
-            hosts: reader.all("host", values::host),
-            jwt_key: reader.maybe("jwt-key", |text| Ok(text.to_owned())),
-            no_auth: reader.one("no-auth", values::switch),
+            max_per_address: limits.max_per_address,
+            shutdown_grace: times.shutdown_grace,
+            cors_origins: values::origins(access.cors_origin, readers),
+            ws_origins: values::origins(access.ws_origin, Origins::Loopback),
+            hosts: access.host,
+            jwt_key: access.jwt_key,
+            no_auth: access.no_auth,
             proxy,
             open,
             channelstream,
-            log_format: reader.one("log-format", |text| match text {
-                "text" => Ok(LogFormat::Text),
-                "json" => Ok(LogFormat::Json),
-                _ => Err("text or json"),
-            }),
-            log_filter: sources.variable("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
-        };
-        reader.finish()?;
-        Ok(config)
+            log_format: operation.log_format,
+            log_filter,
+        }
     }
 }
 
-fn redaction(reader: &mut Reader<'_>) -> Redaction {
+fn redaction(args: RedactionArgs) -> Redaction {
     Redaction::new(Rules {
-        paths: reader.all("redact", str::parse),
-        headers: reader.all("redact-header", values::name),
-        patterns: reader.all("redact-pattern", str::parse),
-        query: reader.all("redact-query", values::name),
-        defaults: reader.one("redact-defaults", values::switch),
-        binary: reader.one("redact-binary", |text| match text {
-            "hide" => Ok(Binary::Hide),
-            "keep" => Ok(Binary::Keep),
-            _ => Err("hide or keep"),
-        }),
+        paths: args.redact,
+        headers: args.redact_header,
+        patterns: args.redact_pattern,
+        query: args.redact_query,
+        defaults: args.redact_defaults,
+        binary: args.redact_binary,
     })
 }
 
-fn proxy(reader: &mut Reader<'_>) -> Option<ProxyConfig> {
-    let mut routes = reader.routes();
-    // One host before all, long paths before short ones: what is said last is said of the rest.
-    routes.sort_by_key(|route| (route.host.is_none(), std::cmp::Reverse(route.path.len())));
-    routes.extend(reader.maybe("upstream", values::upstream).map(Route::all));
-    let insecure = reader.one("upstream-insecure", values::switch);
-    let file = reader.maybe("upstream-ca", |text| Ok(text.to_owned()));
-    let trust = match file {
-        Some(file) => {
-            if insecure {
-                reader.fault("upstream-ca and upstream-insecure exclude each other; one is right");
-            }
-            Trust::File(file)
+fn proxy(args: ProxyArgs, mut routes: Vec<Route>, faults: &mut Faults) -> Option<ProxyConfig> {
+    routes.extend(args.upstream.map(Route::all));
+    let trust = match args.upstream_ca {
+        Some(_) if args.upstream_insecure => {
+            faults.add("upstream-ca and upstream-insecure exclude each other; remove one of them");
+            Trust::System
         }
-        None if insecure => Trust::Anybody,
+        Some(file) => Trust::File(file),
+        None if args.upstream_insecure => Trust::Anybody,
         None => Trust::System,
     };
     let config = ProxyConfig {
         routes,
-        preserve_host: reader.one("preserve-host", values::switch),
-        control: reader.one("tap-control", values::switch),
+        preserve_host: args.preserve_host,
+        control: args.tap_control,
         trust,
-        timeout: reader.one("upstream-timeout", values::nonzero_duration),
+        timeout: args.upstream_timeout,
     };
     (!config.routes.is_empty()).then_some(config)
 }
@@ -213,7 +200,7 @@ fn proxy(reader: &mut Reader<'_>) -> Option<ProxyConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::ChannelRules;
+    use crate::hub::{ChannelRules, SlowClient};
 
     fn sources(flags: &[(&str, &str)], env: &[(&str, &str)], file: Option<&str>) -> Sources {
         Sources {

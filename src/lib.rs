@@ -120,8 +120,8 @@
 //! control  channelstream                        queries and commands over HTTP; Channelstream's API
 //! openapi                                       descriptions of all responses
 //! web                                           the routes
-//! config                                        settings of the rows above
 //! server                                        sockets
+//! config                                        settings of the rows above
 //! replay                                        replay of recordings
 //! cli                                           commands
 //! docs                                          the user documentation, in rustdoc only

@@ -1,27 +1,31 @@
 //! Recordings played again: as the clients against a server, or as the server for clients.
 //!
-//! A [`Script`] is one recorded connection. [`play()`] says to a server what the client said, at the
-//! same times, and [`compare()`] holds its answers against those that were recorded. [`stand_in`]
-//! says to clients what the server said.
+//! A [`Script`] is one recorded connection. [`play()`] sends the messages of the client to a server,
+//! at the recorded times, and [`compare()`] compares the answers with the recorded ones.
+//! [`stand_in`] sends the messages of the server to clients.
 //!
-//! **When a client's message is sent.** Not before the time that it had from the beginning of its
-//! connection, and not before as much time has passed since the answer before it as had then; both
-//! divided by the speed. So a server that answers at other times is spoken to in the same order,
-//! and the pauses are those of the client. An answer that does not come holds its client up for the
-//! time limit, once.
+//! **The time of a message of the client.** It is not sent before its recorded time since the
+//! handshake, and not before the recorded pause since the answer before it has passed; both are
+//! divided by the speed. A server that answers at other times thus gets the messages in the same
+//! order, with the pauses of the client. A missing answer delays its client by the time limit, once.
 
 mod client;
 mod compare;
 mod diff;
+mod handshake;
 mod mock;
 mod pace;
+mod played;
 mod script;
+mod settings;
 mod timing;
 
-pub use client::{Ended, Played, Server, ServerError, Settings, play};
+pub use client::play;
 pub use compare::{InvalidPath, Path, Rules};
 pub use diff::{Change, compare};
-pub use mock::{Told, stand_in};
+pub use mock::{Notice, stand_in};
 pub use pace::Speed;
+pub use played::{Ended, Played};
 pub use script::{End, Payload, Script, Scripts, Step};
+pub use settings::{ReplaySettings, Server, ServerError};
 pub use timing::Timing;

@@ -1,5 +1,4 @@
-//! What the shell's commands read from a server: HTTP/1.1 by hyper, Server-Sent Events by
-//! `wire::sse`.
+//! A client of the HTTP side of a server: HTTP/1.1 by hyper, Server-Sent Events by `wire::sse`.
 
 use std::io;
 use std::time::Duration;
@@ -12,19 +11,24 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::failure::Failure;
 use crate::event::EventId;
 use crate::wire::sse::{self, Message, Parser};
 
-/// How long a server has to answer.
+/// Time limit for connecting, and for the head of a response.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// A stream that is silent for this long is dead: three heartbeats of a server with defaults.
+/// A stream that is silent for this long counts as broken: three heartbeats of a server with
+/// defaults.
 const SILENCE: Duration = Duration::from_secs(45);
 
-/// How long to wait before coming back, until the server says so.
+/// Time before reconnecting, unless the server sets another.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// What to read, and where it is.
+/// Maximum time between two attempts to reconnect.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// A resource of a server.
 #[derive(Debug)]
 pub(super) struct Target {
     authority: String,
@@ -32,25 +36,34 @@ pub(super) struct Target {
     path: String,
 }
 
-/// Why a stream does not go on.
+/// The error of a request.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// The server does not want to.
+    /// The server refuses the request.
     Refused(String),
-    /// It is not there, or no more.
+    /// The server cannot be reached, or the connection broke.
     Lost(String),
-    /// Our own output fails.
+    /// The output cannot be written.
     Output(io::Error),
 }
 
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Output(error) => Self::output(&error),
+            Problem::Refused(words) | Problem::Lost(words) => Self::Failed(words),
+        }
+    }
+}
+
 impl Target {
-    /// Reads the URL of a server or of its stream: what is meant is the stream.
+    /// Parses the URL of a server or of its stream, and returns the stream.
     pub(super) fn parse(url: &str, query: &str) -> Result<Self, String> {
         Self::of(url, "/events", query)
     }
 
-    /// Reads the URL of a server or of its stream: what is meant is `address` there. A path that
-    /// does not end in `events` is a prefix.
+    /// Parses the URL of a server or of its stream, and returns the resource at `address` there. A
+    /// path that does not end in `events` is a prefix.
     pub(super) fn of(url: &str, address: &str, query: &str) -> Result<Self, String> {
         let right = "a server is given as http://HOST:PORT, such as http://localhost:8080";
         let with_scheme =
@@ -78,25 +91,43 @@ impl Target {
 pub(super) struct Client {
     target: Target,
     parser: Parser,
-    connected: bool,
+    was_connected: bool,
 }
 
 impl Client {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, parser: Parser::default(), connected: false }
+        Self { target, parser: Parser::default(), was_connected: false }
     }
 
-    /// Returns whether the stream was there at least once.
-    pub(super) fn was_connected(&self) -> bool {
-        self.connected
+    /// Reads the stream until something fails that reconnecting does not mend: the server was never
+    /// reached, it refuses the request, or `each` fails. `say` is called with the reason of each
+    /// reconnect.
+    pub(super) async fn follow(
+        mut self,
+        mut each: impl FnMut(Message) -> io::Result<()>,
+        say: impl Fn(&str),
+    ) -> Problem {
+        let mut wait = Duration::ZERO;
+        loop {
+            let mut received = false;
+            let ended = self.stream(|message| {
+                received = true;
+                each(message)
+            });
+            match ended.await {
+                Ok(()) => {}
+                Err(Problem::Lost(words)) if self.was_connected => say(&words),
+                Err(problem) => return problem,
+            }
+            // The server sets the time to wait; while it cannot be reached, the time doubles.
+            wait = if received { Duration::ZERO } else { (wait * 2).min(MAX_WAIT) };
+            wait = wait.max(self.parser.retry().unwrap_or(RETRY));
+            say(&format!("the stream ended; reconnecting in {:.1} s", wait.as_secs_f64()));
+            tokio::time::sleep(wait).await;
+        }
     }
 
-    /// Returns how long the server wants us to wait.
-    pub(super) fn retry(&self) -> Duration {
-        self.parser.retry().unwrap_or(RETRY)
-    }
-
-    /// Begins after an event that is known from elsewhere.
+    /// Lets the stream begin after an event.
     pub(super) fn resume(&mut self, id: EventId) {
         let mut known = Vec::new();
         sse::id(id, &mut known);
@@ -104,14 +135,14 @@ impl Client {
         self.parser.feed(&known, |_| {});
     }
 
-    /// Reads the stream until it ends, from where the last one ended.
-    pub(super) async fn stream(
+    /// Reads the stream over one connection, from the last event of the one before.
+    async fn stream(
         &mut self,
         mut each: impl FnMut(Message) -> io::Result<()>,
     ) -> Result<(), Problem> {
         self.parser.reconnect();
         let last_event_id = self.parser.last_event_id().map(str::to_owned);
-        let (target, parser, connected) = (&self.target, &mut self.parser, &mut self.connected);
+        let (target, parser, connected) = (&self.target, &mut self.parser, &mut self.was_connected);
         let want = Want::Stream(last_event_id.as_deref());
         fetch(target, want, |data| {
             *connected = true;
@@ -127,7 +158,7 @@ impl Client {
     }
 }
 
-/// Reads an answer to its end.
+/// Reads a response to its end.
 pub(super) async fn get(
     target: &Target,
     each: impl FnMut(&[u8]) -> io::Result<()>,
@@ -135,15 +166,15 @@ pub(super) async fn get(
     fetch(target, Want::Answer, each).await
 }
 
-/// What is asked for.
+/// The kind of a request.
 enum Want<'a> {
-    /// An answer that ends.
+    /// A response that ends.
     Answer,
-    /// A stream, after the event with this id.
+    /// A stream that begins after the event with this id.
     Stream(Option<&'a str>),
 }
 
-/// Reads an answer as it comes.
+/// Reads a response piece by piece, as it arrives.
 async fn fetch(
     target: &Target,
     want: Want<'_>,
@@ -186,7 +217,7 @@ async fn fetch(
             each(&data).map_err(Problem::Output)?;
         }
     };
-    // The connection is a future of its own, which has to be driven beside the reading.
+    // The connection is a future of its own, which has to be polled beside the reading.
     let mut connection = std::pin::pin!(connection);
     let mut reading = std::pin::pin!(reading);
     tokio::select! {
@@ -199,7 +230,7 @@ async fn fetch(
     }
 }
 
-/// Returns what a refusing server says for itself.
+/// Returns the description of a response that is an error.
 pub(super) fn detail(status: StatusCode, body: &[u8]) -> String {
     let problem = serde_json::from_slice::<serde_json::Value>(body).ok();
     let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());

@@ -1,49 +1,49 @@
-//! `wstap export`: writes what a server or a recording holds, as an archive or as lines of JSON.
+//! `wstap export`: writes the events of a server or of a recording as an archive or as lines of JSON.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Args, ValueEnum};
 use form_urlencoded::Serializer;
 
-use super::client::{self, Problem, Target};
-use super::{Failure, file, selection};
+use super::client::{self, Target};
+use super::failure::Failure;
+use super::running::block_on;
+use super::selection::{SERVER, Selection};
+use super::{file, progress};
 use crate::hub::Settings;
 
-pub(super) fn command() -> Command {
-    Command::new("export")
-        .about("Write what a server has kept, or a recording, as HAR or NDJSON")
-        .after_help(EXAMPLES)
-        .arg(selection::server().value_name("URL|FILE").help("Server, or recording, to write out"))
-        .arg(
-            Arg::new("format")
-                .long("format")
-                .value_name("FORMAT")
-                .value_parser(PossibleValuesParser::new(["har", "ndjson"]))
-                .help("har opens in the network panel of a browser; ndjson is the full events, one a line. Without it, har for a file that ends in .har, and ndjson"),
-        )
-        .arg(
-            Arg::new("output")
-                .long("output")
-                .short('o')
-                .value_name("FILE")
-                .help("File to write; without it, stdout"),
-        )
-        .args(selection::flags())
-        .arg(
-            Arg::new("until")
-                .long("until")
-                .value_name("TIME")
-                .help("Only what is not younger")
-                .help_heading("Selection"),
-        )
+/// Write the events that a server has kept, or a recording, as HAR or NDJSON
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Export {
+    /// Server or recording to read
+    #[arg(value_name = "URL|FILE", default_value = SERVER)]
+    source: String,
+    /// har opens in the network panel of a browser; ndjson has the full events, one on each line.
+    /// Without it, har for a file that ends in .har, otherwise ndjson
+    #[arg(long)]
+    format: Option<Format>,
+    /// File to write; without it, stdout
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
+    /// Only events until a time
+    #[arg(long, value_name = "TIME", help_heading = "Selection")]
+    until: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Har,
+    Ndjson,
 }
 
 const EXAMPLES: &str = "\
-Sockets that are still open are in it too. In a HAR every connection has its handshake and its end,
-also where only some of its messages are selected.
+Sockets that are still open are included. In a HAR every connection has its handshake and its end,
+even if only some of its messages are selected.
 
 Examples:
   wstap export -o traffic.har                          for the network panel of a browser
@@ -51,75 +51,68 @@ Examples:
   wstap export http://localhost:8082 --kind message | jq -c .message
   wstap export day.ndjson --format har -o day.har      a recording in the other form";
 
-pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let source = matches.get_one::<String>("url").expect("it has a default");
-    let output = matches.get_one::<String>("output").map(Path::new);
-    let har = output.is_some_and(|path| path.extension().is_some_and(|ending| ending == "har"));
-    let format = matches.get_one::<String>("format").map(String::as_str);
-    let format = format.unwrap_or(if har { "har" } else { "ndjson" });
-    let mut query = Serializer::new(String::new());
-    query.append_pair("format", format).append_pair("limit", "all");
-    selection::query(matches, &mut query);
-    if let Some(until) = matches.get_one::<String>("until") {
-        query.append_pair("until", until);
-    }
-    let query = query.finish();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
-    let read = |out: &mut dyn Write| {
-        let bar = file::spinner("{spinner} {bytes} written");
-        let mut out = bar.wrap_write(out);
-        let each = |data: &[u8]| out.write_all(data);
-        let read = runtime.block_on(async {
-            if Path::new(source).is_file() {
-                let (hub, _) = file::hub(source, Settings::default())?;
-                file::ask(&hub, &query, each).await
-            } else {
-                let target = Target::of(source, "/api/events", &query).map_err(Failure::Usage)?;
-                client::get(&target, each).await.map_err(failure)
-            }
-        });
-        bar.finish_and_clear();
-        read
-    };
-    let written = if let Some(path) = output {
-        whole(path, read)
-    } else {
+impl Export {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let query = self.query();
+        let read = |out: &mut dyn Write| {
+            let bar = progress::spinner("{spinner} {bytes} written");
+            let mut out = bar.wrap_write(out);
+            let each = |data: &[u8]| out.write_all(data);
+            let read = block_on(read(&self.source, &query, each));
+            bar.finish_and_clear();
+            read
+        };
+        if let Some(path) = &self.output {
+            return whole(path, read);
+        }
         let mut out = BufWriter::new(io::stdout());
-        let written = read(&mut out);
-        written.and_then(|()| out.flush().map_err(|error| failure(Problem::Output(error))))
-    };
-    written.or_else(|failure| match failure {
-        // Who reads us has seen enough.
-        Failure::Failed(words) if words.is_empty() => Ok(()),
-        failure => Err(failure),
-    })
+        read(&mut out)?;
+        out.flush().map_err(|error| Failure::output(&error))
+    }
+
+    fn query(&self) -> String {
+        let har = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "har");
+        let format = match self.format {
+            Some(Format::Har) => "har",
+            None if self.output.as_ref().is_some_and(har) => "har",
+            Some(Format::Ndjson) | None => "ndjson",
+        };
+        let mut query = Serializer::new(String::new());
+        query.append_pair("format", format).append_pair("limit", "all");
+        self.selection.query(&mut query);
+        query.extend_pairs(self.until.iter().map(|until| ("until", until)));
+        query.finish()
+    }
 }
 
-/// Writes a file whole or not at all.
+/// Reads the answer of a server, or of a hub that is made of a recording.
+async fn read(
+    source: &str,
+    query: &str,
+    each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), Failure> {
+    if Path::new(source).is_file() {
+        let (hub, _) = file::hub(source, Settings::default())?;
+        return file::ask(&hub, query, each).await;
+    }
+    let target = Target::of(source, "/api/events", query).map_err(Failure::Usage)?;
+    Ok(client::get(&target, each).await?)
+}
+
+/// Writes a file whole or not at all: under another name first, which is then changed.
 fn whole(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", path.display()));
+    let name = path.display().to_string();
+    let failed = Failure::of(&name);
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
-    let mut out = BufWriter::new(File::create(&part).map_err(failed)?);
-    let written = write(&mut out).and_then(|()| out.flush().map_err(failed));
-    let done = written.and_then(|()| fs::rename(&part, path).map_err(failed));
+    let mut out = BufWriter::new(File::create(&part).map_err(&failed)?);
+    let written = write(&mut out).and_then(|()| out.flush().map_err(&failed));
+    let done = written.and_then(|()| fs::rename(&part, path).map_err(&failed));
     if done.is_err() {
         let _ = fs::remove_file(&part);
     }
     done
-}
-
-/// Returns what a problem is to the shell; a closed pipe has no words.
-pub(super) fn failure(problem: Problem) -> Failure {
-    match problem {
-        Problem::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Failure::Failed(String::new())
-        }
-        Problem::Output(error) => Failure::Failed(format!("cannot write: {error}")),
-        Problem::Refused(words) | Problem::Lost(words) => Failure::Failed(words),
-    }
 }

@@ -1,24 +1,23 @@
 //! Recordings as files: lines of JSON, an array of the same, or an archive.
 
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal as _, Read as _, Seek as _};
+use std::io::{self, BufReader, Read as _, Seek as _};
 
 use axum::body::Body;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Collected};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
 use tower::ServiceExt as _;
 
-use super::Failure;
-use super::client::{Problem, detail};
-use super::export::failure;
+use super::client::detail;
+use super::failure::Failure;
+use super::progress;
 use crate::event::Event;
 use crate::hub::{Hub, Settings};
 use crate::web::Web;
 use crate::wire::{self, Recorded, Unreadable, har};
 
-/// What a recording is written in.
+/// The format of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Ndjson,
@@ -36,24 +35,26 @@ impl Form {
     }
 }
 
-/// Reads a recording, and hands out what stands in it in its order. Lines are read one by one; the
-/// other forms stand in memory whole.
+/// Reads a recording, and calls `each` with its events and gaps in their order. Lines are read one
+/// by one; the other formats are read whole.
 pub(super) fn each(
     path: &str,
     mut each: impl FnMut(Recorded) -> Result<(), Failure>,
 ) -> Result<Form, Failure> {
-    let failed = |error: io::Error| Failure::Failed(format!("{path}: {error}"));
-    let mut file = File::open(path).map_err(failed)?;
-    let bar = bytes(file.metadata().map_err(failed)?.len(), path);
+    let failed = Failure::of(path);
+    let mut file = File::open(path).map_err(&failed)?;
+    let length = file.metadata().map_err(&failed)?.len();
+    let bar = progress::bar(length, "{msg} {bar:30} {bytes} of {total_bytes} {eta}");
+    bar.set_message(path.to_owned());
     let mut start = String::new();
-    // As far as the first key of an archive, with white space before it.
+    // Enough for the first key of an archive, with white space before it.
     let _ = bar.wrap_read(&mut file).take(1 << 10).read_to_string(&mut start);
-    file.rewind().map_err(failed)?;
+    file.rewind().map_err(&failed)?;
     bar.reset();
     let unreadable = |fault: Unreadable| Failure::Failed(format!("{path}: {fault}"));
     let whole = |file: &mut File| {
         let mut text = String::new();
-        bar.wrap_read(file).read_to_string(&mut text).map(|_| text).map_err(failed)
+        bar.wrap_read(file).read_to_string(&mut text).map(|_| text).map_err(&failed)
     };
     let form = if har::is_har(&start) {
         har::read(&whole(&mut file)?).map_err(unreadable)?.into_iter().try_for_each(each)?;
@@ -84,7 +85,7 @@ fn lines(
         line.clear();
         number += 1;
         let read = file.read_until(b'\n', &mut line);
-        if read.map_err(|error| Failure::Failed(format!("{path}: {error}")))? == 0 {
+        if read.map_err(Failure::of(path))? == 0 {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&line);
@@ -105,12 +106,12 @@ fn lines(
     }
 }
 
-/// The most memory that a recording takes, unless `--history-bytes` allows more.
-const MOST: usize = 4 << 30;
+/// Maximum memory of a recording, unless `--history-bytes` allows more.
+const MAX_BYTES: usize = 4 << 30;
 
-/// Makes a hub of a recording.
-pub(super) fn hub(path: &str, mut settings: Settings) -> Result<(Hub, usize), Failure> {
-    let most = settings.history.bytes.max(MOST);
+/// Reads the events of a recording into memory, at most `max_bytes` of them.
+pub(super) fn events(path: &str, max_bytes: usize) -> Result<Vec<Event>, Failure> {
+    let max_bytes = max_bytes.max(MAX_BYTES);
     let (mut events, mut weight, mut gaps) = (Vec::<Event>::new(), 0, 0);
     each(path, |recorded| {
         match recorded {
@@ -120,20 +121,26 @@ pub(super) fn hub(path: &str, mut settings: Settings) -> Result<(Hub, usize), Fa
             }
             Recorded::Gap(_) => gaps += 1,
         }
-        if weight > most {
+        if weight > max_bytes {
             return Err(Failure::Failed(format!(
                 "{path}: this takes more than {} of memory; --history-bytes allows more",
-                bytesize::ByteSize::b(most as u64)
+                bytesize::ByteSize::b(max_bytes as u64)
             )));
         }
         Ok(())
     })?;
     if gaps > 0 {
-        anstream::eprintln!("wstap: {path}: {gaps} times whoever recorded this has missed events");
+        anstream::eprintln!("wstap: {path}: the recorder has missed events {gaps} times");
     }
+    Ok(events)
+}
+
+/// Makes a hub of a recording, and returns it with the number of events.
+pub(super) fn hub(path: &str, mut settings: Settings) -> Result<(Hub, usize), Failure> {
+    let events = events(path, settings.history.bytes)?;
     settings.recording = true;
     settings.history.events = settings.history.events.max(events.len());
-    settings.history.bytes = most;
+    settings.history.bytes = settings.history.bytes.max(MAX_BYTES);
     settings.history.age = None;
     let (hub, count) = (Hub::new(settings), events.len());
     for event in events {
@@ -142,7 +149,7 @@ pub(super) fn hub(path: &str, mut settings: Settings) -> Result<(Hub, usize), Fa
     Ok((hub, count))
 }
 
-/// Answers `GET /api/events` for a hub as its server would.
+/// Calls `each` with the answer of a hub to `GET /api/events`.
 pub(super) async fn ask(
     hub: &Hub,
     query: &str,
@@ -159,33 +166,8 @@ pub(super) async fn ask(
     }
     while let Some(Ok(frame)) = body.frame().await {
         if let Ok(data) = frame.into_data() {
-            each(&data).map_err(|error| failure(Problem::Output(error)))?;
+            each(&data).map_err(|error| Failure::output(&error))?;
         }
     }
     Ok(())
-}
-
-/// A bar for a file that is read; without a terminal, none.
-fn bytes(length: u64, path: &str) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    if !io::stderr().is_terminal() {
-        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-    }
-    bar.set_message(path.to_owned());
-    bar.with_style(style("{msg} {bar:30} {bytes} of {total_bytes} {eta}"))
-}
-
-/// A count of what goes on for a time that nobody knows; without a terminal, none.
-pub(super) fn spinner(template: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner().with_style(style(template));
-    if io::stderr().is_terminal() {
-        bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    } else {
-        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-    }
-    bar
-}
-
-pub(super) fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates are right")
 }

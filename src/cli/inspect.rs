@@ -1,24 +1,24 @@
-//! `wstap inspect`: what is in a recording.
+//! `wstap inspect`: a summary of a recording.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use bytesize::ByteSize;
-use clap::{Arg, ArgMatches, Command};
+use clap::Args;
 
-use super::watch::line::shown;
-use super::{Failure, file};
+use super::escape::escape;
+use super::failure::{Failure, print};
+use super::file;
 use crate::event::{Close, ConnectionId, Direction, Event, EventBody, Flow};
 use crate::wire::{self, Recorded};
 
-pub(super) fn command() -> Command {
-    Command::new("inspect").about("Say what is in a recording").after_help(EXAMPLES).arg(
-        Arg::new("file")
-            .value_name("FILE")
-            .required(true)
-            .help("NDJSON of wstap, or a HAR of wstap, Chrome, Playwright or mitmproxy"),
-    )
+/// Print a summary of a recording
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Inspect {
+    /// NDJSON of wstap, or a HAR of wstap, Chrome, Playwright or mitmproxy
+    file: String,
 }
 
 const EXAMPLES: &str = "\
@@ -26,48 +26,43 @@ Examples:
   wstap inspect day.ndjson
   wstap inspect chrome.har
   wstap inspect day.ndjson | grep 'still open'
-  wstap serve --open day.ndjson                  look at it in the pages";
+  wstap serve --open day.ndjson                  show it in the pages";
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 
-pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let path = matches.get_one::<String>("file").expect("it is required");
-    let mut contents = Contents::default();
-    let form = file::each(path, |recorded| {
-        contents.take(recorded);
-        Ok(())
-    })?;
-    let mut text = Vec::new();
-    contents.write(path, form, &mut text).expect("a Vec takes all");
-    let mut out = anstream::AutoStream::auto(io::stdout());
-    match out.write_all(&text).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Failed(format!("cannot write: {error}")))
-        }
-        _ => Ok(()),
+impl Inspect {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let mut contents = Contents::default();
+        let form = file::each(&self.file, |recorded| {
+            contents.take(recorded);
+            Ok(())
+        })?;
+        let mut text = Vec::new();
+        contents.write(&self.file, form, &mut text).expect("a Vec takes all");
+        print(&text)
     }
 }
 
-/// What was found.
+/// Counts of a recording.
 #[derive(Default)]
 struct Contents {
     events: u64,
     first_ms: Option<u64>,
     last_ms: u64,
     flow: Sum,
-    /// Gaps, and how many events were lost as far as that is known.
+    /// Gaps, and how many events were lost in those that have a number.
     gaps: u64,
     missed: u64,
     codes: BTreeMap<u16, u64>,
     connections: Vec<Connection>,
-    /// Those that are open at this point.
+    /// Connections that are open at this point, by their index.
     open: HashMap<ConnectionId, usize>,
 }
 
-/// A connection as far as it is recorded.
+/// The recorded part of a connection.
 struct Connection {
     id: ConnectionId,
     path: Option<String>,
@@ -149,7 +144,7 @@ impl Contents {
         self.open.remove(&event.connection);
     }
 
-    /// Returns the connection of an event, which may be the first that is recorded of it.
+    /// Returns the connection of an event. A new one is added if it is unknown.
     fn connection(&mut self, event: &Event) -> &mut Connection {
         let next = self.connections.len();
         let place = *self.open.entry(event.connection.clone()).or_insert(next);
@@ -169,7 +164,7 @@ impl Contents {
     }
 
     fn write(&self, path: &str, form: file::Form, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "{BOLD}{}{BOLD:#}  {}", shown(path, 200), form.as_str())?;
+        writeln!(out, "{BOLD}{}{BOLD:#}  {}", escape(path, 200), form.as_str())?;
         let mut row = |name: &str, value: &str| writeln!(out, "  {name:<12} {value}");
         row("events", &self.events.to_string())?;
         if let Some(first) = self.first_ms {
@@ -201,11 +196,11 @@ impl Contents {
 
 impl Connection {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let id = shown(self.id.as_str(), 40);
+        let id = escape(self.id.as_str(), 40);
         let path = self
             .path
             .as_deref()
-            .map_or("(its handshake is not here)".to_owned(), |path| shown(path, 80));
+            .map_or("(handshake not recorded)".to_owned(), |path| escape(path, 80));
         let end = match &self.end {
             Some((code, by)) => format!("closed {code} by the {by}"),
             None => "still open".to_owned(),

@@ -1,25 +1,18 @@
-//! What the shell and `man` want to know of the commands.
+//! `wstap completions` and `wstap man`: what shells and `man` read about the commands.
 
-use std::io::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::Failure;
+use super::failure::{Failure, print};
 
-/// `wstap completions`.
-pub(super) fn completions() -> Command {
-    Command::new("completions")
-        .about("Print what a shell needs to complete commands and flags")
-        .after_help(COMPLETIONS)
-        .arg(
-            Arg::new("shell")
-                .value_name("SHELL")
-                .required(true)
-                .value_parser(value_parser!(Shell))
-                .help("Shell to print it for"),
-        )
+/// Print the completion script of a shell
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS)]
+pub(super) struct Completions {
+    /// Shell to print it for
+    shell: Shell,
 }
 
 const COMPLETIONS: &str = "\
@@ -28,30 +21,27 @@ Examples:
   wstap completions zsh > ~/.zfunc/_wstap
   wstap completions fish > ~/.config/fish/completions/wstap.fish";
 
-/// `wstap man`, for whoever makes packages.
-pub(super) fn man() -> Command {
-    Command::new("man")
-        .about("Write the man pages of all commands into a folder")
-        .after_help("Examples:\n  wstap man /usr/local/share/man/man1")
-        .hide(true)
-        .arg(Arg::new("folder").value_name("DIR").required(true).help("Folder to write them into"))
-}
-
-pub(super) fn complete(matches: &ArgMatches) -> Result<(), Failure> {
-    let shell = *matches.get_one::<Shell>("shell").expect("it is required");
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut super::command(), "wstap", &mut script);
-    match std::io::stdout().write_all(&script) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::Failed(format!("cannot write: {error}")))
-        }
-        _ => Ok(()),
+impl Completions {
+    pub(super) fn run(&self, mut commands: clap::Command) -> Result<(), Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut commands, "wstap", &mut script);
+        print(&script)
     }
 }
 
-pub(super) fn write(matches: &ArgMatches) -> Result<(), Failure> {
-    let folder = matches.get_one::<String>("folder").expect("it is required");
-    let written = std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(super::command(), Path::new(folder)));
-    written.map_err(|error| Failure::Failed(format!("{folder}: {error}")))
+/// Write the man pages of all commands into a folder
+#[derive(Debug, Args)]
+#[command(hide = true, after_help = "Examples:\n  wstap man /usr/local/share/man/man1")]
+pub(super) struct Man {
+    /// Folder to write them into
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+impl Man {
+    pub(super) fn run(&self, commands: clap::Command) -> Result<(), Failure> {
+        std::fs::create_dir_all(&self.folder)
+            .and_then(|()| clap_mangen::generate_to(commands, &self.folder))
+            .map_err(Failure::of(&self.folder.display().to_string()))
+    }
 }

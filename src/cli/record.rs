@@ -1,41 +1,41 @@
-//! `wstap record`: follows a server into a file, an event a line.
+//! `wstap record`: follows a server into a file, one event on each line.
 //!
-//! Lines are written whole, as they come, so that a kill leaves at most the end of a line behind.
-//! The next run takes that away, and goes on after the last event that the file has.
+//! Each line is written whole by one write, so that a kill leaves at most one cut line at the end.
+//! The next run removes that line, and resumes after the last event of the file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::Args;
 use form_urlencoded::Serializer;
 use indicatif::ProgressBar;
 
 use super::client::{Client, Problem, Target};
+use super::failure::Failure;
+use super::progress;
+use super::running::{Ending, block_on};
+use super::selection::Selection;
 use super::watch::line;
-use super::{Ending, Failure, file, selection};
 use crate::event::EventId;
 use crate::wire::sse::Message;
 use crate::wire::{self, Recorded};
 
-pub(super) fn command() -> Command {
-    Command::new("record")
-        .about("Follow a server into a file, and go on where it ends")
-        .after_help(EXAMPLES)
-        .arg(Arg::new("url").value_name("URL").required(true).help("Server to follow"))
-        .arg(
-            Arg::new("file")
-                .value_name("FILE")
-                .required(true)
-                .help("File to append to: NDJSON, a full event a line"),
-        )
-        .args(selection::flags())
+/// Follow a server into a file, and resume where the file ends
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Record {
+    /// Server to follow
+    url: String,
+    /// File to append to: NDJSON, one full event on each line
+    file: String,
+    #[command(flatten)]
+    selection: Selection,
 }
 
 const EXAMPLES: &str = "\
-A new file begins with what happens from now on; --last and --since begin earlier. A file that has
-events already is gone on with, after the last of them. What was missed stands in the file as a line
-of kind gap, and is told. Ctrl-C ends it.
+A new file begins with the next event; --last and --since begin earlier. A file that has events is
+continued after the last of them. Missed events are a line of kind gap in the file, and a message on
+stderr. Ctrl-C ends the recording.
 
 Examples:
   wstap record http://localhost:8080 day.ndjson
@@ -43,65 +43,49 @@ Examples:
   tail -f day.ndjson | jq -c 'select(.kind == \"close\") | .close'
   wstap inspect day.ndjson";
 
-/// The longest wait between two attempts to come back.
-const MAX_WAIT: Duration = Duration::from_secs(30);
-
-pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let url = matches.get_one::<String>("url").expect("it is required");
-    let path = matches.get_one::<String>("file").expect("it is required");
-    let mut query = Serializer::new(String::new());
-    query.append_pair("format", "full");
-    selection::query(matches, &mut query);
-    let target = Target::parse(url, &query.finish()).map_err(Failure::Usage)?;
-    let failed = |error: io::Error| Failure::Failed(format!("{path}: {error}"));
-    let mut recording = Recording::open(path).map_err(failed)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
-    let ended = runtime.block_on(async {
-        let mut ending = Ending::new()
-            .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
-        tokio::select! {
-            problem = follow(target, &mut recording) => Err(match problem {
-                Problem::Output(error) => failed(error),
-                Problem::Refused(words) | Problem::Lost(words) => Failure::Failed(words),
-            }),
-            () = ending.next() => Ok(()),
+impl Record {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let mut query = Serializer::new(String::new());
+        query.append_pair("format", "full");
+        self.selection.query(&mut query);
+        let target = Target::parse(&self.url, &query.finish()).map_err(Failure::Usage)?;
+        let path = self.file;
+        let failed = Failure::of(&path);
+        let mut recording = Recording::open(&path).map_err(&failed)?;
+        let mut client = Client::new(target);
+        if let Some(id) = recording.last {
+            client.resume(id);
         }
-    });
-    recording.bar.finish_and_clear();
-    recording.file.sync_data().map_err(failed)?;
-    let (events, gaps) = (recording.events, recording.gaps);
-    let gaps = if gaps > 0 { format!("; {gaps} times some were missed") } else { String::new() };
-    anstream::eprintln!("wstap: {events} events more in {path}{gaps}");
-    ended
-}
-
-/// Follows for ever. A server that was never there is a failure; one that goes is waited for.
-async fn follow(target: Target, recording: &mut Recording) -> Problem {
-    let mut client = Client::new(target);
-    if let Some(id) = recording.last {
-        client.resume(id);
-    }
-    let mut wait = Duration::ZERO;
-    loop {
-        let before = recording.events;
-        match client.stream(|message| recording.write(&message)).await {
-            Ok(()) => {}
-            Err(Problem::Lost(words)) if client.was_connected() => recording.say(&words),
-            Err(problem) => return problem,
-        }
-        // The server says when to come back; while it is not there at all, ever more slowly.
-        let came = recording.events > before;
-        wait = if came { Duration::ZERO } else { (wait * 2).min(MAX_WAIT) }.max(client.retry());
-        recording.say(&format!("the stream ended; back in {:.1} s", wait.as_secs_f64()));
-        tokio::time::sleep(wait).await;
+        let bar = recording.bar.clone();
+        let ended = block_on(async {
+            let mut ending = Ending::new()?;
+            let write = |message| recording.write(&message);
+            tokio::select! {
+                problem = client.follow(write, |words| say(&bar, words)) => Err(match problem {
+                    Problem::Output(error) => failed(error),
+                    problem => problem.into(),
+                }),
+                () = ending.next() => Ok(()),
+            }
+        });
+        recording.bar.finish_and_clear();
+        recording.file.sync_data().map_err(&failed)?;
+        let (events, gaps) = (recording.events, recording.gaps);
+        let gaps =
+            if gaps > 0 { format!("; events were missed {gaps} times") } else { String::new() };
+        anstream::eprintln!("wstap: {events} events more in {path}{gaps}");
+        ended
     }
 }
 
-/// The file, and what this run has put into it.
+fn say(bar: &ProgressBar, words: &str) {
+    bar.suspend(|| anstream::eprintln!("wstap: {words}"));
+}
+
+/// The file, and counts of what this run has added to it.
 struct Recording {
     file: File,
-    /// The last event that stands in it.
+    /// The last event in the file.
     last: Option<EventId>,
     events: u64,
     gaps: u64,
@@ -109,8 +93,7 @@ struct Recording {
 }
 
 impl Recording {
-    /// Opens a file to append to, takes the end of a line that was cut off away, and finds the last
-    /// event.
+    /// Opens a file to append to, removes a cut line at its end, and finds its last event.
     fn open(path: &str) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let (end, last) = last_event(&mut file)?;
@@ -124,12 +107,12 @@ impl Recording {
         match last {
             Some(id) => anstream::eprintln!("wstap: {path} goes on after {id}"),
             None if end > 0 => {
-                let other = "this is no recording of lines; another file is right";
+                let other = "this is no recording of lines; choose another file";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, other));
             }
             None => {}
         }
-        let bar = file::spinner("{spinner} {pos} events  {msg}");
+        let bar = progress::spinner("{spinner} {pos} events  {msg}");
         Ok(Self { file, last, events: 0, gaps: 0, bar })
     }
 
@@ -142,11 +125,11 @@ impl Recording {
         line.push('\n');
         self.events += 1;
         self.bar.inc(1);
-        // One write a line: whatever ends us leaves lines whole but the last.
+        // One write for a line: a kill leaves all lines whole but the last.
         self.file.write_all(line.as_bytes())
     }
 
-    /// Says what was missed.
+    /// Prints how many events were missed.
     fn gap(&mut self, line: &str) {
         let missed = match wire::read(line) {
             Ok(Recorded::Gap(gap)) => gap.missed,
@@ -154,15 +137,11 @@ impl Recording {
         };
         self.gaps += 1;
         let missed = missed.map_or("an unknown number of".to_owned(), |missed| missed.to_string());
-        self.say(&format!("missed {missed} events here; nobody has them any more"));
-    }
-
-    fn say(&self, words: &str) {
-        self.bar.suspend(|| anstream::eprintln!("wstap: {words}"));
+        say(&self.bar, &format!("missed {missed} events here; the server no longer has them"));
     }
 }
 
-/// Returns where the last whole line ends, and the last id that stands in a line.
+/// Returns the end of the last whole line, and the last event id in a whole line.
 fn last_event(file: &mut File) -> io::Result<(u64, Option<EventId>)> {
     const BLOCK: u64 = 64 << 10;
     let mut start = file.seek(SeekFrom::End(0))?;
@@ -178,7 +157,7 @@ fn last_event(file: &mut File) -> io::Result<(u64, Option<EventId>)> {
         if end.is_none() {
             end = memchr::memrchr(b'\n', &tail).map(|at| start + at as u64 + 1);
         }
-        // The first piece of what is read may be half of a line.
+        // The block may begin within a line.
         let whole = if start == 0 {
             0
         } else {

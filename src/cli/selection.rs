@@ -1,35 +1,47 @@
-//! The flags that select events of a server, and the query that they make.
+//! The flags that select events, and the query that they make.
 
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::Args;
 use form_urlencoded::Serializer;
 
-/// Returns the flags.
-pub(super) fn flags() -> Vec<Arg> {
-    let one = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help).help_heading("Selection")
-    };
-    let many = |name, value, help| one(name, value, help).action(ArgAction::Append);
-    vec![
-        many("connection", "ID", "Only events of this connection [repeatable]"),
-        many("kind", "KIND", "Only connect, message or close [repeatable]"),
-        many("direction", "DIRECTION", "Only messages in (from clients) or out [repeatable]"),
-        one("filter", "EXPR", "Only events of which this is true: message.price > 100.0"),
-        one("last", "N", "Only the last N events"),
-        one("since", "TIME", "Only what is younger: 5m, or 2026-01-31T12:00:00Z"),
-    ]
+/// The server that a command reads if no other is named.
+pub(super) const SERVER: &str = "http://localhost:8080";
+
+/// The flags.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub(super) struct Selection {
+    /// Only events of this connection [repeatable]
+    #[arg(long, value_name = "ID")]
+    connection: Vec<String>,
+    /// Only events of this kind: connect, message, close, join or leave [repeatable]
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
+    /// Only messages in (from clients) or out [repeatable]
+    #[arg(long, value_name = "DIRECTION")]
+    direction: Vec<String>,
+    /// Only events for which the expression is true: message.price > 100.0
+    #[arg(long, value_name = "EXPR")]
+    pub(super) filter: Option<String>,
+    /// Begin with the last N events
+    #[arg(long, value_name = "N")]
+    last: Option<String>,
+    /// Begin with the events since a time: 5m (ago), or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
 }
 
-/// Adds what was asked for to a query.
-pub(super) fn query(matches: &ArgMatches, query: &mut Serializer<'_, String>) {
-    for flag in flags() {
-        let name = flag.get_id().as_str();
-        for value in matches.get_many::<String>(name).into_iter().flatten() {
-            query.append_pair(name, value);
+impl Selection {
+    /// Adds the flags to a query.
+    pub(super) fn query(&self, query: &mut Serializer<'_, String>) {
+        for (name, values) in [
+            ("connection", self.connection.as_slice()),
+            ("kind", &self.kind),
+            ("direction", &self.direction),
+            ("filter", self.filter.as_slice()),
+            ("last", self.last.as_slice()),
+            ("since", self.since.as_slice()),
+        ] {
+            query.extend_pairs(values.iter().map(|value| (name, value)));
         }
     }
-}
-
-/// Returns the positional argument that names a server.
-pub(super) fn server() -> Arg {
-    Arg::new("url").value_name("URL").default_value("http://localhost:8080")
 }

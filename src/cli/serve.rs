@@ -1,55 +1,123 @@
-//! `wstap serve`: binds, says where it is and what to do next, and serves until it is told to
-//! stop.
+//! `wstap serve`: binds the addresses, prints them, and serves until a signal. `wstap check`: checks
+//! the configuration.
+
+#![expect(clippy::doc_markdown, reason = "the comments of fields are the help on a terminal")]
 
 use std::fmt;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use clap::ArgMatches;
+use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{Ending, Failure, file, sources};
+use super::failure::{Failure, print};
+use super::file;
+use super::running::Ending;
 use crate::auth::{Hosts, JwtKey};
 use crate::channelstream::Channelstream;
-use crate::config::{Config, Listen, LogFormat, ProxyConfig};
+use crate::config::{Config, Faults, Flags, LogFormat, ProxyConfig, Sources};
 use crate::hub::Hub;
 use crate::proxy::{Dialer, Proxy, ProxySettings};
-use crate::server::{BindError, Endpoint, Server, bind};
+use crate::server::{BindError, Endpoint, Listen, Server, bind};
 use crate::web::Web;
 
-pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let sources = sources(matches)?;
-    let mut config = Config::load(&sources)?;
-    if matches.get_flag("print-config") {
-        // A closed pipe has seen enough.
-        let _ = std::io::stdout().write_all(sources.print().as_bytes());
-        return Ok(());
-    }
-    let key = config.jwt_key.as_deref().map(key).transpose()?;
-    log_to_stderr(config.log_format, &config.log_filter);
-    if let Some(key) = key {
-        tracing::info!("tokens are checked with {}", key.algorithm());
-        config.hub.authority = Some(Arc::new(key));
-    }
-    if config.hub.redaction.is_on() {
-        log_panics_without_words();
-    }
-    for unknown in sources.unknown_variables() {
-        tracing::warn!("{unknown}");
-    }
-    make_room_for_connections(&config);
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|e| Failure::Failed(format!("cannot start: {e}")))?;
-    let served = runtime.block_on(serve(&config));
-    // Whatever a second signal left behind is not waited for.
-    runtime.shutdown_background();
-    served
+/// Run the server (the default command)
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    given: Given,
+    /// Prints the configuration that would apply, with the source of each value
+    #[arg(long, help_heading = "Operation")]
+    print_config: bool,
 }
 
-/// Reads the key that tokens are checked with.
+/// Check the configuration and print everything that is wrong with it
+#[derive(Debug, Args)]
+#[command(after_help = CHECK)]
+pub(super) struct Check {
+    #[command(flatten)]
+    given: Given,
+}
+
+#[derive(Debug, Args)]
+struct Given {
+    #[command(flatten)]
+    flags: Flags,
+    /// Reads settings from a TOML file [variable: WSTAP_CONFIG]
+    #[arg(long, value_name = "FILE", help_heading = "Operation")]
+    config: Option<String>,
+}
+
+pub(super) const EXAMPLES: &str = "\
+Every flag is also an environment variable, --max-listeners as WSTAP_MAX_LISTENERS, and a key of the
+file that --config names, as max-listeners = 100. Flags win over variables, variables over the file.
+
+Examples:
+  wstap                                        serve on http://localhost:8080
+  curl -N localhost:8080/events                see the traffic
+  wstap watch                                  the same, in colour
+  wstap --upstream ws://localhost:9000         see the traffic between clients and that server
+  wstap --listen localhost:8080 --tap-listen localhost:8082
+                                               observers on a port of their own
+  wstap --listen 0.0.0.0:8080 --no-auth        open to every machine that can connect
+  wstap --open traffic.har                     a recording instead of traffic";
+
+const CHECK: &str = "\
+Examples:
+  wstap check --config wstap.toml
+  WSTAP_HEARTBEAT=5s wstap check               variables too";
+
+impl Given {
+    fn sources(self) -> Result<Sources, Faults> {
+        Sources::new(self.flags.0, self.config.as_deref())
+    }
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let sources = self.given.sources()?;
+        Config::load(&sources)?;
+        for unknown in sources.unknown_variables() {
+            anstream::eprintln!("wstap: {unknown}");
+        }
+        anstream::eprintln!("the configuration is right");
+        Ok(())
+    }
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let sources = self.given.sources()?;
+        let mut config = Config::load(&sources)?;
+        if self.print_config {
+            return print(sources.print().as_bytes());
+        }
+        let key = config.jwt_key.as_deref().map(key).transpose()?;
+        log_to_stderr(config.log_format, &config.log_filter);
+        if let Some(key) = key {
+            tracing::info!("tokens are verified with {}", key.algorithm());
+            config.hub.authority = Some(Arc::new(key));
+        }
+        if config.hub.redaction.is_on() {
+            log_panics_without_message();
+        }
+        for unknown in sources.unknown_variables() {
+            tracing::warn!("{unknown}");
+        }
+        raise_open_files_limit(&config);
+        let runtime = tokio::runtime::Runtime::new().map_err(Failure::of("cannot start"))?;
+        let served = runtime.block_on(serve(&config));
+        // After a second signal, tasks that still run are not waited for.
+        runtime.shutdown_background();
+        served
+    }
+}
+
+/// Reads the key that verifies tokens.
 fn key(path: &str) -> Result<JwtKey, Failure> {
     let fault = |fault: &dyn fmt::Display| Failure::Usage(format!("jwt-key {path}: {fault}"));
     let content = std::fs::read(path).map_err(|error| fault(&error))?;
@@ -57,8 +125,7 @@ fn key(path: &str) -> Result<JwtKey, Failure> {
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {
-    let mut ending =
-        Ending::new().map_err(|e| Failure::Failed(format!("cannot wait for signals: {e}")))?;
+    let mut ending = Ending::new()?;
     let traffic = bind_each(&config.listen, "listen", config).await?;
     let observers = bind_each(&config.tap_listen, "tap-listen", config).await?;
     let hub = hub(config)?;
@@ -89,7 +156,7 @@ fn hub(config: &Config) -> Result<Hub, Failure> {
     Ok(hub)
 }
 
-/// What was asked for, and what it has become.
+/// Addresses of the configuration, and the sockets that are bound for each.
 type Bound = Vec<(Listen, Vec<TcpListener>)>;
 
 async fn bind_each(
@@ -173,7 +240,7 @@ fn proxy(
     Ok(Proxy::new(hub.clone(), settings, dialer))
 }
 
-/// Returns the URL that a person would use for an address: by its name, with its real port.
+/// Returns the URL of an address for people: with its host name and its real port.
 fn url(scheme: &str, (asked, listeners): &(Listen, Vec<TcpListener>)) -> String {
     let port = listeners
         .first()
@@ -186,7 +253,7 @@ fn url(scheme: &str, (asked, listeners): &(Listen, Vec<TcpListener>)) -> String 
     format!("{scheme}://{}", Listen { host, port })
 }
 
-/// The first screen: where everything is, and what to do next.
+/// Prints the addresses, and what to do next.
 fn announce(web: &Web, config: &Config) {
     let (sockets, observers) = (web.websocket.join(" and "), web.observers.join(" and "));
     if config.log_format == LogFormat::Json {
@@ -237,11 +304,11 @@ fn log_to_stderr(format: LogFormat, filter: &str) {
         Ok(filter) => (filter, None),
         Err(fault) => (EnvFilter::new("info"), Some(fault)),
     };
-    // At debug and trace it writes out every frame that it reads: no log of ours holds a payload.
+    // At debug and trace level it logs every frame; the logs of wstap never contain payloads.
     let quiet = "tungstenite=error".parse().expect("that is a directive");
     let filter = filter.add_directive(quiet);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second logger in one process can only be a test's.
+    // A second logger in one process exists in tests only.
     let _ = match format {
         LogFormat::Text => {
             logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
@@ -249,23 +316,25 @@ fn log_to_stderr(format: LogFormat, filter: &str) {
         LogFormat::Json => logs.json().try_init(),
     };
     if let Some(fault) = fault {
-        tracing::warn!("RUST_LOG: {fault}; something like info or wstap=debug is right");
+        tracing::warn!("RUST_LOG: {fault}; expected a filter such as info or wstap=debug");
     }
 }
 
-/// What a panic says may hold what it failed at. The log gets the place of it.
-fn log_panics_without_words() {
+/// Logs only the place of a panic: its message may contain data that redaction hides.
+fn log_panics_without_message() {
     std::panic::set_hook(Box::new(|panic| {
-        let at = panic.location().map_or_else(|| "somewhere".to_owned(), |at| format!("at {at}"));
-        tracing::error!("wstap has failed {at}; this is a fault of wstap");
+        let at = panic
+            .location()
+            .map_or_else(|| "at an unknown place".to_owned(), |at| format!("at {at}"));
+        tracing::error!("wstap panicked {at}; this is a bug of wstap");
     }));
 }
 
-/// Raises the limit of open files as far as the system lets us, and says if that is too little.
-fn make_room_for_connections(config: &Config) {
+/// Raises the limit of open files as far as the system allows, and warns if that is not enough.
+fn raise_open_files_limit(config: &Config) {
     let wanted =
         (config.hub.max_connections as u64).saturating_add(config.hub.max_listeners as u64);
-    // Beside them: pages, API calls, and the files of the process itself.
+    // In addition to them: pages, API calls, and the files of the process itself.
     match rlimit::increase_nofile_limit(wanted.saturating_add(2048)) {
         Ok(limit) if limit < wanted => tracing::warn!(
             "the system allows {limit} open files, which is less than --max-connections and --max-listeners need; raise it with ulimit -n"

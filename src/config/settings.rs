@@ -1,346 +1,212 @@
-//! The one list of all settings.
+//! The settings of the server, one field each: flag, environment variable and key of the file.
+//!
+//! The fields are declared for clap: the name of a field is that of its flag, its doc comment the
+//! help, `default_value` the default, a `Vec` may be given more than once. The command line
+//! ([`Flags`](super::Flags)), the environment and the file are all read by these declarations.
+
+#![expect(clippy::doc_markdown, reason = "the comments of fields are the help on a terminal")]
 
 mod channelstream;
 
-/// A setting: a flag, an environment variable and a key of the file.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    /// The flag without its hyphens; also the key of the file.
-    pub name: &'static str,
-    /// What stands for the value in the help; empty for a switch.
-    pub value: &'static str,
-    /// The default, as it would be written; empty for none.
-    pub default: &'static str,
-    /// Whether it may be given more than once.
-    pub repeatable: bool,
-    /// What it does, in a sentence or two.
-    pub help: &'static str,
-    /// The heading that it stands under in the help.
-    pub group: &'static str,
-}
+use std::time::Duration;
 
-impl Setting {
-    /// Returns the name of the environment variable.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        format!("WSTAP_{}", self.name.replace('-', "_").to_ascii_uppercase())
-    }
-
-    /// Returns what stands between two values in the environment variable.
-    #[must_use]
-    pub fn separator(&self) -> char {
-        // Regular expressions have commas of their own.
-        if self.name == "redact-pattern" { '\n' } else { ',' }
-    }
-}
-
-const ADDRESSES: &str = "Addresses";
-const PROXY: &str = "Proxy mode";
-const HISTORY: &str = "History";
-const LIMITS: &str = "Limits";
-const TIMES: &str = "Times";
-const ACCESS: &str = "Who may do what";
-const REDACTION: &str = "Redaction";
-const OPERATION: &str = "Operation";
+use super::values;
+use super::values::LogFormat;
+use crate::hub::{DuplicateId, SlowClient};
+use crate::proxy::Upstream;
+use crate::redact::{Binary, Path, Pattern};
+use crate::server::Listen;
+pub(super) use channelstream::ChannelstreamArgs;
 
 /// Every setting, in the order of the help.
-pub const SETTINGS: &[Setting] = &[
-    Setting {
-        name: "listen",
-        value: "HOST:PORT",
-        default: "localhost:8080",
-        repeatable: true,
-        help: "Address to serve at. Every address that the name resolves to is bound; port 0 takes a free one, which is printed",
-        group: ADDRESSES,
-    },
-    Setting {
-        name: "tap-listen",
-        value: "HOST:PORT",
-        default: "",
-        repeatable: true,
-        help: "Moves the observers' side (events, API, pages, metrics) to an address of its own; --listen then takes WebSockets only. In proxy mode it always has one: without this, localhost:8082",
-        group: ADDRESSES,
-    },
-    Setting {
-        name: "upstream",
-        value: "URL",
-        default: "",
-        repeatable: false,
-        help: "Proxy mode: everything that comes to --listen goes to this server (ws:, wss:, http: or https:) unchanged, and wstap shows its WebSockets. [[upstream]] in the file names several, by path and host",
-        group: PROXY,
-    },
-    Setting {
-        name: "preserve-host",
-        value: "",
-        default: "false",
-        repeatable: false,
-        help: "Passes the Host header on as it came, instead of the upstream's own name",
-        group: PROXY,
-    },
-    Setting {
-        name: "tap-control",
-        value: "",
-        default: "false",
-        repeatable: false,
-        help: "Shows pings and pongs of relayed connections too",
-        group: PROXY,
-    },
-    Setting {
-        name: "upstream-ca",
-        value: "FILE",
-        default: "",
-        repeatable: false,
-        help: "PEM file with the certificates that an upstream's may be signed by, instead of those that this machine trusts",
-        group: PROXY,
-    },
-    Setting {
-        name: "upstream-insecure",
-        value: "",
-        default: "false",
-        repeatable: false,
-        help: "Takes any certificate of an upstream; for development",
-        group: PROXY,
-    },
-    Setting {
-        name: "upstream-timeout",
-        value: "DURATION",
-        default: "10s",
-        repeatable: false,
-        help: "How long an upstream may take to accept a connection, TLS included, and to answer a WebSocket handshake; more is answered 504",
-        group: PROXY,
-    },
-    Setting {
-        name: "history-events",
-        value: "N",
-        default: "100000",
-        repeatable: false,
-        help: "Events kept in memory, for listeners that come back. 0 keeps none",
-        group: HISTORY,
-    },
-    Setting {
-        name: "history-bytes",
-        value: "SIZE",
-        default: "64MiB",
-        repeatable: false,
-        help: "Memory that they may take",
-        group: HISTORY,
-    },
-    Setting {
-        name: "history-age",
-        value: "DURATION",
-        default: "",
-        repeatable: false,
-        help: "How long they are kept at most; without it, as long as there is room",
-        group: HISTORY,
-    },
-    Setting {
-        name: "max-message-bytes",
-        value: "SIZE",
-        default: "1MiB",
-        repeatable: false,
-        help: "A larger message closes its connection with code 1009",
-        group: LIMITS,
-    },
-    Setting {
-        name: "max-connections",
-        value: "N",
-        default: "10000",
-        repeatable: false,
-        help: "WebSocket connections at one time; more are answered 503",
-        group: LIMITS,
-    },
-    Setting {
-        name: "max-listeners",
-        value: "N",
-        default: "10000",
-        repeatable: false,
-        help: "Listeners at one time; more are answered 503, an EventSource with a time to come back",
-        group: LIMITS,
-    },
-    Setting {
-        name: "max-per-address",
-        value: "N",
-        default: "",
-        repeatable: false,
-        help: "TCP connections from one address (of IPv6, from one /64). Without it 1000, and no limit on loopback",
-        group: LIMITS,
-    },
-    Setting {
-        name: "duplicate-id",
-        value: "WHAT",
-        default: "replace",
-        repeatable: false,
-        help: "What a second live connection with the same connectionId does: replace the first, or reject the second",
-        group: LIMITS,
-    },
-    Setting {
-        name: "max-channels",
-        value: "N",
-        default: "100000",
-        repeatable: false,
-        help: "Channels at one time",
-        group: LIMITS,
-    },
-    Setting {
-        name: "slow-client",
-        value: "WHAT",
-        default: "drop",
-        repeatable: false,
-        help: "What becomes of a client that does not keep up with its channels: drop the messages that its queue (256 messages, 4 MiB) has no room for, or close it with 4429",
-        group: LIMITS,
-    },
-    Setting {
-        name: "register-timeout",
-        value: "DURATION",
-        default: "10s",
-        repeatable: false,
-        help: "How long a WebSocket may stay without a connectionId",
-        group: TIMES,
-    },
-    Setting {
-        name: "ping-interval",
-        value: "DURATION",
-        default: "25s",
-        repeatable: false,
-        help: "How often a WebSocket is pinged",
-        group: TIMES,
-    },
-    Setting {
-        name: "pong-timeout",
-        value: "DURATION",
-        default: "20s",
-        repeatable: false,
-        help: "How long it may stay silent after a ping",
-        group: TIMES,
-    },
-    Setting {
-        name: "heartbeat",
-        value: "DURATION",
-        default: "15s",
-        repeatable: false,
-        help: "How often a listener without news gets a sign of life",
-        group: TIMES,
-    },
-    Setting {
-        name: "shutdown-grace",
-        value: "DURATION",
-        default: "10s",
-        repeatable: false,
-        help: "How long a stop may take: close events, ends of streams",
-        group: TIMES,
-    },
-    Setting {
-        name: "cors-origin",
-        value: "ORIGIN",
-        default: "",
-        repeatable: true,
-        help: "Origin whose pages may read the observers' side, such as https://app.example; without it, every one (*), and in proxy mode those on loopback. One that is named here may also send and close",
-        group: ACCESS,
-    },
-    Setting {
-        name: "ws-origin",
-        value: "ORIGIN",
-        default: "",
-        repeatable: true,
-        help: "Origin whose pages may open WebSockets, beside wstap's own; * is every one. Without it, those on loopback. Programs send no Origin and always may",
-        group: ACCESS,
-    },
-    Setting {
-        name: "host",
-        value: "NAME",
-        default: "",
-        repeatable: true,
-        help: "Host name that the observers' side answers to, beside loopback names and the bound addresses",
-        group: ACCESS,
-    },
-    Setting {
-        name: "jwt-key",
-        value: "FILE",
-        default: "",
-        repeatable: false,
-        help: "Key that tokens for private channels are checked with: a public key as PEM (RSA, EC P-256 or Ed25519), or else a secret for HS256 of at least 32 bytes",
-        group: ACCESS,
-    },
-    Setting {
-        name: "no-auth",
-        value: "",
-        default: "false",
-        repeatable: false,
-        help: "Lets everybody who reaches the server do everything; needed to listen beyond loopback",
-        group: ACCESS,
-    },
-    channelstream::SECRET,
-    channelstream::ALLOW_FROM,
-    channelstream::TRUSTED_PROXY,
-    channelstream::ENFORCE_HTTPS,
-    channelstream::ANY_AGE,
-    channelstream::GC_CONNECTIONS,
-    channelstream::GC_USERS,
-    channelstream::GC_CHANNELS,
-    channelstream::ADMIN_USER,
-    channelstream::ADMIN_SECRET,
-    Setting {
-        name: "redact",
-        value: "PATH",
-        default: "",
-        repeatable: true,
-        help: "Hides a value within messages before they are kept or shown: message.password, users[*].token, **.secret. A leading message. may be left out. Traffic itself never changes",
-        group: REDACTION,
-    },
-    Setting {
-        name: "redact-header",
-        value: "NAME",
-        default: "",
-        repeatable: true,
-        help: "Hides a header field of handshakes",
-        group: REDACTION,
-    },
-    Setting {
-        name: "redact-pattern",
-        value: "REGEX",
-        default: "",
-        repeatable: true,
-        help: "Hides what fits a regular expression, in texts, JSON strings and numbers, header fields, paths, connection ids and close reasons. A variable has one a line",
-        group: REDACTION,
-    },
-    Setting {
-        name: "redact-query",
-        value: "NAME",
-        default: "",
-        repeatable: true,
-        help: "Hides a query parameter of handshakes",
-        group: REDACTION,
-    },
-    Setting {
-        name: "redact-defaults",
-        value: "",
-        default: "false",
-        repeatable: false,
-        help: "Hides what is a secret nearly everywhere: passwords and tokens by the usual names, bearer and basic authorization, JSON Web Tokens, private keys, cookies, payment card numbers",
-        group: REDACTION,
-    },
-    Setting {
-        name: "redact-binary",
-        value: "WHAT",
-        default: "hide",
-        repeatable: false,
-        help: "Where anything is redacted, binary messages are hidden whole, since nobody can search them; keep shows them",
-        group: REDACTION,
-    },
-    Setting {
-        name: "open",
-        value: "FILE",
-        default: "",
-        repeatable: false,
-        help: "Shows a recording instead of traffic: lines of JSON as wstap record and export write them, or a HAR with WebSockets, also one of Chrome, Playwright or mitmproxy. --history-events does not limit it; --history-bytes does, above 4GiB",
-        group: OPERATION,
-    },
-    Setting {
-        name: "log-format",
-        value: "FORMAT",
-        default: "text",
-        repeatable: false,
-        help: "Logs go to stderr as text or json; RUST_LOG says how much (info, wstap=debug)",
-        group: OPERATION,
-    },
-];
+#[derive(Debug, clap::Args)]
+pub(super) struct ServerArgs {
+    #[command(flatten)]
+    pub(super) addresses: AddressArgs,
+    #[command(flatten)]
+    pub(super) proxy: ProxyArgs,
+    #[command(flatten)]
+    pub(super) history: HistoryArgs,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
+    #[command(flatten)]
+    pub(super) times: TimeArgs,
+    #[command(flatten)]
+    pub(super) access: AccessArgs,
+    #[command(flatten)]
+    pub(super) channelstream: ChannelstreamArgs,
+    #[command(flatten)]
+    pub(super) redaction: RedactionArgs,
+    #[command(flatten)]
+    pub(super) operation: OperationArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Addresses")]
+pub(super) struct AddressArgs {
+    /// Address to serve at. Every address that the name resolves to is bound; port 0 takes a free
+    /// port, which is printed
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:8080")]
+    pub(super) listen: Vec<Listen>,
+    /// Serves events, API, pages and metrics at an address of their own; --listen then accepts
+    /// WebSockets only. Proxy mode always has such an address: localhost:8082 if this is not set
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) tap_listen: Vec<Listen>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Proxy mode")]
+pub(super) struct ProxyArgs {
+    /// Proxy mode: forwards all requests to --listen to this server (ws:, wss:, http: or https:)
+    /// unchanged, and shows its WebSockets. [[upstream]] in the file names several servers, by path
+    /// and host
+    #[arg(long, value_name = "URL")]
+    pub(super) upstream: Option<Upstream>,
+    /// Forwards the Host header of the client instead of the name of the upstream
+    #[arg(long)]
+    pub(super) preserve_host: bool,
+    /// Shows pings and pongs of relayed connections too
+    #[arg(long)]
+    pub(super) tap_control: bool,
+    /// PEM file with the certificates of the authorities that may sign the certificate of an
+    /// upstream, instead of those that this machine trusts
+    #[arg(long, value_name = "FILE")]
+    pub(super) upstream_ca: Option<String>,
+    /// Accepts any certificate of an upstream; for development
+    #[arg(long)]
+    pub(super) upstream_insecure: bool,
+    /// Time limit for an upstream to accept a connection, TLS included, and to answer a WebSocket
+    /// handshake; after that, clients get 504
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::nonzero_duration)]
+    pub(super) upstream_timeout: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "History")]
+pub(super) struct HistoryArgs {
+    /// Events kept in memory for listeners that reconnect. 0 keeps none
+    #[arg(long = "history-events", value_name = "N", default_value = "100000", value_parser = values::count)]
+    pub(super) events: usize,
+    /// Memory for the events kept
+    #[arg(long = "history-bytes", value_name = "SIZE", default_value = "64MiB", value_parser = values::size)]
+    pub(super) bytes: usize,
+    /// Maximum age of the events kept; without it, age does not matter
+    #[arg(long = "history-age", value_name = "DURATION", value_parser = values::duration)]
+    pub(super) age: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct LimitArgs {
+    /// Maximum size of a message; a larger one closes its connection with code 1009
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size)]
+    pub(super) max_message_bytes: usize,
+    /// WebSocket connections at one time; more are answered 503
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = values::count)]
+    pub(super) max_connections: usize,
+    /// Listeners at one time; more are answered 503, an EventSource with a time to reconnect
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = values::count)]
+    pub(super) max_listeners: usize,
+    /// TCP connections from one address (of IPv6, from one /64). Without it 1000, and no limit on
+    /// loopback
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) max_per_address: Option<usize>,
+    /// Action when a second live connection has the same connectionId: replace the first, or reject
+    /// the second
+    #[arg(long, value_name = "ACTION", default_value = "replace", value_parser = values::duplicate_id)]
+    pub(super) duplicate_id: DuplicateId,
+    /// Channels at one time
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = values::count)]
+    pub(super) max_channels: usize,
+    /// Action when a client does not keep up with its channels: drop the messages that do not fit
+    /// into its queue (256 messages, 4 MiB), or close it with 4429
+    #[arg(long, value_name = "ACTION", default_value = "drop", value_parser = values::slow_client)]
+    pub(super) slow_client: SlowClient,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Times")]
+pub(super) struct TimeArgs {
+    /// Time limit for a WebSocket to send its connectionId
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::nonzero_duration)]
+    pub(super) register_timeout: Duration,
+    /// Time between two pings of a WebSocket
+    #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = values::nonzero_duration)]
+    pub(super) ping_interval: Duration,
+    /// Time limit for a WebSocket to send something after a ping
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = values::nonzero_duration)]
+    pub(super) pong_timeout: Duration,
+    /// Time between two heartbeats of an idle event stream
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = values::nonzero_duration)]
+    pub(super) heartbeat: Duration,
+    /// Time limit for a graceful shutdown: close events, ends of streams
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
+    pub(super) shutdown_grace: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Access")]
+pub(super) struct AccessArgs {
+    /// Origin whose pages may read events, API and metrics, such as https://app.example; without
+    /// it, every origin (*), and in proxy mode those on loopback. An origin that is named here may
+    /// also send and close
+    #[arg(long, value_name = "ORIGIN", value_parser = values::origin)]
+    pub(super) cors_origin: Vec<String>,
+    /// Origin whose pages may open WebSockets, in addition to wstap's own; * is every origin.
+    /// Without it, those on loopback. Programs that send no Origin are always accepted
+    #[arg(long, value_name = "ORIGIN", value_parser = values::origin)]
+    pub(super) ws_origin: Vec<String>,
+    /// Host name that events, API and pages answer to, in addition to loopback names and the bound
+    /// addresses
+    #[arg(long, value_name = "NAME", value_parser = values::host)]
+    pub(super) host: Vec<String>,
+    /// Key that verifies tokens for private channels: a public key as PEM (RSA, EC P-256 or
+    /// Ed25519), or else a secret for HS256 of at least 32 bytes
+    #[arg(long, value_name = "FILE")]
+    pub(super) jwt_key: Option<String>,
+    /// Accepts everything from every client that reaches the server; required to listen beyond
+    /// loopback
+    #[arg(long)]
+    pub(super) no_auth: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Redaction")]
+pub(super) struct RedactionArgs {
+    /// Hides a value within messages before they are kept or shown: message.password,
+    /// users[*].token, **.secret. A leading message. may be left out. The traffic itself does not
+    /// change
+    #[arg(long, value_name = "PATH")]
+    pub(super) redact: Vec<Path>,
+    /// Hides a header field of handshakes
+    #[arg(long, value_name = "NAME", value_parser = values::name)]
+    pub(super) redact_header: Vec<String>,
+    /// Hides text that matches a regular expression, in texts, JSON strings and numbers, header
+    /// fields, paths, connection ids and close reasons. The variable has one on each line
+    #[arg(long, value_name = "REGEX")]
+    pub(super) redact_pattern: Vec<Pattern>,
+    /// Hides a query parameter of handshakes
+    #[arg(long, value_name = "NAME", value_parser = values::name)]
+    pub(super) redact_query: Vec<String>,
+    /// Hides common secrets: passwords and tokens by their usual names, bearer and basic
+    /// authorization, JSON Web Tokens, private keys, cookies, payment card numbers
+    #[arg(long)]
+    pub(super) redact_defaults: bool,
+    /// Binary messages cannot be searched: where any redaction is on, hide hides them whole, and
+    /// keep shows them
+    #[arg(long, value_name = "ACTION", default_value = "hide", value_parser = values::binary)]
+    pub(super) redact_binary: Binary,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Operation")]
+pub(super) struct OperationArgs {
+    /// Shows a recording instead of traffic: lines of JSON as wstap record and export write them,
+    /// or a HAR with WebSockets, also of Chrome, Playwright or mitmproxy. --history-events does not
+    /// limit it; --history-bytes does, above 4GiB
+    #[arg(long, value_name = "FILE")]
+    pub(super) open: Option<String>,
+    /// Format of the logs on stderr: text or json. RUST_LOG sets the level (info, wstap=debug)
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = values::log_format)]
+    pub(super) log_format: LogFormat,
+}

@@ -1,98 +1,92 @@
-//! The tables that a file may have several of: servers behind, and channels.
+//! The tables of the file: `[[upstream]]` and `[[channel]]`.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use clap::Args;
 
-use super::sources::{Reader, Source};
+use super::declared;
+use super::file::Table;
+use super::source::Faults;
 use super::values;
+use crate::auth::Pattern;
 use crate::hub::{ChannelRules, Declared};
-use crate::proxy::Route;
+use crate::proxy::{Route, Upstream};
 
-/// Their names.
+/// The names of the tables.
 pub(super) const TABLES: [&str; 2] = ["upstream", "channel"];
 
-/// One of them.
-#[derive(Debug)]
-pub(super) struct Table {
-    /// Which.
-    pub(super) name: &'static str,
-    /// Its keys and their values, each with its line.
-    pub(super) keys: BTreeMap<String, (String, Source)>,
-    /// Where it begins.
-    pub(super) source: Source,
+/// `[[upstream]]`: a server that requests are forwarded to.
+#[derive(Debug, Args)]
+struct UpstreamTable {
+    #[arg(long, default_value = "/", value_parser = values::path)]
+    path: String,
+    #[arg(long, value_parser = values::host)]
+    host: Option<String>,
+    #[arg(long)]
+    url: Option<Upstream>,
 }
 
-impl Reader<'_> {
-    /// Takes the routes of the file.
-    pub(super) fn routes(&mut self) -> Vec<Route> {
-        let tables = self.take("upstream", &["path", "host", "url"]);
-        tables.iter().filter_map(|table| self.route(table)).collect()
-    }
+/// `[[channel]]`: the rules of a channel.
+#[derive(Debug, Args)]
+struct ChannelTable {
+    #[arg(long)]
+    name: Option<Pattern>,
+    #[arg(long)]
+    private: bool,
+    #[arg(long)]
+    presence: bool,
+    #[arg(long, default_value = "0", value_parser = values::count)]
+    history: usize,
+    #[arg(long, value_parser = values::count)]
+    max_members: Option<usize>,
+}
 
-    fn route(&mut self, table: &Table) -> Option<Route> {
-        self.need(table, "url", "url = \"ws://localhost:9000\"");
-        let path = self.value(table, "path", values::path);
-        let host = self.value(table, "host", values::host);
-        let upstream = self.value(table, "url", values::upstream)?;
-        Some(Route {
-            path: path.unwrap_or_else(|| "/".to_owned()),
-            host: host.map(|host| host.to_ascii_lowercase()),
-            upstream,
-        })
-    }
+/// Returns the routes of the file, the most specific ones first: routes with a host before those
+/// without one, long paths before short ones.
+pub(super) fn routes(tables: &[Table], faults: &mut Faults) -> Vec<Route> {
+    let all = read(tables, "upstream", ("url", "ws://localhost:9000"), faults);
+    let route = |table: UpstreamTable| {
+        let host = table.host.map(|host| host.to_ascii_lowercase());
+        Some(Route { path: table.path, host, upstream: table.url? })
+    };
+    let mut routes: Vec<_> = all.into_iter().filter_map(route).collect();
+    routes.sort_by_key(|route| (route.host.is_none(), std::cmp::Reverse(route.path.len())));
+    routes
+}
 
-    /// Takes the channels of the file.
-    pub(super) fn channels(&mut self) -> Vec<Declared> {
-        let known = ["name", "private", "presence", "history", "max-members"];
-        let tables = self.take("channel", &known);
-        tables.iter().filter_map(|table| self.channel(table)).collect()
-    }
+/// Returns the channels of the file.
+pub(super) fn channels(tables: &[Table], faults: &mut Faults) -> Vec<Declared> {
+    let all = read(tables, "channel", ("name", "news"), faults);
+    let declared = |table: ChannelTable| {
+        let ChannelTable { private, presence, history, max_members, .. } = table;
+        let rules = ChannelRules { private, presence, history, max_members };
+        Some(Declared { name: table.name?, rules })
+    };
+    all.into_iter().filter_map(declared).collect()
+}
 
-    fn channel(&mut self, table: &Table) -> Option<Declared> {
-        self.need(table, "name", "name = \"news\" or name = \"news/*\"");
-        let rules = ChannelRules {
-            private: self.value(table, "private", values::switch).unwrap_or_default(),
-            presence: self.value(table, "presence", values::switch).unwrap_or_default(),
-            history: self.value(table, "history", values::count).unwrap_or_default(),
-            max_members: self.value(table, "max-members", values::count),
-        };
-        let name = self.value(table, "name", str::parse)?;
-        Some(Declared { name, rules })
-    }
-
-    /// Takes the tables of a name, and notes keys that they do not have.
-    fn take(&mut self, name: &str, known: &[&str]) -> Vec<Table> {
-        let tables = std::mem::take(&mut self.tables);
-        let (tables, rest) = tables.into_iter().partition::<Vec<_>, _>(|table| table.name == name);
-        self.tables = rest;
-        for (key, (_, line)) in tables.iter().flat_map(|table| &table.keys) {
-            if !known.contains(&key.replace('_', "-").as_str()) {
-                let (last, others) = known.split_last().expect("a table has keys");
-                let right = format!("{} and {last}", others.join(", "));
-                self.fault(format!(
-                    "{line}: there is no key {key:?} in [[{name}]]; there are {right}"
-                ));
-            }
+/// Reads all tables of a name, which have to have a key.
+fn read<T: Args>(
+    tables: &[Table],
+    name: &str,
+    (needed, example): (&str, &str),
+    faults: &mut Faults,
+) -> Vec<T> {
+    let command = declared::command::<T>();
+    let known: Vec<&str> = command.get_arguments().map(declared::name).collect();
+    let read = |table: &Table| {
+        for (key, given) in table.keys.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            let (last, others) = known.split_last().expect("a table has keys");
+            faults.add(format!(
+                "{}: there is no key {key:?} in [[{name}]]; there are {} and {last}",
+                given.source,
+                others.join(", ")
+            ));
         }
-        tables
-    }
-
-    fn need(&mut self, table: &Table, key: &str, such_as: &str) {
-        if !table.keys.contains_key(key) {
-            let Table { name, source, .. } = table;
-            self.fault(format!("{source}: [[{name}]] needs a {key}, such as {such_as}"));
+        if !table.keys.contains_key(needed) {
+            let source = &table.source;
+            let example = format!("{needed} = {example:?}");
+            faults.add(format!("{source}: [[{name}]] needs a {needed}, such as {example}"));
         }
-    }
-
-    fn value<T, E: fmt::Display>(
-        &mut self,
-        table: &Table,
-        key: &str,
-        read: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let given = table.keys.get(key).or_else(|| table.keys.get(&key.replace('-', "_")));
-        let (value, line) = given?;
-        let fault = |right| self.fault(format!("{line}: {key} = {value:?}: {right}"));
-        read(value).map_err(fault).ok()
-    }
+        declared::parse(&table.keys, faults)
+    };
+    tables.iter().filter(|table| table.name == name).map(read).collect()
 }

@@ -1,56 +1,23 @@
-//! From text to values. An error is what would be right.
+//! From text to values. An error describes a right value.
 
-use std::fmt;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use jiff::SignedDuration;
 
 use crate::auth::Origins;
-use crate::proxy::Upstream;
+use crate::hub::{DuplicateId, SlowClient};
+use crate::redact::Binary;
 
 type Read<T> = Result<T, &'static str>;
 
-/// An address to bind: a name or an address in figures, and a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// Without brackets.
-    pub host: String,
-    /// 0 takes a free one.
-    pub port: u16,
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl std::str::FromStr for Listen {
-    /// What would be right.
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        listen(text)
-    }
-}
-
-pub(super) fn listen(text: &str) -> Read<Listen> {
-    let right = "an address is a host and a port, such as localhost:8080 or [::1]:8080";
-    let (host, port) = text.rsplit_once(':').ok_or(right)?;
-    let host = match host.strip_prefix('[') {
-        Some(bracketed) => bracketed.strip_suffix(']').ok_or(right)?,
-        None if host.contains(':') => return Err(right),
-        None => host,
-    };
-    if host.is_empty() || host.contains(char::is_whitespace) || host.contains('/') {
-        return Err(right);
-    }
-    Ok(Listen { host: host.to_owned(), port: port.parse().map_err(|_| right)? })
+/// Format of the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object on each line.
+    Json,
 }
 
 pub(super) fn count(text: &str) -> Read<usize> {
@@ -81,7 +48,7 @@ pub(super) fn switch(text: &str) -> Read<bool> {
     }
 }
 
-/// Anything but nothing.
+/// A text that is not empty.
 pub(super) fn secret(text: &str) -> Read<String> {
     if text.is_empty() { Err("a text that is not empty") } else { Ok(text.to_owned()) }
 }
@@ -116,10 +83,36 @@ pub(super) fn origin(text: &str) -> Read<String> {
     Ok(text.to_owned())
 }
 
-pub(super) fn upstream(text: &str) -> Read<Upstream> {
-    text.parse().map_err(|_| {
-        "an upstream is the URL of a server without a path, such as ws://localhost:9000 or https://api.example"
-    })
+pub(super) fn duplicate_id(text: &str) -> Read<DuplicateId> {
+    match text {
+        "replace" => Ok(DuplicateId::Replace),
+        "reject" => Ok(DuplicateId::Reject),
+        _ => Err("replace or reject"),
+    }
+}
+
+pub(super) fn slow_client(text: &str) -> Read<SlowClient> {
+    match text {
+        "drop" => Ok(SlowClient::Drop),
+        "close" => Ok(SlowClient::Close),
+        _ => Err("drop or close"),
+    }
+}
+
+pub(super) fn binary(text: &str) -> Read<Binary> {
+    match text {
+        "hide" => Ok(Binary::Hide),
+        "keep" => Ok(Binary::Keep),
+        _ => Err("hide or keep"),
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Read<LogFormat> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("text or json"),
+    }
 }
 
 pub(super) fn path(text: &str) -> Read<String> {
@@ -127,41 +120,23 @@ pub(super) fn path(text: &str) -> Read<String> {
     if text.starts_with('/') && !text.contains(odd) {
         Ok(text.to_owned())
     } else {
-        Err("a path begins with a slash, such as /chat, and fits all that begins with it")
+        Err("a path begins with a slash, such as /chat, and matches all paths below it")
     }
 }
 
-pub(super) fn origins(list: &[String], default: Origins) -> Origins {
-    match list {
-        [] => default,
-        list if list.iter().any(|origin| origin == "*") => Origins::Any,
-        list => Origins::Listed(list.to_vec()),
+pub(super) fn origins(list: Vec<String>, default: Origins) -> Origins {
+    if list.is_empty() {
+        default
+    } else if list.iter().any(|origin| origin == "*") {
+        Origins::Any
+    } else {
+        Origins::Listed(list)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_a_host_and_a_port() {
-        for text in ["localhost:8080", "127.0.0.1:0", "[::1]:443"] {
-            assert_eq!(listen(text).map(|listen| listen.to_string()).as_deref(), Ok(text));
-        }
-        for text in [
-            "",
-            "localhost",
-            ":8080",
-            "localhost:",
-            "localhost:99999",
-            "::1:80",
-            "[::1:80",
-            "http://localhost:80",
-            "a b:1",
-        ] {
-            assert!(listen(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn sizes_and_durations_have_units() {

@@ -1,4 +1,4 @@
-//! When two messages say the same. Pure.
+//! The equality of messages: JSON by value, text and bytes as they are. Pure.
 
 use std::str::FromStr;
 
@@ -6,17 +6,17 @@ use serde_json::{Map, Number, Value};
 
 use super::script::Payload;
 
-/// Where in a JSON value something stands: `sid`, `data.time`, `items.*.id`, `$.sid`.
+/// A path to a value in JSON: `sid`, `data.time`, `items.*.id`, `$.sid`.
 ///
-/// It fits whatever ends with it, at any depth; one that begins with `$.` fits from the top only.
-/// `*` is any key or index.
+/// It matches every value whose own path ends with it; a path that begins with `$.` matches from the
+/// top only. `*` is any key or index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
     parts: Vec<String>,
     from_the_top: bool,
 }
 
-/// What is wrong with a text that should be a path.
+/// The error of a text that is no [`Path`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a path is keys joined by dots, such as sid, data.time, items.*.id or $.sid")]
 pub struct InvalidPath;
@@ -38,38 +38,38 @@ impl FromStr for Path {
 }
 
 impl Path {
-    fn fits(&self, place: &[String]) -> bool {
+    fn matches(&self, place: &[String]) -> bool {
         let Some(skip) = place.len().checked_sub(self.parts.len()) else { return false };
         let mut pairs = self.parts.iter().zip(&place[skip..]);
         (skip == 0 || !self.from_the_top) && pairs.all(|(part, key)| part == "*" || part == key)
     }
 }
 
-/// How messages are compared.
+/// Rules of the comparison.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// What changes by nature and is not looked at.
+    /// Values that are not compared.
     pub ignore: Vec<Path>,
-    /// Whether the answers of a connection may come in any order.
+    /// Whether the order of the answers of a connection is ignored.
     pub any_order: bool,
 }
 
-/// What a message means: JSON is read, and white space, the order of keys and the ways to write a
-/// number are gone from it.
-#[derive(Debug, Clone, PartialEq)]
+/// The content of a message, without what makes no difference: white space, the order of keys, the
+/// notation of numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Canonical {
-    /// Pieces of JSON, each with the text before it: `42["hi"]` of Socket.IO has a number there.
+    /// JSON values, each with the text before it, as in `42["hi"]` of Socket.IO.
     Json(Vec<(String, Value)>),
     Text(String),
     Binary(Vec<u8>),
 }
 
-/// What `SignalR` puts behind each of its messages.
+/// The end of each message of `SignalR`.
 const RECORD_SEPARATOR: char = '\u{1e}';
 
 impl Canonical {
-    pub(super) fn of(said: &Payload, rules: &Rules) -> Self {
-        match said {
+    pub(super) fn of(payload: &Payload, rules: &Rules) -> Self {
+        match payload {
             Payload::Binary(bytes) => Self::Binary(bytes.clone()),
             Payload::Text(text) => match pieces(text) {
                 Some(mut pieces) => {
@@ -83,7 +83,7 @@ impl Canonical {
         }
     }
 
-    /// Returns where two messages differ for the first time, and what stands there.
+    /// Describes the first difference between two messages.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         let (Self::Json(one), Self::Json(two)) = (self, other) else { return None };
         let mut pairs = one.iter().zip(two);
@@ -96,9 +96,9 @@ fn pieces(text: &str) -> Option<Vec<(String, Value)>> {
     records.map(prefixed).collect()
 }
 
-/// Splits text into what stands before a JSON value and the value.
+/// Splits a text into a prefix and a JSON value.
 fn prefixed(text: &str) -> Option<(String, Value)> {
-    /// Longer than any protocol has before its payload: a namespace and a number in Socket.IO.
+    /// Longer than the prefix of any protocol: Socket.IO has a namespace and a number.
     const LONGEST: usize = 256;
     if let Ok(value) = serde_json::from_str(text) {
         return Some((String::new(), value));
@@ -108,9 +108,9 @@ fn prefixed(text: &str) -> Option<(String, Value)> {
     Some((text[..at].to_owned(), value))
 }
 
-/// Takes away what is to be ignored, and writes numbers of the same value the same way.
+/// Removes ignored values, and gives equal numbers the same notation.
 fn simplify(value: &mut Value, rules: &Rules, place: &mut Vec<String>) {
-    let ignored = |place: &[String]| rules.ignore.iter().any(|path| path.fits(place));
+    let ignored = |place: &[String]| rules.ignore.iter().any(|path| path.matches(place));
     match value {
         Value::Object(members) => {
             let all = std::mem::take(members);
@@ -139,7 +139,7 @@ fn simplify(value: &mut Value, rules: &Rules, place: &mut Vec<String>) {
             }
         }
         Value::Number(number) => {
-            // Up to here every whole number is a double.
+            // Every whole number below is exact as a double.
             const WHOLE: f64 = 9_007_199_254_740_992.0;
             let whole = number.as_f64().filter(|_| number.is_f64());
             if let Some(whole) = whole.filter(|whole| whole.fract() == 0.0 && whole.abs() < WHOLE) {
@@ -152,14 +152,14 @@ fn simplify(value: &mut Value, rules: &Rules, place: &mut Vec<String>) {
     }
 }
 
-/// Returns the first place where two values differ.
+/// Describes the first difference between two values.
 fn first(one: &Value, two: &Value, place: &str) -> Option<String> {
     match (one, two) {
         _ if one == two => None,
         (Value::Object(one), Value::Object(two)) => {
             let missing = one.keys().find(|key| !two.contains_key(*key));
             if let Some(key) = missing {
-                return Some(format!("{place}.{key} is not there any more"));
+                return Some(format!("{place}.{key} is missing"));
             }
             if let Some(key) = two.keys().find(|key| !one.contains_key(*key)) {
                 return Some(format!("{place}.{key} is new"));
@@ -177,8 +177,8 @@ fn first(one: &Value, two: &Value, place: &str) -> Option<String> {
     }
 }
 
-/// Returns the texts and numbers that a path fits, with where they stand.
-pub(super) fn values(said: &Payload, path: &Path) -> Vec<(String, String)> {
+/// Returns the texts and numbers that a path matches, each with its own path.
+pub(super) fn values(payload: &Payload, path: &Path) -> Vec<(String, String)> {
     fn walk(
         value: &Value,
         path: &Path,
@@ -200,14 +200,16 @@ pub(super) fn values(said: &Payload, path: &Path) -> Vec<(String, String)> {
                     place.pop();
                 }
             }
-            Value::String(text) if path.fits(place) => found.push((place.join("."), text.clone())),
-            Value::Number(number) if path.fits(place) => {
+            Value::String(text) if path.matches(place) => {
+                found.push((place.join("."), text.clone()));
+            }
+            Value::Number(number) if path.matches(place) => {
                 found.push((place.join("."), number.to_string()));
             }
             Value::Null | Value::Bool(_) | Value::String(_) | Value::Number(_) => {}
         }
     }
-    let Payload::Text(text) = said else { return Vec::new() };
+    let Payload::Text(text) = payload else { return Vec::new() };
     let mut found = Vec::new();
     for (_, value) in pieces(text).into_iter().flatten() {
         walk(&value, path, &mut Vec::new(), &mut found);
@@ -276,7 +278,7 @@ mod tests {
             told(r#"{"a":{"b":[1,2]}}"#, r#"{"a":{"b":[1,3]}}"#),
             is("$.a.b.1 was 2 and is 3")
         );
-        assert_eq!(told(r#"{"a":1}"#, "{}"), is("$.a is not there any more"));
+        assert_eq!(told(r#"{"a":1}"#, "{}"), is("$.a is missing"));
         assert_eq!(told("{}", r#"{"a":1}"#), is("$.a is new"));
         assert_eq!(told("[1]", "[]"), is("$ had 1 items and has 0"));
         assert_eq!(told("hello", "world"), None);

@@ -1,164 +1,127 @@
-//! What a server says now, held against what it said then. Pure.
+//! The alignment of the answers of a server with those that are recorded. Pure.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
 use super::compare::{Canonical, Rules};
 use super::script::Payload;
 
-/// How an answer of then and an answer of now belong together.
+/// A recorded answer, an answer of now, or both if they belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// They say the same.
+    /// The answers are equal.
     Same {
-        /// Place among the answers of then.
+        /// Index of the recorded answer.
         then: usize,
-        /// Place among those of now.
+        /// Index of the answer of now.
         now: usize,
     },
-    /// One has come in the place of the other.
+    /// One answer has replaced the other.
     Differs {
-        /// Place among the answers of then.
+        /// Index of the recorded answer.
         then: usize,
-        /// Place among those of now.
+        /// Index of the answer of now.
         now: usize,
-        /// Where, in JSON.
+        /// Description of the first difference, if both are JSON.
         place: Option<String>,
     },
-    /// It has not come.
+    /// The recorded answer with this index did not come.
     Missing(usize),
-    /// It is new.
+    /// The answer of now with this index is not recorded.
     Extra(usize),
 }
 
-/// The largest table for the longest common subsequence: 2,000 answers against as many others,
-/// beyond those at both ends that are the same. Longer ones are compared one by one.
-const TABLE: usize = 4_000_000;
-
-/// Compares the answers of one connection, in their order.
-#[must_use]
-pub fn compare(then: &[&Payload], now: &[&Payload], rules: &Rules) -> Vec<Change> {
-    let meanings =
-        |all: &[&Payload]| all.iter().map(|said| Canonical::of(said, rules)).collect::<Vec<_>>();
-    let (then, now) = (meanings(then), meanings(now));
-    let changes = if rules.any_order { in_any_order(&then, &now) } else { in_order(&then, &now) };
-    pair_up(changes, &then, &now)
-}
-
-fn in_order(then: &[Canonical], now: &[Canonical]) -> Vec<Change> {
-    let same = |(one, two): &(&Canonical, &Canonical)| one == two;
-    let start = then.iter().zip(now).take_while(same).count();
-    let (then_rest, now_rest) = (&then[start..], &now[start..]);
-    let end = then_rest.iter().rev().zip(now_rest.iter().rev()).take_while(same).count();
-    let (then_middle, now_middle) =
-        (&then_rest[..then_rest.len() - end], &now_rest[..now_rest.len() - end]);
-    let mut changes: Vec<Change> = (0..start).map(|n| Change::Same { then: n, now: n }).collect();
-    changes.extend(middle(then_middle, now_middle).into_iter().map(|change| change.shifted(start)));
-    let (then_end, now_end) = (then.len() - end, now.len() - end);
-    changes.extend((0..end).map(|n| Change::Same { then: then_end + n, now: now_end + n }));
-    changes
-}
-
-/// Finds the longest common subsequence.
-fn middle(then: &[Canonical], now: &[Canonical]) -> Vec<Change> {
-    let (height, width) = (then.len(), now.len());
-    if (height + 1).saturating_mul(width + 1) > TABLE {
-        let both = height.min(width);
-        let pairs = (0..both).map(|n| {
-            if then[n] == now[n] {
-                Change::Same { then: n, now: n }
-            } else {
-                Change::Differs { then: n, now: n, place: None }
-            }
-        });
-        let missing = (both..height).map(Change::Missing);
-        return pairs.chain(missing).chain((both..width).map(Change::Extra)).collect();
-    }
-    // The length of the longest common subsequence of what begins at each pair of places.
-    let mut longest = vec![0_u32; (height + 1) * (width + 1)];
-    let at = |y: usize, x: usize| y * (width + 1) + x;
-    for y in (0..height).rev() {
-        for x in (0..width).rev() {
-            longest[at(y, x)] = if then[y] == now[x] {
-                longest[at(y + 1, x + 1)] + 1
-            } else {
-                longest[at(y + 1, x)].max(longest[at(y, x + 1)])
-            };
-        }
-    }
-    let (mut y, mut x, mut changes) = (0, 0, Vec::new());
-    while y < height || x < width {
-        if y < height && x < width && then[y] == now[x] {
-            changes.push(Change::Same { then: y, now: x });
-            (y, x) = (y + 1, x + 1);
-        } else if x == width || y < height && longest[at(y + 1, x)] >= longest[at(y, x + 1)] {
-            changes.push(Change::Missing(y));
-            y += 1;
-        } else {
-            changes.push(Change::Extra(x));
-            x += 1;
-        }
-    }
-    changes
-}
-
-fn in_any_order(then: &[Canonical], now: &[Canonical]) -> Vec<Change> {
-    let mut free: Vec<bool> = vec![true; now.len()];
-    let mut changes = Vec::new();
-    for (n, meaning) in then.iter().enumerate() {
-        let found = (0..now.len()).find(|at| free[*at] && now[*at] == *meaning);
-        changes.push(match found {
-            Some(at) => {
-                free[at] = false;
-                Change::Same { then: n, now: at }
-            }
-            None => Change::Missing(n),
-        });
-    }
-    changes.extend((0..now.len()).filter(|at| free[*at]).map(Change::Extra));
-    changes
-}
-
-/// Makes one change of what went and what came in its place.
-fn pair_up(changes: Vec<Change>, then: &[Canonical], now: &[Canonical]) -> Vec<Change> {
-    let mut out: Vec<Change> = Vec::new();
-    let mut missing = std::collections::VecDeque::new();
-    for change in changes {
-        match change {
-            Change::Missing(n) => missing.push_back(n),
-            Change::Extra(n) => out.push(match missing.pop_front() {
-                Some(gone) => Change::Differs { then: gone, now: n, place: None },
-                None => Change::Extra(n),
-            }),
-            other => {
-                out.extend(missing.drain(..).map(Change::Missing));
-                out.push(other);
-            }
-        }
-    }
-    out.extend(missing.into_iter().map(Change::Missing));
-    for change in &mut out {
-        if let Change::Differs { then: one, now: two, place } = change {
-            *place = then[*one].difference(&now[*two]);
-        }
-    }
-    out
-}
-
 impl Change {
-    /// Returns whether nothing has changed.
+    /// Returns whether the answers are equal.
     #[must_use]
     pub fn is_same(&self) -> bool {
         matches!(self, Self::Same { .. })
     }
+}
 
-    fn shifted(self, by: usize) -> Self {
-        match self {
-            Self::Same { then, now } => Self::Same { then: then + by, now: now + by },
-            Self::Differs { then, now, place } => {
-                Self::Differs { then: then + by, now: now + by, place }
-            }
-            Self::Missing(n) => Self::Missing(n + by),
-            Self::Extra(n) => Self::Extra(n + by),
+/// Time limit for the shortest alignment, which takes quadratic time if tens of thousands of answers
+/// have little in common. After that, the alignment is one that is found in linear time.
+const TIME_LIMIT: Duration = Duration::from_secs(2);
+
+/// Compares the answers of one connection.
+#[must_use]
+pub fn compare(then: &[&Payload], now: &[&Payload], rules: &Rules) -> Vec<Change> {
+    let canonical = |all: &[&Payload]| {
+        all.iter().map(|payload| Canonical::of(payload, rules)).collect::<Vec<_>>()
+    };
+    let (then, now) = (canonical(then), canonical(now));
+    let mut numbers = HashMap::new();
+    let mut number = |answer| {
+        let next = numbers.len();
+        *numbers.entry(answer).or_insert(next)
+    };
+    let then_numbers: Vec<usize> = then.iter().map(&mut number).collect();
+    let now_numbers: Vec<usize> = now.iter().map(&mut number).collect();
+    let mut changes = if rules.any_order {
+        in_any_order(&then_numbers, &now_numbers)
+    } else {
+        in_order(&then_numbers, &now_numbers)
+    };
+    for change in &mut changes {
+        if let Change::Differs { then: one, now: two, place } = change {
+            *place = then[*one].difference(&now[*two]);
         }
     }
+    changes
+}
+
+fn in_order(then: &[usize], now: &[usize]) -> Vec<Change> {
+    let deadline = Some(Instant::now() + TIME_LIMIT);
+    // Of two shortest alignments the crate takes the one that begins with an insertion. In this order
+    // that is a missing answer.
+    let operations = capture_diff_slices_deadline(Algorithm::Myers, now, then, deadline);
+    let changes = operations.into_iter().flat_map(|operation| match operation {
+        DiffOp::Equal { old_index, new_index, len } => {
+            (0..len).map(|n| Change::Same { then: new_index + n, now: old_index + n }).collect()
+        }
+        other => replaced(other.new_range(), other.old_range()),
+    });
+    changes.collect()
+}
+
+fn in_any_order(then: &[usize], now: &[usize]) -> Vec<Change> {
+    let mut places: HashMap<usize, VecDeque<usize>> = HashMap::new();
+    for (n, answer) in now.iter().enumerate() {
+        places.entry(*answer).or_default().push_back(n);
+    }
+    let mut take = |answer| places.get_mut(answer)?.pop_front();
+    let mut changes = Vec::new();
+    let mut missing = Vec::new();
+    for (n, answer) in then.iter().enumerate() {
+        match take(answer) {
+            Some(place) => {
+                changes.extend(missing.drain(..).map(Change::Missing));
+                changes.push(Change::Same { then: n, now: place });
+            }
+            None => missing.push(n),
+        }
+    }
+    let mut extra: Vec<usize> = places.into_values().flatten().collect();
+    extra.sort_unstable();
+    changes.extend(replaced(missing, extra));
+    changes
+}
+
+/// Pairs missing answers with those in their place.
+fn replaced(
+    then: impl IntoIterator<Item = usize>,
+    now: impl IntoIterator<Item = usize>,
+) -> Vec<Change> {
+    let (mut then, mut now) = (then.into_iter(), now.into_iter());
+    std::iter::from_fn(|| match (then.next(), now.next()) {
+        (Some(then), Some(now)) => Some(Change::Differs { then, now, place: None }),
+        (Some(then), None) => Some(Change::Missing(then)),
+        (None, Some(now)) => Some(Change::Extra(now)),
+        (None, None) => None,
+    })
+    .collect()
 }
 
 #[cfg(test)]

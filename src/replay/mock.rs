@@ -1,8 +1,8 @@
 //! The server of a recording, for clients.
 //!
-//! A client that asks for a path is answered as one was that had asked for it, in their turn. Each
-//! of its messages brings what followed the same message then; one that was not said then, what
-//! followed the next that was.
+//! A client gets the script of a recorded connection with the same path; clients with the same path
+//! get their scripts in turn. A message of the client is answered with the recorded answers to the
+//! same message, or, if it was not recorded, with those to the next message that is not answered.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -27,20 +27,20 @@ use super::script::{Payload, Script};
 use crate::code::{self, Code};
 use crate::event::{ClosedBy, Direction};
 
-/// What a person may want to know of a client that is answered.
+/// A notice about a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// It is answered as this connection was.
+pub enum Notice {
+    /// The client gets the script of this connection.
     Begins(String),
-    /// Nobody has asked for this path.
+    /// No connection with this path is recorded.
     UnknownPath(String),
-    /// It says what that connection did not, here as text.
+    /// The client of this connection sent a message that is not recorded, here as text.
     Unheard(String, String),
-    /// It is gone.
+    /// The client disconnected.
     Ends(String),
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Begins(id) => write!(f, "a client is answered as {id} was"),
@@ -53,25 +53,25 @@ impl fmt::Display for Told {
     }
 }
 
-/// Answers clients for ever.
+/// Answers clients until accepting fails.
 ///
 /// # Errors
 ///
-/// If connections can no longer be accepted.
+/// If a listener fails to accept.
 ///
 /// # Panics
 ///
-/// Without listeners.
+/// If there are no listeners.
 pub async fn stand_in(
     listeners: &[TcpListener],
     scripts: &[Script],
     speed: Speed,
     rules: &Rules,
-    told: impl Fn(Told),
+    notify: impl Fn(Notice),
 ) -> io::Result<()> {
-    assert!(!listeners.is_empty(), "somewhere has to be listened");
+    assert!(!listeners.is_empty(), "there has to be a listener");
     let casting = RefCell::new(vec![0_usize; scripts.len()]);
-    let stage = Stage { scripts, speed, rules, casting: &casting, told: &told };
+    let stage = Stage { scripts, speed, rules, casting: &casting, notify: &notify };
     let mut clients = FuturesUnordered::new();
     loop {
         let accepts = select_all(listeners.iter().map(|listener| Box::pin(listener.accept())));
@@ -86,7 +86,7 @@ pub async fn stand_in(
     }
 }
 
-/// What all clients share.
+/// State that all clients share.
 #[derive(Clone, Copy)]
 struct Stage<'a> {
     scripts: &'a [Script],
@@ -94,25 +94,24 @@ struct Stage<'a> {
     rules: &'a Rules,
     /// How often each script was played.
     casting: &'a RefCell<Vec<usize>>,
-    told: &'a dyn Fn(Told),
+    notify: &'a dyn Fn(Notice),
 }
 
 impl<'a> Stage<'a> {
     async fn client(self, tcp: TcpStream) {
-        // An error says nothing that matters where nobody could be answered.
+        // If this fails, the connection fails too.
         let _ = tcp.set_nodelay(true);
         let mut chosen = None;
         let shake = Shake { stage: self, chosen: &mut chosen };
         let Ok(socket) = accept_hdr_async(tcp, shake).await else { return };
         let Some(script) = chosen else { return };
         let id = script.connection.to_string();
-        (self.told)(Told::Begins(id.clone()));
+        (self.notify)(Notice::Begins(id.clone()));
         Actor::new(script, socket, self).run().await;
-        (self.told)(Told::Ends(id));
+        (self.notify)(Notice::Ends(id));
     }
 
-    /// Chooses among the scripts with the path that was asked for the one that was played least,
-    /// and of these the first.
+    /// Returns the script with a path that was played least often; of several the first.
     fn choose(self, path: &str) -> Option<&'a Script> {
         let bare = |path: &str| path.split('?').next().unwrap_or_default().to_owned();
         let mut casting = self.casting.borrow_mut();
@@ -127,7 +126,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Answers the handshake of a client, and notes which script it is given.
+/// Answers the handshake of a client, and stores its script.
 struct Shake<'s, 'a> {
     stage: Stage<'a>,
     chosen: &'s mut Option<&'a Script>,
@@ -146,7 +145,7 @@ impl Callback for Shake<'_, '_> {
             refusal
         };
         let Some(script) = self.stage.choose(path) else {
-            (self.stage.told)(Told::UnknownPath(path.to_owned()));
+            (self.stage.notify)(Notice::UnknownPath(path.to_owned()));
             return Err(refusal(Code::NotFound.row().status));
         };
         if let Some(status) = script.refused {
@@ -160,8 +159,8 @@ impl Callback for Shake<'_, '_> {
     }
 }
 
-/// Returns the subprotocol that was taken then, or else the first that is offered: a browser drops
-/// a connection that takes none.
+/// Returns the recorded subprotocol, or else the first that is offered: a browser drops a connection
+/// whose server accepts none.
 fn protocol(request: &Request, script: &Script) -> Option<HeaderValue> {
     let offered = request.headers().get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
     let offered: Vec<&str> = offered.split(',').map(str::trim).collect();
@@ -169,24 +168,24 @@ fn protocol(request: &Request, script: &Script) -> Option<HeaderValue> {
     HeaderValue::from_str(then.or(offered.first().copied())?).ok()
 }
 
-/// Says to one client what the server said.
+/// Sends the messages of the server to one client.
 struct Actor<'a> {
     script: &'a Script,
     socket: WebSocketStream<TcpStream>,
     stage: Stage<'a>,
-    /// What is to be said: when, and in which step.
+    /// Messages to send: time and step.
     cues: BTreeSet<(Instant, usize)>,
-    /// Steps of the client that have been answered.
+    /// Steps of the client that were received.
     answered: Vec<bool>,
-    meanings: Vec<Canonical>,
+    canonical: Vec<Canonical>,
 }
 
 impl<'a> Actor<'a> {
     fn new(script: &'a Script, socket: WebSocketStream<TcpStream>, stage: Stage<'a>) -> Self {
-        let meanings =
-            script.steps.iter().map(|step| Canonical::of(&step.said, stage.rules)).collect();
+        let canonical =
+            script.steps.iter().map(|step| Canonical::of(&step.payload, stage.rules)).collect();
         let answered = vec![false; script.steps.len()];
-        Self { script, socket, stage, cues: BTreeSet::new(), answered, meanings }
+        Self { script, socket, stage, cues: BTreeSet::new(), answered, canonical }
     }
 
     async fn run(mut self) {
@@ -196,14 +195,14 @@ impl<'a> Actor<'a> {
             let closing = self.closing(next);
             tokio::select! {
                 frame = self.socket.next() => match frame {
-                    Some(Ok(Message::Text(text))) => self.hear(&Payload::Text(text.to_string())),
-                    Some(Ok(Message::Binary(bytes))) => self.hear(&Payload::Binary(bytes.to_vec())),
+                    Some(Ok(Message::Text(text))) => self.receive(&Payload::Text(text.to_string())),
+                    Some(Ok(Message::Binary(bytes))) => self.receive(&Payload::Binary(bytes.to_vec())),
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => return,
                 },
                 () = at(next.map(|(due, _)| due)) => {
                     let Some((_, step)) = self.cues.pop_first() else { continue };
-                    let message = match &self.script.steps[step].said {
+                    let message = match &self.script.steps[step].payload {
                         Payload::Text(text) => Message::text(text.clone()),
                         Payload::Binary(bytes) => Message::binary(bytes.clone()),
                     };
@@ -224,8 +223,8 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// Has said what was said from a step on, up to the client's next message, each after its
-    /// pause since `since`.
+    /// Schedules the messages of the server from a step up to the next message of the client, each
+    /// after its pause since `since`.
     fn cue(&mut self, from: usize, since: std::time::Duration) {
         let now = Instant::now();
         let run = self.script.steps.iter().enumerate().skip(from);
@@ -235,19 +234,19 @@ impl<'a> Actor<'a> {
         }
     }
 
-    fn hear(&mut self, said: &Payload) {
-        let meaning = Canonical::of(said, self.stage.rules);
+    fn receive(&mut self, payload: &Payload) {
+        let canonical = Canonical::of(payload, self.stage.rules);
         let steps = &self.script.steps;
         let mut open =
             (0..steps.len()).filter(|n| steps[*n].direction == Direction::In && !self.answered[*n]);
         let first = open.clone().next();
-        let found = open.find(|n| self.meanings[*n] == meaning);
+        let found = open.find(|n| self.canonical[*n] == canonical);
         if found.is_none() {
-            let words = match said {
+            let words = match payload {
                 Payload::Text(text) => text.chars().take(200).collect(),
                 Payload::Binary(bytes) => format!("{} bytes", bytes.len()),
             };
-            (self.stage.told)(Told::Unheard(self.script.connection.to_string(), words));
+            (self.stage.notify)(Notice::Unheard(self.script.connection.to_string(), words));
         }
         if let Some(n) = found.or(first) {
             self.answered[n] = true;
@@ -255,8 +254,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// Returns when and with which code the server closes: once all is said, if that is how it
-    /// ended then.
+    /// Returns time and code of the close: after the last message, if the recorded server closed.
     fn closing(&self, next: Option<(Instant, usize)>) -> Option<(Instant, u16)> {
         let end = self.script.end.as_ref().filter(|end| end.by == ClosedBy::Server)?;
         let steps = self.script.steps.iter().zip(&self.answered);
@@ -272,7 +270,7 @@ impl<'a> Actor<'a> {
     }
 }
 
-/// Waits until a point in time, or for ever.
+/// Waits until a point in time; without one, for ever.
 async fn at(due: Option<Instant>) {
     match due {
         Some(due) => until(due).await,

@@ -1,20 +1,20 @@
-//! Points in time that are met more closely than a timer does.
+//! The speed of a replay, and waiting more exactly than a timer.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// How fast a recording is played.
+/// The speed of a replay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Speed {
-    /// So many times as fast as it was.
+    /// A multiple of the recorded speed.
     Times(f64),
-    /// Without pauses: each message as soon as the answers before it are there.
+    /// Without pauses: each message is sent as soon as the answers before it have come.
     Max,
 }
 
-/// What is right as a speed.
+/// Description of a right speed.
 const RIGHT: &str = "a speed is a number from 0.1 to 100, or max";
 
 impl FromStr for Speed {
@@ -30,7 +30,7 @@ impl FromStr for Speed {
 }
 
 impl Speed {
-    /// Returns how long a time of the recording takes now.
+    /// Returns how long a recorded time takes at this speed.
     #[must_use]
     pub fn scale(self, time: Duration) -> Duration {
         match self {
@@ -40,9 +40,9 @@ impl Speed {
     }
 }
 
-/// The timer of tokio rounds up to a millisecond, and so does the kernel that it waits in: with 1 ms
-/// here half of all messages were 0.1 ms late or more. What is left is waited out by looking at the
-/// clock, while others have their turn.
+/// The last part of a wait, which polls the clock and yields to other tasks in between. The timer of
+/// tokio rounds up to a millisecond, and so does the kernel: with 1 ms here half of all messages were
+/// 0.1 ms late or more.
 const LAST: Duration = Duration::from_millis(2);
 
 /// Waits until a point in time. Cancel safe.

@@ -1,4 +1,4 @@
-//! What one connection said and heard, and when. Pure.
+//! The messages of one recorded connection, and their times. Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,34 +13,34 @@ use crate::wire::{self, payload};
 pub struct Script {
     /// Its name in the recording.
     pub connection: ConnectionId,
-    /// Path and query that it asked for.
+    /// Path and query of its handshake.
     pub path: String,
-    /// Headers of its handshake that are known, but for its own address.
+    /// Known headers of its handshake, except those that wstap adds.
     pub headers: Vec<(&'static str, String)>,
     /// The subprotocol that the server chose.
     pub subprotocol: Option<String>,
-    /// When it connected, from the beginning of the recording.
+    /// Time from the beginning of the recording to the handshake.
     pub start: Duration,
-    /// What it said and heard.
+    /// Its messages.
     pub steps: Vec<Step>,
-    /// How it ended; `None` if it was still open.
+    /// Its end; `None` if it was still open.
     pub end: Option<End>,
-    /// The status with which the server refused it.
+    /// Status of the response, if the server refused the handshake.
     pub refused: Option<u16>,
-    /// Messages that are not in the steps, since nothing is kept of them.
+    /// Messages without content in the recording, which are not in the steps.
     pub left_out: usize,
 }
 
 /// A message of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// When, from the beginning of the connection.
+    /// Time from the beginning of the connection.
     pub at: Duration,
-    /// Which way.
+    /// Direction.
     pub direction: Direction,
-    /// What.
-    pub said: Payload,
-    /// Whether wstap has put it between those of client and server.
+    /// Content.
+    pub payload: Payload,
+    /// Whether wstap sent it, and not the client or the server.
     pub synthetic: bool,
 }
 
@@ -56,15 +56,15 @@ pub enum Payload {
 /// The end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// When, from its beginning.
+    /// Time from the beginning of the connection.
     pub at: Duration,
     /// Close code.
     pub code: u16,
-    /// Whose it was.
+    /// The side that closed.
     pub by: ClosedBy,
 }
 
-/// Makes scripts of events.
+/// Builds scripts from events.
 #[derive(Debug, Default)]
 pub struct Scripts {
     all: Vec<(u64, Script)>,
@@ -73,7 +73,8 @@ pub struct Scripts {
 }
 
 impl Scripts {
-    /// Takes the next event of a recording. One whose handshake is not in it cannot be played.
+    /// Takes the next event of a recording. Connections without handshake are left out: they cannot
+    /// be played.
     pub fn take(&mut self, event: &Event) {
         let ms = event.id.ms;
         let first = *self.first_ms.get_or_insert(ms);
@@ -104,7 +105,7 @@ impl Scripts {
         }
     }
 
-    /// Returns the scripts in the order in which they began.
+    /// Returns the scripts in the order of their handshakes.
     #[must_use]
     pub fn finish(self) -> Vec<Script> {
         self.all.into_iter().map(|(_, script)| script).collect()
@@ -121,12 +122,12 @@ impl Script {
         let own = ["x-forwarded-for", "traceparent"];
         let headers = connect.headers.iter().filter(|(name, _)| !own.contains(name));
         let subprotocol = connect.answer.as_ref().and_then(|answer| answer.subprotocol.clone());
-        // In hub mode a client says first who it is, which is no event of its own.
-        let says_who = connect.answer.is_none() && !connect.path.contains("connectionId=");
-        let first = says_who.then(|| Step {
+        // In hub mode the first message of a client is its connection id, which is no event.
+        let sends_id = connect.answer.is_none() && !connect.path.contains("connectionId=");
+        let first = sends_id.then(|| Step {
             at: Duration::ZERO,
             direction: Direction::In,
-            said: Payload::Text(
+            payload: Payload::Text(
                 serde_json::json!({"connectionId": connection.as_str()}).to_string(),
             ),
             synthetic: false,
@@ -145,11 +146,11 @@ impl Script {
     }
 
     fn message(&mut self, message: &Message, at: Duration) {
-        // Pings and pongs are answered by whoever keeps the connection.
+        // The WebSocket library answers pings.
         if !matches!(message.opcode, Some(Opcode::Text | Opcode::Binary)) {
             return;
         }
-        let said = match payload(message) {
+        let payload = match payload(message) {
             Some(wire::Payload::Text(text)) => Payload::Text(text.into_owned()),
             Some(wire::Payload::Binary(bytes)) => Payload::Binary(bytes.to_vec()),
             None => {
@@ -158,19 +159,19 @@ impl Script {
             }
         };
         let (direction, synthetic) = (message.direction, message.synthetic);
-        self.steps.push(Step { at, direction, said, synthetic });
+        self.steps.push(Step { at, direction, payload, synthetic });
     }
 
     fn close(&mut self, close: &Close, at: Duration) {
         self.end = Some(End { at, code: close.code, by: close.by });
     }
 
-    /// Returns what the server said; not what wstap did in its place.
+    /// Returns the messages of the server, without those of wstap.
     pub fn answers(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.is_answer())
     }
 
-    /// Returns how many messages the client said.
+    /// Returns the number of messages of the client.
     #[must_use]
     pub fn questions(&self) -> usize {
         self.steps.iter().filter(|step| step.direction == Direction::In).count()
@@ -178,7 +179,7 @@ impl Script {
 }
 
 impl Step {
-    /// Returns whether it is a server's own message.
+    /// Returns whether the server sent it.
     #[must_use]
     pub fn is_answer(&self) -> bool {
         self.direction == Direction::Out && !self.synthetic
@@ -217,7 +218,7 @@ mod tests {
         let steps: Vec<_> = script
             .steps
             .iter()
-            .map(|step| (step.at.as_millis(), step.direction, step.said.clone()))
+            .map(|step| (step.at.as_millis(), step.direction, step.payload.clone()))
             .collect();
         let text = Payload::Text("hi".to_owned());
         assert_eq!(
@@ -227,7 +228,10 @@ mod tests {
         assert_eq!(script.left_out, 1);
         let end = End { at: Duration::from_millis(10), code: 1001, by: ClosedBy::Server };
         assert_eq!(script.end, Some(end));
-        assert_eq!(scripts[1].steps[0].said, Payload::Text("{\"connectionId\":\"h\"}".to_owned()));
+        assert_eq!(
+            scripts[1].steps[0].payload,
+            Payload::Text("{\"connectionId\":\"h\"}".to_owned())
+        );
         assert_eq!((scripts[2].refused, scripts[2].start.as_millis()), (Some(401), 11));
     }
 }

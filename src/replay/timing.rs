@@ -1,23 +1,23 @@
-//! How closely the times of a recording were met. Pure.
+//! The delays of a replay, summed up. Pure.
 
 use std::fmt;
 use std::time::Duration;
 
-/// By how much messages were sent after their time.
+/// A distribution of delays.
 #[derive(Debug, Clone, Default)]
 pub struct Timing {
     late: Vec<Duration>,
 }
 
 impl Timing {
-    /// Makes the distribution of some delays.
+    /// Returns the distribution of some delays.
     #[must_use]
     pub fn new(mut late: Vec<Duration>) -> Self {
         late.sort_unstable();
         Self { late }
     }
 
-    /// Returns the delay that so many of a hundred are not above.
+    /// Returns a percentile, such as the 99th.
     #[must_use]
     pub fn percentile(&self, of_a_hundred: usize) -> Duration {
         let last = self.late.len().saturating_sub(1);

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use crate::config::Listen;
+use super::listen::Listen;
 
 /// Why an address is not served.
 #[derive(Debug, thiserror::Error)]

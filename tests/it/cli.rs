@@ -226,7 +226,7 @@ fn print_config_tells_what_would_run() {
 fn help_goes_to_stdout_and_names_every_setting() {
     let (code, help, _) = output(&["--help"]);
     assert_eq!(code, 0);
-    for setting in wstap::config::SETTINGS {
+    for setting in wstap::config::SETTINGS.iter() {
         assert!(help.contains(&format!("--{}", setting.name)), "{}", setting.name);
     }
     assert!(help.contains("Examples:") && help.contains("curl -N localhost:8080/events"));

@@ -188,7 +188,15 @@ fn only_the_table_names_our_error_statuses_and_close_codes() {
         "CloseCode::",
     ]);
     // The answer of a server that has no room to run its routes; and what the help says.
-    only_in(&what, &["code.rs", "server/overload.rs", "config/settings.rs"]);
+    only_in(
+        &what,
+        &[
+            "code.rs",
+            "server/overload.rs",
+            "config/settings.rs",
+            "config/settings/channelstream.rs",
+        ],
+    );
 }
 
 #[test]

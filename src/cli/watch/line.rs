@@ -1,4 +1,5 @@
-//! An event as a line for people. Whatever hostile traffic holds, it cannot steer the terminal.
+//! An event as one line of text. Control characters in the traffic are escaped, so that it cannot
+//! control the terminal.
 
 use std::fmt::Write as _;
 
@@ -7,9 +8,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use crate::cli::escape::escape;
 use crate::wire::sse::Message;
 
-/// Characters of a message that are shown.
+/// Maximum characters of a message in a line.
 const PREVIEW: usize = 200;
 
 const DIM: Style = Style::new().dimmed();
@@ -20,7 +22,7 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const BLUE: Style = AnsiColor::Blue.on_default();
 const RED: Style = AnsiColor::Red.on_default().bold();
 
-/// Returns the JSON of an event or a gap; `None` for what is neither.
+/// Returns the JSON of an event or a gap; `None` if the message is neither.
 pub(in crate::cli) fn json(message: &Message) -> Option<String> {
     match message.name.as_str() {
         "gap" => Some(format!("{{\"kind\":\"gap\",{}", message.data.strip_prefix('{')?)),
@@ -28,22 +30,22 @@ pub(in crate::cli) fn json(message: &Message) -> Option<String> {
     }
 }
 
-/// Returns the line of an event or a gap; `None` for what is neither.
+/// Returns the line of an event or a gap; `None` if the message is neither.
 pub(super) fn text(message: &Message) -> Option<String> {
     let event: Value = match serde_json::from_str(&message.data) {
         Ok(event) => event,
-        // JSON that Rust cannot hold, such as a lone surrogate: shown as it came.
-        Err(_) => return Some(shown(&message.data, PREVIEW)),
+        // JSON that `Value` cannot hold, such as a lone surrogate, is printed as it is.
+        Err(_) => return Some(escape(&message.data, PREVIEW)),
     };
     if message.name == "gap" {
         let missed = event["missed"].as_u64();
         let missed =
             missed.map_or("events were lost".to_owned(), |n| format!("{n} events were lost"));
-        return Some(format!("{RED}gap{RED:#}  {missed} here; nobody has them any more"));
+        return Some(format!("{RED}gap{RED:#}  {missed} here"));
     }
     let time = clock(event["time"].as_str()?);
-    // What was published by HTTP is no connection's.
-    let id = shown(event["connectionId"].as_str().unwrap_or("-"), 40);
+    // Messages that were published by HTTP have no connection.
+    let id = escape(event["connectionId"].as_str().unwrap_or("-"), 40);
     let (style, sign, words) = match event["kind"].as_str()? {
         "connect" => (GREEN, '+', connect(&event)),
         "close" => (YELLOW, '×', close(&event)),
@@ -59,7 +61,7 @@ fn connect(event: &Value) -> String {
     let mut words = format!("{GREEN}connected{GREEN:#}");
     for part in [&event["remote"], &event["path"]] {
         if let Some(part) = part.as_str() {
-            write!(words, "  {DIM}{}{DIM:#}", shown(part, 80)).expect("a String takes all");
+            write!(words, "  {DIM}{}{DIM:#}", escape(part, 80)).expect("a String takes all");
         }
     }
     words
@@ -73,7 +75,7 @@ fn close(event: &Value) -> String {
         words.push_str(", not clean");
     }
     if let Some(reason) = close["reason"].as_str().filter(|reason| !reason.is_empty()) {
-        write!(words, ": {}", shown(reason, 130)).expect("a String takes all");
+        write!(words, ": {}", escape(reason, 130)).expect("a String takes all");
     }
     let (seconds, messages) = (&event["duration"], &event["messages"]);
     let flow = format!("after {seconds} s, {} in, {} out", messages["in"], messages["out"]);
@@ -82,7 +84,7 @@ fn close(event: &Value) -> String {
 }
 
 fn presence(event: &Value, what: &str) -> String {
-    let name = |key: &str| shown(event[key].as_str().unwrap_or("?"), 80);
+    let name = |key: &str| escape(event[key].as_str().unwrap_or("?"), 80);
     format!("{} {what} {BLUE}#{}{BLUE:#}", name("user"), name("channel"))
 }
 
@@ -90,47 +92,22 @@ fn payload(event: &Value) -> String {
     let size = event["size"].as_u64().unwrap_or(0);
     let body = match (&event["message"], event["encoding"].as_str()) {
         (Value::String(base64), Some("base64")) => {
-            format!("{DIM}binary{DIM:#} {}", shown(base64, PREVIEW))
+            format!("{DIM}binary{DIM:#} {}", escape(base64, PREVIEW))
         }
-        (Value::String(text), _) => shown(text, PREVIEW),
-        (json, _) => shown(&json.to_string(), PREVIEW),
+        (Value::String(text), _) => escape(text, PREVIEW),
+        (json, _) => escape(&json.to_string(), PREVIEW),
     };
     let channel = event["channel"].as_str();
-    let channel = channel.map(|name| format!("{BLUE}#{}{BLUE:#} ", shown(name, 80)));
+    let channel = channel.map(|name| format!("{BLUE}#{}{BLUE:#} ", escape(name, 80)));
     format!("{}{body}  {DIM}{size} B{DIM:#}", channel.unwrap_or_default())
 }
 
-/// Returns the time of day here.
+/// Returns the time of day in the time zone of this machine.
 fn clock(time: &str) -> String {
     match time.parse::<Timestamp>() {
         Ok(time) => time.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string(),
-        Err(_) => shown(time, 30),
+        Err(_) => escape(time, 30),
     }
-}
-
-/// Returns text on one line and of bounded length, with everything that could steer a terminal or
-/// turn the line around written out: control characters (C0, DEL, C1) and those of direction.
-pub(in crate::cli) fn shown(text: &str, most: usize) -> String {
-    let mut out = String::new();
-    for (n, char) in text.chars().enumerate() {
-        if n == most {
-            out.push('…');
-            break;
-        }
-        match char {
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() || is_unseen(c) => out.extend(c.escape_unicode()),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Marks of direction, invisible joiners and line separators (Unicode UAX #9, UTR #36).
-fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -163,12 +140,10 @@ mod tests {
         let hostile = "\u{1b}[2J\u{9b}31m\u{202e}evil\u{7f}\r\n";
         let data = serde_json::json!({"time": "2026-01-01T00:00:00Z", "kind": "message", "connectionId": hostile, "direction": "in", "size": 1, "message": hostile});
         let line = plain("message", &data.to_string());
-        assert!(!line.chars().any(|c| c.is_control() || is_unseen(c)), "{line:?}");
-    }
-
-    #[test]
-    fn long_messages_are_cut() {
-        assert_eq!(shown(&"x".repeat(300), 200).chars().count(), 201);
+        assert!(
+            !line.chars().any(|c| c.is_control() || crate::cli::escape::is_invisible(c)),
+            "{line:?}"
+        );
     }
 
     #[test]

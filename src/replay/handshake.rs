@@ -1,0 +1,62 @@
+//! The handshake of a connection that is played.
+
+use std::fmt;
+
+use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
+use http::{HeaderName, HeaderValue, Request, Uri};
+use tokio_tungstenite::{WebSocketStream, client_async};
+use tungstenite::Error;
+use tungstenite::client::IntoClientRequest as _;
+
+use super::played::Ended;
+use super::script::Script;
+use super::settings::ReplaySettings;
+use crate::proxy::{Dialer, Io};
+
+/// Opens a connection with the handshake of a script.
+pub(super) async fn open(
+    script: &Script,
+    settings: &ReplaySettings,
+    dialer: &Dialer,
+) -> Result<WebSocketStream<Io>, Ended> {
+    let failed = |error: &dyn fmt::Display| Ended::Failed(error.to_string());
+    let request = request(script, settings).map_err(|error| failed(&error))?;
+    let server = &settings.server.upstream;
+    let scheme = if server.tls { "https" } else { "http" };
+    let uri = format!("{scheme}://{}", server.authority);
+    let uri: Uri = uri.parse().map_err(|error: http::uri::InvalidUri| failed(&error))?;
+    let io = dialer
+        .dial(&uri)
+        .await
+        .map_err(|error| Ended::Failed(format!("{}: {error}", server.url)))?;
+    match client_async(request, io).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(Error::Http(answer)) => Err(Ended::Refused(answer.status().as_u16())),
+        Err(error) => Err(Ended::Failed(format!("{}: {error}", server.url))),
+    }
+}
+
+fn request(script: &Script, settings: &ReplaySettings) -> Result<Request<()>, Error> {
+    let server = &settings.server.upstream;
+    let path = settings.server.path.as_deref().unwrap_or(&script.path);
+    let scheme = if server.tls { "wss" } else { "ws" };
+    let mut request = format!("{scheme}://{}{path}", server.authority).into_client_request()?;
+    let headers = request.headers_mut();
+    headers.insert(HOST, server.host.clone());
+    let offered = script.headers.iter().any(|(name, _)| *name == SEC_WEBSOCKET_PROTOCOL.as_str());
+    for (name, value) in &script.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            let name = HeaderName::from_static(name);
+            debug_assert!([ORIGIN, USER_AGENT, SEC_WEBSOCKET_PROTOCOL].contains(&name));
+            headers.insert(name, value);
+        }
+    }
+    // The recording may lack the offered subprotocols, and still have the one that was accepted.
+    if let Some(protocol) = script.subprotocol.as_deref().filter(|_| !offered) {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(protocol)?);
+    }
+    for (name, value) in &settings.headers {
+        headers.insert(name, value.clone());
+    }
+    Ok(request)
+}
