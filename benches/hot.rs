@@ -183,10 +183,10 @@ fn redact(c: &mut Criterion) {
 fn filter(c: &mut Criterion) {
     let event = event();
     let filter = Filter {
-        connections: vec!["b".parse().expect("an id"), "a".parse().expect("an id")],
-        kinds: vec![wstap::event::Kind::Message],
-        directions: vec![Direction::In],
-        channels: Vec::new(),
+        connections: ["b", "a"].map(|id| id.parse().expect("an id")).into(),
+        kinds: [wstap::event::Kind::Message].into_iter().collect(),
+        directions: [Direction::In].into_iter().collect(),
+        channels: std::collections::HashSet::new(),
         expression: None,
     };
     let mut group = c.benchmark_group("filter");

@@ -2,6 +2,7 @@
 
 mod answers;
 pub(crate) mod channels;
+mod query;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,24 +14,21 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use utoipa::ToSchema;
 
-use self::answers::{CloseCode, Connection, Listener, Sent, Server};
+use self::answers::{Connection, Listener, Sent, Server};
+use self::query::{CloseCode, Closing, Reason, Sending, To};
 use crate::code::{self, Code};
 use crate::event::{Body as Payload, ConnectionId, Direction, Message, Opcode};
 use crate::hub::{CloseRequest, Hub, Outgoing, Undelivered};
 use crate::json;
 use crate::problem::Problem;
 use crate::problem::described::problems;
-use crate::request::{Params, Segment};
+use crate::request::{self, Segment};
 use crate::session::Limits;
 use crate::wire::ConnectionName;
 
 /// How long the body of a request may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
-
-/// The most that a close frame has room for.
-const MAX_REASON: usize = 123;
 
 /// Answers `GET /api/connections`.
 #[utoipa::path(get, path = "/api/connections", tag = "Connections", operation_id = "connections",
@@ -61,8 +59,7 @@ pub(crate) async fn connection(
     description = "The body is the message. It is on the stream with `\"synthetic\":true`.",
     params(
         ("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a"),
-        ("to" = inline(Option<To>), Query,
-            description = "To whom; `server` in proxy mode only. `client` is the default."),
+        Sending,
     ),
     request_body(description = "Text and JSON go out as a text frame just as they are, bytes as a binary frame. \
         A body without \
@@ -80,15 +77,9 @@ pub(crate) async fn send(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
-    let mut params = Params::new(query.as_deref());
-    let side =
-        params.one("to", "to=client or, in proxy mode, to=server is right", |value| match value {
-            "client" => Some(To::Client),
-            "server" => Some(To::Server),
-            _ => None,
-        });
-    params.finish()?;
-    let direction = match side.unwrap_or(To::Client) {
+    let (query, faults): (Sending, _) = request::read(query.as_deref());
+    faults.finish()?;
+    let direction = match query.to.unwrap_or(To::Client) {
         To::Client => Direction::Out,
         To::Server => Direction::In,
     };
@@ -112,9 +103,7 @@ pub(crate) async fn send(
     description = "In proxy mode both sides are closed.",
     params(
         ("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a"),
-        ("code" = inline(Option<CloseCode>), Query, description = "The close code; 1000 is the default.", example = 4000),
-        ("reason" = Option<String>, Query, description = "Why, in at most 123 bytes.",
-            max_length = 123, example = "enough"),
+        Closing,
     ),
     responses((status = NO_CONTENT, description = "It is told to close."), OfConnection))]
 pub(crate) async fn close(
@@ -122,17 +111,11 @@ pub(crate) async fn close(
     Segment(id): Segment,
     parts: Parts,
 ) -> Result<StatusCode, Problem> {
-    let mut params = Params::new(parts.uri.query());
-    let order_code = params.one("code", code::SENDABLE, |value| {
-        value.parse().ok().filter(|code| code::may_be_sent(*code))
-    });
-    let reason = params.one("reason", "a reason has at most 123 bytes", |value| {
-        (value.len() <= MAX_REASON).then(|| value.to_owned())
-    });
-    params.finish()?;
+    let (query, faults): (Closing, _) = request::read(parts.uri.query());
+    faults.finish()?;
     let order = CloseRequest {
-        code: order_code.unwrap_or(code::NORMAL),
-        reason: reason.unwrap_or_default(),
+        code: query.code.map_or(code::NORMAL, |CloseCode(code)| code),
+        reason: query.reason.map(|Reason(reason)| reason).unwrap_or_default(),
     };
     let closed = hub.close(&connection_id(&id)?, order);
     closed.map_err(|undelivered| undeliverable(undelivered, &id))?;
@@ -225,14 +208,6 @@ problems!(OfConnection: Malformed, NotFound);
 problems!(ToConnection: Malformed, NotFound, Timeout, TooLarge, SlowDown);
 problems!(OfListener: Malformed, NotFound);
 problems!(NotReady: Stopping);
-
-/// To whom a message goes.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-enum To {
-    Client,
-    Server,
-}
 
 /// The most bytes of a message.
 #[derive(Debug, Clone, Copy)]

@@ -13,29 +13,33 @@ mod pattern;
 mod program;
 mod reading;
 mod roots;
+mod set;
 pub mod shorthand;
 mod value;
 
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::event::{Channel, ConnectionId, Direction, Event, Kind};
 pub use error::FilterError;
 use program::Program;
 pub use reading::Reading;
+pub use set::{Member, Set};
 
 /// Selects events by their fields and by an expression. Within a field one of the values has to
 /// match, and every field that has values has to; the default selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only events of these connections.
-    pub connections: Vec<ConnectionId>,
+    pub connections: HashSet<ConnectionId>,
     /// Only events of these kinds.
-    pub kinds: Vec<Kind>,
+    pub kinds: Set<Kind>,
     /// Only messages of these directions.
-    pub directions: Vec<Direction>,
+    pub directions: Set<Direction>,
     /// Only events of these channels.
-    pub channels: Vec<Channel>,
+    pub channels: HashSet<Channel>,
     /// Only events that this is true of. Those from
     /// [`Hub::expression`](crate::Hub::expression) are evaluated once for all who share them.
     pub expression: Option<Arc<Expression>>,
@@ -65,12 +69,12 @@ impl Filter {
         if is_gap(event) {
             return true;
         }
-        (self.kinds.is_empty() || self.kinds.contains(&event.kind()))
+        (self.kinds.is_empty() || self.kinds.contains(event.kind()))
             && (self.directions.is_empty()
-                || event.direction().is_some_and(|direction| self.directions.contains(&direction)))
-            && (self.connections.is_empty() || self.connections.contains(&event.connection))
+                || event.direction().is_some_and(|direction| self.directions.contains(direction)))
+            && (self.connections.is_empty() || has(&self.connections, &event.connection))
             && (self.channels.is_empty()
-                || event.channel().is_some_and(|channel| self.channels.contains(channel)))
+                || event.channel().is_some_and(|channel| has(&self.channels, channel)))
     }
 }
 
@@ -123,6 +127,12 @@ impl Expression {
     pub fn holds_with(&self, event: &Event, body: &Reading) -> bool {
         is_gap(event) || eval::holds(&self.program, event, Some(body))
     }
+}
+
+/// Returns whether a set has a name. Most filters name one connection or channel, which is compared
+/// without hashing.
+fn has<T: Eq + Hash>(set: &HashSet<T>, name: &T) -> bool {
+    if set.len() == 1 { set.iter().next() == Some(name) } else { set.contains(name) }
 }
 
 /// Returns whether an event says that the tap has lost something, which concerns everybody.
@@ -225,8 +235,8 @@ mod tests {
             Draft { connection, body: EventBody::Message(message) }.stamp(EventId::default(), 1)
         };
         let filter = Filter {
-            connections: vec!["a".parse().expect("an id"), "b".parse().expect("an id")],
-            directions: vec![Direction::In],
+            connections: ["a", "b"].map(|id| id.parse().expect("an id")).into(),
+            directions: [Direction::In].into_iter().collect(),
             ..Filter::default()
         };
         assert!(filter.selects(&event("a", Direction::In)));

@@ -3,6 +3,8 @@
 
 pub(crate) mod described;
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -26,13 +28,36 @@ pub(crate) struct Problem {
     position: Option<usize>,
 }
 
+/// The most bytes of a detail: room for ten faults, so that no request is answered with a body that
+/// is much larger than itself.
+const MAX_DETAIL: usize = 4 << 10;
+
+/// Returns a text as an error quotes it: `"a"`, and only the beginning of a long one.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("{:?}", shortened(text, 80))
+}
+
+/// Returns a text, or its first `max` characters and an ellipsis.
+pub(crate) fn shortened(text: &str, max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
 /// Seconds after which it makes sense to come back to a full or stopping server.
 const RETRY_AFTER: &str = "5";
 
 impl Problem {
     /// Makes a problem of a code and a sentence that says what would be right.
+    /// The detail is cut at [`MAX_DETAIL`]: it may quote the request.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, name: None, detail: detail.into(), position: None }
+        let mut detail = detail.into();
+        if detail.len() > MAX_DETAIL {
+            detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
+            detail.push('…');
+        }
+        Self { code, name: None, detail, position: None }
     }
 
     /// Shorthand for a request that cannot be read.

@@ -1,16 +1,20 @@
-//! What handlers read off a request: the query, the other end, what it accepts. Every fault of a
-//! query is named, with what would be right.
+//! What handlers read off a request: the query, the remote address, the media types that it accepts.
+
+pub(crate) mod described;
+mod query;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Path};
 use http::header::{ACCEPT, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
-use jiff::{SignedDuration, Timestamp};
 
 use crate::problem::Problem;
+pub(crate) use query::{
+    Count, Faults, Field, Moment, Parameter, Query, Value, Values, choice, duration, parameters,
+    read,
+};
 
 /// The part of the path that an address leaves open, decoded. One that is no UTF-8 is malformed.
 #[derive(Debug)]
@@ -25,102 +29,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
             Err(rejection) => Err(Problem::malformed(rejection.body_text())),
         }
     }
-}
-
-/// The parameters of a query. Each is taken by name; what is left over at the end is unknown.
-#[derive(Debug)]
-pub(crate) struct Params {
-    pairs: Vec<(String, String)>,
-    known: Vec<&'static str>,
-    faults: Vec<String>,
-    /// The character that is wrong in a value that people write at length, counted from 1.
-    position: Option<usize>,
-}
-
-impl Params {
-    pub(crate) fn new(query: Option<&str>) -> Self {
-        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        let pairs = pairs.into_owned().collect();
-        Self { pairs, known: Vec::new(), faults: Vec::new(), position: None }
-    }
-
-    /// Takes all values of a parameter that may be repeated.
-    pub(crate) fn all<T>(
-        &mut self,
-        name: &'static str,
-        right: &str,
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Vec<T> {
-        self.known.push(name);
-        let mut values = Vec::new();
-        let faults = &mut self.faults;
-        self.pairs.retain(|(key, value)| {
-            if key != name {
-                return true;
-            }
-            match read(value) {
-                Some(value) => values.push(value),
-                None => faults.push(format!("{name}={value}: {right}")),
-            }
-            false
-        });
-        values
-    }
-
-    /// Takes the value of a parameter that stands at most once.
-    pub(crate) fn one<T>(
-        &mut self,
-        name: &'static str,
-        right: &str,
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Option<T> {
-        let mut values = self.all(name, right, read);
-        if values.len() > 1 {
-            self.faults.push(format!("{name} stands more than once; once is right"));
-        }
-        values.pop()
-    }
-
-    /// Takes a point in time, in milliseconds since 1970: a time, or a duration back from now.
-    pub(crate) fn time(&mut self, name: &'static str) -> Option<u64> {
-        let right = "a time such as 2026-01-31T12:00:00Z or a duration such as 5m is right";
-        self.one(name, right, |value| {
-            let time = match value.parse::<Timestamp>() {
-                Ok(time) => time,
-                Err(_) => Timestamp::now().checked_sub(duration(value)?).ok()?,
-            };
-            Some(u64::try_from(time.as_millisecond()).unwrap_or(0))
-        })
-    }
-
-    /// Notes a fault that lies in several parameters together.
-    pub(crate) fn fault(&mut self, what: &str) {
-        self.faults.push(what.to_owned());
-    }
-
-    /// Notes a fault at a character of a value.
-    pub(crate) fn fault_at(&mut self, position: usize, what: String) {
-        self.position = Some(position);
-        self.faults.push(what);
-    }
-
-    /// Ends the reading; what nobody has taken is unknown.
-    pub(crate) fn finish(mut self) -> Result<(), Problem> {
-        for (key, _) in &self.pairs {
-            let known = self.known.join(", ");
-            self.faults.push(format!("there is no query parameter {key:?}; there are {known}"));
-        }
-        if self.faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Problem::malformed(self.faults.join("; ")).pointing_at(self.position))
-        }
-    }
-}
-
-/// Reads a duration such as `25s`, `500ms` or `1h30m`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
-    text.parse::<SignedDuration>().ok()?.try_into().ok()
 }
 
 /// Returns the other end of the TCP connection, as the server noted it.

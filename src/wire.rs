@@ -12,15 +12,25 @@ pub mod sse;
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::event::{Event, EventId, Gap, Kind};
 
 pub(crate) use described::{
-    ChannelName, ConnectionName, FullEvent, KnownId, SCHEMAS, UserName, discriminator,
+    ChannelName, ConnectionName, FullEvent, KnownId, SCHEMAS, discriminator,
 };
 pub use full::{full, gap as full_gap, time};
 pub use payload::{Payload, payload};
 pub use plain::plain;
 pub use read::{Recorded, Unreadable, read};
+
+/// Returns the JSON Schema of a name: 1 to `max` characters without control characters.
+pub(crate) fn name_schema(max: usize) -> Value {
+    json!({
+        "type": "string", "minLength": 1, "maxLength": max,
+        "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$",
+    })
+}
 
 /// A form of the stream. Listeners of the same form share the rendered bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

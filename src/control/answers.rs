@@ -1,12 +1,10 @@
 //! What `/api` answers, as types: they are written as JSON, and described from here.
 
 use serde::Serialize;
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Type};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::Info;
-use crate::code;
 use crate::event::{EventId, Flow};
 use crate::hub::{ConnectionHandle, Hub, Seen};
 use crate::wire;
@@ -75,24 +73,6 @@ impl From<Flow> for EachWay {
         Self { r#in: flow.inward, out: flow.outward }
     }
 }
-
-/// A close code that may be sent.
-pub(super) struct CloseCode;
-
-impl PartialSchema for CloseCode {
-    fn schema() -> RefOr<Schema> {
-        let sendable = code::SENDABLE_RANGES.iter().map(|range| {
-            ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .minimum(Some(*range.start()))
-                .maximum(Some(*range.end()))
-        });
-        let any = sendable.fold(AnyOfBuilder::new(), AnyOfBuilder::item);
-        Schema::from(any.build()).into()
-    }
-}
-
-impl ToSchema for CloseCode {}
 
 /// A message is on its way.
 #[derive(Debug, Serialize, ToSchema)]

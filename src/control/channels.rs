@@ -9,14 +9,15 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::answers::Sent;
+use super::query::Publishing;
 use super::{MaxMessageBytes, payload, read};
 use crate::code::Code;
-use crate::event::{Channel, Event, User};
+use crate::event::{Channel, Event};
 use crate::hub::{ChannelInside, ChannelSeen, Hub, Publication};
 use crate::problem::Problem;
 use crate::problem::described::problems;
-use crate::request::{Params, Segment};
-use crate::wire::{self, ChannelName, FullEvent, UserName};
+use crate::request::{self, Segment};
+use crate::wire::{self, ChannelName, FullEvent};
 
 /// A channel in the list of all.
 #[derive(Debug, Serialize, ToSchema)]
@@ -108,8 +109,7 @@ pub(crate) async fn one(
         on first use.",
     params(
         ("channel" = inline(ChannelName), Path, description = "Its name.", example = "news"),
-        ("user" = inline(Option<Vec<UserName>>), Query, description = "Only to these users; may be repeated.",
-            example = json!(["ann"])),
+        Publishing,
     ),
     request_body(description = "A body without Content-Type is text, and none an empty one; text \
         that is JSON is that.", content(
@@ -126,10 +126,8 @@ pub(crate) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
-    let mut params = Params::new(query.as_deref());
-    let right = "a user has 1 to 512 characters and no control characters";
-    let to: Vec<User> = params.all("user", right, |value| value.parse().ok());
-    params.finish()?;
+    let (Publishing { user: to }, faults) = request::read(query.as_deref());
+    faults.finish()?;
     let channel = channel(&name)?;
     let body = read(body, max.0).await?;
     let (opcode, payload) = payload(&headers, &body)?;

@@ -17,15 +17,15 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http_body::Frame;
 
-use super::described::{Beginning, Finite, Found, LastEventId, OfEvent, Searching, Selection};
+use super::described::{Found, LastEventId, OfEvent, Searching};
 use super::har::Archive;
 use super::needle::Needle;
-use super::query;
+use super::query::{Beginning, Every, Finite, FiniteFormat, InOrder, Limit, Selection};
 use crate::code::Code;
 use crate::event::{Event, EventId};
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
-use crate::request::{Params, Segment, accepts};
+use crate::request::{self, Moment, Segment, accepts};
 use crate::wire::{self, FullEvent, KnownId};
 
 /// Events in an answer, if the client does not say.
@@ -44,59 +44,39 @@ const EVERY: u64 = 200;
         (String = "application/x-ndjson"),
     )), Searching))]
 pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
-    let mut params = Params::new(parts.uri.query());
-    let filter = query::filter(&mut params, |source| hub.expression(source));
-    let start = query::start(&mut params, &parts.headers);
-    let until = params.time("until");
-    let right = "a number of events, such as 1000, or all is right";
-    let limit = params.one("limit", right, |value| match value {
-        "all" => Some(usize::MAX),
-        number => number.parse().ok(),
-    });
-    let order = params.one("order", "an order is asc or desc", |value| match value {
-        "asc" => Some(Order::Ascending),
-        "desc" => Some(Order::Descending),
-        _ => None,
-    });
-    let right = "a format is json, ndjson, har or marks";
-    let format = params.one("format", right, |value| match value {
-        "json" => Some(Format::Json),
-        "ndjson" => Some(Format::Ndjson),
-        "har" => Some(Format::Har),
-        "marks" => Some(Format::Marks),
-        _ => None,
-    });
-    let text = params.one("text", "a text is not empty", Needle::new);
-    let every = params.one("every", "a number of events above 0, such as 200, is right", |value| {
-        value.parse().ok().filter(|every| *every > 0)
-    });
-    if format == Some(Format::Har) && order == Some(Order::Descending) {
-        params.fault("the entries of an archive are in the order of time; order=asc is right");
+    let ((selection, beginning, finite), mut faults) =
+        request::read::<(Selection, Beginning, Finite)>(parts.uri.query());
+    let filter = selection.filter(|source| hub.expression(source), &mut faults);
+    let start = beginning.start(&parts.headers, &mut faults);
+    let Finite { until, limit, order, format, text, every } = finite;
+    if format == Some(FiniteFormat::Har) && order == Some(InOrder::Desc) {
+        faults.add("the entries of an archive are in the order of time; order=asc is right");
     }
-    if format == Some(Format::Har) && text.is_some() {
-        params.fault("an archive is selected by fields or by filter, and not by text");
+    if format == Some(FiniteFormat::Har) && text.is_some() {
+        faults.add("an archive is selected by fields or by filter, and not by text");
     }
-    params.finish()?;
+    faults.finish()?;
     let lines = accepts(&parts.headers, "application/x-ndjson");
-    let format = format.unwrap_or(if lines { Format::Ndjson } else { Format::Json });
+    let format = format.unwrap_or(if lines { FiniteFormat::Ndjson } else { FiniteFormat::Json });
     // Half of a conversation is no archive of it.
-    let most = if matches!(format, Format::Marks | Format::Har) { usize::MAX } else { LIMIT };
-    let left = limit.unwrap_or(most);
+    let most =
+        if matches!(format, FiniteFormat::Marks | FiniteFormat::Har) { usize::MAX } else { LIMIT };
+    let left = limit.map_or(most, |Limit(limit)| limit);
     let range = Range {
         start: start.unwrap_or(Start::Oldest),
-        until,
+        until: until.map(|Moment(until)| until),
         // What the text lets pass is counted here, and not by the reading.
         limit: if text.is_some() && left > 0 { usize::MAX } else { left },
-        order: order.unwrap_or(Order::Ascending),
+        order: order.map_or(Order::Ascending, Order::from),
     };
     let media_type = match format {
-        Format::Json | Format::Har | Format::Marks => "application/json",
-        Format::Ndjson => "application/x-ndjson",
+        FiniteFormat::Json | FiniteFormat::Har | FiniteFormat::Marks => "application/json",
+        FiniteFormat::Ndjson => "application/x-ndjson",
     };
-    let marks = Marks { every: every.unwrap_or(EVERY), ..Marks::default() };
+    let marks = Marks { every: every.map_or(EVERY, |Every(every)| every), ..Marks::default() };
     let body = match format {
-        Format::Har => Body::new(Archive::new(hub, range, filter)),
-        Format::Json | Format::Ndjson | Format::Marks => {
+        FiniteFormat::Har => Body::new(Archive::new(hub, range, filter)),
+        FiniteFormat::Json | FiniteFormat::Ndjson | FiniteFormat::Marks => {
             let scan = hub.scan(range, filter);
             Body::new(Answer { scan, format, stage: Stage::Nothing, text, left, marks })
         }
@@ -126,20 +106,10 @@ pub(crate) async fn event(
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], out).into_response())
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Json,
-    Ndjson,
-    /// `{"every":200,"marks":["ID of the 200th",…],"count":12345,"first":"ID","last":"ID"}`.
-    Marks,
-    /// HTTP Archive.
-    Har,
-}
-
 /// The body of a finite answer that is a list.
 struct Answer {
     scan: Scan,
-    format: Format,
+    format: FiniteFormat,
     stage: Stage,
     /// Only events whose JSON holds it.
     text: Option<Needle>,
@@ -184,7 +154,7 @@ impl Answer {
                     self.event(event, &mut out);
                 }
             }
-            Some(Scanned::Gap(gap)) if self.format != Format::Marks => {
+            Some(Scanned::Gap(gap)) if self.format != FiniteFormat::Marks => {
                 self.item(&mut out, |out| wire::full_gap(&gap, out));
             }
             Some(Scanned::Gap(_)) => {}
@@ -198,10 +168,10 @@ impl Answer {
 
     fn begin(&self, out: &mut Vec<u8>) {
         match self.format {
-            Format::Json => out.push(b'['),
+            FiniteFormat::Json => out.push(b'['),
             // An archive has a body of its own.
-            Format::Ndjson | Format::Har => {}
-            Format::Marks => {
+            FiniteFormat::Ndjson | FiniteFormat::Har => {}
+            FiniteFormat::Marks => {
                 let beginning = format!("{{\"every\":{},\"marks\":[", self.marks.every);
                 out.extend_from_slice(beginning.as_bytes());
             }
@@ -214,7 +184,7 @@ impl Answer {
         }
         let start = out.len();
         let stage = self.stage;
-        if self.format != Format::Marks || self.text.is_some() {
+        if self.format != FiniteFormat::Marks || self.text.is_some() {
             self.item(out, |out| wire::full(event, out));
         }
         if self.text.as_ref().is_some_and(|text| !text.is_in(&out[start..])) {
@@ -223,7 +193,7 @@ impl Answer {
             return;
         }
         self.left -= 1;
-        if self.format == Format::Marks {
+        if self.format == FiniteFormat::Marks {
             out.truncate(start);
             self.stage = stage;
             self.mark(event.id, out);
@@ -241,10 +211,10 @@ impl Answer {
 
     fn end(&self, out: &mut Vec<u8>) {
         match self.format {
-            Format::Json => out.extend_from_slice(b"]\n"),
+            FiniteFormat::Json => out.extend_from_slice(b"]\n"),
             // An archive has a body of its own.
-            Format::Ndjson | Format::Har => {}
-            Format::Marks => {
+            FiniteFormat::Ndjson | FiniteFormat::Har => {}
+            FiniteFormat::Marks => {
                 let id = |id: Option<EventId>| id.map_or("null".into(), |id| format!("\"{id}\""));
                 let Marks { count, first, last, .. } = &self.marks;
                 let (first, last) = (id(*first), id(*last));
@@ -255,11 +225,11 @@ impl Answer {
     }
 
     fn item(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.format != Format::Ndjson && self.stage == Stage::Items {
+        if self.format != FiniteFormat::Ndjson && self.stage == Stage::Items {
             out.push(b',');
         }
         write(out);
-        if self.format == Format::Ndjson {
+        if self.format == FiniteFormat::Ndjson {
             out.push(b'\n');
         }
         self.stage = Stage::Items;

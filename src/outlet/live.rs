@@ -18,12 +18,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body::Frame;
 
-use super::described::{Beginning, LastEventId, Live, Selection, Streaming};
-use super::query;
+use super::described::{LastEventId, Streaming};
+use super::query::{Beginning, Live, Selection};
 use super::{Endless, RETRY, retry_with_jitter};
 use crate::hub::{About, Delivery, Hub, Subscription};
 use crate::problem::Problem;
-use crate::request::{Params, accepts, remote};
+use crate::request::{self, accepts, remote};
 use crate::wire::Form;
 
 /// Answers `GET /events` and `HEAD /events`.
@@ -46,11 +46,12 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
             "this is the event stream; WebSocket clients connect to /ws",
         ));
     }
-    let mut params = Params::new(parts.uri.query());
-    let filter = query::filter(&mut params, |source| hub.expression(source));
-    let start = query::start(&mut params, &parts.headers).unwrap_or(hub.beginning());
-    let form = query::form(&mut params, &parts.headers);
-    params.finish()?;
+    let ((selection, beginning, live), mut faults) =
+        request::read::<(Selection, Beginning, Live)>(parts.uri.query());
+    let filter = selection.filter(|source| hub.expression(source), &mut faults);
+    let start = beginning.start(&parts.headers, &mut faults).unwrap_or(hub.beginning());
+    let form = live.form(&parts.headers);
+    faults.finish()?;
     if parts.method == Method::HEAD {
         return Ok((head(form), Body::empty()).into_response());
     }

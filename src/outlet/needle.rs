@@ -1,43 +1,62 @@
-//! Text that is looked for in the JSON of events: what a person types into a search field.
+//! Text search in the JSON of events: `text=`, as a person types it into a search field.
 
-/// A text to look for. Letters of ASCII match in either case; a quote or a backslash matches as
-/// JSON writes it too.
+use memchr::memmem::Finder;
+
+/// A text to search for. ASCII letters match in either case; a quote or a backslash also matches
+/// its JSON escape.
 #[derive(Debug)]
 pub(super) struct Needle {
-    plain: Vec<u8>,
-    escaped: Option<Vec<u8>>,
+    plain: Finder<'static>,
+    escaped: Option<Finder<'static>>,
 }
+
+/// The JSON is folded to lower case in pieces of this size, so that a large event needs no copy.
+const PIECE: usize = 8 << 10;
 
 impl Needle {
-    /// Takes a text as it was typed; `None` if it is empty.
+    /// The longest text, in bytes.
+    pub(super) const MAX_LENGTH: usize = 1024;
+
+    /// Takes a text as it was typed. Returns `None` if it is empty or longer than
+    /// [`MAX_LENGTH`](Self::MAX_LENGTH).
     pub(super) fn new(text: &str) -> Option<Self> {
-        if text.is_empty() {
+        if text.is_empty() || text.len() > Self::MAX_LENGTH {
             return None;
         }
-        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").into_bytes();
-        let plain = text.as_bytes().to_vec();
-        Some(Self { escaped: (escaped != plain).then_some(escaped), plain })
+        let plain = text.to_ascii_lowercase();
+        let escaped = plain.replace('\\', "\\\\").replace('"', "\\\"");
+        let finder = |text: &str| Finder::new(text.as_bytes()).into_owned();
+        Some(Self { escaped: (escaped != plain).then(|| finder(&escaped)), plain: finder(&plain) })
     }
 
-    /// Returns whether it occurs in the JSON of an event.
+    /// Returns whether the text occurs in the JSON of an event. Takes time linear in the JSON,
+    /// whatever the text is.
     pub(super) fn is_in(&self, json: &[u8]) -> bool {
-        occurs(&self.plain, json)
-            || self.escaped.as_ref().is_some_and(|escaped| occurs(escaped, json))
+        let longest = self.escaped.as_ref().unwrap_or(&self.plain).needle().len();
+        let mut buffer = [0; PIECE];
+        let mut rest = json;
+        loop {
+            let piece = &rest[..rest.len().min(PIECE)];
+            let folded = &mut buffer[..piece.len()];
+            folded.copy_from_slice(piece);
+            folded.make_ascii_lowercase();
+            let occurs = |finder: &Finder<'_>| finder.find(folded).is_some();
+            if occurs(&self.plain) || self.escaped.as_ref().is_some_and(occurs) {
+                return true;
+            }
+            if piece.len() == rest.len() {
+                return false;
+            }
+            // The end of a piece may hold the beginning of an occurrence.
+            rest = &rest[PIECE - (longest - 1)..];
+        }
     }
-}
-
-fn occurs(needle: &[u8], hay: &[u8]) -> bool {
-    let Some(last) = hay.len().checked_sub(needle.len()) else {
-        return false;
-    };
-    let (lower, upper) = (needle[0].to_ascii_lowercase(), needle[0].to_ascii_uppercase());
-    memchr::memchr2_iter(lower, upper, &hay[..=last])
-        .any(|at| hay[at..at + needle.len()].eq_ignore_ascii_case(needle))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn it_occurs_in_either_case_and_as_json_writes_it() {
@@ -50,5 +69,32 @@ mod tests {
         assert!(!is_in("apples", r#"{"message":"apple"}"#));
         assert!(!is_in("longer than all", "{}"));
         assert!(Needle::new("").is_none());
+        assert!(Needle::new(&"a".repeat(1024)).is_some());
+        assert!(Needle::new(&"a".repeat(1025)).is_none());
+    }
+
+    #[test]
+    fn occurrences_across_pieces_are_found() {
+        let needle = Needle::new("\"Needle\"").expect("a text");
+        for at in [0, 1, PIECE - 9, PIECE - 8, PIECE - 1, PIECE, 3 * PIECE - 4, 70_000] {
+            let before = "x".repeat(at);
+            assert!(needle.is_in(format!("{before}\"needle\"").as_bytes()), "{at}");
+            assert!(needle.is_in(format!("{before}\\\"NEEDLE\\\"y").as_bytes()), "{at}");
+            assert!(!needle.is_in(format!("{before}\"needl").as_bytes()), "{at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_found_where_a_naive_search_finds_it(
+            text in "[aAb\"\\\\]{1,4}", json in "[aAb\"\\\\é]{0,40}", before in 0_usize..2
+        ) {
+            let json = "é".repeat(before * (PIECE / 2 - 3)) + &json;
+            let folded = json.to_ascii_lowercase();
+            let plain = text.to_ascii_lowercase();
+            let escaped = plain.replace('\\', "\\\\").replace('"', "\\\"");
+            let naive = folded.contains(&plain) || folded.contains(&escaped);
+            prop_assert_eq!(Needle::new(&text).expect("a text").is_in(json.as_bytes()), naive);
+        }
     }
 }

@@ -10,19 +10,15 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use tokio::time::Instant;
 
-use super::described::{Selection, Streaming, Waiting};
-use super::query;
-use crate::event::EventId;
+use super::described::Streaming;
+use super::query::{Selection, Wait, Waiting};
 use crate::hub::{About, Delivery, Hub, Start};
 use crate::problem::Problem;
-use crate::request::{Params, duration, remote};
+use crate::request::{self, remote};
 use crate::wire::{self, FullEvent};
 
 /// How long an answer waits for an event, if the client does not say.
 const WAIT: Duration = Duration::from_secs(25);
-
-/// The longest that it may say: what proxies tend to bear.
-const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// An answer that is larger than this is sent; the rest is the next one's.
 const FULL: usize = 1 << 20;
@@ -35,23 +31,18 @@ const FULL: usize = 1 << 20;
     params(Selection, Waiting),
     responses((status = OK, description = "Full events.", body = Vec<FullEvent>), Streaming))]
 pub(crate) async fn listen(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
-    let mut params = Params::new(parts.uri.query());
-    let filter = query::filter(&mut params, |source| hub.expression(source));
-    let after = params.one("after", "an event id such as 1700000000000-0 is right", |value| {
-        value.parse::<EventId>().ok()
-    });
-    let wait = params.one("wait", "a duration from 0s to 60s, such as 25s, is right", |value| {
-        duration(value).filter(|wait| *wait <= MAX_WAIT)
-    });
-    params.finish()?;
+    let ((selection, waiting), mut faults) =
+        request::read::<(Selection, Waiting)>(parts.uri.query());
+    let filter = selection.filter(|source| hub.expression(source), &mut faults);
+    faults.finish()?;
     let about = About {
         remote: remote(&parts),
         form: "poll",
         query: parts.uri.query().unwrap_or_default().to_owned(),
     };
     let mut subscription =
-        hub.subscribe(after.map_or(hub.beginning(), Start::After), filter, about)?;
-    let deadline = Instant::now() + wait.unwrap_or(WAIT);
+        hub.subscribe(waiting.after.map_or(hub.beginning(), Start::After), filter, about)?;
+    let deadline = Instant::now() + waiting.wait.map_or(WAIT, |Wait(wait)| wait);
     let mut out = vec![b'['];
     while out.len() < FULL {
         // Once there is something, only what is there already goes with it.

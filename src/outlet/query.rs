@@ -1,99 +1,312 @@
-//! The query of a listener: what it wants, from where on, in which form.
+//! The query of a listener: the events that it selects, where it begins, and the form of the answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
+use serde_json::json;
 
-use crate::event::{Direction, Kind};
+use super::needle::Needle;
+use crate::event::{Channel, ConnectionId, Direction, EventId, Kind};
 use crate::filter::{Expression, Filter, FilterError};
-use crate::hub::Start;
-use crate::request::{Params, accepts};
+use crate::hub::{Order, Start};
+use crate::request::{Count, Faults, Moment, Value, accepts, choice, duration, parameters};
 use crate::wire::Form;
 
-/// What compiles a filter expression: the hub, so that equal ones are one.
-type Compiled = Result<Arc<Expression>, FilterError>;
+/// The most values of `connection`, `kind`, `direction` and `channel` together.
+const MAX_SELECTED: usize = 100;
 
-/// Takes the parameters that select events.
-pub(crate) fn filter(params: &mut Params, compile: impl Fn(&str) -> Compiled) -> Filter {
-    let id = "a connection id has 1 to 128 characters and no control characters";
-    Filter {
-        connections: params.all("connection", id, |value| value.parse().ok()),
-        kinds: params.all("kind", "a kind is connect, message, close, join or leave", |value| {
-            Kind::ALL.into_iter().find(|kind| kind.as_str() == value)
-        }),
-        directions: params.all("direction", "a direction is in or out", |value| {
-            [Direction::In, Direction::Out].into_iter().find(|d| d.as_str() == value)
-        }),
-        channels: params.all(
-            "channel",
-            "a channel has 1 to 256 characters and no control characters",
-            |value| value.parse().ok(),
-        ),
-        expression: expression(params, compile),
+parameters! {
+    /// Which events.
+    pub(super) struct Selection {
+        /// Only events of this connection; may be repeated.
+        connection: Vec<ConnectionId> = "a",
+        /// Only this kind; may be repeated.
+        kind: Vec<Kind> = "message",
+        /// Only messages of this direction; may be repeated. `in` is from the client to the server.
+        direction: Vec<Direction> = "in",
+        /// Only events of this channel; may be repeated. `connection`, `kind`, `direction` and
+        /// `channel` have at most 100 values together.
+        channel: Vec<Channel> = "news",
+        /// Only events for which this condition on the full JSON is true, in a subset of CEL, at most
+        /// 1 KiB. What has no answer, such as a field that is missing, is false. A fault is a 400 with
+        /// the `position` of the character.
+        filter: Option<Source> = "message.price > 100.0",
     }
 }
 
-fn expression(params: &mut Params, compile: impl Fn(&str) -> Compiled) -> Option<Arc<Expression>> {
-    let source = params.one("filter", "", |value| Some(value.to_owned()))?;
-    match compile(&source) {
-        Ok(expression) => Some(expression),
-        Err(fault) => {
-            params.fault_at(fault.position, format!("filter: {fault}"));
-            None
+parameters! {
+    /// Where to begin.
+    pub(super) struct Beginning {
+        /// Everything after this event.
+        last_event_id: Option<String> = "1763670000123-0",
+        /// The last so many. Excludes `since`.
+        last: Option<Count> = 100,
+        /// What is younger: a time such as `2026-01-31T12:00:00Z`, or a duration back from now such as
+        /// `5m`.
+        since: Option<Moment> = "5m",
+    }
+}
+
+parameters! {
+    /// How a live stream is written.
+    pub(super) struct Live {
+        /// `plain` is what the client said and nothing more; `full` is everything; `ndjson` is `full`,
+        /// one event a line, also by `Accept: application/x-ndjson`.
+        format: Option<LiveFormat> = "full",
+        /// Whether SSE events carry their kind as name.
+        names: Option<Switch> = "1",
+    }
+}
+
+parameters! {
+    /// How a finite answer is written.
+    pub(super) struct Finite {
+        /// Nothing from then on: a time or a duration back from now.
+        until: Option<Moment> = "1m",
+        /// At most so many, or `all`; 1000 is the default.
+        limit: Option<Limit> = "100",
+        /// By time. An archive is `asc` always.
+        order: Option<InOrder> = "asc",
+        /// `json` is an array, `ndjson` a line an event, `har` an HTTP Archive with an entry a
+        /// connection, and `marks` a count with the id of every so-many-th event.
+        format: Option<FiniteFormat> = "json",
+        /// Only events whose JSON holds this text, at most 1 KiB. Not for archives.
+        text: Option<Needle> = "late",
+        /// Events from one mark to the next; 200 is the default.
+        every: Option<Every> = 200,
+    }
+}
+
+parameters! {
+    /// How long to wait.
+    pub(super) struct Waiting {
+        /// What came after this event; without it, what comes from now on.
+        after: Option<EventId> = "1763670000123-0",
+        /// How long to wait for something, from `0s` to `60s`; `25s` is the default.
+        wait: Option<Wait> = "25s",
+    }
+}
+
+/// The text of a filter expression.
+#[derive(Debug)]
+pub(super) struct Source(String);
+
+impl Value for Source {
+    fn right() -> Cow<'static, str> {
+        "an expression is right".into()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({"type": "string", "maxLength": Expression::MAX_LENGTH})
+    }
+}
+
+choice! {
+    /// A form of the live stream.
+    pub(super) enum LiveFormat: "a format is plain, full or ndjson" {
+        "plain" => Plain,
+        "full" => Full,
+        "ndjson" => Ndjson,
+    }
+}
+
+choice! {
+    /// Yes or no.
+    pub(super) enum Switch: "names=1 is right" {
+        "1" => One,
+        "0" => Zero,
+        "true" => True,
+        "false" => False,
+    }
+}
+
+choice! {
+    /// A form of a finite answer.
+    pub(super) enum FiniteFormat: "a format is json, ndjson, har or marks" {
+        "json" => Json,
+        "ndjson" => Ndjson,
+        "har" => Har,
+        "marks" => Marks,
+    }
+}
+
+choice! {
+    /// The oldest or the newest first.
+    pub(super) enum InOrder: "an order is asc or desc" {
+        "asc" => Asc,
+        "desc" => Desc,
+    }
+}
+
+impl From<InOrder> for Order {
+    fn from(order: InOrder) -> Self {
+        match order {
+            InOrder::Asc => Self::Ascending,
+            InOrder::Desc => Self::Descending,
         }
     }
 }
 
-/// Takes the parameters that say where to begin. A `Last-Event-ID` header goes before the query:
-/// an EventSource that comes back sends its first query again, and the header beside it.
-pub(crate) fn start(params: &mut Params, headers: &HeaderMap) -> Option<Start> {
-    let after = params.one("last_event_id", "", |value| Some(value.to_owned()));
-    let last = params
-        .one("last", "a number of events, such as last=100, is right", |value| value.parse().ok());
-    let since = params.time("since");
-    let header = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()));
-    let after = header.map(Into::into).or(after).filter(|id: &String| !id.is_empty());
-    if let Some(id) = after {
-        return Some(id.parse().map_or(Start::Unknown, Start::After));
+/// The most events of an answer; `all` is [`usize::MAX`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit(pub(super) usize);
+
+impl Value for Limit {
+    fn right() -> Cow<'static, str> {
+        "a number of events, such as 1000, or all is right".into()
     }
-    if last.is_some() && since.is_some() {
-        params.fault("last and since exclude each other; one of them is right");
+
+    fn read(text: &str) -> Option<Self> {
+        if text == "all" { Some(Self(usize::MAX)) } else { text.parse().ok().map(Self) }
     }
-    last.map(Start::Last).or(since.map(Start::Since))
+
+    fn schema() -> serde_json::Value {
+        json!({"type": "string", "pattern": "^(all|[0-9]{1,9})$"})
+    }
 }
 
-/// Takes the parameters that say in which form to answer; without them `Accept` does.
-pub(crate) fn form(params: &mut Params, headers: &HeaderMap) -> Form {
-    let right = "a format is plain, full or ndjson";
-    let format = params.one("format", right, |value| match value {
-        "plain" | "full" | "ndjson" => Some(value.to_owned()),
-        _ => None,
-    });
-    let names = params.one("names", "names=1 is right", |value| match value {
-        "1" | "true" => Some(true),
-        "0" | "false" => Some(false),
-        _ => None,
-    });
-    let names = names.unwrap_or(false);
-    match format.as_deref() {
-        Some("full") => Form::Full { names },
-        Some("ndjson") => Form::Ndjson,
-        None if accepts(headers, "application/x-ndjson") => Form::Ndjson,
-        _ => Form::Plain { names },
+/// A number of events above 0.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Every(pub(super) u64);
+
+impl Value for Every {
+    fn right() -> Cow<'static, str> {
+        "a number of events above 0, such as 200, is right".into()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|every| *every > 0).map(Self)
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({"type": "integer", "minimum": 1})
+    }
+}
+
+/// How long a poll waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wait(pub(super) Duration);
+
+impl Wait {
+    /// The longest wait: proxies end requests that are idle for longer.
+    const MAX: Duration = Duration::from_mins(1);
+}
+
+impl Value for Wait {
+    fn right() -> Cow<'static, str> {
+        "a duration from 0s to 60s, such as 25s, is right".into()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        duration(text).filter(|wait| *wait <= Self::MAX).map(Self)
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({"type": "string"})
+    }
+}
+
+impl Value for Needle {
+    fn right() -> Cow<'static, str> {
+        "a text has 1 to 1024 bytes".into()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Self::new(text)
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({"type": "string", "minLength": 1, "maxLength": Self::MAX_LENGTH})
+    }
+}
+
+/// What compiles a filter expression: the hub, so that listeners share equal expressions.
+type Compiled = Result<Arc<Expression>, FilterError>;
+
+impl Selection {
+    /// Makes the filter.
+    pub(super) fn filter(self, compile: impl Fn(&str) -> Compiled, faults: &mut Faults) -> Filter {
+        let selected =
+            self.connection.len() + self.kind.len() + self.direction.len() + self.channel.len();
+        if selected > MAX_SELECTED {
+            faults.add(format!(
+                "connection, kind, direction and channel have {selected} values together; at most \
+                 {MAX_SELECTED} are right"
+            ));
+        }
+        let expression = self.filter.and_then(|Source(source)| {
+            compile(&source)
+                .map_err(|fault| faults.add_at(fault.position, format!("filter: {fault}")))
+                .ok()
+        });
+        Filter {
+            connections: self.connection.into_iter().collect(),
+            kinds: self.kind.into_iter().collect(),
+            directions: self.direction.into_iter().collect(),
+            channels: self.channel.into_iter().collect(),
+            expression,
+        }
+    }
+}
+
+impl Beginning {
+    /// Returns the start, if the request names one. A `Last-Event-ID` header takes precedence over the
+    /// query: an EventSource that reconnects sends its first query again, with the header beside it.
+    pub(super) fn start(self, headers: &HeaderMap, faults: &mut Faults) -> Option<Start> {
+        let header = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()));
+        let after = header.map(Into::into).or(self.last_event_id);
+        if let Some(id) = after.filter(|id: &String| !id.is_empty()) {
+            return Some(id.parse().map_or(Start::Unknown, Start::After));
+        }
+        if self.last.is_some() && self.since.is_some() {
+            faults.add("last and since exclude each other; one of them is right");
+        }
+        let last = self.last.map(|Count(last)| Start::Last(last));
+        last.or(self.since.map(|Moment(since)| Start::Since(since)))
+    }
+}
+
+impl Live {
+    /// Returns the form. Without `format`, `Accept` selects it.
+    pub(super) fn form(&self, headers: &HeaderMap) -> Form {
+        let names = matches!(self.names, Some(Switch::One | Switch::True));
+        match self.format {
+            Some(LiveFormat::Full) => Form::Full { names },
+            Some(LiveFormat::Ndjson) => Form::Ndjson,
+            None if accepts(headers, "application/x-ndjson") => Form::Ndjson,
+            Some(LiveFormat::Plain) | None => Form::Plain { names },
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::EventId;
+    use crate::request;
     use http::header::ACCEPT;
 
     fn read(query: &str, headers: &HeaderMap) -> Result<(Filter, Option<Start>, Form), String> {
-        let mut params = Params::new(Some(query));
-        let filter = filter(&mut params, |source| Expression::parse(source).map(Arc::new));
-        let read = (filter, start(&mut params, headers), form(&mut params, headers));
-        params.finish().map(|()| read).map_err(|problem| problem.detail)
+        let ((selection, beginning, live), mut faults) =
+            request::read::<(Selection, Beginning, Live)>(Some(query));
+        let filter =
+            selection.filter(|source| Expression::parse(source).map(Arc::new), &mut faults);
+        let read = (filter, beginning.start(headers, &mut faults), live.form(headers));
+        faults.finish().map(|()| read).map_err(|problem| problem.detail)
+    }
+
+    #[test]
+    fn more_than_100_selections_are_refused() {
+        let ids: String = (0..99).map(|n| format!("&connection=c{n}")).collect();
+        let right = read(&format!("kind=message{ids}"), &HeaderMap::new()).expect("100 values");
+        assert_eq!(right.0.connections.len(), 99);
+        let wrong = read(&format!("kind=message&direction=in{ids}"), &HeaderMap::new());
+        assert!(wrong.expect_err("101 values").contains("at most 100"));
     }
 
     #[test]

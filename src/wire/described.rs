@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -64,14 +63,11 @@ pub(crate) type ConnectionName = Name<128>;
 /// What a channel is called.
 pub(crate) type ChannelName = Name<256>;
 
-/// What a user is called.
-pub(crate) type UserName = Name<512>;
-
 impl<const MAX: usize> PartialSchema for Name<MAX> {
     fn schema() -> RefOr<Schema> {
-        let text = ObjectBuilder::new().schema_type(Type::String);
-        let text = text.min_length(Some(1)).max_length(Some(MAX));
-        Schema::from(text.pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]+$")).build()).into()
+        let schema: Schema =
+            serde_json::from_value(super::name_schema(MAX)).expect("it is a JSON Schema");
+        schema.into()
     }
 }
 
