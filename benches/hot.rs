@@ -235,6 +235,113 @@ fn filter(c: &mut Criterion) {
     group.finish();
 }
 
+/// An expression and the message that it takes longest at: name, JSON, expression.
+type Dear = (&'static str, String, String);
+
+/// Members of an object: `"k0":0,"k1":1` and so on.
+fn entries(name: &str, count: usize) -> String {
+    (0..count).map(|n| format!("\"{name}{n}\":{n}")).collect::<Vec<_>>().join(",")
+}
+
+fn numbers(count: usize) -> String {
+    (0..count).map(|n| n.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// Random letters, of which a pattern such as `a[ab]{60}c` makes a new state at each.
+fn letters(count: usize) -> String {
+    let mut random = 12_345_u64;
+    let mut next = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        if random >> 63 == 0 { 'a' } else { 'b' }
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn strings() -> String {
+    let all = letters(975_000);
+    let strings: Vec<_> =
+        (0..1000).map(|n| format!("\"{}\"", &all[975 * n..975 * (n + 1)])).collect();
+    format!("[{}]", strings.join(","))
+}
+
+fn dear_texts() -> Vec<Dear> {
+    let with = |text: &str| format!("{{\"l\":[{}],\"t\":\"{text}\"}}", numbers(2000));
+    let (long, pairs) = ("x".repeat(60_000), "ab".repeat(300_000));
+    let needle = format!("message.l.exists(i, message.t.contains('{}b'))", "ab".repeat(60));
+    let each = |condition: &str| format!("message.l.exists(i, {condition})");
+    let two = format!("{},\"u\":\"{pairs}\"}}", with(&pairs).trim_end_matches('}'));
+    let many_states = "message.matches('a[ab]{60}c')".to_owned();
+    let many_words = "message.matches('(?i)(a|b|error|panic)[a-z ]{0,40}x')".to_owned();
+    vec![
+        ("strings, many states", strings(), "message.exists(i, i.matches('a[ab]{60}c'))".into()),
+        ("many states", format!("\"{}\"", letters(9000)), many_states),
+        ("many words", format!("\"{}\"", letters(3000)), many_words),
+        ("strings, a small pattern", strings(), "message.exists(i, i.matches('^(a|b)+c'))".into()),
+        ("a small pattern", with(&long), each("message.t.matches('(x+x+)+y')")),
+        ("contains", with(&pairs), needle),
+        ("strings, contains", strings(), "message.exists(i, i.contains('c'))".into()),
+        ("joined", with(&long[..30_000]), each("(message.t + message.t).endsWith('y')")),
+        ("upper case", with(&long), each("message.t.upperAscii() == 'y'")),
+        ("size of a text", with(&long), each("message.t.size() == 1")),
+        ("order of texts", two, each("message.t < message.u")),
+        ("strings as text", strings(), "message.exists(i, text(message) == 'y')".into()),
+        (
+            "escapes as text",
+            format!("\"{}\"", "\\u0001".repeat(100_000)),
+            "text([message]) == 'y'".into(),
+        ),
+    ]
+}
+
+fn dear_collections() -> Vec<Dear> {
+    let with = |entries: String| format!("{{\"l\":[{}],\"m\":{{{entries}}}}}", numbers(2000));
+    let long = "k".repeat(200);
+    let maps = format!("[{}]", vec![format!("{{{}}}", entries("k", 20)); 3000].join(","));
+    let list = format!("[{}]", numbers(100_000));
+    let each = |condition: &str| format!("message.l.exists(i, {condition})");
+    let many = (0..11).map(|n| format!("i.t=={n}")).collect::<Vec<_>>().join("||");
+    vec![
+        ("a key", with(entries("k", 40_000)), each("message.m.k39999 == -1")),
+        ("a long key", with(entries(&long, 2000)), each(&format!("message.m.{long}1999 == -1"))),
+        ("size of a map", with(entries("k", 20_000)), each("size(message.m) == 1")),
+        ("long keys sorted", with(entries(&long, 2000)), each("size(message.m) == 1")),
+        ("equal maps", maps.clone(), "message.exists(i, i == message[2999] && false)".into()),
+        ("an item", list.clone(), "message.exists(i, message[99999] == i)".into()),
+        ("in a list", list.clone(), "message.exists(i, -1 in message)".into()),
+        ("equal lists", list.clone(), "message.exists(i, message == message && false)".into()),
+        ("numbers as text", list, "message.exists(i, text(message) == 'y')".into()),
+        ("many nodes", maps, format!("message.exists(i, {many})")),
+    ]
+}
+
+/// The dearest expressions at the dearest messages of about 1 MiB. The throughput is in steps: the
+/// budget of ten million steps is 10 ms if there are a billion a second.
+fn dearest(c: &mut Criterion) {
+    let mut group = c.benchmark_group("filter, dearest");
+    group.sample_size(10);
+    for (name, body, source) in dear_texts().into_iter().chain(dear_collections()) {
+        let json = wstap::json::Json::parse(&body).expect("JSON");
+        let message = Message::new(Direction::In, Opcode::Text, body.len(), Body::Value(json));
+        let own = "a".parse().expect("an id");
+        let draft = Draft { connection: own, body: EventBody::Message(message) };
+        let event = draft.stamp(EventId::default(), 1);
+        let expression =
+            Expression::parse(&source).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        let read = Reading::of(&event);
+        let evaluation = expression.evaluate_with(&event, &read);
+        assert!(!evaluation.holds, "{name}");
+        group.throughput(Throughput::Elements(evaluation.steps));
+        group.bench_function(name, |b| {
+            b.iter(|| expression.evaluate_with(black_box(&event), &read));
+        });
+        let reading = expression.evaluate(&event).steps - evaluation.steps;
+        group.throughput(Throughput::Elements(reading));
+        group
+            .bench_function(format!("{name}, read"), |b| b.iter(|| Reading::of(black_box(&event))));
+    }
+    group.finish();
+}
+
 /// A message of 256 bytes as there are many: a few fields of several types.
 fn order() -> Event {
     let text = r#"{"connectionId":"a","message":{"id":"9c1f7a52-1d0e-4c55-a2a1-0f3f7c2d9b11","price":101.25,"side":"buy","symbol":"ACME","ok":true,"items":[{"name":"x","amount":3},{"name":"y","amount":1},{"name":"z","amount":2}],"note":"limit 2026","more":null,"tag":"abc"}}"#;
@@ -353,5 +460,5 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, frame_to_event, render, publish, redact, filter, read);
+criterion_group!(benches, frame_to_event, render, publish, redact, filter, dearest, read);
 criterion_main!(benches);

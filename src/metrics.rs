@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::event::Kind;
+use crate::filter::Evaluation;
 
 /// All counters of one hub.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Metrics {
     pub(crate) rendered_bytes: Counter,
     /// Evaluations of filter expressions at an event, once for all listeners of equal ones.
     pub(crate) filter_evaluations: Counter,
+    /// Evaluations that ended without an answer because their budget was used up.
+    pub(crate) filter_exhausted: Counter,
     /// Gaps told to listeners.
     pub(crate) gaps: Counter,
     /// Events in these gaps, as far as their number is known.
@@ -121,6 +124,13 @@ impl Gauges {
 }
 
 impl Metrics {
+    /// Counts an evaluation of a filter expression, and returns whether the expression holds.
+    pub(crate) fn evaluated(&self, evaluation: Evaluation) -> bool {
+        self.filter_evaluations.inc();
+        self.filter_exhausted.inc_by(u64::from(evaluation.exhausted));
+        evaluation.holds
+    }
+
     /// Makes all numbers, at zero.
     #[must_use]
     pub fn new() -> Self {
@@ -169,6 +179,11 @@ impl Metrics {
             filter_evaluations: counter(
                 "filter_evaluations",
                 "Evaluations of filter expressions, once for all listeners of equal ones",
+                None,
+            ),
+            filter_exhausted: counter(
+                "filter_exhausted",
+                "Evaluations of filter expressions that used up their budget and have no answer",
                 None,
             ),
             gaps: counter("gaps", "Gaps told to listeners", None),

@@ -1,6 +1,6 @@
-//! What is wrong with an expression.
+//! Errors: of an expression that cannot be compiled, and of an evaluation without an answer.
 
-/// Why a text is no expression: where, what stands there, and what would be right.
+/// Why a text is not an expression: the position, what stands there, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("column {position}: {wrong}, expected {expected}")]
 pub struct FilterError {
@@ -13,7 +13,7 @@ pub struct FilterError {
 }
 
 impl FilterError {
-    /// Makes an error of a byte of `source`.
+    /// Makes an error at a byte of `source`.
     pub(super) fn at(
         source: &str,
         byte: usize,
@@ -24,3 +24,12 @@ impl FilterError {
         Self { position, wrong: wrong.into(), expected: expected.into() }
     }
 }
+
+/// An evaluation without an answer: a field is missing, types do not match, a number overflows, a
+/// text is too long, the budget is used up. All of these make a condition false, so that they need
+/// no names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EvalError;
+
+/// A value, or no answer.
+pub(super) type Answer<T> = Result<T, EvalError>;

@@ -1,28 +1,27 @@
-//! Evaluation: a program and an event in, true or false out. It recurses as deep as the program
-//! nests, which is bounded, and takes bounded time.
+//! Evaluation of a program at an event. It recurses as deep as the program nests, which is bounded,
+//! and takes bounded time: work is charged to a [`Meter`] before it is done.
 
-use std::cell::Cell;
 use std::cmp::Ordering;
 
-use super::pattern::MAX_TEXT;
+use super::cost::{self, Meter};
+use super::error::{Answer, EvalError};
 use super::program::{
-    Constant, Conversion, Id, MAX_ELEMENTS, Node, Program, Quantifier, Relation, Text,
+    Constant, Conversion, Id, MAX_ELEMENTS, Node, Program, Quantifier, Relation, StringTest,
 };
 use super::reading::Reading;
-use super::value::{Answer, EvalError, Value};
+use super::roots::Variable;
+use super::value::Value;
 use crate::event::Event;
 
-/// The most bytes of texts, lists and maps that one evaluation walks through: about 10 ms. What
-/// asks many things of one huge message gets no answer rather than more time.
-const MAX_WALK: usize = 32 << 20;
-
-/// What a byte costs that a pattern looks at, compared with one that is searched for a text.
-const PATTERN: usize = 16;
-
-/// Returns whether a program is true of an event. `body` may be missing if the program does not
-/// read it.
-pub(super) fn holds(program: &Program, event: &Event, body: Option<&Reading>) -> bool {
-    let run = Run { program, event, body, walked: Cell::new(0) };
+/// Returns whether a program is true of an event. `body` may be absent if the program does not read
+/// it.
+pub(super) fn holds(
+    program: &Program,
+    event: &Event,
+    body: Option<&Reading>,
+    meter: &Meter,
+) -> bool {
+    let run = Run { program, event, body, meter };
     run.value(program.top(), None).and_then(|value| value.bool()).unwrap_or(false)
 }
 
@@ -30,23 +29,24 @@ struct Run<'a> {
     program: &'a Program,
     event: &'a Event,
     body: Option<&'a Reading>,
-    walked: Cell<usize>,
+    meter: &'a Meter,
 }
 
-/// What a macro looks at.
+/// The element that a macro evaluates its condition at.
 type Element<'e, 'a> = Option<&'e Value<'a>>;
 
 impl<'a> Run<'a> {
     fn value(&self, id: Id, element: Element<'_, 'a>) -> Answer<Value<'a>> {
+        self.meter.charge(cost::NODE)?;
         let value = |id: &Id| self.value(*id, element);
         match self.program.node(id) {
             Node::Constant(constant) => Ok(constant.value()),
-            Node::Variable(root) => root.of(self.event, self.body),
-            Node::Element => element.cloned().ok_or(EvalError),
-            Node::Field(of, name) => self.get(&value(of)?, name)?.ok_or(EvalError),
+            Node::Variable(variable) => self.variable(*variable),
+            Node::Element => element.ok_or(EvalError)?.copied(self.meter),
+            Node::Field(of, name) => value(of)?.get(name, self.meter)?.ok_or(EvalError),
             Node::Index(of, at) => self.index(&value(of)?, &value(at)?),
-            Node::Has(of, name) => Ok(Value::Bool(self.get(&value(of)?, name)?.is_some())),
-            Node::HasVariable(root) => Ok(Value::Bool(root.of(self.event, self.body).is_ok())),
+            Node::Has(of, name) => Ok(Value::Bool(value(of)?.get(name, self.meter)?.is_some())),
+            Node::HasVariable(variable) => Ok(Value::Bool(self.variable(*variable).is_ok())),
             Node::Not(of) => Ok(Value::Bool(!value(of)?.bool()?)),
             Node::Negate(of) => value(of)?.negated(),
             Node::All(conditions) => {
@@ -60,9 +60,7 @@ impl<'a> Run<'a> {
             }
             Node::In(what, list) => self.is_in(*what, *list, element).map(Value::Bool),
             Node::Arithmetic(operator, a, b) => {
-                let (a, b) = (value(a)?, value(b)?);
-                self.walk(a.walk() + b.walk())?;
-                a.reckon(*operator, &b)
+                value(a)?.arithmetic(*operator, &value(b)?, self.meter)
             }
             Node::Choice(condition, yes, no) => {
                 if value(condition)?.bool()? {
@@ -79,24 +77,13 @@ impl<'a> Run<'a> {
                 Ok(Value::Map(entries.iter().map(entry).collect::<Answer<Vec<_>>>()?.into()))
             }
             Node::Convert(conversion, of) => self.convert(*conversion, value(of)?),
-            Node::Compute(question, a, b) => {
+            Node::Test(kind, a, b) => {
                 let (text, part) = (value(a)?, value(b)?);
-                self.walk(text.walk())?;
-                let (text, part) = (text.str()?, part.str()?);
-                Ok(Value::Bool(match question {
-                    Text::Contains => text.contains(part),
-                    Text::StartsWith => text.starts_with(part),
-                    Text::EndsWith => text.ends_with(part),
-                }))
+                self.test(*kind, text.str()?, part.str()?).map(Value::Bool)
             }
-            Node::Matches(of, regex) => {
+            Node::Matches(of, pattern) => {
                 let text = value(of)?;
-                let text = text.str()?;
-                self.walk(text.len() * PATTERN)?;
-                if text.len() > MAX_TEXT {
-                    return Err(EvalError);
-                }
-                Ok(Value::Bool(regex.is_match(text)))
+                pattern.matches(text.str()?, self.meter).map(Value::Bool)
             }
             Node::Macro(quantifier, of, body) => {
                 self.each(*quantifier, &value(of)?, *body).map(Value::Bool)
@@ -104,36 +91,47 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Notes bytes that are walked through, and ends what walks too far.
-    fn walk(&self, bytes: usize) -> Answer<()> {
-        self.walked.set(self.walked.get().saturating_add(bytes));
-        if self.walked.get() > MAX_WALK { Err(EvalError) } else { Ok(()) }
+    fn variable(&self, variable: Variable) -> Answer<Value<'a>> {
+        let value = variable.of(self.event, self.body, self.meter)?;
+        // Most are made for this evaluation: an id and a time are written, a map is collected.
+        self.meter.charge(cost::VALUE + value.items_cost(usize::MAX))?;
+        Ok(value)
     }
 
-    fn get(&self, map: &Value<'a>, key: &str) -> Answer<Option<Value<'a>>> {
-        self.walk(map.width())?;
-        map.get(key)
+    fn test(&self, kind: StringTest, text: &str, part: &str) -> Answer<bool> {
+        match kind {
+            StringTest::Contains => {
+                self.meter.charge(cost::scan(text.len()) + 4 * cost::scan(part.len()))?;
+                Ok(memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some())
+            }
+            StringTest::StartsWith => {
+                self.meter.charge(cost::copy(part.len()))?;
+                Ok(text.starts_with(part))
+            }
+            StringTest::EndsWith => {
+                self.meter.charge(cost::copy(part.len()))?;
+                Ok(text.ends_with(part))
+            }
+        }
     }
 
     fn index(&self, of: &Value<'a>, at: &Value<'a>) -> Answer<Value<'a>> {
         if let (true, Value::Text(key)) = (of.is_map(), at) {
-            return self.get(of, key)?.ok_or(EvalError);
+            return of.get(key, self.meter)?.ok_or(EvalError);
         }
         let Value::Int(index) = at.to_int()? else { return Err(EvalError) };
-        // A number that is written as text is none, and one with a fraction is none of a list.
-        if matches!(at, Value::Text(_)) || !at.equals(&Value::Int(index)) {
+        // Text that reads as a number is no index, and neither is a number with a fraction.
+        if matches!(at, Value::Text(_)) || !at.equals(&Value::Int(index), self.meter)? {
             return Err(EvalError);
         }
-        self.walk(of.width())?;
-        of.item(usize::try_from(index).map_err(|_| EvalError)?)
+        of.item(usize::try_from(index).map_err(|_| EvalError)?, self.meter)
     }
 
     fn compare(&self, relation: Relation, a: &Value<'a>, b: &Value<'a>) -> Answer<bool> {
-        self.walk(a.walk().min(b.walk()))?;
-        let order = || a.order(b);
+        let order = || a.order(b, self.meter);
         match relation {
-            Relation::Equal => Ok(a.equals(b)),
-            Relation::NotEqual => Ok(!a.equals(b)),
+            Relation::Equal => a.equals(b, self.meter),
+            Relation::NotEqual => Ok(!a.equals(b, self.meter)?),
             Relation::Less => order().map(Ordering::is_lt),
             Relation::LessOrEqual => order().map(Ordering::is_le),
             Relation::Greater => order().map(Ordering::is_gt),
@@ -143,52 +141,59 @@ impl<'a> Run<'a> {
 
     fn is_in(&self, what: Id, list: Id, element: Element<'_, 'a>) -> Answer<bool> {
         let what = self.value(what, element)?;
-        // The usual case, without making a list of it.
+        // The usual case: the list needs not be built.
         if let Node::List(items) = self.program.node(list)
             && self.program.is_constant(items)
         {
-            return items.iter().try_fold(false, |found, item| {
-                Ok(found || self.value(*item, None)?.equals(&what))
-            });
+            for item in items {
+                if self.value(*item, None)?.equals(&what, self.meter)? {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
         }
         let list = self.value(list, element)?;
-        self.walk(list.walk())?;
         if list.is_list() {
-            return Ok(list.items().any(|item| item.equals(&what)));
+            self.meter.charge(list.items_cost(usize::MAX))?;
+            for item in list.items() {
+                if item.equals(&what, self.meter)? {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
         }
         match &what {
-            Value::Text(key) => Ok(list.get(key)?.is_some()),
-            // Such keys are allowed, and no map of ours has one.
+            Value::Text(key) => Ok(list.get(key, self.meter)?.is_some()),
+            // Such keys are allowed, and no map here has one.
             Value::Bool(_) | Value::Int(_) | Value::Uint(_) if list.is_map() => Ok(false),
             _ => Err(EvalError),
         }
     }
 
     fn convert(&self, conversion: Conversion, value: Value<'a>) -> Answer<Value<'a>> {
-        self.walk(value.width())?;
+        if let Value::Text(text) = &value {
+            self.meter.charge(cost::scan(text.len()))?;
+        }
         match conversion {
-            Conversion::Size => value.size().map(Value::count),
+            Conversion::Size => value.size(self.meter).map(Value::count),
             Conversion::Int => value.to_int(),
             Conversion::Uint => value.to_uint(),
             Conversion::Double => value.to_double(),
             Conversion::Bool => value.to_bool(),
             Conversion::String => value.into_text(),
-            Conversion::Text => {
-                self.walk(value.walk() + value.source())?;
-                Ok(Value::Text(value.written()))
-            }
+            Conversion::Text => value.written(self.meter).map(Value::Text),
             Conversion::Lower => Ok(Value::Text(value.str()?.to_ascii_lowercase().into())),
             Conversion::Upper => Ok(Value::Text(value.str()?.to_ascii_uppercase().into())),
         }
     }
 
-    /// Asks the elements of a list, or the keys of a map, up to [`MAX_ELEMENTS`] of them; those
-    /// behind have no answer.
+    /// Evaluates a condition at the elements of a list, or the keys of a map, up to [`MAX_ELEMENTS`]
+    /// of them; the elements after those have no answer.
     fn each(&self, quantifier: Quantifier, of: &Value<'a>, body: Id) -> Answer<bool> {
-        self.walk(of.width())?;
         let elements: Vec<Value<'a>> = if of.is_map() {
-            of.entries().into_iter().map(|(key, _)| Value::Text(key)).collect()
+            of.entries(self.meter)?.into_iter().map(|(key, _)| Value::Text(key)).collect()
         } else if of.is_list() {
+            self.meter.charge(of.items_cost(MAX_ELEMENTS + 1))?;
             of.items().take(MAX_ELEMENTS + 1).collect()
         } else {
             return Err(EvalError);
@@ -210,8 +215,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Joins answers: one that is `decisive` decides, also where others have no answer; without one,
-/// no answer is none.
+/// Joins answers. An answer that is `decisive` decides, also where others have none; without a
+/// decisive answer, one that is missing makes the whole missing.
 fn fold(decisive: bool, answers: impl Iterator<Item = Answer<bool>>) -> Answer<bool> {
     let mut joined = Ok(!decisive);
     for answer in answers {

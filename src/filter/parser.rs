@@ -1,14 +1,15 @@
-//! From tokens to a program, by precedence climbing. It recurses only where brackets, `?:` or
-//! arguments nest, and counts that; chains are loops, whose depth the program counts.
+//! Compiles tokens to a program, by precedence climbing. It recurses only where brackets, `?:` or
+//! arguments nest, and counts that. Chains are loops; the program counts their depth.
 
 mod calls;
 
 use super::error::FilterError;
 use super::lexer::{Located, Token, shortened, tokens};
 use super::program::{
-    Constant, Conversion, Id, MAX_COST, MAX_DEPTH, Node, Operator, Program, Relation, TooMuch,
+    Constant, Conversion, Id, MAX_COST, MAX_DEPTH, Node, Program, Relation, TooMuch,
 };
 use super::roots::Variable;
+use super::value::Operator;
 
 /// The longest expression, in bytes.
 pub(super) const MAX_LENGTH: usize = 1024;

@@ -1,20 +1,21 @@
-//! What an expression is compiled to: nodes in a list, each after those it is made of. Depth and
-//! cost are known when a node is added, and bounded there.
+//! A compiled expression: nodes in a list, each after its operands. Depth and cost are known when a
+//! node is added, and bounded there.
 
-use regex::Regex;
-
+use super::cost::NODE;
+use super::pattern::Pattern;
 use super::roots::Variable;
+use super::value::Operator;
 
-/// The deepest nesting of an expression: what evaluation recurses. A chain such as `1 + 1 + 1` or
+/// The deepest nesting of an expression: evaluation recurses as deep. A chain such as `1 + 1 + 1` or
 /// `a.b.c` nests too; `a && b && c` does not.
 pub(super) const MAX_DEPTH: u8 = 32;
 
 /// The most elements of a list or map that `exists`, `all` and `exists_one` look at.
 pub(super) const MAX_ELEMENTS: usize = 1000;
 
-/// The most steps that one evaluation takes, if every list has [`MAX_ELEMENTS`]: about 1 ms.
-/// Enough for conditions of 50 steps on the elements of a list, of which a comparison takes 4.
-pub(super) const MAX_COST: usize = 50_000;
+/// The most steps of the nodes of an expression, if every list has [`MAX_ELEMENTS`]: about 2 ms.
+/// Enough for conditions of 50 nodes on the elements of a list, of which a comparison takes 4.
+pub(super) const MAX_COST: usize = 50_000 * NODE;
 
 /// Names a node of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(super) struct Id(u16);
 pub(super) enum Node {
     Constant(Constant),
     Variable(Variable),
-    /// The element that the macro around looks at.
+    /// The element of the enclosing macro.
     Element,
     Field(Id, Box<str>),
     Index(Id, Id),
@@ -43,8 +44,8 @@ pub(super) enum Node {
     List(Box<[Id]>),
     Map(Box<[(Box<str>, Id)]>),
     Convert(Conversion, Id),
-    Compute(Text, Id, Id),
-    Matches(Id, Box<Regex>),
+    Test(StringTest, Id, Id),
+    Matches(Id, Box<Pattern>),
     Macro(Quantifier, Id, Id),
 }
 
@@ -68,15 +69,6 @@ pub(super) enum Relation {
     GreaterOrEqual,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Remainder,
-}
-
 /// Functions of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Conversion {
@@ -91,9 +83,9 @@ pub(super) enum Conversion {
     Upper,
 }
 
-/// Questions about two strings.
+/// Tests of a string by another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Text {
+pub(super) enum StringTest {
     Contains,
     StartsWith,
     EndsWith,
@@ -122,10 +114,10 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Adds a node over nodes that are there.
+    /// Adds a node. Its operands are in the program already.
     pub(super) fn add(&mut self, node: Node) -> Result<Id, TooMuch> {
         let factor = if matches!(node, Node::Macro(..)) { MAX_ELEMENTS } else { 1 };
-        let (mut depth, mut cost) = (0, 1_usize);
+        let (mut depth, mut cost) = (0, NODE);
         node.children(|child| {
             let (below, its_cost) = self.sizes[usize::from(child.0)];
             depth = depth.max(below);
@@ -150,7 +142,7 @@ impl Program {
         &self.nodes[usize::from(id.0)]
     }
 
-    /// Returns the node that is made of all others.
+    /// Returns the node of the whole expression.
     pub(super) fn top(&self) -> Id {
         Id(u16::try_from(self.nodes.len() - 1).expect("add checks it"))
     }
@@ -160,7 +152,7 @@ impl Program {
         self.reads_body
     }
 
-    /// Returns the most steps that an evaluation takes.
+    /// Returns the most steps that the nodes take in an evaluation.
     pub(super) fn cost(&self) -> usize {
         self.sizes.last().map_or(0, |(_, cost)| *cost)
     }
@@ -185,7 +177,7 @@ impl Node {
             | Self::Compare(_, a, b)
             | Self::In(a, b)
             | Self::Arithmetic(_, a, b)
-            | Self::Compute(_, a, b)
+            | Self::Test(_, a, b)
             | Self::Macro(_, a, b) => [*a, *b].into_iter().for_each(each),
             Self::Choice(a, b, c) => [*a, *b, *c].into_iter().for_each(each),
             Self::All(items) | Self::Any(items) | Self::List(items) => {

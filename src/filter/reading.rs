@@ -1,6 +1,6 @@
-//! The body of an event, read once for all expressions: a flat list of nodes over the JSON text,
-//! in the order of the text, where strings are ranges of it. One allocation for most bodies, and
-//! no recursion but that of the JSON parser, whose depth [`crate::json::MAX_DEPTH`] bounds.
+//! The body of an event, read once for all expressions: a flat list of nodes in the order of the
+//! JSON text. Strings are ranges of the text. Most bodies take one allocation. Only the JSON parser
+//! recurses, as deep as [`crate::json::MAX_DEPTH`].
 
 use std::fmt;
 use std::io::Write as _;
@@ -10,16 +10,15 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::value::Value;
 use crate::event::{Body, Event, EventBody};
 
 /// What an expression reads of `message` and `fields`.
 #[derive(Debug, Default)]
 pub struct Reading {
-    /// In the order of the text; empty if there is no body, or none that can be held: a number
-    /// beyond all doubles, a string that is no Unicode.
+    /// In the order of the text. Empty if there is no body, or one that cannot be represented: a
+    /// number beyond all doubles, a string that is not Unicode.
     nodes: Vec<Node>,
-    /// Strings that do not stand in the text as they are: those with escapes, and base64.
+    /// Strings that are not ranges of the text: those with escapes, and base64.
     strings: String,
 }
 
@@ -73,10 +72,20 @@ impl Reading {
         reading
     }
 
-    /// Returns the bytes that it takes.
+    /// Returns the bytes of memory that it takes.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.nodes.capacity() * size_of::<Node>() + self.strings.capacity()
+    }
+
+    /// Returns the steps that reading the body of an event takes.
+    pub(super) fn cost(event: &Event) -> u64 {
+        /// Steps a byte: most of them go into strings that need no copy, the worst into numbers.
+        const BYTE: u64 = 4;
+        match &event.body {
+            EventBody::Message(message) => BYTE * message.body.len() as u64,
+            _ => 0,
+        }
     }
 
     /// Returns the whole body.
@@ -99,6 +108,19 @@ impl Reading {
     }
 }
 
+/// What a value in a reading is. The parts of a list or map are reached by [`Json`].
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    Text(&'a str),
+    List,
+    Map,
+}
+
 /// A value in a reading.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Json<'a> {
@@ -108,17 +130,18 @@ pub(super) struct Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// Returns it as a value: what is flat itself, the rest as a reference.
-    pub(super) fn value(self) -> Value<'a> {
+    /// Returns what it is.
+    pub(super) fn part(self) -> Part<'a> {
         match self.reading.nodes[self.node] {
-            Node::Null => Value::Null,
-            Node::Bool(value) => Value::Bool(value),
-            Node::Int(value) => Value::Int(value),
-            Node::Uint(value) => Value::Uint(value),
-            Node::Double(value) => Value::Double(value),
-            Node::Text(start, end) => Value::text(&self.text[range(start, end)]),
-            Node::Own(start, end) => Value::text(&self.reading.strings[range(start, end)]),
-            Node::List(..) | Node::Map(..) => Value::Json(self),
+            Node::Null => Part::Null,
+            Node::Bool(value) => Part::Bool(value),
+            Node::Int(value) => Part::Int(value),
+            Node::Uint(value) => Part::Uint(value),
+            Node::Double(value) => Part::Double(value),
+            Node::Text(start, end) => Part::Text(&self.text[range(start, end)]),
+            Node::Own(start, end) => Part::Text(&self.reading.strings[range(start, end)]),
+            Node::List(..) => Part::List,
+            Node::Map(..) => Part::Map,
         }
     }
 
@@ -136,16 +159,6 @@ impl<'a> Json<'a> {
             Node::List(count, _) | Node::Map(count, _) => count as usize,
             _ => 0,
         }
-    }
-
-    /// Returns how many nodes it is made of.
-    pub(super) fn nodes(self) -> usize {
-        self.behind().node - self.node
-    }
-
-    /// Returns the bytes of the whole body.
-    pub(super) fn source(self) -> usize {
-        self.text.len() + self.reading.strings.len()
     }
 
     /// Iterates over the items of a list, or over keys and values of a map in turn.
@@ -170,9 +183,9 @@ impl<'a> Json<'a> {
         Self { node, ..self }
     }
 
-    pub(super) fn items(self) -> impl Iterator<Item = Value<'a>> {
-        let items = self.is_list().then(|| self.children().map(Self::value));
-        items.into_iter().flatten()
+    /// Iterates over the items of a list; other values have none.
+    pub(super) fn items(self) -> impl Iterator<Item = Self> {
+        self.is_list().then(|| self.children()).into_iter().flatten()
     }
 
     /// Iterates over the entries of a map in the order of the text; of a repeated key all are

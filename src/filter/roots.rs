@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use super::reading::{Json, Reading};
-use super::value::{Answer, EvalError, Value};
+use super::cost::{self, Meter};
+use super::error::{Answer, EvalError};
+use super::reading::Reading;
+use super::value::Value;
 use crate::event::{
     Body, Close, Connect, Event, EventBody, Flow, FrameInfo, Kind, Message, Routing,
 };
@@ -79,7 +81,12 @@ impl Variable {
     }
 
     /// Returns its value in an event; what an event does not have has no answer.
-    pub(super) fn of<'a>(self, event: &'a Event, body: Option<&'a Reading>) -> Answer<Value<'a>> {
+    pub(super) fn of<'a>(
+        self,
+        event: &'a Event,
+        body: Option<&'a Reading>,
+        meter: &Meter,
+    ) -> Answer<Value<'a>> {
         match self {
             Self::Id => Ok(Value::Text(event.id.to_string().into())),
             Self::Time => Ok(Value::Text(wire::time(event.id.ms).to_string().into())),
@@ -90,7 +97,7 @@ impl Variable {
             Self::ConnectionId => Ok(Value::text(event.connection.as_str())),
             _ => match &event.body {
                 EventBody::Connect(connect) => self.of_connect(connect),
-                EventBody::Message(message) => self.of_message(event, message, body),
+                EventBody::Message(message) => self.of_message(event, message, body, meter),
                 EventBody::Close(close) => self.of_close(close),
                 EventBody::Join(presence) | EventBody::Leave(presence) => match self {
                     Self::Channel => Ok(Value::text(presence.channel.as_str())),
@@ -145,6 +152,7 @@ impl Variable {
         event: &'a Event,
         message: &'a Message,
         body: Option<&'a Reading>,
+        meter: &Meter,
     ) -> Answer<Value<'a>> {
         match self {
             Self::Direction => Ok(Value::text(message.direction.as_str())),
@@ -164,10 +172,13 @@ impl Variable {
                 let whole = body.and_then(|body| body.whole(event)).ok_or(EvalError)?;
                 let own_object = matches!(message.body, Body::Object(_));
                 match self {
-                    Self::Message if !own_object => Ok(whole.value()),
-                    Self::Message => Ok(whole.get("message").map_or(Value::Null, Json::value)),
+                    Self::Message if !own_object => Ok(whole.into()),
+                    Self::Message => {
+                        meter.charge(whole.len() * cost::ENTRY)?;
+                        Ok(whole.get("message").map_or(Value::Null, Value::from))
+                    }
                     _ if !own_object => Err(EvalError),
-                    _ => Value::fields(whole),
+                    _ => Value::fields(whole, meter),
                 }
             }
             other => Self::of_frame_info(message.frame_info.as_ref().ok_or(EvalError)?, other),

@@ -151,10 +151,9 @@ impl Batch {
     }
 
     fn holds(&self, expression: &Expression, n: usize, metrics: &Metrics) -> bool {
-        metrics.filter_evaluations.inc();
         let event = &self.events[n];
         if !expression.reads_body() {
-            return expression.holds(event);
+            return metrics.evaluated(expression.evaluate(event));
         }
         let readings = self.readings.get_or_init(|| {
             std::iter::repeat_with(OnceLock::new).take(self.events.len()).collect()
@@ -163,10 +162,10 @@ impl Batch {
             let reading = Reading::of(event);
             (reading.weight() <= KEPT_READING * event.weight()).then_some(reading)
         });
-        match reading {
-            Some(reading) => expression.holds_with(event, reading),
-            None => expression.holds(event),
-        }
+        metrics.evaluated(match reading {
+            Some(reading) => expression.evaluate_with(event, reading),
+            None => expression.evaluate(event),
+        })
     }
 
     fn rendered(&self, form: Form, metrics: &Metrics) -> &Rendered {

@@ -85,10 +85,10 @@ impl Shared {
     /// Returns whether a filter selects an event that is read for one listener only.
     pub(super) fn selects(&self, filter: &Filter, event: &Event) -> bool {
         filter.selects_fields(event)
-            && filter.expression.as_ref().is_none_or(|expression| {
-                self.metrics.filter_evaluations.inc();
-                expression.holds(event)
-            })
+            && filter
+                .expression
+                .as_ref()
+                .is_none_or(|expression| self.metrics.evaluated(expression.evaluate(event)))
     }
 
     pub(super) fn may_connect(&self, stream: &Stream, id: &ConnectionId) -> Result<(), Refused> {

@@ -1,14 +1,14 @@
 //! Calls: functions, functions of a value, and the macros that look at elements.
 
 use super::super::lexer::{Token, shortened};
-use super::super::pattern;
-use super::super::program::{Conversion, Id, Node, Quantifier, Text};
+use super::super::pattern::Pattern;
+use super::super::program::{Conversion, Id, Node, Quantifier, StringTest};
 use super::{Parsed, Parser};
 
 /// The most patterns of an expression; each takes time to compile and memory. `a|b` is one.
 const MAX_PATTERNS: usize = 4;
 
-/// Words that CEL keeps for itself.
+/// Reserved words of CEL.
 const RESERVED: [&str; 18] = [
     "in",
     "as",
@@ -93,7 +93,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn method(&mut self, of: Id, name: &str, at: usize) -> Parsed<Id> {
-        let question = match name {
+        let test = match name {
             "size" | "lowerAscii" | "upperAscii" => {
                 self.arguments(at, name, 0)?;
                 let conversion = match name {
@@ -107,9 +107,9 @@ impl Parser<'_> {
             "exists" => return self.each(Quantifier::Exists, of, at),
             "all" => return self.each(Quantifier::All, of, at),
             "exists_one" | "existsOne" => return self.each(Quantifier::ExistsOne, of, at),
-            "contains" => Text::Contains,
-            "startsWith" => Text::StartsWith,
-            "endsWith" => Text::EndsWith,
+            "contains" => StringTest::Contains,
+            "startsWith" => StringTest::StartsWith,
+            "endsWith" => StringTest::EndsWith,
             _ => {
                 let wrong = format!("there is no function `{}` of a value", shortened(name));
                 let right = "contains, startsWith, endsWith, matches, size, lowerAscii, \
@@ -118,7 +118,7 @@ impl Parser<'_> {
             }
         };
         let arguments = self.arguments(at, name, 1)?;
-        self.add(at, Node::Compute(question, of, arguments[0]))
+        self.add(at, Node::Test(test, of, arguments[0]))
     }
 
     fn matches(&mut self, of: Id, at: usize) -> Parsed<Id> {
@@ -134,8 +134,8 @@ impl Parser<'_> {
             return Err(self.error(at, "this is one pattern too many", right));
         }
         let right = "RE2 syntax, such as \"^a.*z$\", that compiles to less than 32 KiB";
-        let regex = pattern::compile(&text).map_err(|wrong| self.error(inside, wrong, right))?;
-        self.add(at, Node::Matches(of, Box::new(regex)))
+        let pattern = Pattern::compile(&text).map_err(|wrong| self.error(inside, wrong, right))?;
+        self.add(at, Node::Matches(of, Box::new(pattern)))
     }
 
     /// Reads `exists(x, condition)` and its like, behind the bracket.
