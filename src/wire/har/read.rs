@@ -1,22 +1,22 @@
-//! Archives to events: those of wstap, Chrome, Firefox, Playwright and mitmproxy, which differ in
-//! the unit of `time` and in what they leave out.
+//! Archives to events: those of wstap, Chrome, Firefox, Playwright and mitmproxy. They differ in the
+//! unit of `time` and in the fields that they leave out.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::read::{Recorded, UNKNOWN, Unreadable, routing, worth_knowing};
+use super::model::{Archive, Entry, List, Message as Frame, OwnMessage, Pair};
 use crate::event::{
     Answer, Body, Connect, ConnectionId, Direction, Draft, Event, EventBody, EventId, FrameInfo,
     Message, Opcode,
 };
 use crate::json::{self, Json};
+use crate::wire::read::{self as full, Recorded, UNKNOWN, Unreadable, routing, worth_knowing};
 
-/// Returns whether a text begins as an archive does: with an object whose first key is `log`.
+/// Returns whether a text begins like an archive: an object whose first key is `log`.
 #[must_use]
 pub fn is_har(text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}').trim_start();
@@ -24,33 +24,33 @@ pub fn is_har(text: &str) -> bool {
     key.is_some_and(|key| key.starts_with("\"log\""))
 }
 
-/// Reads the WebSockets of an archive, in the order of time. Its other entries are not looked at.
+/// Reads the WebSockets of an archive, in the order of their times. Other entries are ignored.
 ///
 /// # Errors
 ///
-/// If it is none, or has no WebSockets whose messages are in it.
+/// If the text is no archive, or has no WebSocket messages.
 pub fn read(text: &str) -> Result<Vec<Recorded>, Unreadable> {
     let archive: Archive<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|fault| Unreadable(format!("this is no HTTP Archive ({fault})")))?;
     let mut apart = false;
     let mut events = Vec::new();
-    for (n, entry) in archive.log.entries.iter().enumerate() {
-        if entry.is_websocket() {
+    for (n, entry) in archive.log.entries.0.iter().enumerate() {
+        if is_websocket(entry) {
             apart |= entry.messages.is_none() && entry.response.content.file.is_some();
-            entry.read(n as u64, &mut events)?;
+            connection(entry, n as u64, &mut events)?;
         }
     }
     if events.iter().all(|event| matches!(event.body, EventBody::Connect(_))) {
         let why = if apart {
-            "its messages are in other files; Playwright puts them in with recordHar: { content: \"embed\" }"
+            "its messages are in other files; Playwright includes them with recordHar: { content: \"embed\" }"
         } else {
             "this archive has no WebSocket messages"
         };
         return Err(Unreadable(why.to_owned()));
     }
     let mut gaps = Vec::new();
-    for gap in archive.log.own.into_iter().flat_map(|own| own.gaps) {
-        match super::super::read(gap.get())? {
+    for gap in archive.log.own.gaps.0 {
+        match full::read(gap.get())? {
             Recorded::Event(lost) => events.push(lost),
             gap @ Recorded::Gap(_) => gaps.push(gap),
         }
@@ -64,203 +64,82 @@ pub fn read(text: &str) -> Result<Vec<Recorded>, Unreadable> {
     Ok(events.into_iter().map(Recorded::Event).chain(gaps).collect())
 }
 
-#[derive(Deserialize)]
-struct Archive<'a> {
-    #[serde(borrow)]
-    log: Log<'a>,
+fn is_websocket(entry: &Entry<'_>) -> bool {
+    let url = &entry.request.url;
+    entry.resource_type.as_deref() == Some("websocket")
+        || entry.messages.is_some()
+        || url.starts_with("ws:")
+        || url.starts_with("wss:")
 }
 
-#[derive(Deserialize)]
-struct Log<'a> {
-    #[serde(borrow)]
-    entries: Vec<Entry<'a>>,
-    #[serde(borrow, rename = "_wstap")]
-    own: Option<OwnLog<'a>>,
-}
-
-#[derive(Deserialize)]
-struct OwnLog<'a> {
-    #[serde(borrow, default)]
-    gaps: Vec<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Entry<'a> {
-    #[serde(rename = "startedDateTime")]
-    started: Option<String>,
-    request: Request,
-    #[serde(default)]
-    response: Response,
-    #[serde(default)]
-    timings: Timings,
-    #[serde(rename = "_resourceType")]
-    kind: Option<String>,
-    #[serde(borrow, rename = "_webSocketMessages")]
-    messages: Option<Vec<Frame<'a>>>,
-    #[serde(borrow, rename = "_wstap")]
-    own: Option<Own<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Request {
-    url: String,
-    #[serde(default)]
-    headers: Vec<Header>,
-}
-
-#[derive(Deserialize, Default)]
-struct Response {
-    #[serde(default)]
-    status: i32,
-    #[serde(default)]
-    headers: Vec<Header>,
-    #[serde(default)]
-    content: Content,
-}
-
-#[derive(Deserialize, Default)]
-struct Content {
-    #[serde(rename = "_file")]
-    file: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-struct Timings {
-    wait: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Header {
-    name: String,
-    value: String,
-}
-
-/// One of the messages.
-#[derive(Deserialize)]
-struct Frame<'a> {
-    #[serde(rename = "type")]
-    way: String,
-    #[serde(default)]
-    time: f64,
-    #[serde(default)]
-    opcode: i32,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    #[serde(rename = "_wstap")]
-    own: Option<OwnFrame>,
-}
-
-#[derive(Deserialize)]
-struct OwnFrame {
-    id: Option<String>,
-    #[serde(default)]
-    size: u64,
-    #[serde(default)]
-    synthetic: bool,
-    wire: Option<u64>,
-    fragments: Option<u32>,
-    #[serde(default)]
-    compressed: bool,
-    note: Option<Box<str>>,
-    channel: Option<String>,
-    user: Option<String>,
-    #[serde(default)]
-    to: Vec<String>,
-    #[serde(default)]
-    except: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Own<'a> {
-    connection_id: Option<String>,
-    #[serde(borrow)]
-    connect: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    control: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    close: Option<&'a RawValue>,
-}
-
-impl Entry<'_> {
-    fn is_websocket(&self) -> bool {
-        let url = &self.request.url;
-        self.kind.as_deref() == Some("websocket")
-            || self.messages.is_some()
-            || url.starts_with("ws:")
-            || url.starts_with("wss:")
+/// Adds the events of the `n`th entry.
+fn connection(entry: &Entry<'_>, n: u64, events: &mut Vec<Event>) -> Result<(), Unreadable> {
+    let frames = entry.messages.as_ref().map_or(&[][..], |messages| &messages.0);
+    let started =
+        entry.started_date_time.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+    let started = started.and_then(|time| u64::try_from(time.as_millisecond()).ok());
+    let first = frames.first().and_then(ms);
+    // The clock of the handshake may be behind that of the messages.
+    let started = started.or(first).unwrap_or(0).min(first.unwrap_or(u64::MAX));
+    let own = entry.own.as_ref();
+    let named = own.and_then(|own| own.connection_id.as_deref()?.parse().ok());
+    let connection = named.unwrap_or_else(|| ConnectionId::made(started, n));
+    if let Some(own) = own {
+        events.extend(own.connect.map(own_event).transpose()?.flatten());
+    } else {
+        let body = EventBody::Connect(Box::new(connect(entry)));
+        let id = EventId { ms: started, seq: 0 };
+        events.push(Draft { connection: connection.clone(), body }.stamp(id, 0));
     }
-
-    fn read(&self, n: u64, events: &mut Vec<Event>) -> Result<(), Unreadable> {
-        let started = self.started.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
-        let started = started.and_then(|time| u64::try_from(time.as_millisecond()).ok());
-        let first = self.messages.iter().flatten().next().and_then(Frame::ms);
-        // Some clocks of the handshake are behind those of the messages.
-        let started = started.or(first).unwrap_or(0).min(first.unwrap_or(u64::MAX));
-        let named = self.own.as_ref().and_then(|own| own.connection_id.as_deref()?.parse().ok());
-        let connection = named.unwrap_or_else(|| ConnectionId::made(started, n));
-        let own = |raw: Option<&RawValue>| -> Result<Option<Event>, Unreadable> {
-            match raw.map(|raw| super::super::read(raw.get())).transpose()? {
-                Some(Recorded::Event(event)) => Ok(Some(event)),
-                Some(Recorded::Gap(_)) | None => Ok(None),
-            }
-        };
-        let written_by_us = self.own.is_some();
-        let close = own(self.own.as_ref().and_then(|own| own.close))?;
-        match own(self.own.as_ref().and_then(|own| own.connect))? {
-            Some(event) => events.push(event),
-            None if written_by_us => {}
-            None => {
-                let body = EventBody::Connect(Box::new(self.connect()));
-                let id = EventId { ms: started, seq: 0 };
-                events.push(Draft { connection: connection.clone(), body }.stamp(id, 0));
-            }
-        }
-        let mut last = EventId { ms: started, seq: 0 };
-        for frame in self.messages.iter().flatten() {
-            let Some(message) = frame.message(&connection) else { continue };
-            let id = frame.own.as_ref().and_then(|own| own.id.as_deref()?.parse().ok());
-            // The order in the list is what counts, whatever the clock says.
-            last = id.unwrap_or_else(|| match frame.ms() {
-                Some(ms) if ms > last.ms => EventId { ms, seq: 0 },
-                _ => last,
-            });
-            let body = EventBody::Message(message);
-            events.push(Draft { connection: connection.clone(), body }.stamp(last, 0));
-        }
-        for raw in self.own.iter().flat_map(|own| &own.control) {
-            events.extend(own(Some(raw))?);
-        }
-        events.extend(close);
-        Ok(())
+    let mut last = EventId { ms: started, seq: 0 };
+    for frame in frames {
+        let Some(message) = message(frame, &connection) else { continue };
+        let id = frame.own.as_ref().and_then(|own| own.id.parse().ok());
+        // The order of the list counts more than the times.
+        last = id.unwrap_or_else(|| match ms(frame) {
+            Some(ms) if ms > last.ms => EventId { ms, seq: 0 },
+            _ => last,
+        });
+        let body = EventBody::Message(message);
+        events.push(Draft { connection: connection.clone(), body }.stamp(last, 0));
     }
-
-    fn connect(&self) -> Connect {
-        let (server, path) = split(&self.request.url);
-        let headers = worth_knowing(|name| header(&self.request.headers, name));
-        let answered = |name: &str| header(&self.response.headers, name);
-        let wait = self.timings.wait.unwrap_or(0.0).max(0.0) / 1e3;
-        let answer = Answer {
-            upstream: server.into(),
-            status: u16::try_from(self.response.status)
-                .ok()
-                .filter(|status| *status > 0)
-                .unwrap_or(101),
-            time: Duration::try_from_secs_f64(wait).unwrap_or_default(),
-            subprotocol: answered("sec-websocket-protocol"),
-            extensions: answered("sec-websocket-extensions"),
-        };
-        Connect { remote: UNKNOWN, path, headers, answer: Some(Box::new(answer)), user: None }
+    for raw in own.into_iter().flat_map(|own| own.control.0.iter().copied().chain(own.close)) {
+        events.extend(own_event(raw)?);
     }
+    Ok(())
 }
 
-fn header(headers: &[Header], name: &str) -> Option<String> {
-    let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-    header.map(|header| header.value.clone())
+/// Reads an event in full JSON; a gap is `None`.
+fn own_event(raw: &RawValue) -> Result<Option<Event>, Unreadable> {
+    Ok(match full::read(raw.get())? {
+        Recorded::Event(event) => Some(event),
+        Recorded::Gap(_) => None,
+    })
 }
 
-/// Splits a URL into scheme and authority, and path and query. Browsers note `https:` of a
-/// WebSocket now and then.
+fn connect(entry: &Entry<'_>) -> Connect {
+    let (server, path) = split(&entry.request.url);
+    let headers = worth_knowing(|name| header(&entry.request.headers, name));
+    let answered = |name: &str| header(&entry.response.headers, name);
+    let wait = entry.timings.wait.max(0.0) / 1e3;
+    let status = u16::try_from(entry.response.status).ok().filter(|status| *status > 0);
+    let answer = Answer {
+        upstream: server.into(),
+        status: status.unwrap_or(101),
+        time: Duration::try_from_secs_f64(wait).unwrap_or_default(),
+        subprotocol: answered("sec-websocket-protocol"),
+        extensions: answered("sec-websocket-extensions"),
+    };
+    Connect { remote: UNKNOWN, path, headers, answer: Some(Box::new(answer)), user: None }
+}
+
+fn header(headers: &List<Pair<'_>>, name: &str) -> Option<String> {
+    let header = headers.0.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+    header.map(|header| header.value.clone().into_owned())
+}
+
+/// Splits a URL into scheme and authority, and path and query. Some browsers write `https:` for a
+/// WebSocket.
 fn split(url: &str) -> (String, String) {
     let after = url.find("://").map_or(0, |at| at + 3);
     let at = url[after..].find(['/', '?']).map_or(url.len(), |at| after + at);
@@ -269,80 +148,74 @@ fn split(url: &str) -> (String, String) {
     (server, if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
 }
 
-impl Frame<'_> {
-    /// Returns milliseconds since 1970: Chrome and mitmproxy write seconds, Playwright writes
-    /// milliseconds, and -1 where it was to omit them.
-    fn ms(&self) -> Option<u64> {
-        // As seconds this is the year 5138, as milliseconds 1973.
-        const SECONDS_END: f64 = 1e11;
-        let seconds = if self.time < SECONDS_END { self.time } else { self.time / 1e3 };
-        let since_1970 =
-            Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero())?;
-        u64::try_from((since_1970 + Duration::from_micros(500)).as_millis()).ok()
-    }
+/// Returns the time of a message in milliseconds since 1970. Chrome and mitmproxy write seconds,
+/// Playwright writes milliseconds, and -1 if times are left out.
+fn ms(frame: &Frame<'_>) -> Option<u64> {
+    // As seconds this is the year 5138, as milliseconds 1973.
+    const SECONDS_END: f64 = 1e11;
+    let seconds = if frame.time < SECONDS_END { frame.time } else { frame.time / 1e3 };
+    let since_1970 = Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero())?;
+    u64::try_from((since_1970 + Duration::from_micros(500)).as_millis()).ok()
+}
 
-    /// Returns the message; what is none, such as Chrome's errors, is left out.
-    fn message(&self, connection: &ConnectionId) -> Option<Message> {
-        let direction = match self.way.as_str() {
-            "send" | "request" => Direction::In,
-            "receive" | "response" => Direction::Out,
-            _ => return None,
-        };
-        let data: String = self
-            .data
-            .map(|data| serde_json::from_str(data.get()).unwrap_or_else(|_| data.get().to_owned()))
-            .unwrap_or_default();
-        let absent = self.own.as_ref().is_some_and(|own| own.size > 0 && data.is_empty());
-        let opcode = match self.opcode {
-            2 => Opcode::Binary,
-            9 => Opcode::Ping,
-            10 => Opcode::Pong,
-            0 | 1 => Opcode::Text,
-            _ => return None,
-        };
-        let (body, size) = match (opcode, STANDARD.decode(&data)) {
-            _ if absent => (Body::Absent, 0),
-            (Opcode::Binary, Ok(bytes)) => {
-                let size = bytes.len();
-                (Body::Binary(bytes.into()), size)
-            }
-            (Opcode::Ping | Opcode::Pong, _) => (Body::Binary(data.as_bytes().into()), data.len()),
-            _ if self.is_own_object(&data, connection) => (Body::Object(Json::parse(&data)?), 0),
-            _ => {
-                (Body::Value(Json::parse(&data).unwrap_or_else(|| Json::string(&data))), data.len())
-            }
-        };
-        let mut message = Message::new(direction, opcode, size, body);
-        if let Some(own) = &self.own {
-            message.size = own.size;
-            message.synthetic = own.synthetic;
-            let (channel, user) = (own.channel.as_deref(), own.user.as_deref());
-            message.routing = routing(channel, user, &own.to, &own.except);
-            message.frame_info = own.wire.map(|wire| FrameInfo {
-                wire,
-                fragments: own.fragments.unwrap_or(1),
-                compressed: own.compressed,
-                note: own.note.clone(),
-            });
+/// Returns a message; `None` for other items, such as the errors of Chrome.
+fn message(frame: &Frame<'_>, connection: &ConnectionId) -> Option<Message> {
+    let direction = match &*frame.kind {
+        "send" | "request" => Direction::In,
+        "receive" | "response" => Direction::Out,
+        _ => return None,
+    };
+    let opcode = match frame.opcode {
+        2 => Opcode::Binary,
+        9 => Opcode::Ping,
+        10 => Opcode::Pong,
+        0 | 1 => Opcode::Text,
+        _ => return None,
+    };
+    let (data, own) = (&*frame.data, frame.own.as_ref());
+    let absent = own.is_some_and(|own| own.size > 0 && data.is_empty());
+    let (body, size) = match (opcode, STANDARD.decode(data)) {
+        _ if absent => (Body::Absent, 0),
+        (Opcode::Binary, Ok(bytes)) => {
+            let size = bytes.len();
+            (Body::Binary(bytes.into()), size)
         }
-        Some(message)
-    }
-
-    /// Returns whether a client of hub mode has said whose message it is.
-    fn is_own_object(&self, data: &str, connection: &ConnectionId) -> bool {
-        let hub_mode = self
-            .own
-            .as_ref()
-            .is_some_and(|own| own.wire.is_none() && !own.synthetic && own.channel.is_none());
-        let mut named = false;
-        let object = hub_mode.then(|| {
-            json::object(data, |key, value| {
-                let id = || serde_json::from_str::<String>(value.get()).ok();
-                named |= key.is("connectionId") && id().as_deref() == Some(connection.as_str());
-            })
+        (Opcode::Ping | Opcode::Pong, _) => (Body::Binary(data.as_bytes().into()), data.len()),
+        _ if own.is_some_and(|own| is_own_object(own, data, connection)) => {
+            (Body::Object(Json::parse(data)?), 0)
+        }
+        _ => (Body::Value(Json::parse(data).unwrap_or_else(|| Json::string(data))), data.len()),
+    };
+    let mut message = Message::new(direction, opcode, size, body);
+    if let Some(own) = own {
+        let names = |names: &List<std::borrow::Cow<'_, str>>| -> Vec<String> {
+            names.0.iter().map(|name| name.clone().into_owned()).collect()
+        };
+        let (channel, user) = (own.channel.as_deref(), own.user.as_deref());
+        message.size = own.size;
+        message.synthetic = own.synthetic;
+        message.routing = routing(channel, user, &names(&own.to), &names(&own.except));
+        message.frame_info = own.wire.map(|wire| FrameInfo {
+            wire,
+            fragments: own.fragments.unwrap_or(1),
+            compressed: own.compressed,
+            note: own.note.as_deref().map(Into::into),
         });
-        named && object.is_some_and(|object| object.is_ok())
     }
+    Some(message)
+}
+
+/// Returns whether a message of hub mode is an object with the id of its connection.
+fn is_own_object(own: &OwnMessage<'_>, data: &str, connection: &ConnectionId) -> bool {
+    if own.wire.is_some() || own.synthetic || own.channel.is_some() {
+        return false;
+    }
+    let mut named = false;
+    let object = json::object(data, |key, value| {
+        let id = || serde_json::from_str::<String>(value.get()).ok();
+        named |= key.is("connectionId") && id().as_deref() == Some(connection.as_str());
+    });
+    named && object.is_ok()
 }
 
 #[cfg(test)]
@@ -406,6 +279,29 @@ mod tests {
         );
         let ids: Vec<_> = lines(&text).iter().map(|line| line[7..22].to_owned()).collect();
         assert_eq!(ids, ["1763670000000-0", "1763670000000-1", "1763670000000-2"]);
+    }
+
+    #[test]
+    fn fields_that_are_missing_null_or_of_another_type_do_not_refuse_the_archive() {
+        let odd = [
+            "7",
+            "null",
+            "{}",
+            r#"{"request":{}}"#,
+            r#"{"request":null,"response":{"status":null,"headers":{}},"timings":[]}"#,
+            r#"{"request":{"url":5,"headers":[1,{"name":"a","value":7}]},"_resourceType":{}}"#,
+            r#"{"request":{"url":"https://a"},"response":{"statusText":"\ud800"},"_wstap":"x"}"#,
+        ];
+        for odd in odd {
+            let text = archive(
+                r#"[{"type":"send","time":null,"opcode":null,"data":"hi"},{"type":7},null,
+                {"type":"receive","time":"x","opcode":1,"data":"\ud800","_wstap":[]}]"#,
+            );
+            let text = text.replace(r#"{"entries":["#, &format!(r#"{{"entries":[{odd},"#));
+            let lines = lines(&text);
+            assert_eq!(lines.len(), 3, "{odd}: {lines:?}");
+            assert!(lines[1].contains(r#""message":"hi""#), "{odd}: {lines:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,217 @@
+//! Events to archives, piece by piece: an archive is never in memory as a whole.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::model::{
+    self, Content, Creator, List, LogHead, OwnEntry, OwnLog, OwnMessage, Pair, Request, Response,
+    Timings,
+};
+use crate::event::{Connect, ConnectionId, Direction, Event, EventBody, EventId, Message, Opcode};
+use crate::wire::full::{full, time};
+use crate::wire::payload::{Payload, payload};
+
+/// Appends the beginning of an archive.
+pub fn begin(out: &mut Vec<u8>) {
+    let creator = Creator { name: "wstap", version: env!("CARGO_PKG_VERSION") };
+    out.extend_from_slice(b"{\"log\":");
+    open(&LogHead { version: "1.2", creator, pages: [] }, out);
+    out.extend_from_slice(b",\"entries\":[");
+}
+
+/// Appends the end of an archive, with the gaps of its stream in full JSON.
+pub fn end(gaps: &[Vec<u8>], out: &mut Vec<u8>) {
+    let gaps: Vec<_> = gaps.iter().map(|gap| raw(gap.clone())).collect();
+    let own = OwnLog { gaps: List(gaps.iter().map(AsRef::as_ref).collect()) };
+    out.extend_from_slice(b"\n],\"_wstap\":");
+    json(&own, out);
+    out.extend_from_slice(b"}}\n");
+}
+
+/// A connection that becomes an entry.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Id of the connection.
+    pub connection: &'a ConnectionId,
+    /// Its `connect`, if it is kept.
+    pub connect: Option<&'a Event>,
+    /// Its `close`; `None` if it is still open.
+    pub close: Option<&'a Event>,
+    /// Id of its first known event.
+    pub first: EventId,
+    /// Id of its last known event.
+    pub last: EventId,
+}
+
+impl<'a> Entry<'a> {
+    /// Returns the handshake, also of a connection that was refused.
+    fn handshake(&self) -> Option<&'a Connect> {
+        match (self.connect.map(|event| &event.body), self.close.map(|event| &event.body)) {
+            (Some(EventBody::Connect(connect)), _) => Some(connect),
+            (_, Some(EventBody::Close(close))) => close.refused.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Appends the entry up to its messages.
+    pub fn begin(&self, out: &mut Vec<u8>) {
+        let handshake = self.handshake();
+        let answer = handshake.and_then(|connect| connect.answer.as_deref());
+        let receive = self.last.ms.saturating_sub(self.first.ms);
+        let wait = answer.map_or(0.0, |answer| answer.time.as_secs_f64() * 1e3);
+        let entry = model::Entry {
+            started_date_time: Some(time(self.first.ms).to_string()),
+            time: Duration::from_millis(receive).as_secs_f64() * 1e3 + wait,
+            request: request(handshake),
+            response: response(handshake),
+            timings: Timings { send: 0, wait, receive },
+            resource_type: Some("websocket".into()),
+            ..model::Entry::default()
+        };
+        out.push(b'\n');
+        open(&entry, out);
+        out.extend_from_slice(b",\"_webSocketMessages\":[");
+    }
+
+    /// Appends the part between the messages and the [`control`] frames.
+    pub fn middle(&self, out: &mut Vec<u8>) {
+        let connect = self.connect.map(|connect| raw(written(connect)));
+        let own = OwnEntry {
+            connection_id: Some(self.connection.as_str().into()),
+            connect: connect.as_deref(),
+            ..OwnEntry::default()
+        };
+        out.extend_from_slice(b"],\"_wstap\":");
+        open(&own, out);
+        out.extend_from_slice(b",\"control\":[");
+    }
+
+    /// Appends the rest of the entry. `missed` events were lost before they could be read.
+    pub fn end(&self, missed: usize, out: &mut Vec<u8>) {
+        let close = raw(self.close.map_or_else(|| b"null".to_vec(), written));
+        let own = OwnEntry { missed, close: Some(&close), ..OwnEntry::default() };
+        out.extend_from_slice(b"],");
+        let mut rest = Vec::new();
+        json(&own, &mut rest);
+        out.extend_from_slice(&rest[1..]);
+        out.push(b'}');
+    }
+}
+
+fn request(handshake: Option<&Connect>) -> Request<'_> {
+    let path = handshake.map_or("/", |connect| &connect.path);
+    let answer = handshake.and_then(|connect| connect.answer.as_deref());
+    let server = answer
+        .map_or("ws://localhost".to_owned(), |answer| answer.upstream.replacen("http", "ws", 1));
+    let query = path.split_once('?').map_or("", |(_, query)| query).split('&');
+    let query = query.filter(|item| !item.is_empty());
+    let headers = handshake.map_or(&[][..], |connect| &connect.headers);
+    Request {
+        method: "GET".into(),
+        url: format!("{server}{path}").into(),
+        http_version: "HTTP/1.1".into(),
+        headers: pairs(headers.iter().map(|(name, value)| (*name, value.as_str()))),
+        query_string: pairs(query.map(|item| item.split_once('=').unwrap_or((item, "")))),
+        headers_size: -1,
+        body_size: 0,
+        ..Request::default()
+    }
+}
+
+fn response(handshake: Option<&Connect>) -> Response<'_> {
+    let answer = handshake.and_then(|connect| connect.answer.as_deref());
+    let status = answer.map_or(101, |answer| answer.status);
+    let protocol = answer.and_then(|answer| answer.subprotocol.as_deref());
+    let extensions = answer.and_then(|answer| answer.extensions.as_deref());
+    let headers = [("sec-websocket-protocol", protocol), ("sec-websocket-extensions", extensions)];
+    Response {
+        status: status.into(),
+        status_text: if status == 101 { "Switching Protocols" } else { "" }.into(),
+        http_version: "HTTP/1.1".into(),
+        headers: pairs(headers.into_iter().filter_map(|(name, value)| Some((name, value?)))),
+        content: Content { mime_type: "x-unknown".to_owned(), ..Content::default() },
+        headers_size: -1,
+        body_size: -1,
+        ..Response::default()
+    }
+}
+
+fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> List<Pair<'a>> {
+    List(pairs.map(|(name, value)| Pair { name: name.into(), value: value.into() }).collect())
+}
+
+/// Returns whether an event is a message for `_webSocketMessages`: text or binary of a connection.
+#[must_use]
+pub fn has_place(event: &Event) -> bool {
+    !event.connection.is_nobody()
+        && matches!(
+            &event.body,
+            EventBody::Message(Message { opcode: Some(Opcode::Text | Opcode::Binary), .. })
+        )
+}
+
+/// Appends one of the messages of an entry.
+pub fn message(event: &Event, out: &mut Vec<u8>) {
+    let EventBody::Message(message) = &event.body else { return };
+    let (opcode, data) = match payload(message) {
+        Some(Payload::Text(text)) => (1, text),
+        Some(Payload::Binary(bytes)) => (2, Cow::Owned(STANDARD.encode(bytes))),
+        None => (if message.opcode == Some(Opcode::Text) { 1 } else { 2 }, Cow::Borrowed("")),
+    };
+    let kind = if message.direction == Direction::In { "send" } else { "receive" };
+    let time = Duration::from_millis(event.id.ms).as_secs_f64();
+    let own = Some(own(event, message));
+    json(&model::Message { kind: kind.into(), time, opcode, data, own }, out);
+}
+
+fn own<'a>(event: &'a Event, message: &'a Message) -> OwnMessage<'a> {
+    let routing = message.routing.as_deref();
+    let frame = message.frame_info.as_ref();
+    let users = |users: &'a [crate::event::User]| {
+        List(users.iter().map(|user| user.as_str().into()).collect())
+    };
+    OwnMessage {
+        id: event.id.to_string().into(),
+        size: message.size,
+        channel: event.channel().map(|channel| channel.as_str().into()),
+        user: routing.and_then(|routing| Some(routing.user.as_ref()?.as_str().into())),
+        to: routing.map(|routing| users(&routing.to)).unwrap_or_default(),
+        except: routing.map(|routing| users(&routing.except)).unwrap_or_default(),
+        synthetic: message.synthetic,
+        wire: frame.map(|frame| frame.wire),
+        fragments: frame.map(|frame| frame.fragments).filter(|fragments| *fragments > 1),
+        compressed: frame.is_some_and(|frame| frame.compressed),
+        note: frame.and_then(|frame| frame.note.as_deref()).map(Into::into),
+    }
+}
+
+/// Appends one of the events of an entry that are no messages of [`has_place`].
+pub fn control(event: &Event, out: &mut Vec<u8>) {
+    full(event, out);
+}
+
+fn written(event: &Event) -> Vec<u8> {
+    let mut out = Vec::new();
+    full(event, &mut out);
+    out
+}
+
+fn raw(json: Vec<u8>) -> Box<RawValue> {
+    let text = String::from_utf8(json).expect("JSON is UTF-8");
+    RawValue::from_string(text).expect("full JSON is JSON")
+}
+
+fn json(value: &impl Serialize, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("the objects of an archive have text keys");
+}
+
+/// Appends an object without its closing brace, so that more members can follow.
+fn open(object: &impl Serialize, out: &mut Vec<u8>) {
+    json(object, out);
+    out.pop();
+}
