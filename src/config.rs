@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn without_sources_all_defaults_hold() {
+    fn defaults_apply_without_sources() {
         let config = load(&[], &[], None).expect("the defaults are right");
         let defaults = Settings::default();
         assert_eq!(config.hub.max_connections, defaults.max_connections);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_may_use_the_types_of_toml() {
+    fn file_accepts_the_types_of_toml() {
         let file = "listen = [\"127.0.0.1:1\", \"[::1]:2\"]\nhistory-events = 5\nno-auth = true\ncors-origin = \"https://a.example\"";
         let config =
             load(&[], &[("WSTAP_HOST", "a.example, b.example")], Some(file)).expect("all right");
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_at_once_with_a_right_example() {
+    fn all_faults_are_reported_together_with_an_example() {
         let file = "heartbeat = \"soon\"\nlisten = [\"nowhere\"]\nhistry-events = 5\nmax-listeners = { a = 1 }";
         let env = [("WSTAP_MAX_MESSAGE_BYTES", "1XB")];
         let faults = load(&[("duplicate-id", "both"), ("ping-interval", "0s")], &env, Some(file))
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn redaction_is_on_once_there_is_a_rule() {
+    fn redaction_is_on_with_a_rule() {
         assert!(
             !load(&[("redact-binary", "keep")], &[], None).expect("right").hub.redaction.is_on()
         );
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_is_proxy_mode_with_the_observers_apart() {
+    fn upstream_turns_on_proxy_mode_with_separate_observers() {
         let config = load(&[("upstream", "ws://localhost:9000")], &[], None).expect("all right");
         let proxy = config.proxy.expect("proxy mode");
         assert_eq!(&*proxy.routes[0].upstream.url, "ws://localhost:9000");
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_routes_by_path_and_host_and_the_flag_takes_the_rest() {
+    fn file_routes_by_path_and_host_and_flag_takes_the_rest() {
         let file = "[[upstream]]\npath = \"/chat\"\nurl = \"ws://a\"\n\
                     [[upstream]]\npath = \"/chat/admin\"\nurl = \"wss://b\"\n\
                     [[upstream]]\nhost = \"Api.Example\"\nurl = \"http://c:1\"\n";
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_declares_channels() {
+    fn file_declares_channels() {
         let file = "[[channel]]\nname = \"prices/*\"\nprivate = true\nhistory = 10\nmax_members = 5\n\
                     [[channel]]\nname = \"chat\"\npresence = true\n";
         let hub = load(&[("slow-client", "close")], &[], Some(file)).expect("all right").hub;
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_of_upstreams_are_told_with_the_others() {
+    fn faults_of_upstreams_are_reported_with_the_others() {
         let file = "heartbeat = \"soon\"\n[[upstream]]\npath = \"chat\"\nurl = \"ftp://a\"\n[[upstream]]\nulr = \"ws://a\"\n";
         let flags =
             [("upstream", "nowhere"), ("upstream-ca", "x.pem"), ("upstream-insecure", "true")];
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_no_setting_is_told_and_no_fault() {
+    fn unknown_variable_is_a_warning_with_a_suggestion() {
         let env = [("WSTAP_CONFIG", "x"), ("WSTAP_HEARTBAET", "1s"), ("HOME", "/")];
         let told = sources(&[], &env, None).unknown_variables();
         assert_eq!(
@@ -389,13 +389,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_toml_is_told_by_line() {
+    fn syntax_error_of_the_file_names_its_line() {
         let faults = load(&[], &[], Some("listen = [\n\nheartbeat")).expect_err("no TOML");
         assert!(faults[0].starts_with("wstap.toml, line "), "{faults:?}");
     }
 
     #[test]
-    fn what_is_printed_reads_back_as_the_same() {
+    fn printed_configuration_reads_back_as_the_same() {
         let sources = sources(
             &[("heartbeat", "1m"), ("host", "a.example")],
             &[("WSTAP_NO_AUTH", "true")],

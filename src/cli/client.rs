@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_address_of_the_same_server_is_found() {
+    fn another_path_of_the_same_server_is_found() {
         for url in ["http://a/x", "http://a/x/", "http://a/x/events", "http://a/x/api/events"] {
             let path = Target::of(url, "/api/events", "q=1").map(|target| target.path);
             assert_eq!(path.as_deref(), Ok("/x/api/events?q=1"), "{url}");

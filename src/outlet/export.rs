@@ -1,8 +1,8 @@
-//! `GET /api/events`: the same selection as a finite answer, and `GET /api/events/{id}`.
+//! `GET /api/events`: the selection as a finite response, and `GET /api/events/{id}`.
 //!
-//! The answer is written as it is read, a page of history at a time: it never stands in memory
-//! whole. `format=marks` names every so-many-th event of a selection and how many there are, so
-//! that a reader can count a long history, draw it over time and read any part of it alone.
+//! The response is written while the history is read, a page at a time: it is never in memory as a
+//! whole. `format=marks` returns the number of events of a selection and the id of every nth one, so
+//! that a client can count a long history, draw it over time and read any part of it alone.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -28,16 +28,16 @@ use crate::problem::Problem;
 use crate::request::{self, Moment, Segment, accepts};
 use crate::wire::{self, FullEvent, KnownId};
 
-/// Events in an answer, if the client does not say.
+/// Default for the number of events in a response.
 const LIMIT: usize = 1000;
 
-/// Events from one mark to the next, if the client does not say.
+/// Default for the number of events from one mark to the next.
 const EVERY: u64 = 200;
 
 /// Answers `GET /api/events`.
 #[utoipa::path(get, path = "/api/events", tag = "Events", operation_id = "events",
-    summary = "What has happened, as a finite answer",
-    description = "The same selection as that of the stream, of what history keeps.",
+    summary = "Events as a finite response",
+    description = "Selects events of the history by the same parameters as the stream.",
     params(Selection, Beginning, LastEventId, Finite),
     responses((status = OK, description = "The events.", content(
         (Found = "application/json"),
@@ -58,14 +58,14 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     faults.finish()?;
     let lines = accepts(&parts.headers, "application/x-ndjson");
     let format = format.unwrap_or(if lines { FiniteFormat::Ndjson } else { FiniteFormat::Json });
-    // Half of a conversation is no archive of it.
+    // An archive contains whole conversations.
     let most =
         if matches!(format, FiniteFormat::Marks | FiniteFormat::Har) { usize::MAX } else { LIMIT };
     let left = limit.map_or(most, |Limit(limit)| limit);
     let range = Range {
         start: start.unwrap_or(Start::Oldest),
         until: until.map(|Moment(until)| until),
-        // What the text lets pass is counted here, and not by the reading.
+        // The limit counts the events that contain the text, which the scan does not know.
         limit: if text.is_some() && left > 0 { usize::MAX } else { left },
         order: order.map_or(Order::Ascending, Order::from),
     };
@@ -106,19 +106,19 @@ pub(crate) async fn event(
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], out).into_response())
 }
 
-/// The body of a finite answer that is a list.
+/// The body of a finite response that is a list.
 struct Answer {
     scan: Scan,
     format: FiniteFormat,
     stage: Stage,
-    /// Only events whose JSON holds it.
+    /// Selects events whose JSON contains it.
     text: Option<Needle>,
     /// Events that may still be written.
     left: usize,
     marks: Marks,
 }
 
-/// What has been written.
+/// The part of the response that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Nothing,
@@ -128,7 +128,7 @@ enum Stage {
     All,
 }
 
-/// What an answer of marks has seen.
+/// Counts of a response of marks.
 #[derive(Debug, Default)]
 struct Marks {
     every: u64,

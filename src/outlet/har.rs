@@ -1,10 +1,10 @@
-//! `GET /api/events?format=har`: the selection as an HTTP Archive, an entry a connection.
+//! `GET /api/events?format=har`: the selection as an HTTP Archive, an entry for each
+//! connection.
 //!
-//! Events of all connections stand in one order, and an archive wants them connection by
-//! connection. So history is read twice, a page at a time: first through, to note for each
-//! connection its `connect` and `close` and the ordinals of its messages; then each message is
-//! picked by its ordinal. The time is that of reading all once and every selected event once more;
-//! the memory is 8 bytes a message and the handshakes, never the messages.
+//! The history has the events of all connections in one order, an archive has them by connection. So
+//! the history is read twice, a page at a time: the first pass collects the `connect`, the `close`
+//! and the ordinals of the messages of each connection; the second picks the messages by their
+//! ordinals. The memory is 8 bytes for each message and the handshakes, never the messages.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use crate::filter::Filter;
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
 use crate::wire::{self, har};
 
-/// Messages that are picked at once: few enough that a reader who stops holds little.
+/// Messages that are picked at once. A reader that stops holds no more than these.
 const PICK: usize = 64;
 
 /// The body of an archive.
@@ -28,37 +28,37 @@ pub(super) struct Archive {
     hub: Hub,
     stage: Stage,
     index: Index,
-    /// What was lost of the stream, in full JSON.
+    /// The gaps of the stream, in full JSON.
     gaps: Vec<Vec<u8>>,
 }
 
 enum Stage {
-    /// Noting what there is.
-    Noting(Box<Scan>),
-    /// About to write this entry.
+    /// The first pass.
+    Index(Box<Scan>),
+    /// Before the entry with this index.
     Entry(usize),
-    /// Writing its messages, of which so many were picked.
+    /// Within the messages of an entry.
     Messages(usize, Progress),
-    /// Writing its other frames.
+    /// Within the other events of an entry.
     Control(usize, Progress),
     Over,
 }
 
-/// How far a list of events is written.
+/// Progress within a list of events.
 #[derive(Clone, Copy, Default)]
 struct Progress {
     picked: usize,
     written: usize,
-    /// Gone before they could be picked.
+    /// Events that the history lost before they were picked.
     missed: usize,
 }
 
-/// What the first reading has noted.
+/// The result of the first pass.
 struct Index {
     filter: Filter,
-    /// Nothing up to this ordinal is selected.
+    /// The selection begins after this ordinal.
     after: u64,
-    /// So many more may be.
+    /// Maximum number of events that are still to be selected.
     limit: usize,
     entries: Vec<Entry>,
     /// Connections that are open at this point of the history: their `connect`, and their entry.
@@ -80,20 +80,20 @@ impl Archive {
         let selected = hub.scan(range, filter.clone());
         let (after, limit) = (selected.after(), range.limit);
         let gaps = selected.lost().map(|gap| written(|out| wire::full_gap(gap, out)));
-        // A handshake tells what the messages are about, also where it is not selected itself.
+        // The handshake of a connection belongs to its entry even if it is not selected.
         let all = Filter { connections: filter.connections.clone(), ..Filter::default() };
         let (start, order) = (Start::Oldest, Order::Ascending);
         let scan = hub.scan(Range { start, order, limit: usize::MAX, ..range }, all);
         let index = Index { filter, after, limit, entries: Vec::new(), open: HashMap::new() };
-        Self { hub, stage: Stage::Noting(Box::new(scan)), index, gaps: gaps.into_iter().collect() }
+        Self { hub, stage: Stage::Index(Box::new(scan)), index, gaps: gaps.into_iter().collect() }
     }
 
-    /// Returns the next piece, or `None` while there is none yet.
+    /// Returns the next piece, or `None` during the first pass.
     fn next_piece(&mut self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         self.stage = match stage {
-            Stage::Noting(mut scan) => match scan.next() {
+            Stage::Index(mut scan) => match scan.next() {
                 Some(Scanned::Events(events)) => {
                     for event in events {
                         if event.kind() == Kind::Gap {
@@ -102,12 +102,12 @@ impl Archive {
                             self.index.note(&event);
                         }
                     }
-                    self.stage = Stage::Noting(scan);
+                    self.stage = Stage::Index(scan);
                     return None;
                 }
                 Some(Scanned::Gap(gap)) => {
                     self.gaps.push(written(|out| wire::full_gap(&gap, out)));
-                    self.stage = Stage::Noting(scan);
+                    self.stage = Stage::Index(scan);
                     return None;
                 }
                 None => {
@@ -156,11 +156,11 @@ impl Archive {
 }
 
 impl Progress {
-    /// Writes what comes next of a list.
+    /// Writes the next events of a list.
     ///
     /// # Errors
     ///
-    /// At its end: how many of it were gone.
+    /// At the end of the list: the number of its events that were lost.
     fn write(
         mut self,
         hub: &Hub,
@@ -227,7 +227,7 @@ impl Index {
         }
     }
 
-    /// Sees to it that the connection of an event has an entry.
+    /// Adds an entry for the connection of an event, unless it has one.
     fn entry(&mut self, event: &Arc<Event>) {
         let (connect, place) = self.open.entry(event.connection.clone()).or_default();
         if place.is_some() {
@@ -273,7 +273,7 @@ impl http_body::Body for Archive {
         if let Some(piece) = self.next_piece() {
             return Poll::Ready(Some(Ok(Frame::data(piece.into()))));
         }
-        // Others have their turn between the pages.
+        // Other tasks run between the pages.
         cx.waker().wake_by_ref();
         Poll::Pending
     }

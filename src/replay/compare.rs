@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_by_nature_is_ignored_where_the_path_fits() {
+    fn ignored_values_are_those_that_the_path_matches() {
         let open = |sid: &str| format!(r#"0{{"sid":"{sid}","pingInterval":25000}}"#);
         assert_eq!(meaning(&open("a"), &["sid"]), meaning(&open("b"), &["sid"]));
         assert_ne!(meaning(&open("a"), &["side"]), meaning(&open("b"), &["side"]));

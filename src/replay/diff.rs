@@ -170,7 +170,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_answer_is_told_once(then in "[a-c]{0,12}", now in "[a-c]{0,12}", any_order: bool) {
+        fn every_answer_is_in_one_change(then in "[a-c]{0,12}", now in "[a-c]{0,12}", any_order: bool) {
             let said = |text: &str| text.chars().map(|c| Payload::Text(c.to_string())).collect::<Vec<_>>();
             let (one, two) = (said(&then), said(&now));
             let changes = compare(

@@ -35,7 +35,7 @@ pub enum Notice {
     /// No connection with this path is recorded.
     UnknownPath(String),
     /// The client of this connection sent a message that is not recorded, here as text.
-    Unheard(String, String),
+    Unrecorded(String, String),
     /// The client disconnected.
     Ends(String),
 }
@@ -43,12 +43,14 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Begins(id) => write!(f, "a client is answered as {id} was"),
-            Self::UnknownPath(path) => write!(f, "a client asks for {path}, which nobody did; 404"),
-            Self::Unheard(id, said) => {
-                write!(f, "the client of {id} says what was not said then: {said}")
+            Self::Begins(id) => write!(f, "a client gets the answers of {id}"),
+            Self::UnknownPath(path) => {
+                write!(f, "a client asks for {path}, which is not recorded; 404")
             }
-            Self::Ends(id) => write!(f, "the client of {id} is gone"),
+            Self::Unrecorded(id, text) => {
+                write!(f, "the client of {id} sent a message that is not recorded: {text}")
+            }
+            Self::Ends(id) => write!(f, "the client of {id} disconnected"),
         }
     }
 }
@@ -246,7 +248,7 @@ impl<'a> Actor<'a> {
                 Payload::Text(text) => text.chars().take(200).collect(),
                 Payload::Binary(bytes) => format!("{} bytes", bytes.len()),
             };
-            (self.stage.notify)(Notice::Unheard(self.script.connection.to_string(), words));
+            (self.stage.notify)(Notice::Unrecorded(self.script.connection.to_string(), words));
         }
         if let Some(n) = found.or(first) {
             self.answered[n] = true;

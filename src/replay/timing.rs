@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_told() {
+    fn percentiles_are_printed() {
         let timing = Timing::new((0..=100).rev().map(Duration::from_micros).collect());
         assert_eq!(
             timing.to_string(),

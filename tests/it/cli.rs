@@ -127,7 +127,7 @@ pub(crate) fn speak(port: u16, frames: &[&str]) -> TcpStream {
 }
 
 #[test]
-fn the_first_screen_says_where_everything_is_and_what_to_do_next() {
+fn startup_prints_all_addresses_and_the_next_command() {
     let server = Running::server(&["--listen", "localhost:0"]);
     let (words, url) = (server.words(), server.url());
     assert!(url.starts_with("http://localhost:"), "{words}");
@@ -141,7 +141,7 @@ fn the_first_screen_says_where_everything_is_and_what_to_do_next() {
 }
 
 #[test]
-fn both_families_of_loopback_are_bound() {
+fn localhost_binds_ipv4_and_ipv6() {
     let server = Running::server(&["--listen", "localhost:0", "--tap-listen", "localhost:0"]);
     let words = server.words();
     let ports: Vec<u16> = words
@@ -159,7 +159,7 @@ fn both_families_of_loopback_are_bound() {
 }
 
 #[test]
-fn beyond_loopback_needs_no_auth() {
+fn listening_beyond_loopback_requires_no_auth() {
     let (code, _, words) = output(&["--listen", "0.0.0.0:0"]);
     assert_eq!((code, words.lines().count()), (2, 1), "{words}");
     assert!(words.contains("--no-auth"), "{words}");
@@ -168,7 +168,7 @@ fn beyond_loopback_needs_no_auth() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_with_another() {
+fn error_of_a_taken_port_names_a_free_one() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("bound").port();
     let (code, _, words) = output(&["--listen", &format!("127.0.0.1:{port}")]);
@@ -181,7 +181,7 @@ fn a_port_that_is_taken_is_told_with_another() {
 }
 
 #[test]
-fn all_faults_of_a_configuration_are_told_at_once() {
+fn all_faults_of_a_configuration_are_reported_together() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("wstap.toml");
     std::fs::write(&file, "heartbeat = \"soon\"\nlissten = \"localhost:1\"\n").expect("written");
@@ -204,7 +204,7 @@ fn all_faults_of_a_configuration_are_told_at_once() {
 }
 
 #[test]
-fn print_config_tells_what_would_run() {
+fn print_config_prints_the_values_that_apply_and_their_sources() {
     let command = wstap()
         .env("WSTAP_HEARTBEAT", "3s")
         .args(["serve", "--print-config", "--max-listeners", "5"])
@@ -223,7 +223,7 @@ fn print_config_tells_what_would_run() {
 }
 
 #[test]
-fn help_goes_to_stdout_and_names_every_setting() {
+fn help_is_on_stdout_and_lists_every_setting() {
     let (code, help, _) = output(&["--help"]);
     assert_eq!(code, 0);
     for setting in wstap::config::SETTINGS.iter() {
@@ -234,7 +234,7 @@ fn help_goes_to_stdout_and_names_every_setting() {
 }
 
 #[test]
-fn a_signal_stops_in_good_order_and_a_second_at_once() {
+fn first_signal_stops_gracefully_and_second_at_once() {
     let stopped = |name: &str| {
         let mut server = Running::server(&["--listen", "127.0.0.1:0"]);
         let _client = speak(server.port(), &[r#"{"connectionId":"a"}"#]);
@@ -258,7 +258,7 @@ fn a_signal_stops_in_good_order_and_a_second_at_once() {
 }
 
 #[test]
-fn watch_prints_a_line_an_event_and_resumes_after_a_restart() {
+fn watch_prints_one_line_per_event_and_resumes_after_a_restart() {
     let mut server = Running::server(&["--listen", "127.0.0.1:0"]);
     let (url, port) = (server.url(), server.port());
     let mut watch = Running::start(wstap().args(["watch", &url, "--last", "10"]));
@@ -283,7 +283,7 @@ fn watch_prints_a_line_an_event_and_resumes_after_a_restart() {
 }
 
 #[test]
-fn watch_prints_json_where_that_is_asked_for() {
+fn watch_prints_json_with_its_flag() {
     let server = Running::server(&["--listen", "127.0.0.1:0"]);
     let _client = speak(server.port(), &[r#"{"connectionId":"a"}"#, "[1]", "\"x\""]);
     let mut watch = Running::start(wstap().args([
@@ -324,7 +324,7 @@ fn a_closed_pipe_is_success() {
 }
 
 #[test]
-fn watch_says_why_there_is_nothing_to_watch() {
+fn watch_reports_why_a_server_cannot_be_followed() {
     let free = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a port");
@@ -341,7 +341,7 @@ fn watch_says_why_there_is_nothing_to_watch() {
 }
 
 #[test]
-fn logs_are_json_where_that_is_asked_for() {
+fn logs_are_json_with_their_flag() {
     let mut server = Running::start(
         wstap()
             .args(["--listen", "127.0.0.1:0", "--log-format", "json"])

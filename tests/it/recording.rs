@@ -89,7 +89,7 @@ fn messages(entry: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_archive_has_an_entry_for_each_connection_open_or_not() {
+async fn archive_has_an_entry_for_each_open_and_closed_connection() {
     let front = Front::with(&format!("ws://{}", echo().await), Settings::default(), |settings| {
         settings.control = true;
     })
@@ -136,7 +136,7 @@ async fn an_archive_has_an_entry_for_each_connection_open_or_not() {
 }
 
 #[tokio::test]
-async fn a_selection_keeps_the_handshakes_and_ends_of_its_connections() {
+async fn archive_of_a_selection_keeps_handshake_and_close_of_its_connections() {
     let tap = Tap::start().await;
     let mut one = tap.registered("one").await;
     let mut two = tap.registered("two").await;
@@ -179,7 +179,7 @@ async fn a_selection_keeps_the_handshakes_and_ends_of_its_connections() {
 }
 
 #[tokio::test]
-async fn an_archive_of_what_history_has_lost_says_so() {
+async fn archive_contains_the_gaps_of_the_history() {
     let history = Retention { events: 4, bytes: usize::MAX, age: None };
     let tap = Tap::with(Settings { history, ..Settings::default() }, |_| {}).await;
     let mut ws = tap.registered("a").await;
@@ -222,7 +222,7 @@ pub(crate) fn shell(arguments: &[&str]) -> (i32, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn export_writes_a_server_and_a_recording_in_both_forms() {
+async fn export_converts_servers_and_recordings_to_both_formats() {
     let front = Front::of(echo().await).await;
     let traffic = Tap::of(front.traffic, front.tap.hub.clone());
     let mut ws = traffic.ws("/chat").await;
@@ -338,7 +338,7 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn record_goes_on_after_a_kill_without_hole_or_double() {
+async fn record_resumes_after_a_kill_without_gap_or_duplicate() {
     let tap = Tap::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("day.ndjson");
@@ -373,7 +373,7 @@ async fn record_goes_on_after_a_kill_without_hole_or_double() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn record_waits_for_a_server_and_says_what_it_missed() {
+async fn record_waits_for_a_server_and_reports_missed_events() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("day.ndjson");
     let file = path.display().to_string();
@@ -409,7 +409,7 @@ async fn record_waits_for_a_server_and_says_what_it_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_is_shown_as_it_was_and_takes_no_traffic() {
+async fn open_shows_a_recording_unchanged_and_refuses_traffic() {
     let tap = Tap::start().await;
     let mut ws = tap.registered("a").await;
     for text in [r#"{"connectionId":"a","message":"x","more":[1.0]}"#, "\"quoted\"", "plain"] {
@@ -585,7 +585,7 @@ async fn a_recording_is_redacted_when_it_is_opened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_select_of_a_file_as_of_a_server() {
+async fn filters_select_the_same_from_files_as_from_servers() {
     let file = fixture("chromium.har");
     tokio::task::spawn_blocking(move || {
         let filter = "has(message.price) && direction == \"out\"";
@@ -611,7 +611,7 @@ async fn filters_select_of_a_file_as_of_a_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn channels_come_back_from_every_form_of_a_recording() {
+async fn channels_survive_every_format_of_a_recording() {
     let tap = Tap::start().await;
     let mut ws = tap.ws("/ws?connectionId=a&ack=1").await;
     for command in [

@@ -120,7 +120,7 @@ async fn replay(arguments: &[&str]) -> (i32, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_played_to_the_same_server_differs_in_what_changes_by_nature_only() {
+async fn replay_to_the_same_server_differs_in_ignored_values_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let (upstream, file) = record(session, folder.path()).await;
     let url = format!("ws://{upstream}");
@@ -128,7 +128,7 @@ async fn a_recording_played_to_the_same_server_differs_in_what_changes_by_nature
         replay(&[&file, &url, "--speed", "max", "--ignore", "sid", "--ignore", "now"]).await;
     assert_eq!((code, diff.as_str()), (0, ""), "{words}");
     assert!(
-        words.contains("3 connections said 6 messages; all 9 answers are as recorded"),
+        words.contains("3 connections sent 6 messages; all 9 answers are as recorded"),
         "{words}"
     );
     let (code, diff, words) = replay(&[&file, &url, "--speed", "max", "--ignore", "now"]).await;
@@ -155,16 +155,16 @@ async fn a_recording_played_to_the_same_server_differs_in_what_changes_by_nature
     ])
     .await;
     assert!(
-        code == 0 && words.contains("1 connections said 3 messages") && words.contains("p99"),
+        code == 0 && words.contains("1 connections sent 3 messages") && words.contains("p99"),
         "{words}"
     );
     let hello = "message == \"hello\" || message.said == \"hello\"";
     let (code, diff, words) = replay(&[&file, &url, "--ignore", "now", "--filter", hello]).await;
-    assert!(code == 0 && words.contains("said 2 messages; all 2 answers"), "{diff}{words}");
+    assert!(code == 0 && words.contains("sent 2 messages; all 2 answers"), "{diff}{words}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_server_answers_otherwise_is_told() {
+async fn replay_reports_different_answers_and_ends() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_, file) = record(session, folder.path()).await;
     let other = server(|text, number| match text {
@@ -197,7 +197,7 @@ async fn what_a_server_answers_otherwise_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_may_be_let_come_in_any_order_and_values_be_carried() {
+async fn replay_accepts_any_order_and_carries_values() {
     let folder = tempfile::tempdir().expect("a folder");
     let token: Answer = |text, number| match text {
         "" => vec![json!({"token": format!("token-{number}")}).to_string()],
@@ -237,7 +237,7 @@ async fn answers_may_be_let_come_in_any_order_and_values_be_carried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stand_in_satisfies_the_clients_of_the_recording() {
+async fn stand_in_answers_the_clients_of_its_recording() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_, file) = record(session, folder.path()).await;
     let mut standing =
@@ -262,17 +262,17 @@ async fn the_stand_in_satisfies_the_clients_of_the_recording() {
     assert_eq!((ws.text().await, ws.text().await), ("one".to_owned(), "two".to_owned()));
     ws.send("never said").await;
     assert!(ws.text().await.contains("\"said\":\"hello\""));
-    standing.says("says what was not said then: never said").await;
+    standing.says("sent a message that is not recorded: never said").await;
     let url = format!("ws://{addr}/elsewhere");
     let tcp = tokio::net::TcpStream::connect(addr).await.expect("it is there");
     let refused = within("an answer", tokio_tungstenite::client_async(url, tcp)).await;
     assert!(matches!(refused, Err(tungstenite::Error::Http(answer)) if answer.status() == 404));
-    standing.says("asks for /elsewhere, which nobody did").await;
+    standing.says("asks for /elsewhere, which is not recorded").await;
     standing.ends("TERM").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_of_hub_mode_plays_against_a_hub() {
+async fn recording_of_hub_mode_replays_against_a_hub() {
     let tap = Tap::start().await;
     let mut ws = tap.registered("a").await;
     ws.send(r#"{"connectionId":"a","message":1}"#).await;
@@ -293,7 +293,7 @@ async fn a_recording_of_hub_mode_plays_against_a_hub() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_played_is_told() {
+async fn replay_reports_why_a_recording_cannot_be_played() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, text: &str| {
         let path: PathBuf = folder.path().join(name);

@@ -17,7 +17,7 @@ const DIM: Style = Style::new().dimmed();
 /// Maximum characters of a message in a report.
 pub(super) const PREVIEW: usize = 300;
 
-/// Counts of what was played.
+/// Counts of a replay.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     connections: usize,
@@ -37,7 +37,7 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { connections, sent, answers, different_answers, different_ends } = self;
-        write!(f, "{connections} connections said {sent} messages; ")?;
+        write!(f, "{connections} connections sent {sent} messages; ")?;
         if self.is_same() {
             write!(f, "all {answers} answers are as recorded")
         } else {

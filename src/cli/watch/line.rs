@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn traffic_cannot_steer_the_terminal() {
+    fn traffic_cannot_control_the_terminal() {
         let hostile = "\u{1b}[2J\u{9b}31m\u{202e}evil\u{7f}\r\n";
         let data = serde_json::json!({"time": "2026-01-01T00:00:00Z", "kind": "message", "connectionId": hostile, "direction": "in", "size": 1, "message": hostile});
         let line = plain("message", &data.to_string());

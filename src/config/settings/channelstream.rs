@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_api_is_there_once_there_is_a_secret() {
+    fn api_is_on_with_a_secret() {
         assert!(Config::load(&sources(&[])).expect("right").channelstream.is_none());
         let env = [
             ("WSTAP_CHANNELSTREAM_SECRET", "s3cret"),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn wrong_values_are_reported() {
         let env = [
             ("WSTAP_CHANNELSTREAM_SECRET", "s"),
             ("WSTAP_CHANNELSTREAM_ALLOW_FROM", "everywhere"),

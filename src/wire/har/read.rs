@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_and_milliseconds_are_told_apart() {
+    fn seconds_and_milliseconds_are_distinguished() {
         for unit in ["1763670000.5", "1763670000500", "1763670000500.4"] {
             let text = archive(&format!(
                 r#"[{{"type":"send","time":{unit},"opcode":1,"data":"hi"}},
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_without_messages_is_told() {
+    fn archive_without_messages_is_an_error() {
         let none = read(r#"{"log":{"entries":[]}}"#).expect_err("none").to_string();
         assert!(none.contains("no WebSocket messages"), "{none}");
         let apart = r#"{"log":{"entries":[{"request":{"url":"ws://a"},"response":{"content":{"_file":"x.jsonl"}}}]}}"#;
