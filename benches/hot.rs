@@ -35,7 +35,7 @@ fn message() -> Message {
 fn event() -> Event {
     let connection = "a".parse().expect("an id");
     let draft = Draft { connection, body: EventBody::Message(message()) };
-    draft.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)
+    draft.stamp(EventId { ms: 1_763_670_000_123, seq: 0 })
 }
 
 fn frame_to_event(c: &mut Criterion) {
@@ -69,7 +69,7 @@ fn render(c: &mut Criterion) {
     let message = Message::new(Direction::In, Opcode::Binary, 192, binary);
     let draft =
         Draft { connection: "a".parse().expect("an id"), body: EventBody::Message(message) };
-    let event = draft.stamp(EventId::default(), 1);
+    let event = draft.stamp(EventId::default());
     group.bench_function("plain, binary", |b| {
         b.iter(|| {
             out.clear();
@@ -324,7 +324,7 @@ fn dearest(c: &mut Criterion) {
         let message = Message::new(Direction::In, Opcode::Text, body.len(), Body::Value(json));
         let own = "a".parse().expect("an id");
         let draft = Draft { connection: own, body: EventBody::Message(message) };
-        let event = draft.stamp(EventId::default(), 1);
+        let event = draft.stamp(EventId::default());
         let expression =
             Expression::parse(&source).unwrap_or_else(|fault| panic!("{name}: {fault}"));
         let read = Reading::of(&event);
@@ -350,7 +350,7 @@ fn order() -> Event {
     let body = said(text, &own);
     let message = Message::new(Direction::In, Opcode::Text, 256, body);
     let draft = Draft { connection: own, body: EventBody::Message(message) };
-    draft.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)
+    draft.stamp(EventId { ms: 1_763_670_000_123, seq: 0 })
 }
 
 /// Texts of 200 bytes as a price feed sends them: they compress to some 70.

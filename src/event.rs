@@ -20,8 +20,6 @@ use crate::json::Json;
 pub struct Event {
     /// Names the event in the stream; strictly increasing.
     pub id: EventId,
-    /// Counts the events of this process from 1 without a hole; what gaps are measured in.
-    pub ordinal: u64,
     /// Whose event it is.
     pub connection: ConnectionId,
     /// What happened.
@@ -242,8 +240,8 @@ pub struct Gap {
 impl Draft {
     /// Makes the draft an event.
     #[must_use]
-    pub fn stamp(self, id: EventId, ordinal: u64) -> Event {
-        Event { id, ordinal, connection: self.connection, body: self.body }
+    pub fn stamp(self, id: EventId) -> Event {
+        Event { id, connection: self.connection, body: self.body }
     }
 }
 

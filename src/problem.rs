@@ -131,6 +131,7 @@ impl From<NotAllowed> for Problem {
                 Code::Forbidden
             }
             NotAllowed::Crowded(_) | NotAllowed::Full | NotAllowed::TooMany => Code::Full,
+            NotAllowed::TooFast | NotAllowed::Busy => Code::SlowDown,
             NotAllowed::Ended => Code::NotFound,
             NotAllowed::Stopping => Code::Stopping,
         };

@@ -31,11 +31,12 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
 
 use crate::event::{
-    Channel, Close, Connect, ConnectionId, Draft, EventBody, Message, Presence, Routing, User,
+    Channel, Close, Connect, ConnectionId, Draft, EventBody, Flow, Message, Presence, Routing, User,
 };
 use search::Search;
 
@@ -149,6 +150,31 @@ impl Redacted<Connect> {
     }
 }
 
+impl Redacted<Close> {
+    /// Makes the draft of the end of a connection, with its duration and counts.
+    #[must_use]
+    pub(crate) fn draft(
+        self,
+        id: &ConnectionId,
+        duration: Duration,
+        messages: Flow,
+        bytes: Flow,
+    ) -> Redacted<Draft> {
+        let close = Close { duration, messages, bytes, ..self.0 };
+        Redacted(Draft { connection: id.clone(), body: EventBody::Close(Box::new(close)) })
+    }
+}
+
+impl Redacted<Presence> {
+    /// Makes the draft of a user who has come into a channel, or has left it.
+    #[must_use]
+    pub(crate) fn draft(self, id: &ConnectionId, joins: bool) -> Redacted<Draft> {
+        let presence = Box::new(self.0);
+        let body = if joins { EventBody::Join(presence) } else { EventBody::Leave(presence) };
+        Redacted(Draft { connection: id.clone(), body })
+    }
+}
+
 /// Hides what its rules say. Without rules it does nothing, at the cost of a look. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Redaction {
@@ -207,6 +233,24 @@ impl Redaction {
             self::connect(search, &mut connect);
         }
         Redacted(connect)
+    }
+
+    /// Returns what is shown of the end of a connection.
+    #[must_use]
+    pub fn close(&self, mut close: Close) -> Redacted<Close> {
+        if let Some(search) = &self.search {
+            self::close(search, &mut close);
+        }
+        Redacted(close)
+    }
+
+    /// Returns what is shown of a user in a channel.
+    #[must_use]
+    pub fn presence(&self, presence: Presence) -> Redacted<Presence> {
+        Redacted(match &self.search {
+            Some(search) => self::presence(search, presence),
+            None => presence,
+        })
     }
 
     /// Returns the id that a connection is shown under: its own, unless that holds something to

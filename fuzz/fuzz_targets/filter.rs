@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
             let message = Message::new(Direction::In, Opcode::Text, body.len(), body);
             let connection = "a".parse().expect("an id");
             let draft = Draft { connection, body: EventBody::Message(message) };
-            let _ = expression.holds(&draft.stamp(EventId { ms: 1, seq: 0 }, 1));
+            let _ = expression.holds(&draft.stamp(EventId { ms: 1, seq: 0 }));
         }
         Err(fault) => {
             assert!((1..=source.chars().count() + 1).contains(&fault.position));

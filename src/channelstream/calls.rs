@@ -62,7 +62,7 @@ impl Shared {
         let place = if let Some(held) = held {
             Place::Held(held)
         } else {
-            let seat = self.hub.seat()?;
+            let seat = self.hub.permit()?;
             // A call that is refused changes nothing.
             self.hub.may_connect(&own_id(id))?;
             Place::Free(seat)

@@ -99,7 +99,7 @@ impl Serve {
         let key = config.jwt_key.as_deref().map(key).transpose()?;
         log_to_stderr(config.log_format, &config.log_filter);
         if let Some(key) = key {
-            tracing::info!("tokens are verified with {}", key.algorithm());
+            tracing::info!("tokens are checked with {}", key.algorithm());
             config.hub.authority = Some(Arc::new(key));
         }
         if config.hub.redaction.is_on() {

@@ -68,7 +68,7 @@ impl Watch {
 fn url_and_terms(words: Vec<String>) -> Result<(String, String), Failure> {
     let (mut urls, terms): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| is_url(word));
     if let [one, other, ..] = urls.as_slice() {
-        return Err(Failure::Usage(format!("{one} and {other}: only one server can be followed")));
+        return Err(Failure::Usage(format!("{one} and {other}: one server is right")));
     }
     Ok((urls.pop().unwrap_or_else(|| SERVER.to_owned()), terms.join(" ")))
 }

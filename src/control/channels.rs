@@ -131,6 +131,7 @@ pub(crate) async fn publish(
     let channel = channel(&name)?;
     let body = read(body, max.0).await?;
     let (opcode, payload) = payload(&headers, &body)?;
+    hub.room_in(&channel).await;
     let publication = Publication { to, ..Publication::new(channel, opcode, body.len(), payload) };
     let id = hub.publish(publication)?;
     Ok((StatusCode::ACCEPTED, Json(id.into())))

@@ -20,9 +20,11 @@ impl EventId {
     #[must_use]
     pub fn next(self, now: u64) -> Self {
         if now > self.ms {
-            Self { ms: now, seq: 0 }
-        } else {
-            Self { ms: self.ms, seq: self.seq + 1 }
+            return Self { ms: now, seq: 0 };
+        }
+        match self.seq.checked_add(1) {
+            Some(seq) => Self { ms: self.ms, seq },
+            None => Self { ms: self.ms.saturating_add(1), seq: 0 },
         }
     }
 }
@@ -59,23 +61,23 @@ impl ConnectionId {
     /// The most characters that an id has.
     pub const MAX_CHARS: usize = 128;
 
-    /// Makes an id for a connection that named none: short, and later ones sort behind earlier
-    /// ones. `ms` is milliseconds since 1970; `n` tells those of one millisecond apart.
+    /// Makes an id for a connection that named none: four characters of the time `ms`, in milliseconds
+    /// since 1970, which change every nine hours, and 35 bits of `random`.
     ///
     /// ```
     /// # use wstap::event::ConnectionId;
-    /// assert_eq!(ConnectionId::made(1_763_670_000_123, 5).as_str(), "1kahes0fv05");
+    /// assert_eq!(ConnectionId::made(1_763_670_000_123, 5).as_str(), "1kah0000005");
     /// ```
     #[must_use]
-    pub fn made(ms: u64, n: u64) -> Self {
-        // Crockford's alphabet: digits and letters that nobody mixes up, in the order of ASCII.
+    pub fn made(ms: u64, random: u64) -> Self {
+        // Crockford's alphabet: digits and letters that are not mixed up, in the order of ASCII.
         const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
         let digit = |number: u64, place: u32| {
             let digit = (number >> (5 * place)) % 32;
             char::from(DIGITS[usize::try_from(digit).expect("it is below 32")])
         };
-        let time = (0..9).rev().map(|place| digit(ms, place));
-        let id: String = time.chain([digit(n, 1), digit(n, 0)]).collect();
+        let time = (5..9).rev().map(|place| digit(ms, place));
+        let id: String = time.chain((0..7).rev().map(|place| digit(random, place))).collect();
         Self(id.into())
     }
 

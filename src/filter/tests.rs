@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 fn stamped(body: EventBody) -> Event {
     let connection = "a".parse().expect("an id");
-    Draft { connection, body }.stamp(EventId { ms: 1_763_670_000_123, seq: 0 }, 1)
+    Draft { connection, body }.stamp(EventId { ms: 1_763_670_000_123, seq: 0 })
 }
 
 fn with_body(body: Body) -> Event {
@@ -76,7 +76,7 @@ fn values_of_a_field_are_alternatives_and_fields_are_conditions() {
         let body = Body::Binary(Box::default());
         let message = Message::new(direction, Opcode::Binary, 0, body);
         let connection = connection.parse().expect("an id");
-        Draft { connection, body: EventBody::Message(message) }.stamp(EventId::default(), 1)
+        Draft { connection, body: EventBody::Message(message) }.stamp(EventId::default())
     };
     let filter = Filter {
         connections: ["a", "b"].map(|id| id.parse().expect("an id")).into(),

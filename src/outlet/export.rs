@@ -4,9 +4,11 @@
 //! whole. `format=marks` returns the number of events of a selection and the id of every nth one, so
 //! that a client can count a long history, draw it over time and read any part of it alone.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -23,7 +25,7 @@ use super::needle::Needle;
 use super::query::{Beginning, Every, Finite, FiniteFormat, InOrder, Limit, Selection};
 use crate::code::Code;
 use crate::event::{Event, EventId};
-use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
+use crate::hub::{Hub, Order, Pace, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
 use crate::request::{self, Moment, Segment, accepts};
 use crate::wire::{self, FullEvent, KnownId};
@@ -78,7 +80,8 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         FiniteFormat::Har => Body::new(Archive::new(hub, range, filter)),
         FiniteFormat::Json | FiniteFormat::Ndjson | FiniteFormat::Marks => {
             let scan = hub.scan(range, filter);
-            Body::new(Answer { scan, format, stage: Stage::Nothing, text, left, marks })
+            let scanned = VecDeque::new();
+            Body::new(Answer { scan, scanned, format, stage: Stage::Nothing, text, left, marks })
         }
     };
     let headers = [
@@ -109,6 +112,8 @@ pub(crate) async fn event(
 /// The body of a finite response that is a list.
 struct Answer {
     scan: Scan,
+    /// Events that the scan has found and that are not written yet.
+    scanned: VecDeque<Arc<Event>>,
     format: FiniteFormat,
     stage: Stage,
     /// Selects events whose JSON contains it.
@@ -137,8 +142,12 @@ struct Marks {
     last: Option<EventId>,
 }
 
+/// A piece of an answer is handed over once it is this large.
+const PIECE: usize = 64 << 10;
+
 impl Answer {
-    fn next_piece(&mut self) -> Option<Bytes> {
+    /// Writes on for about a millisecond, and returns what that has brought; `None` at the end.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut out = Vec::new();
         match self.stage {
             Stage::Nothing => {
@@ -146,24 +155,41 @@ impl Answer {
                 self.begin(&mut out);
             }
             Stage::Beginning | Stage::Items => {}
-            Stage::All => return None,
+            Stage::All => return Poll::Ready(None),
         }
-        match if self.left > 0 { self.scan.next() } else { None } {
-            Some(Scanned::Events(events)) => {
-                for event in &events {
-                    self.event(event, &mut out);
+        let mut pace = Pace::default();
+        while out.len() < PIECE {
+            if let Some(event) = self.scanned.pop_front() {
+                self.event(&event, &mut out);
+                if !pace.may_go_on() {
+                    cx.waker().wake_by_ref();
+                    break;
                 }
+                continue;
             }
-            Some(Scanned::Gap(gap)) if self.format != FiniteFormat::Marks => {
-                self.item(&mut out, |out| wire::full_gap(&gap, out));
+            let scanned = if self.left > 0 { self.scan.poll_next(cx) } else { Poll::Ready(None) };
+            match scanned {
+                Poll::Ready(Some(Scanned::Events(events))) => self.scanned.extend(events),
+                Poll::Ready(Some(Scanned::Gap(gap))) if self.format != FiniteFormat::Marks => {
+                    self.item(&mut out, |out| wire::full_gap(&gap, out));
+                }
+                Poll::Ready(Some(Scanned::Gap(_))) => {}
+                Poll::Ready(None) => {
+                    self.stage = Stage::All;
+                    self.end(&mut out);
+                    break;
+                }
+                Poll::Pending => break,
             }
-            Some(Scanned::Gap(_)) => {}
-            None => {
-                self.stage = Stage::All;
-                self.end(&mut out);
+            if !pace.may_go_on() {
+                cx.waker().wake_by_ref();
+                break;
             }
         }
-        Some(out.into())
+        if out.is_empty() && self.stage != Stage::All {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(out.into()))
     }
 
     fn begin(&self, out: &mut Vec<u8>) {
@@ -242,8 +268,9 @@ impl http_body::Body for Answer {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.next_piece().map(|piece| Ok(Frame::data(piece))))
+        let piece = ready!(self.poll_piece(cx));
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 }

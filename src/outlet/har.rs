@@ -2,15 +2,15 @@
 //! connection.
 //!
 //! The history has the events of all connections in one order, an archive has them by connection. So
-//! the history is read twice, a page at a time: the first pass collects the `connect`, the `close`
-//! and the ordinals of the messages of each connection; the second picks the messages by their
-//! ordinals. The memory is 8 bytes for each message and the handshakes, never the messages.
+//! the history is read twice, a piece at a time: the first pass collects the `connect`, the `close`
+//! and the ids of the messages of each connection; the second picks the messages by their ids. The
+//! memory is 16 bytes for each message and the handshakes, never the messages.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::Frame;
@@ -33,6 +33,8 @@ pub(super) struct Archive {
 }
 
 enum Stage {
+    /// Finding where the selection begins.
+    Beginning(Box<Scan>, Range),
     /// The first pass.
     Index(Box<Scan>),
     /// Before the entry with this index.
@@ -56,8 +58,8 @@ struct Progress {
 /// The result of the first pass.
 struct Index {
     filter: Filter,
-    /// The selection begins after this ordinal.
-    after: u64,
+    /// The first event of the selection; `None` selects nothing.
+    first: Option<EventId>,
     /// Maximum number of events that are still to be selected.
     limit: usize,
     entries: Vec<Entry>,
@@ -71,30 +73,56 @@ struct Entry {
     close: Option<Arc<Event>>,
     first: EventId,
     last: EventId,
-    messages: Vec<u64>,
-    control: Vec<u64>,
+    messages: Vec<EventId>,
+    control: Vec<EventId>,
 }
 
 impl Archive {
     pub(super) fn new(hub: Hub, range: Range, filter: Filter) -> Self {
         let selected = hub.scan(range, filter.clone());
-        let (after, limit) = (selected.after(), range.limit);
-        let gaps = selected.lost().map(|gap| written(|out| wire::full_gap(gap, out)));
-        // The handshake of a connection belongs to its entry even if it is not selected.
-        let all = Filter { connections: filter.connections.clone(), ..Filter::default() };
-        let (start, order) = (Start::Oldest, Order::Ascending);
-        let scan = hub.scan(Range { start, order, limit: usize::MAX, ..range }, all);
-        let index = Index { filter, after, limit, entries: Vec::new(), open: HashMap::new() };
-        Self { hub, stage: Stage::Index(Box::new(scan)), index, gaps: gaps.into_iter().collect() }
+        let index = Index {
+            filter,
+            first: None,
+            limit: range.limit,
+            entries: Vec::new(),
+            open: HashMap::new(),
+        };
+        Self { hub, stage: Stage::Beginning(Box::new(selected), range), index, gaps: Vec::new() }
     }
 
-    /// Returns the next piece, or `None` during the first pass.
-    fn next_piece(&mut self) -> Option<Vec<u8>> {
+    /// Begins the first pass, once it is known where the selection begins.
+    fn index(&mut self, selected: &Scan, first: Option<EventId>, range: Range) -> Stage {
+        self.index.first = first;
+        self.gaps.extend(selected.lost().map(|gap| written(|out| wire::full_gap(gap, out))));
+        // The handshake of a connection belongs to its entry even if it is not selected.
+        let connections = self.index.filter.connections.clone();
+        let all = Filter { connections, ..Filter::default() };
+        let (start, order) = (Start::Oldest, Order::Ascending);
+        let scan = self.hub.scan(Range { start, order, limit: usize::MAX, ..range }, all);
+        Stage::Index(Box::new(scan))
+    }
+
+    /// Polls for the next piece, or for `None` during the first pass.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
         let mut out = Vec::new();
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         self.stage = match stage {
-            Stage::Index(mut scan) => match scan.next() {
-                Some(Scanned::Events(events)) => {
+            Stage::Beginning(mut selected, range) => match selected.poll_first(cx) {
+                Poll::Ready(first) => {
+                    self.stage = self.index(&selected, first, range);
+                    return Poll::Ready(None);
+                }
+                Poll::Pending => {
+                    self.stage = Stage::Beginning(selected, range);
+                    return Poll::Pending;
+                }
+            },
+            Stage::Index(mut scan) => match scan.poll_next(cx) {
+                Poll::Pending => {
+                    self.stage = Stage::Index(scan);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Scanned::Events(events))) => {
                     for event in events {
                         if event.kind() == Kind::Gap {
                             self.gaps.push(written(|out| wire::full(&event, out)));
@@ -103,14 +131,14 @@ impl Archive {
                         }
                     }
                     self.stage = Stage::Index(scan);
-                    return None;
+                    return Poll::Ready(None);
                 }
-                Some(Scanned::Gap(gap)) => {
+                Poll::Ready(Some(Scanned::Gap(gap))) => {
                     self.gaps.push(written(|out| wire::full_gap(&gap, out)));
                     self.stage = Stage::Index(scan);
-                    return None;
+                    return Poll::Ready(None);
                 }
-                None => {
+                Poll::Ready(None) => {
                     har::begin(&mut out);
                     Stage::Entry(0)
                 }
@@ -151,7 +179,7 @@ impl Archive {
             }
             Stage::Over => Stage::Over,
         };
-        Some(out)
+        Poll::Ready(Some(out))
     }
 }
 
@@ -164,11 +192,11 @@ impl Progress {
     fn write(
         mut self,
         hub: &Hub,
-        ordinals: &[u64],
+        ids: &[EventId],
         write: fn(&Event, &mut Vec<u8>),
         out: &mut Vec<u8>,
     ) -> Result<Self, usize> {
-        let next = &ordinals[self.picked..ordinals.len().min(self.picked + PICK)];
+        let next = &ids[self.picked..ids.len().min(self.picked + PICK)];
         if next.is_empty() {
             return Err(self.missed);
         }
@@ -195,7 +223,8 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 impl Index {
     fn note(&mut self, event: &Arc<Event>) {
         let kind = event.kind();
-        let selected = self.limit > 0 && event.ordinal > self.after && self.filter.selects(event);
+        let in_range = self.first.is_some_and(|first| event.id >= first);
+        let selected = self.limit > 0 && in_range && self.filter.selects(event);
         if kind == Kind::Connect {
             self.open.insert(event.connection.clone(), (Some(Arc::clone(event)), None));
         }
@@ -217,7 +246,7 @@ impl Index {
                     } else {
                         &mut entry.control
                     };
-                    list.push(event.ordinal);
+                    list.push(event.id);
                 }
                 _ => {}
             }
@@ -270,7 +299,7 @@ impl http_body::Body for Archive {
         if let Stage::Over = self.stage {
             return Poll::Ready(None);
         }
-        if let Some(piece) = self.next_piece() {
+        if let Some(piece) = ready!(self.poll_piece(cx)) {
             return Poll::Ready(Some(Ok(Frame::data(piece.into()))));
         }
         // Other tasks run between the pages.

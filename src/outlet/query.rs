@@ -214,7 +214,7 @@ impl Value for Wait {
 
 impl Value for Needle {
     fn right() -> Cow<'static, str> {
-        "a text has 1 to 1024 bytes".into()
+        "a text is not empty and has at most 1024 bytes".into()
     }
 
     fn read(text: &str) -> Option<Self> {

@@ -24,7 +24,7 @@ use crate::socket::SocketControl;
 /// just now. What the server answers goes back as it is.
 pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Response, Problem> {
     let hub = &proxy.shared.hub;
-    let seat = hub.seat()?;
+    let seat = hub.permit()?;
     let (parts, body) = request.into_parts();
     let (remote, wish) = (remote(&parts), wish(parts.uri.query()));
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();

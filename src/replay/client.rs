@@ -211,7 +211,7 @@ impl<'a> Player<'a> {
             }
         };
         let connection = self.script.connection.clone();
-        Draft { connection, body: EventBody::Message(message) }.stamp(EventId::default(), 0)
+        Draft { connection, body: EventBody::Message(message) }.stamp(EventId::default())
     }
 
     fn fail(&mut self, error: &Error) {

@@ -149,7 +149,7 @@ fn start<F: Future<Output = ()> + Send>(
     accept: HeaderValue,
     serve: impl FnOnce(Opened) -> F + Send + 'static,
 ) -> Result<Response, Problem> {
-    let seat = door.hub.seat()?;
+    let seat = door.hub.permit()?;
     let (parts, body) = request.into_parts();
     let connect = Connect {
         remote: remote(&parts),

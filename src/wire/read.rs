@@ -68,7 +68,7 @@ pub fn read(text: &str) -> Result<Recorded, Unreadable> {
         "leave" => EventBody::Leave(Box::new(line.presence()?)),
         other => return Err(Unreadable(format!("there is no kind of events {other:?}"))),
     };
-    Ok(Recorded::Event(Draft { connection, body }.stamp(id, 0)))
+    Ok(Recorded::Event(Draft { connection, body }.stamp(id)))
 }
 
 /// Returns those headers that are worth knowing, in the order in which they are told.
@@ -171,7 +171,7 @@ impl Line<'_> {
             (Some(at), Some(missed)) => {
                 let draft =
                     Draft { connection: ConnectionId::nobody(), body: EventBody::Lost(missed) };
-                Recorded::Event(draft.stamp(at, 0))
+                Recorded::Event(draft.stamp(at))
             }
             (_, missed) => {
                 Recorded::Gap(Gap { missed, after: id(&self.after), before: id(&self.before) })
@@ -334,7 +334,7 @@ mod tests {
             EventBody::Lost(_) => ConnectionId::nobody(),
             _ => "ä\"b".parse().expect("an id"),
         };
-        let event = Draft { connection, body }.stamp(EventId { ms: 1_763_670_000_123, seq: 7 }, 0);
+        let event = Draft { connection, body }.stamp(EventId { ms: 1_763_670_000_123, seq: 7 });
         let line = written(&event);
         let Recorded::Event(again) = read(&line).expect("an event") else { panic!("{line}") };
         assert_eq!(written(&again), line);

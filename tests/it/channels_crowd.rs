@@ -83,6 +83,10 @@ async fn a_million_channels_made_and_left_leave_nothing_behind() {
     let mut ws = tap.ws("/ws?connectionId=a&ack=1").await;
     let mut before = 0;
     for round in 0..rounds {
+        // One connection may not enter and leave so many.
+        if round % 5 == 4 {
+            ws = tap.ws("/ws?connectionId=a&ack=1").await;
+        }
         let names: Vec<_> = (0..AT_ONCE).map(|n| format!("channel {round} {n}")).collect();
         for command in ["subscribe", "unsubscribe"] {
             ws.send(&json!({"type": command, "params": {"channels": names}}).to_string()).await;

@@ -2,8 +2,9 @@
 //! start and its filter say, in order, once, or is told what it lost.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, Wake, Waker};
 
 use proptest::prelude::*;
 use wstap::event::{Body, Connect, Direction, EventId, Gap, Kind, Message, Opcode};
@@ -61,11 +62,23 @@ struct Reader {
     seen: u64,
 }
 
+/// Whether a task was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 impl Reader {
     /// Reads all there is, and holds it against the list.
-    async fn read(&mut self, list: &[(u64, Kind)]) {
+    fn read(&mut self, list: &[(u64, Kind)]) {
         loop {
-            let ready = poll_fn(|cx| Poll::Ready(self.subscription.poll_next(cx))).await;
+            let woken = Arc::new(Woken::default());
+            let waker = Waker::from(Arc::clone(&woken));
+            let ready = self.subscription.poll_next(&mut Context::from_waker(&waker));
             let expected = |from: u64, to: u64| -> Vec<u64> {
                 let wanted = list.iter().filter(|(ordinal, kind)| {
                     *ordinal > from && *ordinal <= to && self.wants(*kind)
@@ -74,7 +87,8 @@ impl Reader {
             };
             match ready {
                 Poll::Ready(Some(Delivery::Events(selection))) => {
-                    let read: Vec<u64> = selection.events().map(|event| event.ordinal).collect();
+                    let read: Vec<u64> =
+                        selection.positioned().map(|(position, _)| position).collect();
                     let newest = *read.last().expect("a selection has an event");
                     assert_eq!(read, expected(self.seen, newest), "after {}", self.seen);
                     self.seen = newest;
@@ -89,6 +103,8 @@ impl Reader {
                 }
                 Poll::Ready(Some(Delivery::Pulse(_))) => {}
                 Poll::Ready(None) => panic!("nobody has ended it"),
+                // It has stopped for others to have their turn.
+                Poll::Pending if woken.0.load(Relaxed) => {}
                 Poll::Pending => return,
             }
         }
@@ -158,7 +174,7 @@ impl Play {
             Act::Read(n) => {
                 let count = self.readers.len();
                 if let Some(reader) = self.readers.get_mut(usize::from(n) % count.max(1)) {
-                    reader.read(&self.list).await;
+                    reader.read(&self.list);
                 }
             }
             Act::Leave(n) if !self.readers.is_empty() => {
@@ -220,7 +236,7 @@ impl Play {
         for page in self.hub.scan(range, Filter::default()) {
             let Scanned::Events(events) = page else { panic!("nothing goes while it is read") };
             for event in events {
-                if event.ordinal == self.ids.len() as u64 + 1 {
+                if self.ids.last().is_none_or(|last| event.id > *last) {
                     self.ids.push(event.id);
                 }
             }
@@ -244,7 +260,7 @@ async fn play(acts: Vec<Act>) {
     }
     a_turn_of_the_pump().await;
     for reader in &mut play.readers {
-        reader.read(&play.list).await;
+        reader.read(&play.list);
         let unread = |(ordinal, kind): &&(u64, Kind)| *ordinal > reader.seen && reader.wants(*kind);
         let unread = play.list.iter().filter(unread).count();
         assert_eq!(unread, 0, "everything is read or told as lost");

@@ -345,6 +345,6 @@ async fn more_connections_than_there_may_be_are_told_so() {
     answer.is_problem(503, "full", "try again later");
     assert_eq!(answer.header("retry-after"), "5");
     first.close(1000, "").await;
-    until("room", || tap.hub.seat().is_ok()).await;
+    until("room", || tap.hub.permit().is_ok()).await;
     drop(tap.registered("b").await);
 }

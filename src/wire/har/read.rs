@@ -83,13 +83,14 @@ fn connection(entry: &Entry<'_>, n: u64, events: &mut Vec<Event>) -> Result<(), 
     let started = started.or(first).unwrap_or(0).min(first.unwrap_or(u64::MAX));
     let own = entry.own.as_ref();
     let named = own.and_then(|own| own.connection_id.as_deref()?.parse().ok());
-    let connection = named.unwrap_or_else(|| ConnectionId::made(started, n));
+    let connection =
+        named.unwrap_or_else(|| ConnectionId::made(started, (started << 10) | (n % 1024)));
     if let Some(own) = own {
         events.extend(own.connect.map(own_event).transpose()?.flatten());
     } else {
         let body = EventBody::Connect(Box::new(connect(entry)));
         let id = EventId { ms: started, seq: 0 };
-        events.push(Draft { connection: connection.clone(), body }.stamp(id, 0));
+        events.push(Draft { connection: connection.clone(), body }.stamp(id));
     }
     let mut last = EventId { ms: started, seq: 0 };
     for frame in frames {
@@ -101,7 +102,7 @@ fn connection(entry: &Entry<'_>, n: u64, events: &mut Vec<Event>) -> Result<(), 
             _ => last,
         });
         let body = EventBody::Message(message);
-        events.push(Draft { connection: connection.clone(), body }.stamp(last, 0));
+        events.push(Draft { connection: connection.clone(), body }.stamp(last));
     }
     for raw in own.into_iter().flat_map(|own| own.control.0.iter().copied().chain(own.close)) {
         events.extend(own_event(raw)?);

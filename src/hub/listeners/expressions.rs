@@ -4,23 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
-use super::Hub;
 use crate::filter::{Expression, FilterError};
 
-impl Hub {
-    /// Compiles a filter expression, or returns the one that others hold of the same text: it is
-    /// evaluated once for all of them.
-    ///
-    /// # Errors
-    ///
-    /// If the text is no expression.
-    pub fn expression(&self, source: &str) -> Result<Arc<Expression>, FilterError> {
-        self.shared.expressions.get(source.trim_end())
-    }
-}
-
 #[derive(Debug, Default)]
-pub(super) struct Expressions {
+pub(in crate::hub) struct Expressions {
     table: Mutex<Table>,
 }
 
@@ -36,7 +23,7 @@ const FEW: usize = 64;
 
 impl Expressions {
     /// Returns the expression of a text: the one that others hold, or a new one.
-    pub(super) fn get(&self, source: &str) -> Result<Arc<Expression>, FilterError> {
+    pub(in crate::hub) fn get(&self, source: &str) -> Result<Arc<Expression>, FilterError> {
         if let Some(known) = self.lock().by_source.get(source).and_then(Weak::upgrade) {
             return Ok(known);
         }

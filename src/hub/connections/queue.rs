@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::Delivered;
+use super::delivered::Delivered;
 use crate::event::{Channel, Direction, User};
 
 /// Messages that wait for a connection to take them; what is more is refused. Enough for a burst.
@@ -48,7 +48,7 @@ impl Outgoing {
 
 /// The end that others put something into.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(in crate::hub) struct Queue {
     sender: mpsc::Sender<(Direction, Outgoing)>,
     waiting: Arc<AtomicUsize>,
 }
@@ -60,7 +60,7 @@ pub struct Queued {
     waiting: Arc<AtomicUsize>,
 }
 
-pub(super) fn queue() -> (Queue, Queued) {
+pub(in crate::hub) fn queue() -> (Queue, Queued) {
     let (sender, receiver) = mpsc::channel(MESSAGES);
     let waiting = Arc::<AtomicUsize>::default();
     (Queue { sender, waiting: Arc::clone(&waiting) }, Queued { receiver, waiting })
@@ -68,7 +68,7 @@ pub(super) fn queue() -> (Queue, Queued) {
 
 impl Queue {
     /// Puts something in, unless that would be too much. Returns whether it was taken.
-    pub(super) fn put(&self, direction: Direction, outgoing: Outgoing) -> bool {
+    pub(in crate::hub) fn put(&self, direction: Direction, outgoing: Outgoing) -> bool {
         if self.waiting.load(Relaxed) >= BYTES {
             return false;
         }
@@ -93,7 +93,7 @@ impl Queue {
     }
 
     /// Returns whether nobody reads it any more.
-    pub(super) fn is_unread(&self) -> bool {
+    pub(in crate::hub) fn is_unread(&self) -> bool {
         self.sender.is_closed()
     }
 }

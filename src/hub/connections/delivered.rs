@@ -20,7 +20,7 @@ pub struct Delivered {
 
 impl Delivered {
     /// Hands on an event. `whole` is what redaction has changed, as it was.
-    pub(super) fn new(
+    pub(in crate::hub) fn new(
         event: Arc<Event>,
         whole: Option<EventBody>,
         words: Option<Arc<str>>,
@@ -39,11 +39,11 @@ impl Delivered {
         self.frame.get_or_init(|| make(self).into())
     }
 
-    pub(super) fn weight(&self) -> usize {
+    pub(in crate::hub) fn weight(&self) -> usize {
         self.event.weight()
     }
 
-    pub(super) fn size(&self) -> u64 {
+    pub(in crate::hub) fn size(&self) -> u64 {
         match &self.event.body {
             EventBody::Message(message) => message.size,
             _ => 0,

@@ -1,0 +1,129 @@
+//! Tokens for private channels: verified when they are shown, and again when they have expired. The
+//! authority is called without any lock: it is another's code and may take its time.
+
+use std::sync::Arc;
+
+use super::fanout::{Lane, Members};
+use super::member::Membership;
+use super::membership::Credential;
+use super::outbox::Outbox;
+use crate::auth::Denied;
+use crate::event::Channel;
+use crate::hub::clock::now_ms;
+use crate::hub::connections::handle::{ChannelAuthorization, ConnectionHandle};
+use crate::hub::refusal::NotAllowed;
+use crate::hub::runtime::shared::Shared;
+use crate::hub::sequence::record::Record;
+use crate::hub::sequence::state::State;
+
+/// Tokens that are verified before other tasks have a turn.
+const VERIFIED: usize = 8;
+
+impl Shared {
+    /// Verifies a token, if one of the channels asks for it.
+    pub(in crate::hub) fn authorize(
+        &self,
+        channels: &[Channel],
+        credential: Credential<'_>,
+    ) -> Result<Option<Arc<ChannelAuthorization>>, NotAllowed> {
+        let Credential::Token(token) = credential else { return Ok(None) };
+        let private = {
+            let sequence = self.sequence();
+            let private = |it: &&Channel| sequence.state.rules(&self.settings.channels, it).private;
+            channels.iter().find(private).cloned()
+        };
+        let Some(channel) = private else { return Ok(None) };
+        let Some(authority) = &self.settings.authority else {
+            return Err(NotAllowed::NoAuthority(channel));
+        };
+        let now = now_ms() / 1000;
+        match authority.grant(token, now) {
+            Ok(grant) if grant.expired(now) => {
+                let why = Denied("it has expired".to_owned());
+                Err(NotAllowed::Denied { channel, why })
+            }
+            Ok(grant) => Ok(Some(Arc::new(ChannelAuthorization { token: token.into(), grant }))),
+            Err(why) => Err(NotAllowed::Denied { channel, why }),
+        }
+    }
+
+    /// Returns the membership of a connection in a channel. Without an authority there are no tokens,
+    /// and it is not looked for.
+    pub(in crate::hub) fn member(
+        &self,
+        handle: &ConnectionHandle,
+        channel: &Channel,
+    ) -> Option<Arc<Membership>> {
+        self.settings.authority.as_ref()?;
+        let sequence = self.sequence();
+        sequence.state.channels.room(channel)?.members.get(&handle.id).cloned()
+    }
+
+    /// Asks again for the token of one member, if it has expired. A publisher verifies its own
+    /// token only.
+    pub(in crate::hub) fn renew_own(&self, handle: &ConnectionHandle, channel: &Channel) {
+        let now = now_ms();
+        let member = self.member(handle, channel);
+        if let Some(member) = member.filter(|member| member.private && member.expired(now)) {
+            self.renew_member(&member, now);
+        }
+    }
+
+    /// Asks again for the tokens of a channel that have expired. Members whose tokens are refused
+    /// leave it.
+    pub(in crate::hub) async fn renew(&self, outbox: &Outbox<Members>) {
+        let now = now_ms();
+        let expired = outbox.expired(now);
+        for (n, member) in expired.iter().enumerate() {
+            if n % VERIFIED == VERIFIED - 1 {
+                tokio::task::yield_now().await;
+            }
+            self.renew_member(member, now);
+        }
+        if let Some(end) = outbox.next_expiry(now)
+            && let Some(member) = expired.first()
+        {
+            self.sequence().state.channels.note_expiry(&member.channel, end);
+        }
+    }
+
+    fn renew_member(&self, member: &Arc<Membership>, now: u64) {
+        let Some(old) = member.authorization() else { return };
+        let channel = &member.channel;
+        let authority = self.settings.authority.as_ref();
+        let grant = authority.and_then(|it| it.grant(&old.token, now / 1000).ok());
+        let valid = grant.filter(|it| !it.expired(now / 1000) && it.may_subscribe(channel));
+        let new = valid.map(|grant| ChannelAuthorization { token: old.token.clone(), grant });
+        // It may have left, or shown a better token, meanwhile.
+        let current = |state: &State| {
+            let room = state.channels.room(channel);
+            let held = room.and_then(|room| room.members.get(&member.handle.id));
+            held.is_some_and(|held| Arc::ptr_eq(held, member))
+                && member.authorization().is_some_and(|held| Arc::ptr_eq(&held, &old))
+        };
+        let record = match new {
+            Some(new) => Record::Shown(Arc::clone(member), Arc::new(new)),
+            None => Record::Left {
+                handle: Arc::clone(&member.handle),
+                channel: channel.clone(),
+                expelled: true,
+            },
+        };
+        let decided: Result<_, std::convert::Infallible> =
+            self.submit(|state| Ok(Some(record).filter(|_| current(state))));
+        let Ok(_) = decided;
+    }
+
+    /// Has the channels looked after in which tokens have expired.
+    pub(in crate::hub) fn renew_due(&self) {
+        let outboxes: Vec<_> = {
+            let mut sequence = self.sequence();
+            let channels = &mut sequence.state.channels;
+            let due = channels.take_due(now_ms() / 1000);
+            due.iter().filter_map(|it| channels.room(it)?.outbox.clone()).collect()
+        };
+        for outbox in outboxes {
+            self.schedule(Lane::Channel(outbox));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! One channel: its rules, its members and the messages that it keeps.
+
+use std::collections::{BTreeMap, VecDeque, btree_map};
+use std::sync::Arc;
+
+use super::fanout::Members;
+use super::member::{MemberIdentity, Membership};
+use super::outbox::Outbox;
+use super::rules::{ChannelRules, ChannelSeen};
+use crate::event::{Channel, ConnectionId, Event, EventId};
+
+/// A channel with members, kept messages or rules of its own.
+#[derive(Debug, Default)]
+pub(in crate::hub) struct Room {
+    pub(in crate::hub) rules: ChannelRules,
+    pub(in crate::hub) members: BTreeMap<ConnectionId, Arc<Membership>>,
+    pub(in crate::hub) users: BTreeMap<MemberIdentity, usize>,
+    pub(in crate::hub) history: VecDeque<Arc<Event>>,
+    pub(in crate::hub) messages: u64,
+    /// It stays when it is empty: its rules were set.
+    pub(in crate::hub) pinned: bool,
+    /// Delivers to the members; there is none without members.
+    pub(in crate::hub) outbox: Option<Arc<Outbox<Members>>>,
+}
+
+impl Room {
+    pub(in crate::hub) fn seen(&self, channel: &Channel) -> ChannelSeen {
+        ChannelSeen {
+            channel: channel.clone(),
+            rules: self.rules.clone(),
+            messages: self.messages,
+            members: self.members.len(),
+            users: self.users.len(),
+        }
+    }
+
+    /// Adds a member. Returns whether its user was not there before.
+    pub(in crate::hub) fn enter(&mut self, member: &Arc<Membership>) -> bool {
+        let connections = self.users.entry(member.identity.clone()).or_default();
+        *connections += 1;
+        let first = *connections == 1;
+        self.members.insert(member.handle.id.clone(), Arc::clone(member));
+        first
+    }
+
+    /// Removes a member. Returns it, and whether its user is there no more.
+    pub(in crate::hub) fn leave(&mut self, id: &ConnectionId) -> Option<(Arc<Membership>, bool)> {
+        let member = self.members.remove(id)?;
+        count(&mut self.users, member.identity.clone(), false);
+        let last = !self.users.contains_key(&member.identity);
+        Some((member, last))
+    }
+
+    /// Returns the last `count` kept messages, as many as fit into `bytes`, the oldest first.
+    pub(in crate::hub) fn last(
+        &self,
+        count: usize,
+        bytes: usize,
+    ) -> impl Iterator<Item = &Arc<Event>> {
+        let mut weight = 0;
+        let fits = |event: &&Arc<Event>| {
+            weight += event.weight();
+            weight <= bytes
+        };
+        let count = self.history.iter().rev().take(count).take_while(fits).count();
+        self.history.iter().skip(self.history.len() - count)
+    }
+
+    /// Returns the id of the newest message that it keeps.
+    pub(in crate::hub) fn newest(&self) -> Option<EventId> {
+        self.history.back().map(|event| event.id)
+    }
+
+    pub(in crate::hub) fn is_worth_keeping(&self) -> bool {
+        self.pinned || !self.members.is_empty() || !self.history.is_empty()
+    }
+
+    /// Returns whether it may be given up for the sake of others: it has nothing but kept messages.
+    pub(in crate::hub) fn is_idle(&self) -> bool {
+        !self.pinned && self.members.is_empty()
+    }
+}
+
+/// Counts one more or one less of something. A count of 0 is removed.
+pub(in crate::hub) fn count<K: Ord>(table: &mut BTreeMap<K, usize>, key: K, more: bool) {
+    let number = table.entry(key);
+    if more {
+        *number.or_default() += 1;
+    } else if let btree_map::Entry::Occupied(mut number) = number {
+        *number.get_mut() -= 1;
+        if *number.get() == 0 {
+            number.remove();
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! All channels: part of the state that commands are decided on. Knows nothing of rights.
+//!
+//! Every operation takes time that grows at most with the logarithm of the number of channels: there
+//! are indexes by name (for lists), by age of idle channels (to make room), by expiry of tokens, and of
+//! kept messages by id (to bound them all together).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::fanout::Members;
+use super::member::{MemberIdentity, Membership};
+use super::outbox::Outbox;
+use super::room::{Room, count};
+use super::rules::{ChannelRules, ChannelSeen};
+use crate::event::{Channel, ConnectionId, Event, EventId};
+use crate::metrics::Numbers;
+
+/// The table of channels has room for this many from the start, so that it does not have to grow
+/// while others wait: what is not used takes no memory.
+const ROOM_FOR: usize = 100_000;
+
+#[derive(Debug)]
+pub(in crate::hub) struct Channels {
+    rooms: HashMap<Channel, Box<Room>>,
+    names: BTreeSet<Channel>,
+    /// Channels without members that nobody has set the rules of, those with the oldest messages
+    /// first: they are given up when there are too many.
+    idle: BTreeSet<(Option<EventId>, Channel)>,
+    /// Channels of which a token expires, in seconds since 1970.
+    expiring: BTreeSet<(u64, Channel)>,
+    /// The messages that all channels keep.
+    kept: BTreeMap<EventId, Channel>,
+    kept_bytes: usize,
+    counts: Counts,
+}
+
+/// Numbers that change with each connection that enters and leaves.
+#[derive(Debug, Default)]
+struct Counts {
+    populated: usize,
+    subscribed: usize,
+    /// Connections in private channels, and in how many.
+    private: BTreeMap<ConnectionId, usize>,
+    /// The same by user.
+    private_users: BTreeMap<MemberIdentity, usize>,
+}
+
+/// What is dropped, to be freed without the lock.
+pub(in crate::hub) type Dropped = Vec<Box<Room>>;
+
+impl Channels {
+    pub(in crate::hub) fn new(max: usize) -> Self {
+        Self {
+            rooms: HashMap::with_capacity(max.min(ROOM_FOR)),
+            names: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            expiring: BTreeSet::new(),
+            kept: BTreeMap::new(),
+            kept_bytes: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    pub(in crate::hub) fn room(&self, channel: &Channel) -> Option<&Room> {
+        self.rooms.get(channel).map(|room| &**room)
+    }
+
+    /// Sets the numbers of connections, users and channels, as channelize counts them.
+    pub(in crate::hub) fn count(&self, numbers: &mut Numbers) {
+        numbers.channels = self.rooms.len();
+        numbers.populated_channels = self.counts.populated;
+        numbers.subscribed_connections = self.counts.subscribed;
+        numbers.private_connections = self.counts.private.len();
+        numbers.private_users = self.counts.private_users.len();
+    }
+
+    /// Returns up to `limit` channels with names after `after`, in order.
+    pub(in crate::hub) fn seen(&self, after: Option<&Channel>, limit: usize) -> Vec<ChannelSeen> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let names = self.names.range::<Channel, _>((start, Bound::Unbounded)).take(limit);
+        names.filter_map(|name| Some(self.rooms.get(name)?.seen(name))).collect()
+    }
+
+    /// Changes a channel, and keeps the index of idle ones. A channel that is not there is made with
+    /// `rules`, if there are any.
+    fn change<T>(
+        &mut self,
+        channel: &Channel,
+        rules: Option<&ChannelRules>,
+        change: impl FnOnce(&mut Room) -> T,
+    ) -> Option<T> {
+        let room = match (self.rooms.get_mut(channel), rules) {
+            (Some(room), _) => {
+                if room.is_idle() {
+                    self.idle.remove(&(room.newest(), channel.clone()));
+                }
+                room
+            }
+            (None, None) => return None,
+            (None, Some(rules)) => {
+                self.names.insert(channel.clone());
+                let room = Room { rules: rules.clone(), ..Room::default() };
+                self.rooms.entry(channel.clone()).or_insert(Box::new(room))
+            }
+        };
+        let changed = change(room);
+        if room.is_idle() {
+            self.idle.insert((room.newest(), channel.clone()));
+        }
+        Some(changed)
+    }
+
+    /// Returns whether `more` channels may be made, if idle ones are given up.
+    pub(in crate::hub) fn has_room_for(&self, more: usize, max: usize) -> bool {
+        self.excess(more, max) <= self.idle.len()
+    }
+
+    fn excess(&self, more: usize, max: usize) -> usize {
+        self.rooms.len().saturating_add(more).saturating_sub(max)
+    }
+
+    /// Gives up as many idle channels as needed for `more` new ones.
+    pub(in crate::hub) fn make_room_for(&mut self, more: usize, max: usize, dropped: &mut Dropped) {
+        for _ in 0..self.excess(more, max) {
+            let Some((_, channel)) = self.idle.pop_first() else { return };
+            dropped.extend(self.drop_room(&channel));
+        }
+    }
+
+    /// Removes a channel from all tables but that of idle ones.
+    fn drop_room(&mut self, channel: &Channel) -> Option<Box<Room>> {
+        let room = self.rooms.remove(channel)?;
+        self.names.remove(channel);
+        for event in &room.history {
+            self.kept.remove(&event.id);
+            self.kept_bytes -= event.weight();
+        }
+        Some(room)
+    }
+
+    /// Adds a member to a channel, which is made if it is not there. Returns whether its user was not
+    /// there before, and the outbox.
+    pub(in crate::hub) fn enter(
+        &mut self,
+        member: &Arc<Membership>,
+        rules: &ChannelRules,
+    ) -> (bool, Arc<Outbox<Members>>) {
+        let channel = &member.channel;
+        let entered = self.change(channel, Some(rules), |room| {
+            let populated = room.members.is_empty();
+            let outbox = Arc::clone(room.outbox.get_or_insert_default());
+            (room.enter(member), populated, outbox)
+        });
+        let (first, populated, outbox) = entered.expect("it is made");
+        self.counts.populated += usize::from(populated);
+        let mut channels = member.handle.lock_channels();
+        self.counts.subscribed += usize::from(channels.is_empty());
+        channels.insert(channel.clone());
+        drop(channels);
+        if member.private {
+            count(&mut self.counts.private, member.handle.id.clone(), true);
+            count(&mut self.counts.private_users, member.identity.clone(), true);
+        }
+        if let Some(end) = member.expires() {
+            outbox.note_expiry(end);
+            self.note_expiry(channel, end);
+        }
+        (first, outbox)
+    }
+
+    /// Notes when a token of a member of a channel expires, in seconds since 1970.
+    pub(in crate::hub) fn note_expiry(&mut self, channel: &Channel, end: u64) {
+        if self.rooms.contains_key(channel) {
+            self.expiring.insert((end, channel.clone()));
+        }
+    }
+
+    /// Takes the channels in which a token has expired by `now`, in seconds since 1970.
+    pub(in crate::hub) fn take_due(&mut self, now: u64) -> Vec<Channel> {
+        let mut due = Vec::new();
+        while self.expiring.first().is_some_and(|(end, _)| *end <= now) {
+            due.extend(self.expiring.pop_first().map(|(_, channel)| channel));
+        }
+        due.dedup();
+        due
+    }
+
+    /// Removes a member from a channel. Returns it, whether its user has left with it, and the
+    /// outbox.
+    pub(in crate::hub) fn leave(
+        &mut self,
+        channel: &Channel,
+        id: &ConnectionId,
+        dropped: &mut Dropped,
+    ) -> Option<(Arc<Membership>, bool, Arc<Outbox<Members>>)> {
+        let (member, last, empty, outbox) = self.change(channel, None, |room| {
+            let (member, last) = room.leave(id)?;
+            let empty = room.members.is_empty();
+            let outbox = if empty { room.outbox.take() } else { room.outbox.clone() };
+            Some((member, last, empty, outbox))
+        })??;
+        self.counts.populated -= usize::from(empty);
+        let mut channels = member.handle.lock_channels();
+        channels.remove(channel);
+        self.counts.subscribed -= usize::from(channels.is_empty());
+        drop(channels);
+        if member.private {
+            count(&mut self.counts.private, id.clone(), false);
+            count(&mut self.counts.private_users, member.identity.clone(), false);
+        }
+        self.tidy(channel, dropped);
+        Some((member, last, outbox?))
+    }
+
+    /// Counts a message in a channel, and keeps it with `keep`, if the channel keeps any, within
+    /// `max` bytes for all channels together. The channel is made if there is something to keep and
+    /// `may_make` allows that.
+    pub(in crate::hub) fn message(
+        &mut self,
+        channel: &Channel,
+        event: &Arc<Event>,
+        keep: bool,
+        rules: &ChannelRules,
+        max: usize,
+        dropped: &mut Dropped,
+    ) {
+        let Some(room) = self.rooms.get_mut(channel) else {
+            if keep && rules.history > 0 {
+                self.change(channel, Some(rules), |_| ());
+                self.message(channel, event, keep, rules, max, dropped);
+            }
+            return;
+        };
+        room.messages += 1;
+        if !keep || room.rules.history == 0 {
+            return;
+        }
+        self.change(channel, None, |room| room.history.push_back(Arc::clone(event)));
+        self.kept.insert(event.id, channel.clone());
+        self.kept_bytes += event.weight();
+        self.trim(channel);
+        while self.kept_bytes > max {
+            let Some((_, channel)) = self.kept.first_key_value() else { break };
+            let channel = channel.clone();
+            self.drop_oldest(&channel);
+            self.tidy(&channel, dropped);
+        }
+    }
+
+    /// Drops what a channel keeps beyond its rules.
+    fn trim(&mut self, channel: &Channel) {
+        while self.room(channel).is_some_and(|room| room.history.len() > room.rules.history) {
+            self.drop_oldest(channel);
+        }
+    }
+
+    fn drop_oldest(&mut self, channel: &Channel) {
+        let oldest = self.change(channel, None, |room| room.history.pop_front()).flatten();
+        if let Some(event) = oldest {
+            self.kept.remove(&event.id);
+            self.kept_bytes -= event.weight();
+        }
+    }
+
+    /// Removes a channel in which nothing is left.
+    fn tidy(&mut self, channel: &Channel, dropped: &mut Dropped) {
+        if self.rooms.get(channel).is_some_and(|room| !room.is_worth_keeping()) {
+            self.idle.remove(&(None, channel.clone()));
+            dropped.extend(self.drop_room(channel));
+        }
+    }
+
+    /// Sets the rules of a channel, which then stays also when it is empty.
+    pub(in crate::hub) fn set(&mut self, channel: &Channel, rules: ChannelRules) {
+        let change = |room: &mut Room| (room.rules, room.pinned) = (rules, true);
+        self.change(channel, Some(&ChannelRules::default()), change);
+        self.trim(channel);
+    }
+
+    /// Lets a channel whose rules were set go once it is empty, with what it keeps.
+    pub(in crate::hub) fn unset(&mut self, channel: &Channel, dropped: &mut Dropped) {
+        let Some(room) = self.rooms.get(channel).filter(|room| room.pinned) else { return };
+        let kept = if room.members.is_empty() { room.history.len() } else { 0 };
+        self.change(channel, None, |room| room.pinned = false);
+        (0..kept).for_each(|_| self.drop_oldest(channel));
+        self.tidy(channel, dropped);
+    }
+}

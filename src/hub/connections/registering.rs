@@ -1,0 +1,290 @@
+//! What inlets do with a hub: register connections, find them, send to them and close them.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::connection::Connection;
+use super::handle::{CloseRequest, ConnectionHandle, ConnectionInfo, Ending, Mailbox};
+use super::queue::Outgoing;
+use crate::code::Code;
+use crate::code::absent;
+use crate::event::{
+    Close, ClosedBy, Connect, ConnectionId, Direction, EventBody, EventId, Flow, Message, User,
+};
+use crate::hub::Hub;
+use crate::hub::clock::now_ms;
+use crate::hub::refusal::{Refused, Undelivered};
+use crate::hub::runtime::shared::Shared;
+use crate::hub::sequence::decide;
+use crate::hub::sequence::record::Record;
+use crate::hub::sequence::state::State;
+use crate::redact::Redacted;
+
+/// The close reason of a client whose id a newer connection has taken.
+const REPLACED: &str = "replaced by a newer connection with the same connectionId";
+
+/// Connections that are listed under the lock at once.
+const PIECE: usize = 256;
+
+impl Hub {
+    /// Takes one of the `max_connections` permits, for a socket that may register later.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Full`], [`Refused::Stopping`] or [`Refused::Recording`].
+    pub fn permit(&self) -> Result<ConnectionPermit, Refused> {
+        if self.shared.settings.recording {
+            return Err(Refused::Recording);
+        }
+        if self.shared.stopping.is_cancelled() {
+            return Err(Refused::Stopping);
+        }
+        let permit =
+            Arc::clone(&self.shared.permits).try_acquire_owned().map_err(|_| Refused::Full)?;
+        Ok(ConnectionPermit { _permit: permit })
+    }
+
+    /// Returns whether a connection may register under an id, as far as can be said now.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Taken`] or [`Refused::Stopping`].
+    pub fn may_connect(&self, id: &ConnectionId) -> Result<(), Refused> {
+        let id = self.shared.settings.redaction.id(id.clone());
+        let sequence = self.shared.sequence();
+        decide::connect(&sequence.state, &self.shared.settings, &id).map(|_| ())
+    }
+
+    /// Registers a connection: its `connect` event is published. A connection that has the id
+    /// already is replaced, and its `close` event comes first, or else the new one is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Taken`] or [`Refused::Stopping`].
+    pub fn connect(
+        &self,
+        id: ConnectionId,
+        connect: Connect,
+    ) -> Result<(Connection, Mailbox), Refused> {
+        let (shared, redaction) = (&self.shared, &self.shared.settings.redaction);
+        // The same id is always shown alike, so this one tells connections apart as well.
+        let (own, id) = (id.clone(), redaction.id(id));
+        let user = connect.user.clone();
+        let (handle, mailbox) = shared.handle(id, redaction.connect(connect), user);
+        let request = || CloseRequest { code: Code::Replaced.close(), reason: REPLACED.to_owned() };
+        // Whether the client of the old one answers the close frame is not waited for.
+        let CloseRequest { code, reason } = request();
+        let replaced = Ending { code, reason, clean: false, by: ClosedBy::Tap, wire: None };
+        let replaced = redaction.close(replaced.close());
+        let opened = opened(&handle);
+        shared.submit(|state| {
+            let old = decide::connect(state, &shared.settings, &handle.id)?;
+            let closed = old.map(|old| {
+                old.request_close(request());
+                Record::Closed(old, replaced)
+            });
+            Ok(closed.into_iter().chain([opened]))
+        })?;
+        shared.metrics.connections_opened.inc();
+        Ok((Connection::new(Arc::clone(shared), own, handle), mailbox))
+    }
+
+    /// Registers a connection that is relayed to a server, or has no id of its own: under the id that
+    /// it asks for, or, if it asks for none or another has it, under a generated one. It replaces no
+    /// connection and is not refused for its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Stopping`].
+    pub fn connect_with_generated_id(
+        &self,
+        wish: Option<ConnectionId>,
+        connect: Connect,
+    ) -> Result<(Connection, Mailbox), Refused> {
+        let (shared, redaction) = (&self.shared, &self.shared.settings.redaction);
+        let user = connect.user.clone();
+        let connect = redaction.connect(connect);
+        for id in candidates(wish.map(|id| redaction.id(id))) {
+            let (handle, mailbox) = shared.handle(id.clone(), connect.clone(), user.clone());
+            let opened = opened(&handle);
+            let registered = shared.submit(|state: &State| {
+                if state.stopping {
+                    return Err(Some(Refused::Stopping));
+                }
+                if state.connection(&handle.id).is_some() { Err(None) } else { Ok([opened]) }
+            });
+            match registered {
+                Ok(_) => {
+                    shared.metrics.connections_opened.inc();
+                    return Ok((Connection::new(Arc::clone(shared), id, handle), mailbox));
+                }
+                Err(Some(refused)) => return Err(refused),
+                // The id is taken.
+                Err(None) => {}
+            }
+        }
+        unreachable!("there are always more candidates")
+    }
+
+    /// Publishes that the upstream server has refused a handshake: a `close` without a `connect`.
+    pub fn refused(
+        &self,
+        wish: Option<ConnectionId>,
+        connect: Connect,
+        by: ClosedBy,
+        reason: String,
+    ) {
+        let (shared, redaction) = (&self.shared, &self.shared.settings.redaction);
+        let close = Close {
+            code: absent::ABNORMAL,
+            reason,
+            clean: false,
+            by,
+            duration: Duration::ZERO,
+            messages: Flow::default(),
+            bytes: Flow::default(),
+            wire: None,
+            refused: Some(Box::new(connect)),
+        };
+        let body = EventBody::Close(Box::new(close));
+        let draft = redaction.draft(&ConnectionId::nobody(), body);
+        let wish = wish.map(|id| redaction.id(id));
+        let decided: Result<_, std::convert::Infallible> = shared.submit(|state| {
+            let free = |id: &ConnectionId| state.connection(id).is_none();
+            let id = candidates(wish).find(free).expect("there are always more candidates");
+            Ok([Record::Event(draft.of(id))])
+        });
+        let Ok(_) = decided;
+    }
+
+    /// Returns all registered connections, in the order of registration.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Arc<ConnectionHandle>> {
+        self.connections_after(0, usize::MAX)
+    }
+
+    /// Returns up to `limit` registered connections whose numbers are greater than `after`, in the
+    /// order of registration. See [`ConnectionInfo::number`].
+    #[must_use]
+    pub fn connections_after(&self, after: u64, limit: usize) -> Vec<Arc<ConnectionHandle>> {
+        let mut all: Vec<Arc<ConnectionHandle>> = Vec::new();
+        while all.len() < limit {
+            let after = all.last().map_or(after, |handle| handle.number);
+            let wanted = PIECE.min(limit - all.len());
+            let piece = self.shared.sequence().state.connections(after, wanted);
+            let end = piece.len() < wanted;
+            all.extend(piece);
+            if end {
+                break;
+            }
+        }
+        all
+    }
+
+    /// Returns a registered connection.
+    #[must_use]
+    pub fn connection(&self, id: &ConnectionId) -> Option<Arc<ConnectionHandle>> {
+        self.shared.sequence().state.connection(id).cloned()
+    }
+
+    /// Sends a message to the client of a connection, or to the server that it is relayed to, as its
+    /// direction says, and publishes it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such connection, or its queue is full.
+    pub fn send(
+        &self,
+        id: &ConnectionId,
+        outgoing: Outgoing,
+        message: Message,
+    ) -> Result<EventId, Undelivered> {
+        let handle = self.connection(id).ok_or(Undelivered::NotFound)?;
+        self.shared.send_to(&handle, outgoing, message)
+    }
+
+    /// Requests a connection to close. Its `close` event follows when it has.
+    ///
+    /// # Errors
+    ///
+    /// [`Undelivered::NotFound`].
+    pub fn close(&self, id: &ConnectionId, request: CloseRequest) -> Result<(), Undelivered> {
+        let handle = self.connection(id).ok_or(Undelivered::NotFound)?;
+        handle.request_close(request);
+        Ok(())
+    }
+}
+
+fn opened(handle: &Arc<ConnectionHandle>) -> Record {
+    Record::Opened(Arc::clone(handle), handle.connect.clone().draft(handle.id.clone()))
+}
+
+/// Returns the ids that a connection may have, the wished one first. Generated ones cannot be
+/// predicted, so that a client cannot take the place of another by its id.
+fn candidates(wish: Option<ConnectionId>) -> impl Iterator<Item = ConnectionId> {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let generated = std::iter::repeat_with({
+        let wish = wish.clone();
+        move || {
+            // SipHash with a secret key: without it the next one cannot be computed.
+            let made = ConnectionId::made(now_ms(), KEY.hash_one(COUNT.fetch_add(1, Relaxed)));
+            wish.as_ref().map_or(made.clone(), |id| id.another(&made))
+        }
+    });
+    wish.into_iter().chain(generated)
+}
+
+impl Shared {
+    fn handle(
+        &self,
+        id: ConnectionId,
+        connect: Redacted<Connect>,
+        user: Option<User>,
+    ) -> (Arc<ConnectionHandle>, Mailbox) {
+        let number = self.registered.fetch_add(1, Relaxed) + 1;
+        let info = ConnectionInfo { id, connect, since_ms: now_ms(), number };
+        ConnectionHandle::new(info, user)
+    }
+
+    /// Puts a message into the queue of a connection, and publishes it.
+    pub(in crate::hub) fn send_to(
+        &self,
+        handle: &ConnectionHandle,
+        outgoing: Outgoing,
+        message: Message,
+    ) -> Result<EventId, Undelivered> {
+        let (direction, size) = (message.direction, message.size);
+        let draft = self.settings.redaction.draft(&handle.id, EventBody::Message(message));
+        if handle.relayed() {
+            // What has passed before comes first.
+            self.empty_inbox();
+        }
+        let id = self.submit(|_| {
+            if handle.ended() || handle.is_unread() {
+                return Err(Undelivered::NotFound);
+            }
+            if direction == Direction::In && !handle.relayed() {
+                return Err(Undelivered::NoServer);
+            }
+            if !handle.put(direction, outgoing) {
+                self.metrics.queue_refusals.inc();
+                return Err(Undelivered::QueueFull);
+            }
+            Ok([Record::Event(draft)])
+        })?;
+        handle.count(direction, 1, size, now_ms());
+        self.metrics.sent_bytes.inc_by(size);
+        Ok(id)
+    }
+}
+
+/// One of the `max_connections` permits. It is given back when dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit {
+    _permit: OwnedSemaphorePermit,
+}

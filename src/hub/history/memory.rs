@@ -1,0 +1,413 @@
+//! The store in memory: a ring of segments, bounded by number, bytes and age of events, without a
+//! hole.
+//!
+//! Bounds hold for each event: the oldest events of the first segment may be gone while the segment
+//! is still there. Small segments are joined as they age, so that a stream of single events does not
+//! keep a segment for each. Every call is O(log n) in what is kept, and amortised O(1) for each
+//! appended event; what falls out is freed after the lock is released.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::segment::Segment;
+use super::store::{Cursor, Found, Mark, Page, Store};
+use crate::event::{Event, EventId, Gap};
+
+/// How much history is kept. All three bounds hold at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// At most this many events.
+    pub events: usize,
+    /// At most this many bytes, as [`Event::weight`] counts them.
+    pub bytes: usize,
+    /// Nothing older than this; `None` is no limit.
+    pub age: Option<Duration>,
+}
+
+/// A segment of at least this many events is not joined with others.
+pub(in crate::hub) const FULL_EVENTS: usize = 1024;
+
+/// The same in bytes: with [`FULL_EVENTS`] what a reader takes at once.
+pub(in crate::hub) const FULL_BYTES: usize = 256 << 10;
+
+/// So many neighbours of one level are joined into one of the next: an event is moved twice before
+/// its segment is full, and at most 64 small segments stand at the end.
+const JOINED: usize = 32;
+
+/// The level of a segment that is not joined any more.
+const FULL: u8 = u8::MAX;
+
+/// The store in memory.
+#[derive(Debug)]
+pub(in crate::hub) struct Memory {
+    ring: Mutex<Ring>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    retention: Retention,
+    /// Segments with consecutive positions, each with the number of times that it was joined.
+    segments: VecDeque<(u8, Arc<Segment>)>,
+    /// Events up to this position are gone.
+    floor: u64,
+    /// Position of the newest event.
+    head: u64,
+    /// The last event that fell out.
+    evicted: Option<EventId>,
+    /// Sum of the weights of the events that are kept.
+    weight: usize,
+    /// Weight of the events of the first segment that are gone.
+    gone: usize,
+}
+
+impl Memory {
+    pub(in crate::hub) fn new(retention: Retention) -> Self {
+        let ring = Ring {
+            retention,
+            segments: VecDeque::new(),
+            floor: 0,
+            head: 0,
+            evicted: None,
+            weight: 0,
+            gone: 0,
+        };
+        Self { ring: Mutex::new(ring) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl Store for Memory {
+    fn append(&self, segment: &Arc<Segment>, now: u64) {
+        let mut ring = self.lock();
+        ring.head = segment.last();
+        ring.weight += segment.weight();
+        let full = segment.events().len() >= FULL_EVENTS / 4 || segment.weight() >= FULL_BYTES / 4;
+        ring.segments.push_back((if full { FULL } else { 0 }, Arc::clone(segment)));
+        let gone = ring.evict(now);
+        let joined = ring.join();
+        drop(ring);
+        drop((gone, joined));
+    }
+
+    fn poll_page(&self, _: &mut Context<'_>, cursor: Cursor) -> Poll<Page> {
+        let ring = self.lock();
+        Poll::Ready(if cursor.position >= ring.head {
+            Page::End
+        } else if cursor.position < ring.floor {
+            let behind = Cursor { position: ring.floor, id: ring.evicted };
+            let missed = Some(ring.floor - cursor.position);
+            Page::Gap(Gap { missed, after: cursor.id, before: ring.id_after(ring.floor) }, behind)
+        } else {
+            let next = ring.segment(cursor.position + 1).expect("it is kept");
+            Page::Events(Arc::clone(next))
+        })
+    }
+
+    fn poll_segment(&self, _: &mut Context<'_>, position: u64) -> Poll<Option<Arc<Segment>>> {
+        let ring = self.lock();
+        let kept = position > ring.floor && position <= ring.head;
+        Poll::Ready(kept.then(|| ring.segment(position).cloned()).flatten())
+    }
+
+    fn poll_find(&self, _: &mut Context<'_>, mark: Mark) -> Poll<Found> {
+        Poll::Ready(self.lock().find(mark))
+    }
+
+    fn poll_event(&self, _: &mut Context<'_>, id: EventId) -> Poll<Option<Arc<Event>>> {
+        let ring = self.lock();
+        let Some((position, event)) = ring.last_until(id) else { return Poll::Ready(None) };
+        Poll::Ready((event.id == id && position > ring.floor).then(|| Arc::clone(event)))
+    }
+
+    fn bounds(&self) -> (u64, u64) {
+        let ring = self.lock();
+        (ring.floor, ring.head)
+    }
+
+    fn id_at(&self, position: u64) -> Option<EventId> {
+        let ring = self.lock();
+        if position <= ring.floor {
+            return ring.evicted.filter(|_| position == ring.floor);
+        }
+        Some(ring.segment(position)?.at(position)?.id)
+    }
+
+    fn size(&self) -> (usize, usize) {
+        let ring = self.lock();
+        (ring.len(), ring.weight)
+    }
+
+    fn evict(&self, now: u64) {
+        let gone = self.lock().evict(now);
+        drop(gone);
+    }
+}
+
+impl Ring {
+    fn len(&self) -> usize {
+        usize::try_from(self.head - self.floor).expect("what is kept is in memory")
+    }
+
+    /// Returns the segment that holds a position.
+    fn segment(&self, position: u64) -> Option<&Arc<Segment>> {
+        let n = self.segments.partition_point(|(_, segment)| segment.last() < position);
+        self.segments.get(n).map(|(_, segment)| segment)
+    }
+
+    /// Returns the last event whose id is at most `id`, also if it is gone but its segment is not.
+    fn last_until(&self, id: EventId) -> Option<(u64, &Arc<Event>)> {
+        let n = self.segments.partition_point(|(_, segment)| segment.events()[0].id <= id);
+        let (_, segment) = self.segments.get(n.checked_sub(1)?)?;
+        let after = segment.events().partition_point(|event| event.id <= id);
+        Some((segment.first() + after as u64 - 1, &segment.events()[after - 1]))
+    }
+
+    fn id_after(&self, position: u64) -> Option<EventId> {
+        Some(self.segment(position + 1)?.at(position + 1)?.id)
+    }
+
+    fn find(&self, mark: Mark) -> Found {
+        match mark {
+            Mark::Oldest => Found { cursor: Cursor { position: self.floor, id: None }, lost: None },
+            Mark::After(id) => {
+                let found = self.last_until(id).filter(|(position, _)| *position > self.floor);
+                let (position, exact) = match found {
+                    Some((position, event)) => (position, event.id == id),
+                    None => (self.floor, self.evicted == Some(id)),
+                };
+                let gap = Gap { missed: None, after: Some(id), before: self.id_after(position) };
+                let cursor = Cursor { position, id: Some(id) };
+                Found { cursor, lost: (!exact).then_some(gap) }
+            }
+            Mark::Since(ms) => {
+                let before = ms.checked_sub(1).map(|ms| EventId { ms, seq: u64::MAX });
+                let kept = before
+                    .and_then(|before| self.last_until(before))
+                    .map(|(position, _)| position)
+                    .filter(|position| *position > self.floor);
+                let position = kept.unwrap_or(self.floor);
+                let evicted = self.evicted.is_some_and(|evicted| evicted.ms >= ms);
+                let gap = Gap { missed: None, after: None, before: self.id_after(position) };
+                Found {
+                    cursor: Cursor { position, id: None },
+                    lost: (kept.is_none() && evicted).then_some(gap),
+                }
+            }
+        }
+    }
+
+    /// Drops what is over a bound at `now`, and returns segments that are to be freed without the
+    /// lock.
+    fn evict(&mut self, now: u64) -> Vec<Arc<Segment>> {
+        let Retention { events, bytes, age } = self.retention;
+        let oldest = age.map_or(0, |age| {
+            now.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+        });
+        let mut freed = Vec::new();
+        while let Some((_, front)) = self.segments.front() {
+            let rest = usize::try_from(front.last() - self.floor).expect("it is in memory");
+            let weight = front.weight() - self.gone;
+            let whole = self.len() - rest >= events
+                || self.weight - weight >= bytes
+                || front.last_id().ms < oldest;
+            if whole && rest > 0 {
+                (self.floor, self.evicted) = (front.last(), Some(front.last_id()));
+                self.weight -= weight;
+            } else {
+                let front = Arc::clone(front);
+                while let Some(event) = front.at(self.floor + 1) {
+                    let over = self.len() > events || self.weight > bytes || event.id.ms < oldest;
+                    if !over {
+                        return freed;
+                    }
+                    (self.floor, self.evicted) = (self.floor + 1, Some(event.id));
+                    self.weight -= event.weight();
+                    self.gone += event.weight();
+                }
+            }
+            self.gone = 0;
+            freed.extend(self.segments.pop_front().map(|(_, segment)| segment));
+        }
+        // A ring that a flood has grown shrinks again.
+        if self.segments.capacity() > 1024 && self.segments.len() < self.segments.capacity() / 8 {
+            self.segments.shrink_to_fit();
+        }
+        freed
+    }
+
+    /// Joins the newest segments if there are enough of one level, and returns the parts.
+    fn join(&mut self) -> Vec<(u8, Arc<Segment>)> {
+        let mut parts = Vec::new();
+        while let Some(start) = self.segments.len().checked_sub(JOINED) {
+            let last = self.segments.range(start..);
+            let level = self.segments[start].0;
+            if level == FULL || last.clone().any(|(other, _)| *other != level) {
+                break;
+            }
+            let events: usize = last.clone().map(|(_, segment)| segment.events().len()).sum();
+            let weight: usize = last.clone().map(|(_, segment)| segment.weight()).sum();
+            if events > FULL_EVENTS || weight > FULL_BYTES {
+                self.segments.range_mut(start..).for_each(|(level, _)| *level = FULL);
+                break;
+            }
+            let joined = Segment::joined(last.map(|(_, segment)| segment));
+            parts.extend(self.segments.drain(start..));
+            self.segments.push_back((level + 1, Arc::new(joined)));
+        }
+        parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Body, Direction, Draft, EventBody, Message, Opcode};
+    use proptest::prelude::*;
+    use std::task::Waker;
+
+    fn event(ms: u64, size: usize) -> Arc<Event> {
+        let body = Body::Binary(vec![0; size].into());
+        let message = Message::new(Direction::In, Opcode::Binary, 0, body);
+        let draft =
+            Draft { connection: "a".parse().expect("an id"), body: EventBody::Message(message) };
+        Arc::new(draft.stamp(EventId { ms, seq: 0 }))
+    }
+
+    fn unlimited() -> Retention {
+        Retention { events: usize::MAX, bytes: usize::MAX, age: None }
+    }
+
+    fn push(memory: &Memory, ms: u64, size: usize) {
+        let first = memory.bounds().1 + 1;
+        memory.append(&Arc::new(Segment::new(first, vec![event(ms, size)])), ms);
+    }
+
+    fn find(memory: &Memory, mark: Mark) -> Found {
+        match memory.poll_find(&mut Context::from_waker(Waker::noop()), mark) {
+            Poll::Ready(found) => found,
+            Poll::Pending => unreachable!("memory is always ready"),
+        }
+    }
+
+    /// Returns the positions that a reader reads that begins after `position`.
+    fn read(memory: &Memory, position: u64) -> Vec<u64> {
+        let mut cursor = Cursor { position, id: None };
+        let mut all = Vec::new();
+        loop {
+            match memory.poll_page(&mut Context::from_waker(Waker::noop()), cursor) {
+                Poll::Ready(Page::Events(segment)) => {
+                    all.extend(cursor.position + 1..=segment.last());
+                    cursor.position = segment.last();
+                }
+                Poll::Ready(Page::Gap(_, behind)) => cursor = behind,
+                Poll::Ready(Page::End) => return all,
+                Poll::Pending => unreachable!("memory is always ready"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_is_found_between_others_and_at_the_edges() {
+        let memory = Memory::new(Retention { events: 3, ..unlimited() });
+        for n in 1..=5 {
+            push(&memory, n * 10, 1);
+        }
+        let place = |ms| {
+            let found = find(&memory, Mark::After(EventId { ms, seq: 0 }));
+            (found.cursor.position, found.lost.is_none())
+        };
+        assert_eq!(place(10), (2, false));
+        assert_eq!(place(20), (2, true), "the last event that fell out");
+        assert_eq!(place(25), (2, false));
+        assert_eq!(place(30), (3, true));
+        assert_eq!(place(45), (4, false));
+        assert_eq!(place(50), (5, true));
+        let since = |ms| {
+            let found = find(&memory, Mark::Since(ms));
+            (found.cursor.position, found.lost.is_some())
+        };
+        assert_eq!(since(30), (2, false));
+        assert_eq!(since(20), (2, true), "one of these is gone");
+        assert_eq!(since(31), (3, false));
+        assert_eq!(since(0), (2, true));
+    }
+
+    #[test]
+    fn old_events_are_dropped_by_age() {
+        let age = Some(Duration::from_millis(15));
+        let memory = Memory::new(Retention { age, ..unlimited() });
+        for n in 1..=3 {
+            push(&memory, n * 10, 1);
+        }
+        assert_eq!(read(&memory, 0), [2, 3]);
+        memory.evict(46);
+        assert_eq!(memory.size(), (0, 0));
+        assert_eq!(memory.id_at(3), Some(EventId { ms: 30, seq: 0 }));
+    }
+
+    #[test]
+    fn an_event_heavier_than_the_whole_history_is_not_kept() {
+        let memory = Memory::new(Retention { bytes: 1000, ..unlimited() });
+        push(&memory, 1, 10);
+        push(&memory, 2, 5000);
+        assert_eq!(memory.size(), (0, 0));
+    }
+
+    #[test]
+    fn single_events_share_segments_as_they_age() {
+        let memory = Memory::new(unlimited());
+        for n in 0..100_000 {
+            push(&memory, n, 1);
+        }
+        assert_eq!(read(&memory, 0).len(), 100_000);
+        let segments = memory.lock().segments.len();
+        assert!(segments < 100_000 / 1024 + 2 * JOINED + 2, "{segments}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_a_list(
+            max_events in 0usize..20,
+            max_bytes in 0usize..6000,
+            batches in prop::collection::vec(prop::collection::vec(0usize..700, 1..5), 0..60),
+            first in 0u64..70,
+        ) {
+            let memory =
+                Memory::new(Retention { events: max_events, bytes: max_bytes, age: None });
+            let mut list: Vec<(u64, Arc<Event>)> = Vec::new();
+            let mut last = 0;
+            for sizes in batches {
+                let events: Vec<_> =
+                    sizes.iter().enumerate().map(|(n, size)| event(last + n as u64, *size)).collect();
+                memory.append(&Arc::new(Segment::new(last + 1, events.clone())), last);
+                for event in events {
+                    last += 1;
+                    list.push((last, event));
+                }
+                let weight = |list: &[(u64, Arc<Event>)]| -> usize {
+                    list.iter().map(|(_, event)| event.weight()).sum()
+                };
+                while list.len() > max_events || weight(&list) > max_bytes {
+                    list.remove(0);
+                }
+                prop_assert_eq!(memory.size(), (list.len(), weight(&list)));
+            }
+            let wanted: Vec<u64> =
+                list.iter().map(|(position, _)| *position).filter(|it| *it > first).collect();
+            prop_assert_eq!(read(&memory, first.min(last)), wanted);
+            for (position, event) in &list {
+                prop_assert_eq!(memory.id_at(*position), Some(event.id));
+                let mut cx = Context::from_waker(Waker::noop());
+                let Poll::Ready(Some(found)) = memory.poll_event(&mut cx, event.id) else {
+                    panic!("{position} is kept");
+                };
+                prop_assert!(Arc::ptr_eq(&found, event));
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! A budget of time for one poll, so that no reader holds up a worker.
+
+use std::time::{Duration, Instant};
+
+/// What one poll may take, give or take one event: long enough to amortise the switch of tasks, short
+/// enough that a hundred readers with costly filters delay a relayed message by little.
+const POLL: Duration = Duration::from_millis(1);
+
+/// The time of a poll. The clock is first read when it is first asked.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    end: Option<Instant>,
+}
+
+impl Pace {
+    /// Returns whether the poll may go on.
+    pub(crate) fn may_go_on(&mut self) -> bool {
+        let now = Instant::now();
+        now < *self.end.get_or_insert(now + POLL)
+    }
+}

@@ -1,0 +1,195 @@
+//! A finite reading of what is kept: from a start to the end of the stream as it was when the
+//! reading began. It stops and goes on between two events, so that no poll takes long.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use super::pace::Pace;
+use super::reading::{Begin, Start};
+use crate::event::{Event, EventId, Gap};
+use crate::filter::Filter;
+use crate::hub::history::segment::Segment;
+use crate::hub::history::store::{Cursor, Page};
+use crate::hub::runtime::shared::Shared;
+
+/// The part of the history that is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Range {
+    /// Where it begins.
+    pub start: Start,
+    /// Nothing that is younger, in milliseconds since 1970.
+    pub until: Option<u64>,
+    /// At most this many events.
+    pub limit: usize,
+    /// Whether the oldest or the newest comes first.
+    pub order: Order,
+}
+
+/// The order of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest first.
+    Ascending,
+    /// The newest first.
+    Descending,
+}
+
+/// A piece of a reading.
+#[derive(Debug)]
+pub enum Scanned {
+    /// Events, in the order asked for.
+    Events(Vec<Arc<Event>>),
+    /// Events that were lost before they could be read.
+    Gap(Gap),
+}
+
+/// A reading under way.
+#[derive(Debug)]
+pub struct Scan {
+    shared: Arc<Shared>,
+    filter: Filter,
+    range: Range,
+    begin: Option<Begin>,
+    lost: Option<Gap>,
+    /// Everything up to here is read already, or not wanted.
+    from: Cursor,
+    /// Everything after this position is.
+    to: u64,
+}
+
+/// Events of a piece at most.
+const PIECE: usize = 256;
+
+impl Scan {
+    pub(in crate::hub) fn new(shared: Arc<Shared>, range: Range, filter: Filter) -> Self {
+        let begin = Begin::new(&shared, range.start, &filter);
+        let to = shared.sequence().order.head().0;
+        let from = Cursor { position: to, id: None };
+        let mut scan = Self { shared, filter, range, begin: Some(begin), lost: None, from, to };
+        let mut cx = Context::from_waker(Waker::noop());
+        if !matches!(scan.begin, Some(Begin::Seek(_))) {
+            // What is at hand is known at once.
+            let _ = scan.poll_begin(&mut cx, &mut Pace::default());
+        }
+        scan
+    }
+
+    /// Polls for the id of the first event of the range, whether the filter selects it or not;
+    /// `None` if there is none. For a reading that has not begun.
+    pub fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventId>> {
+        ready!(self.poll_begin(cx, &mut Pace::default()));
+        Poll::Ready(self.shared.store.id_at(self.from.position + 1))
+    }
+
+    /// Returns what was lost before the beginning, once that is known.
+    #[must_use]
+    pub fn lost(&self) -> Option<&Gap> {
+        self.lost.as_ref()
+    }
+
+    fn poll_begin(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<()> {
+        if let Some(begin) = &mut self.begin {
+            (self.from, self.lost) = ready!(begin.poll(cx, &self.shared, &self.filter, pace));
+            self.begin = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Polls for the next piece; `None` is the end. A piece may be empty where the filter selects
+    /// nothing. Takes about a millisecond at most.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Scanned>> {
+        let mut pace = Pace::default();
+        if self.range.limit == 0 {
+            return Poll::Ready(None);
+        }
+        ready!(self.poll_begin(cx, &mut pace));
+        if let Some(gap) = self.lost.take() {
+            return Poll::Ready(Some(Scanned::Gap(gap)));
+        }
+        if self.from.position >= self.to {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match self.range.order {
+            Order::Ascending => ready!(self.poll_ascending(cx, &mut pace)),
+            Order::Descending => Some(ready!(self.poll_descending(cx, &mut pace))),
+        })
+    }
+
+    fn poll_ascending(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<Option<Scanned>> {
+        let segment = match ready!(self.shared.store.poll_page(cx, self.from)) {
+            Page::Events(segment) => segment,
+            Page::Gap(gap, behind) => {
+                self.from = behind;
+                return Poll::Ready(Some(Scanned::Gap(gap)));
+            }
+            Page::End => return Poll::Ready(None),
+        };
+        let last = segment.last().min(self.to);
+        let mut events = Vec::new();
+        while self.from.position < last && self.range.limit > 0 && events.len() < PIECE {
+            let position = self.from.position + 1;
+            let Some(event) = segment.at(position) else { break };
+            self.from = Cursor { position, id: Some(event.id) };
+            // Ids only grow, so nothing after this is wanted either.
+            if !self.in_time(event) {
+                self.to = position;
+                break;
+            }
+            self.add(event, &mut events);
+            if !pace.may_go_on() {
+                break;
+            }
+        }
+        Poll::Ready(Some(Scanned::Events(events)))
+    }
+
+    fn poll_descending(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<Scanned> {
+        let Some(segment) = ready!(self.shared.store.poll_segment(cx, self.to)) else {
+            // All of this was kept when the reading began.
+            let missed = Some(self.to - self.from.position);
+            let gap = Gap { missed, after: self.from.id, before: None };
+            self.to = self.from.position;
+            return Poll::Ready(Scanned::Gap(gap));
+        };
+        let segment: &Arc<Segment> = &segment;
+        let first = segment.first().max(self.from.position + 1);
+        let mut events = Vec::new();
+        while self.to >= first && self.range.limit > 0 && events.len() < PIECE {
+            let Some(event) = segment.at(self.to) else { break };
+            self.to -= 1;
+            if self.in_time(event) {
+                self.add(event, &mut events);
+            }
+            if !pace.may_go_on() {
+                break;
+            }
+        }
+        Poll::Ready(Scanned::Events(events))
+    }
+
+    fn add(&mut self, event: &Arc<Event>, events: &mut Vec<Arc<Event>>) {
+        if self.shared.selects(&self.filter, event) {
+            events.push(Arc::clone(event));
+            self.range.limit -= 1;
+        }
+    }
+
+    fn in_time(&self, event: &Event) -> bool {
+        self.range.until.is_none_or(|until| event.id.ms <= until)
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Scanned;
+
+    /// Returns the next piece, for programs that have no other tasks.
+    fn next(&mut self) -> Option<Scanned> {
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            // What is pending was stopped by the pace: memory is always ready.
+            if let Poll::Ready(scanned) = self.poll_next(&mut cx) {
+                return scanned;
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What runs behind a hub: the shared state, the tasks, and the inbox of relays.
+
+pub(super) mod inbox;
+pub(super) mod recorded;
+pub(super) mod shared;
+pub(super) mod shutdown;
+pub(super) mod slow;
+pub(super) mod tasks;
+pub(super) mod window;

@@ -1,0 +1,300 @@
+//! What all handles of a hub share.
+//!
+//! Locks, in the order in which they may be taken: `window`, then `sequence`, then leaves (inbox,
+//! outboxes, mailboxes, the store). None is held across an await.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+
+use tokio::sync::{Notify, Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::inbox::Inbox;
+use super::slow::SlowClients;
+use super::window::{RING, Window};
+use crate::code::Code;
+use crate::event::{Close, ClosedBy, Event, EventId};
+use crate::filter::Filter;
+use crate::hub::channels::fanout::Lane;
+use crate::hub::channels::outbox::{Courier, PIECE};
+use crate::hub::clock::now_ms;
+use crate::hub::connections::handle::{CloseRequest, ConnectionHandle, Ending};
+use crate::hub::history::memory::Memory;
+use crate::hub::history::segment::Segment;
+use crate::hub::history::store::Store;
+use crate::hub::listeners::expressions::Expressions;
+use crate::hub::listeners::listener::{Listeners, Signal};
+use crate::hub::sequence::Sequence;
+use crate::hub::sequence::apply::{Applied, Context};
+use crate::hub::sequence::order::PumpAction;
+use crate::hub::sequence::record::Record;
+use crate::hub::sequence::state::State;
+use crate::hub::settings::Settings;
+use crate::metrics::Metrics;
+use crate::redact::Redacted;
+
+#[derive(Debug)]
+pub(in crate::hub) struct Shared {
+    pub(in crate::hub) settings: Settings,
+    sequence: Mutex<Sequence>,
+    pub(in crate::hub) store: Box<dyn Store>,
+    /// What relays have seen and is not in the stream yet.
+    pub(in crate::hub) inbox: Inbox,
+    pub(in crate::hub) live: broadcast::Sender<Signal>,
+    /// The segments that were sent last. Whoever holds its lock sends: segments go out in the order
+    /// in which they were made.
+    window: Mutex<Window>,
+    /// Segments of the store that lagging listeners read.
+    reread: Mutex<Window>,
+    pub(in crate::hub) wake: Notify,
+    /// Outboxes that the delivery task goes on with.
+    lanes: Mutex<VecDeque<Lane>>,
+    pub(in crate::hub) lanes_wake: Notify,
+    pub(in crate::hub) slow: SlowClients,
+    pub(in crate::hub) listeners: Listeners,
+    pub(in crate::hub) expressions: Expressions,
+    pub(in crate::hub) permits: Arc<Semaphore>,
+    pub(in crate::hub) metrics: Metrics,
+    /// Numbers of connections.
+    pub(in crate::hub) registered: AtomicU64,
+    /// Nothing is published any more: a listener that has read everything is done.
+    pub(in crate::hub) over: AtomicBool,
+    /// Tokens of the connections, so that a shutdown can wait for them.
+    pub(in crate::hub) connected: TaskTracker,
+    /// Tokens of the listeners, likewise.
+    pub(in crate::hub) listening: TaskTracker,
+    /// Sessions, and other tasks that serve clients.
+    pub(in crate::hub) serving: TaskTracker,
+    /// The tasks of the hub.
+    pub(in crate::hub) tasks: TaskTracker,
+    pub(in crate::hub) stopping: CancellationToken,
+    pub(in crate::hub) stopped: CancellationToken,
+}
+
+impl Shared {
+    pub(in crate::hub) fn new(settings: Settings) -> Arc<Self> {
+        let sequence = Sequence::new(settings.max_connections, settings.max_channels);
+        Arc::new(Self {
+            sequence: Mutex::new(sequence),
+            store: Box::new(Memory::new(settings.history)),
+            inbox: Inbox::default(),
+            live: broadcast::channel(RING).0,
+            window: Mutex::default(),
+            reread: Mutex::default(),
+            wake: Notify::new(),
+            lanes: Mutex::default(),
+            lanes_wake: Notify::new(),
+            slow: SlowClients::new(settings.slow_client),
+            listeners: Listeners::default(),
+            expressions: Expressions::default(),
+            permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
+            metrics: Metrics::new(),
+            registered: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            connected: TaskTracker::new(),
+            listening: TaskTracker::new(),
+            serving: TaskTracker::new(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+            settings,
+        })
+    }
+
+    pub(in crate::hub) fn sequence(&self) -> MutexGuard<'_, Sequence> {
+        self.sequence.lock().expect("nothing panics while it holds this lock")
+    }
+
+    fn context(&self, now: u64) -> Context<'_> {
+        Context {
+            metrics: &self.metrics,
+            redacts: self.settings.redaction.is_on(),
+            max_channels: self.settings.max_channels,
+            max_kept_bytes: self.settings.history.bytes,
+            now,
+        }
+    }
+
+    /// Decides a command and applies what was decided, in one step of the stream. Returns the id of
+    /// the newest event after that.
+    pub(in crate::hub) fn submit<R, E>(
+        &self,
+        decide: impl FnOnce(&State) -> Result<R, E>,
+    ) -> Result<EventId, E>
+    where
+        R: IntoIterator<Item = Record>,
+    {
+        let mut applied = Applied::default();
+        let mut sequence = self.sequence();
+        let records = decide(&sequence.state)?;
+        let cx = self.context(now_ms());
+        for record in records {
+            sequence.apply(&cx, record, &mut applied);
+        }
+        let head = sequence.order.head().1;
+        drop(sequence);
+        let id = applied.id.or(head).unwrap_or_default();
+        self.finish(&applied);
+        Ok(id)
+    }
+
+    /// Does what is left to do after the lock of the sequence is released.
+    fn finish(&self, applied: &Applied) {
+        let mut budget = PIECE;
+        for lane in applied.lanes.iter() {
+            if lane.drain(&self.courier(false), budget) {
+                self.schedule(lane.clone());
+                budget = 0;
+            }
+        }
+        // Closing them publishes and delivers in its turn: the delivery task does that.
+        if self.slow.is_noted() {
+            self.lanes_wake.notify_one();
+        }
+        match applied.action {
+            PumpAction::Nothing => {}
+            PumpAction::Wake => self.wake.notify_one(),
+            PumpAction::Flush => self.flush(),
+        }
+    }
+
+    /// Ends a connection, once. What relays have seen of it comes before its `close`, and nothing
+    /// after it.
+    pub(in crate::hub) fn end(&self, handle: &Arc<ConnectionHandle>, ending: Ending) {
+        if handle.ended() {
+            return;
+        }
+        self.end_with(handle, self.settings.redaction.close(ending.close()));
+    }
+
+    /// The same with a `close` that is redacted already.
+    pub(in crate::hub) fn end_with(&self, handle: &Arc<ConnectionHandle>, close: Redacted<Close>) {
+        self.empty_inbox();
+        let close = Record::Closed(Arc::clone(handle), close);
+        let decided: Result<_, std::convert::Infallible> =
+            self.submit(|_| Ok((!handle.ended()).then_some(close)));
+        let Ok(_) = decided;
+    }
+
+    /// Publishes what was in the inbox when this began, in pieces.
+    pub(in crate::hub) fn empty_inbox(&self) {
+        let until = self.inbox.taken_in();
+        while self.inbox.is_before(until) {
+            self.flush();
+        }
+    }
+
+    /// Moves a piece of what relays have seen into the stream.
+    fn take_piece(&self, sequence: &mut Sequence, now: u64) {
+        let cx = self.context(now);
+        let mut applied = Applied::default();
+        for (handle, draft) in self.inbox.take() {
+            // Nothing follows the `close` of a connection.
+            if !handle.is_some_and(|handle| handle.ended()) {
+                sequence.apply(&cx, Record::Event(draft), &mut applied);
+            }
+        }
+    }
+
+    /// Returns whether an event would be read or kept.
+    pub(in crate::hub) fn wanted(&self) -> bool {
+        self.settings.history.events > 0 && self.settings.history.bytes > 0
+            || self.live.receiver_count() > 0
+    }
+
+    /// Sends what was published.
+    pub(in crate::hub) fn flush(&self) {
+        self.send(&mut self.window());
+    }
+
+    /// The same, unless another does so right now: then that one or the pump sends it.
+    pub(in crate::hub) fn try_flush(&self) {
+        match self.window.try_lock() {
+            Ok(mut window) => self.send(&mut window),
+            Err(TryLockError::WouldBlock) => self.wake.notify_one(),
+            Err(TryLockError::Poisoned(_)) => unreachable!("nothing panics while it holds this"),
+        }
+    }
+
+    fn send(&self, window: &mut Window) {
+        let now = now_ms();
+        let segment = {
+            let mut sequence = self.sequence();
+            if !sequence.order.is_full() {
+                self.take_piece(&mut sequence, now);
+            }
+            sequence.order.take_segment()
+        };
+        let Some(segment) = segment else { return };
+        self.store.append(&segment, now);
+        if self.live.receiver_count() > 0 {
+            window.push(Arc::clone(&segment));
+            self.signal(Signal::Segment(Arc::downgrade(&segment)));
+        } else {
+            window.clear();
+        }
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().expect("nothing panics while it holds this lock")
+    }
+
+    pub(in crate::hub) fn signal(&self, signal: Signal) {
+        // An error says that there are no listeners.
+        let _ = self.live.send(signal);
+    }
+
+    /// Notes that a segment of the store is read again, so that what is derived of it is shared, and
+    /// dropped at last.
+    pub(in crate::hub) fn note_reread(&self, segment: &Arc<Segment>) {
+        if !segment.is_derived() {
+            let mut reread = self.reread.lock().expect("nothing panics while it holds this lock");
+            reread.push(Arc::clone(segment));
+        }
+    }
+
+    /// Returns what deliveries need.
+    pub(in crate::hub) fn courier(&self, renewed: bool) -> Courier<'_> {
+        Courier { metrics: &self.metrics, slow: &self.slow, renewed, now: now_ms() }
+    }
+
+    /// Leaves an outbox to the delivery task.
+    pub(in crate::hub) fn schedule(&self, lane: Lane) {
+        if lane.schedule() {
+            self.lanes().push_back(lane);
+            self.lanes_wake.notify_one();
+        }
+    }
+
+    /// Takes the next outbox that something is left in.
+    pub(in crate::hub) fn next_lane(&self) -> Option<Lane> {
+        self.lanes().pop_front().inspect(Lane::unschedule)
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, VecDeque<Lane>> {
+        self.lanes.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// Closes the clients that do not keep up. Their `close` is published now, since the session of a
+    /// client that reads nothing may hang in a write. The lock is taken for each anew.
+    pub(in crate::hub) fn close_slow(&self) {
+        for handle in self.slow.take() {
+            let code = Code::SlowDown.close();
+            let reason = "it does not keep up with its channels".to_owned();
+            handle.request_close(CloseRequest { code, reason: reason.clone() });
+            let ending = Ending { code, reason, clean: false, by: ClosedBy::Tap, wire: None };
+            self.end(&handle, ending);
+        }
+    }
+
+    /// Evaluates a filter at an event that is read for one listener only.
+    pub(in crate::hub) fn selects(&self, filter: &Filter, event: &Event) -> bool {
+        filter.selects_fields(event)
+            && filter
+                .expression
+                .as_ref()
+                .is_none_or(|expression| self.metrics.evaluated(expression.evaluate(event)))
+    }
+}

@@ -1,0 +1,74 @@
+//! The tasks of a hub. They end with its shutdown, and hold no lock across an await.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::shared::Shared;
+use crate::hub::channels::fanout::Lane;
+use crate::hub::channels::outbox::PIECE;
+use crate::hub::clock::now_ms;
+use crate::hub::listeners::listener::Signal;
+
+/// Starts the tasks of a hub.
+pub(in crate::hub) fn start(shared: &Arc<Shared>) {
+    shared.tasks.spawn(pump(Arc::clone(shared)));
+    shared.tasks.spawn(heartbeat(Arc::clone(shared)));
+    shared.tasks.spawn(deliver(Arc::clone(shared)));
+}
+
+/// Sends what was published, a segment at a time.
+async fn pump(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.wake.notified() => {}
+            () = shared.stopped.cancelled() => return,
+        }
+        // Publishers that are ready run first: under load that makes one segment of what they have.
+        tokio::task::yield_now().await;
+        shared.flush();
+        if !shared.inbox.is_empty() {
+            shared.wake.notify_one();
+        }
+    }
+}
+
+/// The clock of heartbeats, of history that gets too old, and of tokens that expire.
+async fn heartbeat(shared: Arc<Shared>) {
+    let period = shared.settings.heartbeat;
+    let mut clock = interval_at(Instant::now() + period, period);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = clock.tick() => {}
+            () = shared.stopped.cancelled() => return,
+        }
+        shared.store.evict(now_ms());
+        shared.renew_due();
+        shared.signal(Signal::Pulse);
+    }
+}
+
+/// Delivers what publishers have left in outboxes, a piece of each in turn, and closes clients that
+/// do not keep up. The members of a piece run, and write, before the next piece is delivered.
+async fn deliver(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.lanes_wake.notified() => {}
+            () = shared.stopped.cancelled() => return,
+        }
+        while let Some(lane) = shared.next_lane() {
+            if let Lane::Channel(outbox) = &lane
+                && outbox.is_due(now_ms())
+            {
+                shared.renew(outbox).await;
+            }
+            if lane.drain(&shared.courier(true), PIECE) {
+                shared.schedule(lane);
+            }
+            shared.close_slow();
+            tokio::task::yield_now().await;
+        }
+        shared.close_slow();
+    }
+}
