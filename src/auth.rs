@@ -5,11 +5,13 @@
 //! its Origin, and DNS rebinding, where its name resolves to our address and the Host betrays it.
 
 mod grant;
+#[cfg(feature = "jwt")]
 mod jwt;
 
 use std::net::{IpAddr, SocketAddr};
 
 pub use grant::{Authority, Denied, Grant, InvalidPattern, Pattern};
+#[cfg(feature = "jwt")]
 pub use jwt::{InvalidKey, JwtKey};
 
 /// The host names that the observers' side answers to.

@@ -42,6 +42,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use crate::event::Channel;
 use crate::hub::Hub;
 use crate::session::UpgradeContext;
+use crate::web::Api;
 
 pub use admin::Admin;
 pub use network::{InvalidNetwork, Network};
@@ -94,12 +95,14 @@ impl Settings {
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::sync::Arc;
+///
 /// use wstap::channelstream::{Channelstream, Settings};
 /// use wstap::web::Web;
 ///
 /// let hub = wstap::Hub::new(wstap::Settings::default());
 /// let api = Channelstream::new(hub.clone(), Settings::new("a secret that servers know"));
-/// let web = Web { channelstream: Some(api), ..Web::new(hub) };
+/// let web = Web { apis: vec![Arc::new(api)], ..Web::new(hub) };
 /// let app: axum::Router = web.together();
 /// # }
 /// ```
@@ -134,10 +137,14 @@ impl Channelstream {
     pub fn listeners(&self) -> usize {
         self.shared.listeners.load(Relaxed)
     }
+}
 
-    /// Returns its routes, without a prefix. `api` is where wstap's own calls are, which have the
-    /// description of all of them.
-    pub(crate) fn router(&self, door: UpgradeContext, api: &str) -> Router {
+impl Api for Channelstream {
+    fn path(&self) -> &'static str {
+        "/channelstream"
+    }
+
+    fn routes(&self, door: UpgradeContext, api: &str) -> Router {
         routes::routes(ApiState { shared: Arc::clone(&self.shared), door, api: api.into() })
     }
 }

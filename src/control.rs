@@ -1,8 +1,8 @@
 //! `/api`, `/metrics` and health: what is here, and what to do with it.
 
-mod answers;
+pub(crate) mod answers;
 pub(crate) mod channels;
-mod query;
+pub(crate) mod query;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,27 +22,18 @@ use crate::event::{Body as Payload, ConnectionId, Direction, Message, Opcode};
 use crate::hub::{CloseRequest, Hub, Outgoing, Undelivered};
 use crate::json;
 use crate::problem::Problem;
-use crate::problem::described::problems;
 use crate::request::{self, Segment};
 use crate::session::Limits;
-use crate::wire::ConnectionName;
 
 /// How long the body of a request may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Answers `GET /api/connections`.
-#[utoipa::path(get, path = "/api/connections", tag = "Connections", operation_id = "connections",
-    summary = "List the live connections",
-    responses((status = OK, description = "All of them.", body = Vec<Connection>)))]
 pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Connection>> {
     Json(hub.connections().iter().map(|entry| Connection::of(&hub, entry)).collect())
 }
 
 /// Answers `GET /api/connections/{id}`.
-#[utoipa::path(get, path = "/api/connections/{id}", tag = "Connections", operation_id = "connection",
-    summary = "One live connection",
-    params(("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a")),
-    responses((status = OK, description = "That one.", body = Connection), OfConnection))]
 pub(crate) async fn connection(
     State(hub): State<Hub>,
     Segment(id): Segment,
@@ -54,21 +45,6 @@ pub(crate) async fn connection(
 
 /// Answers `POST /api/connections/{id}/messages`: sends the body to that client, or to the server
 /// behind it.
-#[utoipa::path(post, path = "/api/connections/{id}/messages", tag = "Connections", operation_id = "send",
-    summary = "Send a message to a client, or to the server behind it",
-    description = "The body is the message. It is on the stream with `\"synthetic\":true`.",
-    params(
-        ("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a"),
-        Sending,
-    ),
-    request_body(description = "Text and JSON go out as a text frame just as they are, bytes as a binary frame. \
-        A body without \
-        Content-Type is text, and none an empty one.", content(
-        (Value = "application/json", example = json!({"price": 100.5})),
-        (String = "text/plain", example = json!("hello")),
-        ("application/octet-stream"),
-    )),
-    responses((status = ACCEPTED, description = "It waits to be sent.", body = Sent), ToConnection))]
 pub(crate) async fn send(
     State(hub): State<Hub>,
     State(max): State<MaxMessageBytes>,
@@ -98,14 +74,6 @@ pub(crate) async fn send(
 }
 
 /// Answers `DELETE /api/connections/{id}`: closes it.
-#[utoipa::path(delete, path = "/api/connections/{id}", tag = "Connections", operation_id = "close",
-    summary = "Close a connection",
-    description = "In proxy mode both sides are closed.",
-    params(
-        ("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a"),
-        Closing,
-    ),
-    responses((status = NO_CONTENT, description = "It is told to close."), OfConnection))]
 pub(crate) async fn close(
     State(hub): State<Hub>,
     Segment(id): Segment,
@@ -123,19 +91,11 @@ pub(crate) async fn close(
 }
 
 /// Answers `GET /api/listeners`.
-#[utoipa::path(get, path = "/api/listeners", tag = "Listeners", operation_id = "listeners",
-    summary = "List the readers of the stream",
-    responses((status = OK, description = "All of them.", body = Vec<Listener>)))]
 pub(crate) async fn listeners(State(hub): State<Hub>) -> Json<Vec<Listener>> {
     Json(hub.listeners().iter().map(Listener::of).collect())
 }
 
 /// Answers `DELETE /api/listeners/{id}`: ends its stream.
-#[utoipa::path(delete, path = "/api/listeners/{id}", tag = "Listeners", operation_id = "dismiss",
-    summary = "End a reader's stream",
-    description = "An EventSource comes back by itself.",
-    params(("id" = String, Path, description = "Its number in the list.", example = "1")),
-    responses((status = NO_CONTENT, description = "It is ended."), OfListener))]
 pub(crate) async fn dismiss(
     State(hub): State<Hub>,
     Segment(id): Segment,
@@ -149,29 +109,17 @@ pub(crate) async fn dismiss(
 }
 
 /// Answers `GET /metrics`.
-#[utoipa::path(get, path = "/metrics", tag = "Server", operation_id = "metrics",
-    summary = "Numbers for Prometheus",
-    responses((status = OK, description = "OpenMetrics text; names begin with `wstap_`.",
-        content_type = "application/openmetrics-text", body = String)))]
 pub(crate) async fn metrics(State(hub): State<Hub>) -> Response {
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, media_type)], hub.metrics().render(hub.numbers())).into_response()
 }
 
 /// Answers `GET /healthz`: the process answers.
-#[utoipa::path(get, path = "/healthz", tag = "Server", operation_id = "alive",
-    summary = "Whether the process answers",
-    responses((status = OK, description = "It does.", content_type = "text/plain", body = String,
-        example = json!("ok\n"))))]
 pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
 /// Answers `GET /readyz`: whether new connections and listeners are taken.
-#[utoipa::path(get, path = "/readyz", tag = "Server", operation_id = "ready",
-    summary = "Whether new connections and listeners are taken",
-    responses((status = OK, description = "They are.", content_type = "text/plain", body = String,
-        example = json!("ready\n")), NotReady))]
 pub(crate) async fn ready(State(hub): State<Hub>) -> Result<&'static str, Problem> {
     if hub.stopping().is_cancelled() {
         return Err(Problem::new(Code::Stopping, "this server is stopping"));
@@ -180,9 +128,6 @@ pub(crate) async fn ready(State(hub): State<Hub>) -> Result<&'static str, Proble
 }
 
 /// Answers `GET /api/info`: what runs here.
-#[utoipa::path(get, path = "/api/info", tag = "Server", operation_id = "info",
-    summary = "What runs here: version, mode, addresses, limits, what is here now",
-    responses((status = OK, description = "What runs here.", body = Server)))]
 pub(crate) async fn info(State(hub): State<Hub>, State(info): State<Arc<Info>>) -> Json<Server> {
     Json(Server::of(&hub, &info))
 }
@@ -203,11 +148,6 @@ pub(crate) struct Info {
     /// Limits of sessions.
     pub(crate) limits: Limits,
 }
-
-problems!(OfConnection: Malformed, NotFound);
-problems!(ToConnection: Malformed, NotFound, Timeout, TooLarge, SlowDown);
-problems!(OfListener: Malformed, NotFound);
-problems!(NotReady: Stopping);
 
 /// The most bytes of a message.
 #[derive(Debug, Clone, Copy)]

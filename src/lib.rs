@@ -117,9 +117,10 @@
 //! request  socket                               parameters and bodies of requests, and their sockets
 //! session  proxy  outlet  pages  sse            use axum; independent of each other
 //! consumer                                      hooks of programs over a session
-//! control  channelstream                        queries and commands over HTTP; Channelstream's API
-//! openapi                                       descriptions of all responses
+//! control                                       queries and commands over HTTP
+//! openapi                                       descriptions of requests, responses and frames
 //! web                                           the routes
+//! channelstream                                 Channelstream's API
 //! server                                        sockets
 //! config                                        settings of the rows above
 //! replay                                        replay of recordings
@@ -133,34 +134,55 @@
 //! and close codes; only `config` reads the environment.
 
 pub mod auth;
+#[cfg(feature = "channelstream")]
 pub mod channelstream;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod code;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod config;
 pub mod consumer;
 mod control;
+#[doc(hidden)]
 pub mod dialect;
 #[cfg(any(doc, doctest))]
 pub mod docs;
 pub mod event;
 pub mod filter;
+#[doc(hidden)]
 pub mod frame;
 pub mod hub;
 pub mod json;
 pub mod metrics;
+#[cfg(feature = "openapi")]
+mod openapi;
+#[cfg(not(feature = "openapi"))]
+#[path = "openapi/absent.rs"]
 mod openapi;
 mod outlet;
+#[cfg(feature = "pages")]
+mod pages;
+#[cfg(not(feature = "pages"))]
+#[path = "pages/absent.rs"]
 mod pages;
 mod problem;
 pub mod proxy;
 pub mod redact;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod replay;
 mod request;
+#[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
 pub mod session;
 mod socket;
 pub mod sse;
 pub mod web;
+#[doc(hidden)]
 pub mod wire;
 
 pub use hub::{Hub, Settings};

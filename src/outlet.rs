@@ -2,13 +2,12 @@
 //! answer. All read the same [`Subscription`](crate::hub::Subscription) or
 //! [`Scan`](crate::hub::Scan) and differ in framing only.
 
-mod described;
 pub(crate) mod export;
 mod har;
 pub(crate) mod live;
 mod needle;
 pub(crate) mod poll;
-mod query;
+pub(crate) mod query;
 
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
-//! The pages, out of the binary: `static/` as it was when the program was built.
+//! The pages: `static/` as it was when the program was built, embedded in it.
 
+use axum::Router;
 use axum::extract::OriginalUri;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -11,36 +13,43 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::code::Code;
 use crate::problem::Problem;
-use crate::problem::described::problems;
 use crate::request::Segment;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
 struct Files;
 
-/// What the pages may do: run their own scripts, and speak to WebSockets anywhere, since the
-/// traffic side may be another address. Whatever hostile traffic holds, it cannot become a script.
+/// The content security policy: pages run their own scripts, and connect to WebSockets anywhere,
+/// because the traffic side may have another address. Hostile traffic cannot become a script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     worker-src 'self'; connect-src 'self' ws: wss:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
+/// Returns the routes of all pages but that of `/`.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new()
+        .route("/api/docs", get(docs))
+        .route("/es-client", get(es_client))
+        .route("/es-client.html", get(es_client))
+        .route("/ws-client", get(ws_client))
+        .route("/ws-client.html", get(ws_client))
+        .route("/wstap.js", get(module))
+        .route("/static/{*file}", get(asset))
+}
+
 /// Answers `GET /`.
-#[utoipa::path(get, path = "/", tag = "Pages", operation_id = "overview",
-    summary = "The overview",
-    description = "A handshake of a WebSocket is answered as at `/ws`, if both sides share an address.",
-    responses((status = OK, description = "The page.", content_type = "text/html", body = String)))]
 pub(crate) async fn index(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    // Mounted in another program at `/tap`, the page is at `/tap` and not at `/tap/`, where its
-    // relative addresses would be right.
+    // Mounted in another program at `/tap`, the page stands at `/tap` and not at `/tap/`, below
+    // which its relative addresses are.
     match uri.path().rsplit_once('/') {
         Some((_, last)) if !last.is_empty() => based(last),
-        _ => file("index.html", &headers),
+        _ => page("index.html", &headers),
     }
 }
 
-/// Answers with the index, whose addresses are relative to a folder beside it.
+/// Answers with the index and a `<base>`: its addresses are relative to a folder beside it.
 fn based(folder: &str) -> Result<Response, Problem> {
     let page = Files::get("index.html").ok_or_else(|| not_found("index.html"))?;
     let page = String::from_utf8_lossy(&page.data);
@@ -51,53 +60,33 @@ fn based(folder: &str) -> Result<Response, Problem> {
 }
 
 /// Answers `GET /es-client`.
-#[utoipa::path(get, path = "/es-client", tag = "Pages", operation_id = "inspector",
-    summary = "The inspector: all connections and events as they happen",
-    responses((status = OK, description = "The page.", content_type = "text/html", body = String)))]
-pub(crate) async fn es_client(headers: HeaderMap) -> Result<Response, Problem> {
-    file("es-client.html", &headers)
+async fn es_client(headers: HeaderMap) -> Result<Response, Problem> {
+    page("es-client.html", &headers)
 }
 
 /// Answers `GET /ws-client`.
-#[utoipa::path(get, path = "/ws-client", tag = "Pages", operation_id = "wsClient",
-    summary = "A WebSocket client",
-    responses((status = OK, description = "The page.", content_type = "text/html", body = String)))]
-pub(crate) async fn ws_client(headers: HeaderMap) -> Result<Response, Problem> {
-    file("ws-client.html", &headers)
+async fn ws_client(headers: HeaderMap) -> Result<Response, Problem> {
+    page("ws-client.html", &headers)
 }
 
-/// Answers with one of the pages, whoever it is for.
-pub(crate) fn page(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
-    file(name, headers)
-}
-
-/// Answers `GET /wstap.js`: the client for pages and programs of others, at an address that stays.
-/// It connects to where it came from, so that it has to stand at the root.
-#[utoipa::path(get, path = "/wstap.js", tag = "Pages", operation_id = "clientModule",
-    summary = "The client for pages and programs of others: one ES module",
-    responses((status = OK, description = "The module.", content_type = "text/javascript", body = String)))]
-pub(crate) async fn module(headers: HeaderMap) -> Result<Response, Problem> {
-    file("js/wstap.js", &headers)
+/// Answers `GET /wstap.js`: the client for other pages and programs, at a stable address. It
+/// connects to the folder that it was loaded from, so it stands at the root.
+async fn module(headers: HeaderMap) -> Result<Response, Problem> {
+    page("js/wstap.js", &headers)
 }
 
 /// Answers `GET /api/docs`: reads `/api/openapi.json`.
-#[utoipa::path(get, path = "/api/docs", tag = "Pages", operation_id = "docs",
-    summary = "This description, to read and to try",
-    responses((status = OK, description = "The page.", content_type = "text/html", body = String)))]
-pub(crate) async fn docs(headers: HeaderMap) -> Result<Response, Problem> {
-    file("api-docs.html", &headers)
+async fn docs(headers: HeaderMap) -> Result<Response, Problem> {
+    page("api-docs.html", &headers)
 }
 
 /// Answers `GET /static/{file}`: scripts and styles of the pages.
-#[utoipa::path(get, path = "/static/{file}", tag = "Pages", operation_id = "asset",
-    summary = "Scripts and styles of the pages",
-    params(("file" = String, Path, description = "Its path; slashes may stand in it.", example = "wstap.css")),
-    responses((status = OK, description = "The file.", content_type = "*/*", body = String), OfFile))]
 pub(crate) async fn asset(Segment(name): Segment, headers: HeaderMap) -> Result<Response, Problem> {
-    file(&name, &headers)
+    page(&name, &headers)
 }
 
-fn file(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+/// Answers with a file of the pages.
+pub(crate) fn page(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let file = Files::get(name);
     let file = file.ok_or_else(|| not_found(name))?;
     let etag = etag(&file);
@@ -110,7 +99,7 @@ fn file(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let head = [
         (CONTENT_TYPE, media_type),
         (ETAG, etag),
-        // The files change with the program only, and the tag with them.
+        // The files, and with them the tag, change only with the program.
         (CACHE_CONTROL, "no-cache".to_owned()),
         (CONTENT_SECURITY_POLICY, POLICY.to_owned()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
@@ -121,8 +110,6 @@ fn file(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     }
     Ok((head, file.data).into_response())
 }
-
-problems!(OfFile: Malformed, NotFound);
 
 fn not_found(name: &str) -> Problem {
     Problem::new(Code::NotFound, format!("there is no file {name}"))

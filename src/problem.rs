@@ -1,30 +1,41 @@
-//! Every error as an answer: HTTP problem details (RFC 9457), or an error frame and a close code
-//! on a WebSocket. The only place where an error of the rows below becomes an answer.
-
-pub(crate) mod described;
+//! Errors as answers: HTTP problem details (RFC 9457), or an error frame and a close code on a
+//! WebSocket. No other module turns an error of a lower row into an answer.
 
 use std::borrow::Cow;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
 use serde_json::json;
 
-use self::described::Details;
 use crate::code::Code;
 use crate::dialect::Refusal;
 use crate::hub::{NotAllowed, Refused, Undelivered};
 
-/// What went wrong, and what would be right.
+/// An error that is answered: what is wrong, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// Row of the table.
+    /// The row of the table of codes.
     pub(crate) code: Code,
-    /// A name in JSON that says more than that of the row; frames only.
+    /// A name in JSON that is more exact than that of the row; only in frames.
     name: Option<&'static str>,
-    /// What went wrong, for a person.
+    /// What is wrong, for people.
     pub(crate) detail: String,
-    /// The character of a filter expression that is wrong, counted from 1.
+    /// The position of the fault in a filter expression: a number of characters, from 1.
+    position: Option<usize>,
+}
+
+/// The body of an answer. `openapi::problems` describes it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Details<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<usize>,
 }
 
@@ -45,11 +56,11 @@ pub(crate) fn shortened(text: &str, max: usize) -> Cow<'_, str> {
     }
 }
 
-/// Seconds after which it makes sense to come back to a full or stopping server.
+/// Seconds until a retry at a full or stopping server makes sense.
 const RETRY_AFTER: &str = "5";
 
 impl Problem {
-    /// Makes a problem of a code and a sentence that says what would be right.
+    /// Creates a problem from a code and a sentence that says what would be right.
     /// The detail is cut at [`MAX_DETAIL`]: it may quote the request.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
@@ -60,14 +71,28 @@ impl Problem {
         Self { code, name: None, detail, position: None }
     }
 
-    /// Shorthand for a request that cannot be read.
+    /// Creates the problem of a request that cannot be read.
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(Code::Malformed, detail)
     }
 
-    /// Points at a character of a filter expression.
+    /// Sets the position of the fault in a filter expression.
     pub(crate) fn pointing_at(self, position: Option<usize>) -> Self {
         Self { position, ..self }
+    }
+
+    /// Returns the body of the answer:
+    /// `{"type":"about:blank","title":"Not Found","status":404,"code":"not_found","detail":"…"}`.
+    pub(crate) fn details(&self) -> Details<'_> {
+        let row = self.code.row();
+        Details {
+            kind: "about:blank",
+            title: row.title,
+            status: row.status,
+            code: row.name,
+            detail: &self.detail,
+            position: self.position,
+        }
     }
 
     /// Returns the error as the text of a WebSocket frame:
@@ -82,9 +107,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let row = self.code.row();
-        let body = Details::new(self.code, &self.detail, self.position);
         let status = StatusCode::from_u16(row.status).expect("the table holds statuses");
-        let mut response = (status, Json(body)).into_response();
+        let mut response = (status, Json(self.details())).into_response();
         let headers = response.headers_mut();
         let media_type = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, media_type);

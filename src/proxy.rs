@@ -11,6 +11,12 @@ mod pipe;
 mod relay;
 mod route;
 mod tap;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "proxy/tls/absent.rs"]
+mod tls;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,9 +33,10 @@ use crate::hub::Hub;
 use crate::problem::Problem;
 use crate::request::{is_websocket, remote};
 
-pub use connect::{ConnectError, Dialer, Io, TlsError, Trust};
+pub use connect::{ConnectError, Dialer, Io};
 pub use route::{InvalidUpstream, Route, Upstream};
 use tap::TapSettings;
+pub use trust::{TlsError, Trust};
 
 /// How long a connection to an upstream is kept that nobody uses.
 const KEEP: Duration = Duration::from_secs(15);

@@ -1,7 +1,10 @@
 //! What handlers read off a request: the query, the remote address, the media types that it accepts.
 
-pub(crate) mod described;
-mod query;
+#[cfg_attr(
+    not(feature = "openapi"),
+    expect(dead_code, reason = "the description reads all of a declaration")
+)]
+pub(crate) mod query;
 
 use std::net::SocketAddr;
 

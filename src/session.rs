@@ -7,7 +7,7 @@
 //! nothing else.
 
 mod commands;
-mod handshake;
+pub(crate) mod handshake;
 mod socket;
 mod tap;
 mod turns;
@@ -26,7 +26,7 @@ use crate::hub::{Connection, ConnectionPermit, Hub, Mailbox};
 use crate::problem::Problem;
 
 pub use handshake::UpgradeContext;
-pub(crate) use handshake::{__path_upgrade, Opened, accept, hand_over, open, upgrade};
+pub(crate) use handshake::{Opened, open, upgrade};
 pub(crate) use socket::Socket;
 use tap::{Tap, ack, message};
 use turns::Fault;

@@ -3,6 +3,7 @@
 //! Two sides. Clients speak WebSocket to the *traffic* side; people and programs watch on the
 //! *observers'* side. They share an address unless `--tap-listen` parts them.
 
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +20,6 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::auth::{Hosts, Origins};
-use crate::channelstream::Channelstream;
 use crate::code::Code;
 use crate::control::{self, Info, MaxMessageBytes};
 use crate::hub::Hub;
@@ -52,8 +52,21 @@ pub struct Web {
     pub apart: bool,
     /// What the traffic side does in proxy mode; it has an address of its own then.
     pub proxy: Option<Proxy>,
-    /// The API of Channelstream, on the traffic side below `/channelstream`.
-    pub channelstream: Option<Channelstream>,
+    /// Other APIs over the hub, on the traffic side.
+    pub apis: Vec<Arc<dyn Api>>,
+}
+
+/// Another API over a hub, served on the traffic side below a path of its own.
+///
+/// Its routes guard themselves: they are outside of the check of `Host` and `Origin` that protects
+/// the observers' side.
+pub trait Api: fmt::Debug + Send + Sync {
+    /// Returns the path of all its routes, such as `/channelstream`.
+    fn path(&self) -> &'static str;
+
+    /// Returns its routes, relative to that path. `upgrades` accepts WebSockets, and `own` is the
+    /// URL of wstap's own `/api`, relative to the path or absolute.
+    fn routes(&self, upgrades: UpgradeContext, own: &str) -> Router;
 }
 
 impl Web {
@@ -70,7 +83,7 @@ impl Web {
             observers: Vec::new(),
             apart: false,
             proxy: None,
-            channelstream: None,
+            apis: Vec::new(),
         }
     }
 
@@ -82,7 +95,7 @@ impl Web {
             .route("/ws", any(socket))
             .fallback(socket_or_nothing)
             .layer(from_fn_with_state(self.guard(), guard_at_door));
-        self.with_channelstream(self.observing(doors))
+        self.with_apis(self.observing(doors))
     }
 
     /// The observers' side alone.
@@ -101,25 +114,21 @@ impl Web {
     pub fn traffic(&self) -> Router {
         let routes = match &self.proxy {
             Some(proxy) => Router::new().fallback(proxy::handle).with_state(proxy.clone()),
-            None => self.with_channelstream(
-                Router::new().fallback(socket_or_nothing).with_state(self.app()),
-            ),
+            None => {
+                self.with_apis(Router::new().fallback(socket_or_nothing).with_state(self.app()))
+            }
         };
         routes.layer(from_fn(catch_panic))
     }
 
-    /// Adds the API of Channelstream, which is guarded in its own way: servers call it by whatever
-    /// name they know, and sign.
-    fn with_channelstream(&self, routes: Router) -> Router {
-        match &self.channelstream {
-            Some(channelstream) => {
-                let observers = self.observers.first().filter(|_| self.apart);
-                let own = observers.map_or_else(|| "../api".to_owned(), |url| format!("{url}/api"));
-                let api = channelstream.router(self.app().door, &own);
-                routes.nest_service("/channelstream", api.layer(from_fn(catch_panic)))
-            }
-            None => routes,
-        }
+    /// Adds the routes of the other APIs.
+    fn with_apis(&self, routes: Router) -> Router {
+        let observers = self.observers.first().filter(|_| self.apart);
+        let own = observers.map_or_else(|| "../api".to_owned(), |url| format!("{url}/api"));
+        self.apis.iter().fold(routes, |routes, api| {
+            let added = api.routes(self.app().door, &own);
+            routes.nest_service(api.path(), added.layer(from_fn(catch_panic)))
+        })
     }
 
     fn app(&self) -> App {
@@ -177,18 +186,11 @@ fn routes() -> Router<App> {
         .route("/api/listeners", get(control::listeners))
         .route("/api/listeners/{id}", delete(control::dismiss))
         .route("/api/info", get(control::info))
-        .route("/api/openapi.json", get(openapi::http))
-        .route("/api/asyncapi.json", get(openapi::frames))
-        .route("/api/docs", get(pages::docs))
         .route("/metrics", get(control::metrics))
         .route("/healthz", get(control::alive))
         .route("/readyz", get(control::ready))
-        .route("/es-client", get(pages::es_client))
-        .route("/es-client.html", get(pages::es_client))
-        .route("/ws-client", get(pages::ws_client))
-        .route("/ws-client.html", get(pages::ws_client))
-        .route("/wstap.js", get(pages::module))
-        .route("/static/{*file}", get(pages::asset))
+        .merge(openapi::routes())
+        .merge(pages::routes())
         .method_not_allowed_fallback(wrong_method)
 }
 

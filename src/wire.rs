@@ -2,7 +2,6 @@
 //!
 //! Pure. Everything is appended to a buffer, so that a whole batch is rendered contiguously.
 
-mod described;
 mod full;
 pub mod har;
 mod payload;
@@ -16,9 +15,6 @@ use serde_json::{Value, json};
 
 use crate::event::{Event, EventId, Gap, Kind};
 
-pub(crate) use described::{
-    ChannelName, ConnectionName, FullEvent, KnownId, SCHEMAS, discriminator,
-};
 pub use full::{full, gap as full_gap, time};
 pub use payload::{Payload, payload};
 pub use plain::plain;

@@ -188,7 +188,7 @@ pub(super) async fn socket(
     State(desk): State<ApiState>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let accept = session::accept(&desk.door, &request)?;
+    let accept = session::handshake::accept(&desk.door, &request)?;
     let id = conn_id(request.uri())?;
     let limits = desk.door.limits;
     // Whoever has got the answer to the handshake listens: what comes after it is not late.
@@ -196,14 +196,19 @@ pub(super) async fn socket(
         Some(attended) => ListenerGuard::begin(&desk.shared, &attended).await,
         None => None,
     };
-    Ok(session::hand_over(&desk.door, request, accept, async move |mut socket: Socket| {
-        if let Some(hearing) = hearing {
-            return serve(Listening { socket, hearing, limits, pinged: None }).await;
-        }
-        // Clients that see this connect again, and so get an id that is known.
-        socket.close(code::NORMAL, "", CLOSING).await;
-        socket.linger(CLOSING).await;
-    }))
+    Ok(session::handshake::hand_over(
+        &desk.door,
+        request,
+        accept,
+        async move |mut socket: Socket| {
+            if let Some(hearing) = hearing {
+                return serve(Listening { socket, hearing, limits, pinged: None }).await;
+            }
+            // Clients that see this connect again, and so get an id that is known.
+            socket.close(code::NORMAL, "", CLOSING).await;
+            socket.linger(CLOSING).await;
+        },
+    ))
 }
 
 /// Serves a WebSocket until it, or the connection, ends.

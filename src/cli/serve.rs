@@ -17,12 +17,12 @@ use super::failure::{Failure, print};
 use super::file;
 use super::running::Ending;
 use crate::auth::{Hosts, JwtKey};
-use crate::channelstream::Channelstream;
+use crate::channelstream::{self, Channelstream};
 use crate::config::{Config, Faults, Flags, LogFormat, ProxyConfig, Sources};
 use crate::hub::Hub;
 use crate::proxy::{Dialer, Proxy, ProxySettings};
 use crate::server::{BindError, Endpoint, Listen, Server, bind};
-use crate::web::Web;
+use crate::web::{Api, Web};
 
 /// Run the server (the default command)
 #[derive(Debug, Args)]
@@ -204,10 +204,7 @@ fn routes(
             .collect(),
         apart,
         proxy: proxy.transpose()?,
-        channelstream: config
-            .channelstream
-            .clone()
-            .map(|settings| Channelstream::new(hub.clone(), settings)),
+        apis: config.channelstream.iter().map(|settings| channelstream(hub, settings)).collect(),
     };
     let side = |bound: Bound, router: axum::Router, patient: bool| {
         let listeners = bound.into_iter().flat_map(|(_, all)| all);
@@ -220,6 +217,10 @@ fn routes(
         side(traffic, web.together(), false).collect()
     };
     Ok((web, endpoints))
+}
+
+fn channelstream(hub: &Hub, settings: &channelstream::Settings) -> Arc<dyn Api> {
+    Arc::new(Channelstream::new(hub.clone(), settings.clone()))
 }
 
 fn proxy(
@@ -285,7 +286,7 @@ fn announce(web: &Web, config: &Config) {
         place("Events", &format!("{first}/events"));
         place("Watch", &format!("{first}/es-client"));
         place("Try it", &format!("{first}/ws-client"));
-        if let (true, Some(url)) = (web.channelstream.is_some(), web.websocket.first()) {
+        if let (true, Some(url)) = (config.channelstream.is_some(), web.websocket.first()) {
             place("Signed API", &format!("{}/channelstream", url.replacen("ws", "http", 1)));
         }
         anstream::eprintln!("\nNext: open Watch and Try it in two windows, or");

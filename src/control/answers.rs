@@ -1,43 +1,45 @@
-//! What `/api` answers, as types: they are written as JSON, and described from here.
+//! The answers of `/api` as types. `serde` writes them; in a build with `openapi` their schemas are
+//! derived from the same fields, and `openapi/examples.json` has an example of each.
 
 use serde::Serialize;
-use utoipa::ToSchema;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::Info;
 use crate::event::{EventId, Flow};
 use crate::hub::{ConnectionHandle, Hub, Seen};
 use crate::wire;
 
+/// A time as RFC 3339 writes it, with milliseconds: `2025-11-20T20:20:00.123Z`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Time(String);
+
+impl Time {
+    fn of(ms: u64) -> Self {
+        Self(wire::time(ms).to_string())
+    }
+}
+
 /// A live connection.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Connection {
-    #[schema(example = "a")]
     #[serde(rename = "connectionId")]
     id: String,
-    #[schema(format = DateTime, example = "2025-11-20T20:20:00.000Z")]
-    since: String,
+    since: Time,
     /// The other end of its TCP connection.
-    #[schema(example = "127.0.0.1:50512")]
     remote: String,
-    /// Path and query that it asked for.
-    #[schema(example = "/ws")]
+    /// Path and query of its handshake.
     path: String,
     messages: EachWay,
     bytes: EachWay,
-    #[schema(format = DateTime, example = "2025-11-20T20:20:00.123Z")]
-    last_activity: String,
+    last_activity: Time,
     /// Seconds from the last ping to its pong; `null` before the first.
-    #[schema(required, example = 0.012)]
     round_trip: Option<f64>,
-    /// Whose connection it is, if a credential says so.
-    #[schema(required)]
+    /// The user, if a credential names one.
     user: Option<String>,
     /// The channels that it is in.
     channels: Vec<String>,
-    /// The server behind, in proxy mode.
-    #[schema(required)]
+    /// The upstream, in proxy mode.
     upstream: Option<String>,
 }
 
@@ -47,12 +49,12 @@ impl Connection {
         let channels = entry.channels().into_iter().map(|it| redaction.channel(it).to_string());
         Self {
             id: entry.id.as_str().to_owned(),
-            since: wire::time(entry.since_ms()).to_string(),
+            since: Time::of(entry.since_ms()),
             remote: connect.remote.to_string(),
             path: connect.path.clone(),
             messages: entry.messages().into(),
             bytes: entry.bytes().into(),
-            last_activity: wire::time(entry.last_ms()).to_string(),
+            last_activity: Time::of(entry.last_ms()),
             round_trip: entry.round_trip().map(|time| time.as_secs_f64()),
             user: entry.user().map(|user| redaction.user(user.clone()).to_string()),
             channels: channels.collect(),
@@ -61,8 +63,9 @@ impl Connection {
     }
 }
 
-/// To the server and to the client.
-#[derive(Debug, Serialize, ToSchema)]
+/// A number for each direction: `in` is to the server, `out` is to the client.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct EachWay {
     r#in: u64,
     out: u64,
@@ -74,11 +77,11 @@ impl From<Flow> for EachWay {
     }
 }
 
-/// A message is on its way.
-#[derive(Debug, Serialize, ToSchema)]
+/// A message that waits to be sent.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Sent {
     /// The id of its event on the stream.
-    #[schema(example = "1763670000123-0")]
     id: String,
 }
 
@@ -88,32 +91,27 @@ impl From<EventId> for Sent {
     }
 }
 
-/// A reader of the stream.
-#[derive(Debug, Serialize, ToSchema)]
+/// A listener of the stream.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Listener {
-    #[schema(example = "1")]
     id: String,
-    #[schema(format = DateTime, example = "2025-11-20T20:20:00.000Z")]
-    since: String,
+    since: Time,
     /// The other end of its TCP connection.
-    #[schema(example = "127.0.0.1:50514")]
     remote: String,
-    /// The form in which it reads, or `poll`.
-    #[schema(example = "plain")]
+    /// The form that it reads, or `poll`.
     format: &'static str,
     /// The query of its request.
-    #[schema(example = "kind=message")]
     query: String,
-    /// The last event that it has passed.
-    #[schema(required, example = "1763670000123-0")]
+    /// The newest event that it has been given or that its filter has passed over.
     position: Option<String>,
     /// Events between there and the newest.
     lag: u64,
-    /// Events that it was sent.
+    /// Events sent to it.
     events: u64,
-    /// Gaps that it was told of.
+    /// Gaps reported to it.
     gaps: u64,
-    /// Bytes that it was sent.
+    /// Bytes sent to it.
     bytes: u64,
 }
 
@@ -122,7 +120,7 @@ impl Listener {
         let listener = &seen.listener;
         Self {
             id: listener.number.to_string(),
-            since: wire::time(listener.since_ms).to_string(),
+            since: Time::of(listener.since_ms),
             remote: listener.about.remote.to_string(),
             format: listener.about.form,
             query: listener.about.query.clone(),
@@ -135,18 +133,17 @@ impl Listener {
     }
 }
 
-/// What runs here. Times are in seconds, sizes in bytes.
-#[derive(Debug, Serialize, ToSchema)]
+/// The server. Times are in seconds, sizes in bytes.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Server {
-    #[schema(example = "wstap")]
     name: &'static str,
     version: &'static str,
-    /// `hub`: clients speak to wstap. `proxy`: to a server behind it. `recording`: nobody does.
-    #[schema(schema_with = mode)]
-    mode: &'static str,
-    /// URLs of the servers behind.
+    /// `hub`: WebSocket clients speak to wstap. `proxy`: to an upstream behind it. `recording`: there are none.
+    mode: Mode,
+    /// URLs of the upstreams.
     upstreams: Vec<String>,
-    /// Whether something is hidden before it is shown.
+    /// Whether parts of events are redacted.
     redaction: bool,
     uptime: f64,
     addresses: Addresses,
@@ -155,41 +152,49 @@ pub(crate) struct Server {
     times: Times,
 }
 
-fn mode() -> ObjectBuilder {
-    let names = ["hub", "proxy", "recording"];
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names))
+/// Who speaks with the WebSocket clients.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Hub,
+    Proxy,
+    Recording,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct Addresses {
     /// URLs for WebSocket clients, without path.
     websocket: Vec<String>,
     /// URLs of the observers' side, without path.
     observers: Vec<String>,
-    /// Whether the two have different addresses.
+    /// Whether both sides have different addresses.
     apart: bool,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 struct Now {
     connections: usize,
     listeners: usize,
     /// Events since the start.
     events: u64,
-    #[schema(required)]
     last_event_id: Option<String>,
     history: History,
 }
 
-/// What is kept for resume.
-#[derive(Debug, Serialize, ToSchema)]
+/// The events that are kept for resume.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct History {
     events: usize,
     bytes: usize,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 struct Bounds {
     message_bytes: usize,
@@ -197,11 +202,11 @@ struct Bounds {
     listeners: usize,
     history_events: usize,
     history_bytes: usize,
-    #[schema(required)]
     history_age: Option<f64>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 struct Times {
     heartbeat: f64,
@@ -217,9 +222,9 @@ impl Server {
             name: "wstap",
             version: env!("CARGO_PKG_VERSION"),
             mode: match (settings.recording, info.upstreams.is_empty()) {
-                (true, _) => "recording",
-                (false, true) => "hub",
-                (false, false) => "proxy",
+                (true, _) => Mode::Recording,
+                (false, true) => Mode::Hub,
+                (false, false) => Mode::Proxy,
             },
             upstreams: info.upstreams.clone(),
             redaction: settings.redaction.is_on(),

@@ -6,12 +6,11 @@ use serde_json::json;
 
 use crate::code;
 use crate::event::User;
-use crate::request::described::described;
 use crate::request::{Value, choice, parameters};
 
 parameters! {
     /// To whom a message goes.
-    pub(super) struct Sending {
+    pub(crate) struct Sending {
         /// To whom; `server` in proxy mode only. `client` is the default.
         to: Option<To> = "client",
     }
@@ -19,7 +18,7 @@ parameters! {
 
 parameters! {
     /// How a connection is closed.
-    pub(super) struct Closing {
+    pub(crate) struct Closing {
         /// The close code; 1000 is the default.
         code: Option<CloseCode> = 4000,
         /// Why, in at most 123 bytes.
@@ -29,17 +28,15 @@ parameters! {
 
 parameters! {
     /// Who is sent a publication.
-    pub(super) struct Publishing {
+    pub(crate) struct Publishing {
         /// Only to these users; may be repeated.
         user: Vec<User> = "ann",
     }
 }
 
-described!(Sending, Closing, Publishing);
-
 choice! {
     /// An end of a connection.
-    pub(super) enum To: "to=client or, in proxy mode, to=server is right" {
+    pub(crate) enum To: "to=client or, in proxy mode, to=server is right" {
         "client" => Client,
         "server" => Server,
     }
@@ -47,7 +44,7 @@ choice! {
 
 /// A close code that may be sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct CloseCode(pub(super) u16);
+pub(crate) struct CloseCode(pub(super) u16);
 
 impl Value for CloseCode {
     fn right() -> Cow<'static, str> {
@@ -68,7 +65,7 @@ impl Value for CloseCode {
 
 /// The reason of a close frame.
 #[derive(Debug)]
-pub(super) struct Reason(pub(super) String);
+pub(crate) struct Reason(pub(super) String);
 
 impl Reason {
     /// The bytes that a close frame has room for (RFC 6455 section 5.5).

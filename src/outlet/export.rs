@@ -19,7 +19,6 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http_body::Frame;
 
-use super::described::{Found, LastEventId, OfEvent, Searching};
 use super::har::Archive;
 use super::needle::Needle;
 use super::query::{Beginning, Every, Finite, FiniteFormat, InOrder, Limit, Selection};
@@ -28,7 +27,7 @@ use crate::event::{Event, EventId};
 use crate::hub::{Hub, Order, Pace, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
 use crate::request::{self, Moment, Segment, accepts};
-use crate::wire::{self, FullEvent, KnownId};
+use crate::wire;
 
 /// Default for the number of events in a response.
 const LIMIT: usize = 1000;
@@ -37,14 +36,6 @@ const LIMIT: usize = 1000;
 const EVERY: u64 = 200;
 
 /// Answers `GET /api/events`.
-#[utoipa::path(get, path = "/api/events", tag = "Events", operation_id = "events",
-    summary = "Events as a finite response",
-    description = "Selects events of the history by the same parameters as the stream.",
-    params(Selection, Beginning, LastEventId, Finite),
-    responses((status = OK, description = "The events.", content(
-        (Found = "application/json"),
-        (String = "application/x-ndjson"),
-    )), Searching))]
 pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
     let ((selection, beginning, finite), mut faults) =
         request::read::<(Selection, Beginning, Finite)>(parts.uri.query());
@@ -92,10 +83,6 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
 }
 
 /// Answers `GET /api/events/{id}`.
-#[utoipa::path(get, path = "/api/events/{id}", tag = "Events", operation_id = "event",
-    summary = "One event",
-    params(("id" = inline(KnownId), Path, description = "Its id.", example = "1763670000123-0")),
-    responses((status = OK, description = "Full JSON.", body = FullEvent), OfEvent))]
 pub(crate) async fn event(
     State(hub): State<Hub>,
     Segment(id): Segment,

@@ -18,7 +18,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body::Frame;
 
-use super::described::{LastEventId, Streaming};
 use super::query::{Beginning, Live, Selection};
 use super::{Endless, RETRY, retry_with_jitter};
 use crate::hub::{About, Delivery, Hub, Subscription};
@@ -27,19 +26,6 @@ use crate::request::{self, accepts, remote};
 use crate::wire::Form;
 
 /// Answers `GET /events` and `HEAD /events`.
-#[utoipa::path(get, path = "/events", tag = "Events", operation_id = "stream",
-    summary = "The live stream",
-    description = "Server-Sent Events, or a line of JSON an event; it does not end by itself. Every event has an \
-        id, from which a listener resumes without a hole or a double. What a listener has lost for good is told as \
-        an event `gap`. A full or stopping server answers an EventSource (`Accept: text/event-stream`) with 200, a \
-        `retry:` of 1 to 5 s and the end of the stream, since any other status would stop it for ever. The frames \
-        are described at `asyncapi.json`.",
-    params(Selection, Beginning, LastEventId, Live),
-    responses((status = OK, description = "The stream.", content(
-        ("text/event-stream",
-            example = json!("id: 1763670000123-0\ndata: {\"connectionId\":\"a\",\"message\":\"hello\"}\n\n")),
-        (String = "application/x-ndjson"),
-    )), Streaming))]
 pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
     if parts.headers.contains_key("sec-websocket-key") {
         return Err(Problem::malformed(

@@ -5,7 +5,7 @@ use memchr::memmem::Finder;
 /// A text to search for. ASCII letters match in either case; a quote or a backslash also matches
 /// its JSON escape.
 #[derive(Debug)]
-pub(super) struct Needle {
+pub(crate) struct Needle {
     plain: Finder<'static>,
     escaped: Option<Finder<'static>>,
 }

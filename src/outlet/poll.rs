@@ -10,12 +10,11 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use tokio::time::Instant;
 
-use super::described::Streaming;
 use super::query::{Selection, Wait, Waiting};
 use crate::hub::{About, Delivery, Hub, Start};
 use crate::problem::Problem;
 use crate::request::{self, remote};
-use crate::wire::{self, FullEvent};
+use crate::wire;
 
 /// How long an answer waits for an event, if the client does not say.
 const WAIT: Duration = Duration::from_secs(25);
@@ -24,12 +23,6 @@ const WAIT: Duration = Duration::from_secs(25);
 const FULL: usize = 1 << 20;
 
 /// Answers `GET /listen`.
-#[utoipa::path(get, path = "/listen", tag = "Events", operation_id = "listen",
-    summary = "Long polling, for those who cannot hold a stream open",
-    description = "What came after an event, as soon as there is something; `[]` when nothing came. Go on with the \
-        id of the last one.",
-    params(Selection, Waiting),
-    responses((status = OK, description = "Full events.", body = Vec<FullEvent>), Streaming))]
 pub(crate) async fn listen(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
     let ((selection, waiting), mut faults) =
         request::read::<(Selection, Waiting)>(parts.uri.query());

@@ -19,7 +19,7 @@ const MAX_SELECTED: usize = 100;
 
 parameters! {
     /// Which events.
-    pub(super) struct Selection {
+    pub(crate) struct Selection {
         /// Only events of this connection; may be repeated.
         connection: Vec<ConnectionId> = "a",
         /// Only this kind; may be repeated.
@@ -38,7 +38,7 @@ parameters! {
 
 parameters! {
     /// Where to begin.
-    pub(super) struct Beginning {
+    pub(crate) struct Beginning {
         /// Everything after this event.
         last_event_id: Option<String> = "1763670000123-0",
         /// The last so many. Excludes `since`.
@@ -51,7 +51,7 @@ parameters! {
 
 parameters! {
     /// How a live stream is written.
-    pub(super) struct Live {
+    pub(crate) struct Live {
         /// `plain` is what the client said and nothing more; `full` is everything; `ndjson` is `full`,
         /// one event a line, also by `Accept: application/x-ndjson`.
         format: Option<LiveFormat> = "full",
@@ -62,7 +62,7 @@ parameters! {
 
 parameters! {
     /// How a finite answer is written.
-    pub(super) struct Finite {
+    pub(crate) struct Finite {
         /// Nothing from then on: a time or a duration back from now.
         until: Option<Moment> = "1m",
         /// At most so many, or `all`; 1000 is the default.
@@ -81,7 +81,7 @@ parameters! {
 
 parameters! {
     /// How long to wait.
-    pub(super) struct Waiting {
+    pub(crate) struct Waiting {
         /// What came after this event; without it, what comes from now on.
         after: Option<EventId> = "1763670000123-0",
         /// How long to wait for something, from `0s` to `60s`; `25s` is the default.
@@ -91,7 +91,7 @@ parameters! {
 
 /// The text of a filter expression.
 #[derive(Debug)]
-pub(super) struct Source(String);
+pub(crate) struct Source(String);
 
 impl Value for Source {
     fn right() -> Cow<'static, str> {
@@ -109,7 +109,7 @@ impl Value for Source {
 
 choice! {
     /// A form of the live stream.
-    pub(super) enum LiveFormat: "a format is plain, full or ndjson" {
+    pub(crate) enum LiveFormat: "a format is plain, full or ndjson" {
         "plain" => Plain,
         "full" => Full,
         "ndjson" => Ndjson,
@@ -118,7 +118,7 @@ choice! {
 
 choice! {
     /// Yes or no.
-    pub(super) enum Switch: "names=1 is right" {
+    pub(crate) enum Switch: "names=1 is right" {
         "1" => One,
         "0" => Zero,
         "true" => True,
@@ -128,7 +128,7 @@ choice! {
 
 choice! {
     /// A form of a finite answer.
-    pub(super) enum FiniteFormat: "a format is json, ndjson, har or marks" {
+    pub(crate) enum FiniteFormat: "a format is json, ndjson, har or marks" {
         "json" => Json,
         "ndjson" => Ndjson,
         "har" => Har,
@@ -138,7 +138,7 @@ choice! {
 
 choice! {
     /// The oldest or the newest first.
-    pub(super) enum InOrder: "an order is asc or desc" {
+    pub(crate) enum InOrder: "an order is asc or desc" {
         "asc" => Asc,
         "desc" => Desc,
     }
@@ -155,7 +155,7 @@ impl From<InOrder> for Order {
 
 /// The most events of an answer; `all` is [`usize::MAX`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limit(pub(super) usize);
+pub(crate) struct Limit(pub(super) usize);
 
 impl Value for Limit {
     fn right() -> Cow<'static, str> {
@@ -173,7 +173,7 @@ impl Value for Limit {
 
 /// A number of events above 0.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Every(pub(super) u64);
+pub(crate) struct Every(pub(super) u64);
 
 impl Value for Every {
     fn right() -> Cow<'static, str> {
@@ -191,7 +191,7 @@ impl Value for Every {
 
 /// How long a poll waits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wait(pub(super) Duration);
+pub(crate) struct Wait(pub(super) Duration);
 
 impl Wait {
     /// The longest wait: proxies end requests that are idle for longer.

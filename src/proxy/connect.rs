@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,48 +13,19 @@ use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tower::Service;
 
+use super::tls::{self, Connector, TlsStream};
+use super::trust::{TlsError, Trust};
 use crate::socket::{SocketControl, keep_alive};
-
-/// Whom an upstream's certificate has to be signed by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trust {
-    /// Those whom this machine trusts.
-    System,
-    /// Those in this PEM file.
-    File(String),
-    /// Nobody: any certificate will do.
-    Anybody,
-}
-
-/// Why the certificates of a [`Trust`] cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TlsError {
-    /// The machine has none.
-    #[error("this machine has no root certificates; --upstream-ca FILE names some")]
-    NoRoots,
-    /// The file has none.
-    #[error("{0}: no certificate can be read from it; a PEM file has some ({1})")]
-    File(String, String),
-}
 
 /// Opens connections to upstreams. Cheap to clone.
 #[derive(Clone)]
 pub struct Dialer {
     tcp: HttpConnector,
-    tls: Option<TlsConnector>,
+    tls: Option<Connector>,
     own: Arc<[SocketAddr]>,
     limit: Duration,
 }
@@ -98,7 +68,7 @@ impl Dialer {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let tls = trust.map(|trust| Ok(TlsConnector::from(Arc::new(client_config(trust)?))));
+        let tls = trust.map(Connector::new);
         Ok(Self { tcp, tls: tls.transpose()?, own: own.into(), limit })
     }
 
@@ -130,8 +100,7 @@ impl Dialer {
         let Some(connector) = self.tls.as_ref().filter(|_| tls) else {
             return Ok(Io { stream: Stream::Plain(tcp), control });
         };
-        let name = ServerName::try_from(host).map_err(|e| ConnectError::Failed(e.to_string()))?;
-        let tls = connector.connect(name, tcp).await;
+        let tls = connector.connect(host, tcp).await;
         let tls = tls.map_err(|error| ConnectError::Failed(causes(&error)))?;
         Ok(Io { stream: Stream::Tls(Box::new(tls)), control })
     }
@@ -180,7 +149,7 @@ pub struct Io {
 #[derive(Debug)]
 enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream>),
 }
 
 impl Io {
@@ -192,7 +161,7 @@ impl Io {
     fn tcp(&self) -> &TcpStream {
         match &self.stream {
             Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => tls.get_ref().0,
+            Stream::Tls(tls) => tls::tcp(tls),
         }
     }
 }
@@ -265,137 +234,6 @@ impl AsyncWrite for Io {
             Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
-    }
-}
-
-fn client_config(trust: &Trust) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("ring knows TLS 1.2 and 1.3");
-    let mut config = match trust {
-        Trust::Anybody => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-            .with_no_client_auth(),
-        Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
-        Trust::File(name) => {
-            let listed = Listed::read(name, provider)?;
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(listed))
-                .with_no_client_auth()
-        }
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-fn system_roots() -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    // Some of a system's certificates may be too old to be read; the others serve.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
-}
-
-/// Takes certificates that those of a file have signed, and those of the file themselves: a
-/// self-signed one, as `openssl req -x509` makes it, is both at once.
-#[derive(Debug)]
-struct Listed {
-    all: Vec<CertificateDer<'static>>,
-    signed: Arc<WebPkiServerVerifier>,
-}
-
-impl Listed {
-    fn read(name: &str, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        let fault = |error: &dyn fmt::Display| TlsError::File(name.to_owned(), error.to_string());
-        let found = CertificateDer::pem_file_iter(Path::new(name)).map_err(|e| fault(&e))?;
-        let all: Vec<_> = found.collect::<Result<_, _>>().map_err(|e| fault(&e))?;
-        let mut roots = RootCertStore::empty();
-        for certificate in &all {
-            roots.add(certificate.clone()).map_err(|e| fault(&e))?;
-        }
-        let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-        Ok(Self { all, signed: signed.build().map_err(|e| fault(&e))? })
-    }
-}
-
-impl ServerCertVerifier for Listed {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        stapled: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let signed = self.signed.verify_server_cert(certificate, between, name, stapled, now);
-        if signed.is_err() && self.all.contains(certificate) {
-            verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
-            return Ok(ServerCertVerified::assertion());
-        }
-        signed
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signed.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signed.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signed.supported_verify_schemes()
-    }
-}
-
-/// Takes every certificate: for development, by `--upstream-insecure`.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -20,9 +20,7 @@ use crate::code::Code;
 use crate::event::{Connect, ConnectionId};
 use crate::hub::{ConnectionPermit, Hub};
 use crate::problem::Problem;
-use crate::problem::described::problems;
 use crate::request::{is_websocket, names_token, remote, worth_knowing};
-use crate::wire::ConnectionName;
 
 /// Where WebSockets come in: what the handshake needs to know.
 #[derive(Debug, Clone)]
@@ -36,8 +34,6 @@ pub struct UpgradeContext {
     /// Our own host names.
     pub hosts: Arc<Hosts>,
 }
-
-problems!(Refusing: Malformed, Forbidden, NotFound, Replaced, UpgradeRequired, Full, Stopping);
 
 impl UpgradeContext {
     /// Makes the door of a hub on loopback: pages of loopback may open a WebSocket, and programs,
@@ -54,20 +50,6 @@ impl UpgradeContext {
 /// # Errors
 ///
 /// Where the request is no proper handshake, its Origin is a stranger's, or there is no room.
-#[utoipa::path(get, path = "/ws", tag = "WebSocket", operation_id = "connect",
-    summary = "Connect a WebSocket",
-    description = "By HTTP/1.1, as in RFC 6455. Any other path that is not taken answers a handshake too. Browsers may \
-        connect from loopback origins, the server's own host, and the origins of `--ws-origin`. Where the observers' \
-        side has an address of its own, this is at the other one.",
-    params(
-        ("connectionId" = inline(Option<ConnectionName>), Query, description = "Registers. Without it the first frame \
-            does.", example = "a"),
-        ("ack" = Option<bool>, Query, description = "Whether every accepted frame is answered \
-            `{\"ack\":\"EVENT-ID\"}`."),
-        ("ping" = Option<String>, Query, description = "`time`: pings carry the seconds since 1970 as text.",
-            pattern = "^time$", example = "time"),
-    ),
-    responses((status = SWITCHING_PROTOCOLS, description = "From here on frames pass."), Refusing))]
 pub(crate) fn upgrade(door: &UpgradeContext, request: Request<Body>) -> Result<Response, Problem> {
     let accept = accept(door, &request)?;
     let Wishes { id, ack, timed_pings } = wishes(request.uri().query())?;

@@ -53,8 +53,9 @@ impl Api {
         let mut own = None;
         let tap = Tap::with(hub, |web| {
             web.ws_origins = Origins::Any;
-            own = Some(Channelstream::new(web.hub.clone(), settings));
-            web.channelstream.clone_from(&own);
+            let api = Channelstream::new(web.hub.clone(), settings);
+            web.apis.push(std::sync::Arc::new(api.clone()));
+            own = Some(api);
             server(web);
         })
         .await;

@@ -72,7 +72,11 @@ fn close(schema: &mut Value) {
 
 /// Returns the paths that the source of the routes names.
 fn routes() -> BTreeSet<String> {
-    let source = include_str!("../../src/web.rs");
+    let source = concat!(
+        include_str!("../../src/web.rs"),
+        include_str!("../../src/openapi.rs"),
+        include_str!("../../src/pages.rs")
+    );
     let literals = source.split(".route(").skip(1);
     let paths = literals.map(|rest| rest.trim_start().split('"').nth(1).expect("a path"));
     paths.map(|path| path.replace("{*", "{")).collect()

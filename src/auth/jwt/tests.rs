@@ -1,24 +1,60 @@
 //! Tokens made here, and those of the standard.
 
 use super::*;
-use jsonwebtoken::EncodingKey;
-use jsonwebtoken::crypto::sign;
 use proptest::prelude::*;
+use ring::rand::SystemRandom;
+use ring::{hmac, signature};
 
 const SECRET: &str = "a secret of more than thirty-two bytes";
 const NOW: u64 = 1_763_670_000;
 
+/// A signing key.
+enum Signer {
+    Secret(Vec<u8>),
+    P256(signature::EcdsaKeyPair),
+    Ed25519(signature::Ed25519KeyPair),
+}
+
+impl Signer {
+    fn secret(secret: &str) -> Self {
+        Self::Secret(secret.as_bytes().to_vec())
+    }
+
+    fn p256(pkcs8: &[u8]) -> Self {
+        let kind = &signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pair = signature::EcdsaKeyPair::from_pkcs8(kind, pkcs8, &SystemRandom::new());
+        Self::P256(pair.expect("a private key"))
+    }
+
+    fn ed25519(pkcs8: &[u8]) -> Self {
+        let pair = signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8);
+        Self::Ed25519(pair.expect("a private key"))
+    }
+
+    fn sign(&self, text: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Secret(secret) => {
+                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), text).as_ref().to_vec()
+            }
+            Self::P256(pair) => {
+                let signature = pair.sign(&SystemRandom::new(), text);
+                signature.expect("it can be signed").as_ref().to_vec()
+            }
+            Self::Ed25519(pair) => pair.sign(text).as_ref().to_vec(),
+        }
+    }
+}
+
 /// Returns a token with a header and claims as they are written here.
-fn token(header: &str, claims: &str, key: &EncodingKey, algorithm: Algorithm) -> String {
+fn token(header: &str, claims: &str, key: &Signer) -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let signed = format!("{}.{}", part(header), part(claims));
-    let signature = sign(signed.as_bytes(), key, algorithm).expect("it can be signed");
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()));
     format!("{signed}.{signature}")
 }
 
 fn hs256(claims: &str) -> String {
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    token(r#"{"alg":"HS256","typ":"JWT"}"#, claims, &key, Algorithm::HS256)
+    token(r#"{"alg":"HS256","typ":"JWT"}"#, claims, &Signer::secret(SECRET))
 }
 
 fn key() -> JwtKey {
@@ -138,21 +174,17 @@ fn what_is_no_token_is_refused() {
 
 #[test]
 fn none_and_other_algorithms_are_refused() {
-    let secret = EncodingKey::from_secret(SECRET.as_bytes());
+    let secret = Signer::secret(SECRET);
     for alg in ["none", "None", "", "hs256", "HS384", "RS256", "ES256", "EdDSA"] {
         let header = format!("{{\"alg\":\"{alg}\"}}");
-        let signed = token(&header, r#"{"exp":1763670060}"#, &secret, Algorithm::HS256);
+        let signed = token(&header, r#"{"exp":1763670060}"#, &secret);
         let words = key().grant(&signed, NOW).expect_err(alg).0;
         assert_eq!(words, "this server takes tokens of HS256");
         let unsigned = signed.rsplit_once('.').expect("three parts").0;
         assert!(key().grant(&format!("{unsigned}."), NOW).is_err(), "{alg} without a signature");
     }
-    let crit = token(
-        r#"{"alg":"HS256","crit":["b64"],"b64":false}"#,
-        r#"{"exp":1763670060}"#,
-        &secret,
-        Algorithm::HS256,
-    );
+    let crit =
+        token(r#"{"alg":"HS256","crit":["b64"],"b64":false}"#, r#"{"exp":1763670060}"#, &secret);
     assert!(key().grant(&crit, NOW).expect_err("unknown extensions").0.contains("crit"));
 }
 
@@ -197,23 +229,23 @@ fn the_examples_of_the_standard_are_read_with_their_keys() {
     }
 }
 
-type Read = fn(&[u8]) -> jsonwebtoken::errors::Result<EncodingKey>;
+type Read = fn(&[u8]) -> Signer;
 
 #[test]
 fn a_made_pair_of_p256_or_ed25519_works_and_no_other_pair_does() {
     let claims = r#"{"sub":"ann","exp":1763670060}"#;
-    let kinds: [(_, Read, Algorithm, &[&str]); 2] = [
-        (&rcgen::PKCS_ECDSA_P256_SHA256, EncodingKey::from_ec_pem, Algorithm::ES256, &["ES256"]),
-        (&rcgen::PKCS_ED25519, EncodingKey::from_ed_pem, Algorithm::EdDSA, &["EdDSA", "Ed25519"]),
+    let kinds: [(_, Read, &[&str]); 2] = [
+        (&rcgen::PKCS_ECDSA_P256_SHA256, Signer::p256, &["ES256"]),
+        (&rcgen::PKCS_ED25519, Signer::ed25519, &["EdDSA", "Ed25519"]),
     ];
-    for (kind, read, algorithm, names) in kinds {
+    for (kind, read, names) in kinds {
         let pair = rcgen::KeyPair::generate_for(kind).expect("a pair");
         let other = rcgen::KeyPair::generate_for(kind).expect("a pair");
-        let private = read(pair.serialize_pem().as_bytes()).expect("a private key");
+        let private = read(&pair.serialize_der());
         let public = JwtKey::read(pair.public_key_pem().as_bytes()).expect("a public key");
         let stranger = JwtKey::read(other.public_key_pem().as_bytes()).expect("a public key");
         for name in names {
-            let token = token(&format!("{{\"alg\":\"{name}\"}}"), claims, &private, algorithm);
+            let token = token(&format!("{{\"alg\":\"{name}\"}}"), claims, &private);
             assert!(public.grant(&token, NOW).is_ok(), "{name}");
             assert!(stranger.grant(&token, NOW).is_err(), "{name}");
         }
@@ -223,13 +255,13 @@ fn a_made_pair_of_p256_or_ed25519_works_and_no_other_pair_does() {
 #[test]
 fn a_public_key_is_no_secret_of_hmac() {
     for pem in [RSA, EC] {
-        let forger = EncodingKey::from_secret(pem.as_bytes());
-        let trimmed = EncodingKey::from_secret(pem.trim().as_bytes());
+        let forger = Signer::secret(pem);
+        let trimmed = Signer::secret(pem.trim());
         let key = JwtKey::read(pem.as_bytes()).expect("a public key");
         for forger in [forger, trimmed] {
             for alg in ["HS256", key.algorithm()] {
                 let header = format!("{{\"alg\":\"{alg}\"}}");
-                let token = token(&header, r#"{"exp":1763670060}"#, &forger, Algorithm::HS256);
+                let token = token(&header, r#"{"exp":1763670060}"#, &forger);
                 assert!(key.grant(&token, NOW).is_err(), "{alg}");
             }
         }

@@ -224,8 +224,8 @@ async fn origins_are_compared_whole() {
     let tap = Tap::with(hub::Settings::default(), |web| {
         let settings = wstap::channelstream::Settings::new(super::SECRET);
         web.ws_origins = listed;
-        web.channelstream =
-            Some(wstap::channelstream::Channelstream::new(web.hub.clone(), settings));
+        let api = wstap::channelstream::Channelstream::new(web.hub.clone(), settings);
+        web.apis.push(std::sync::Arc::new(api));
     })
     .await;
     for (origin, allowed) in [

@@ -134,7 +134,7 @@ async fn the_api_stands_on_the_traffic_side() {
     let settings = wstap::channelstream::Settings::new(super::SECRET);
     let own = Channelstream::new(hub.clone(), settings);
     let web = wstap::web::Web {
-        channelstream: Some(own.clone()),
+        apis: vec![std::sync::Arc::new(own.clone())],
         apart: true,
         observers: vec!["http://localhost:8082".to_owned()],
         ..wstap::web::Web::new(hub.clone())

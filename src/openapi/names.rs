@@ -1,20 +1,24 @@
-//! The schemas of events, and what stands for them in the description of an answer.
+//! Schemas that are not derived: those of events, names and times.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::control::answers::Time;
+use crate::control::channels::EventJson;
 use crate::event::Kind;
+use crate::wire;
 
 /// The full JSON of events as a JSON Schema, a definition a name. References are to
 /// `#/components/schemas/`, where `OpenAPI` and `AsyncAPI` look for them.
-pub(crate) const SCHEMAS: &str = include_str!("schemas.json");
+pub(super) const SCHEMAS: &str = include_str!("../wire/schemas.json");
 
-/// Returns how `OpenAPI` tells the forms of an event apart; `AsyncAPI` has another way.
-pub(crate) fn discriminator() -> Value {
+/// Returns how `OpenAPI` tells the forms of an event apart. `AsyncAPI` does it differently.
+pub(super) fn discriminator() -> Value {
     let form = |name: &str| {
         let (first, rest) = name.split_at(1);
         format!("#/components/schemas/{}{rest}Event", first.to_uppercase())
@@ -25,10 +29,10 @@ pub(crate) fn discriminator() -> Value {
 }
 
 /// An event in full JSON.
-pub(crate) struct FullEvent;
+pub(super) struct FullEvent;
 
 /// The id of an event.
-pub(crate) struct KnownId;
+pub(super) struct KnownId;
 
 impl PartialSchema for FullEvent {
     fn schema() -> RefOr<Schema> {
@@ -54,19 +58,41 @@ impl ToSchema for KnownId {
     }
 }
 
-/// A name of at most so many characters, none of which is a control character.
-pub(crate) struct Name<const MAX: usize>;
+impl PartialSchema for EventJson {
+    fn schema() -> RefOr<Schema> {
+        FullEvent::schema()
+    }
+}
 
-/// What a connection is called.
-pub(crate) type ConnectionName = Name<128>;
+impl ToSchema for EventJson {
+    fn name() -> Cow<'static, str> {
+        FullEvent::name()
+    }
+}
 
-/// What a channel is called.
-pub(crate) type ChannelName = Name<256>;
+impl PartialSchema for Time {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+        Schema::from(text.format(Some(format)).build()).into()
+    }
+}
+
+impl ToSchema for Time {}
+
+/// A name of at most `MAX` characters without control characters.
+pub(super) struct Name<const MAX: usize>;
+
+/// The id of a connection.
+pub(super) type ConnectionName = Name<128>;
+
+/// The name of a channel.
+pub(super) type ChannelName = Name<256>;
 
 impl<const MAX: usize> PartialSchema for Name<MAX> {
     fn schema() -> RefOr<Schema> {
         let schema: Schema =
-            serde_json::from_value(super::name_schema(MAX)).expect("it is a JSON Schema");
+            serde_json::from_value(wire::name_schema(MAX)).expect("it is a JSON Schema");
         schema.into()
     }
 }
