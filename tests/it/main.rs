@@ -14,6 +14,7 @@ mod filter;
 mod harness;
 mod hostile;
 mod house;
+mod hub;
 mod jwt;
 mod library;
 mod model;
