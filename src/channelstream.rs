@@ -1,23 +1,38 @@
-//! The API of Channelstream 0.7.1, so that its clients work here: servers connect users, publish
-//! and ask by signed HTTP, browsers listen by WebSocket or long polling.
+//! The API of Channelstream 0.7.1, so that its clients work with wstap: servers connect users,
+//! publish and query by signed HTTP; browsers listen by WebSocket or long polling.
 //!
-//! Every connection of this API is one of the hub, its channels are the hub's, and what is
-//! published goes through the hub: so the event stream shows all of it, and members of a channel
-//! get it in whatever dialect they speak. What only this API knows (states of users, settings and
-//! histories of channels) stands in tables of its own, under a std mutex that no await is within.
+//! Every connection of this API is a connection of the hub, its channels are channels of the hub, and
+//! what it publishes goes through the hub. The event stream therefore shows all of it, and members of
+//! a channel receive it whatever protocol they speak. Only the states of users and the settings and
+//! histories of channels are kept here, under a std mutex that is never held across an await. The
+//! lock of the hub is taken inside it, never the other way round.
 //!
-//! What it does otherwise than the original: frames and answers are compact JSON; malformed JSON is
-//! answered 400, and errors carry the CORS fields; signatures from the future are refused; what is
-//! not named of a channel's settings stays as it is; private messages stand in no history;
-//! connections that nobody listens to end, also without channels.
+//! A `conn_id` is a secret: a client that knows it may listen to the connection and end it. It is
+//! given to the caller of `/connect` and of other signed calls only. The event stream, lists and logs
+//! show [`Channelstream::connection_id`], which is derived from it.
+//!
+//! Differences from the original: frames and answers are compact JSON; malformed JSON is answered 400,
+//! and errors carry the CORS fields; signatures from the future are refused; settings of a channel
+//! that a call does not name stay as they are; private messages are not kept in a history;
+//! connections without a listener end, also without channels; pages may listen and disconnect only if
+//! their origin may open WebSockets, and a browser cannot disconnect by `GET`.
+//!
+//! This module uses only the public API of the library.
 
 mod admin;
+mod answer;
 mod calls;
+mod channels;
+mod edits;
+mod encoding;
 mod guard;
 mod info;
 mod keeper;
-mod listen;
+mod listener;
+mod making;
 mod network;
+mod poll;
+mod publishing;
 mod request;
 mod routes;
 mod schema;
@@ -25,21 +40,21 @@ mod shape;
 mod signature;
 mod state;
 mod time;
+mod users;
 mod waiting;
-mod words;
+mod websocket;
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::response::{IntoResponse, Response};
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
+use hmac::{Hmac, Mac as _};
+use sha1::Sha1;
 use tokio::time::{MissedTickBehavior, interval_at};
+use uuid::Uuid;
 
-use crate::event::Channel;
+use crate::event::ConnectionId;
 use crate::hub::Hub;
 use crate::session::UpgradeContext;
 use crate::web::Api;
@@ -50,31 +65,31 @@ pub use signature::{BadSignature, Secret, Signer};
 
 use state::Tables;
 
-/// What the API is told when it is made.
+/// Settings of the API.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// Checks signatures: it knows the secret.
+pub struct ChannelstreamSettings {
+    /// Checks signatures with the secret.
     pub signer: Signer,
-    /// Whether signatures are good however old they are.
+    /// Whether signatures of any age are valid.
     pub any_age: bool,
-    /// Where signed calls come from.
+    /// Addresses that signed calls may come from.
     pub allow_from: Vec<Network>,
-    /// Proxies that are believed what they say of those they speak for.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<Network>,
-    /// Whether calls have to have come over TLS.
+    /// Whether calls must arrive over TLS.
     pub enforce_https: bool,
-    /// How long a connection stays that nobody listens to.
+    /// How long a connection without a listener is kept.
     pub gc_connections: Duration,
     /// How long a user without connections is remembered.
     pub gc_users: Duration,
     /// How long a channel without members is remembered.
     pub gc_channels: Duration,
-    /// Who may sign in to the page that shows it all.
+    /// The account that may sign in to the page of figures; `None` for no account.
     pub admin: Option<Admin>,
 }
 
-impl Settings {
-    /// Makes settings with all defaults, for those who know a secret.
+impl ChannelstreamSettings {
+    /// Creates settings with all defaults, for servers that sign with this secret.
     #[must_use]
     pub fn new(secret: &str) -> Self {
         Self {
@@ -91,17 +106,18 @@ impl Settings {
     }
 }
 
-/// The API of Channelstream over a hub. A handle: clones are the same.
+/// The API of Channelstream over a hub. Clones are handles of the same API.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// use std::sync::Arc;
 ///
-/// use wstap::channelstream::{Channelstream, Settings};
+/// use wstap::channelstream::{Channelstream, ChannelstreamSettings};
 /// use wstap::web::Web;
 ///
 /// let hub = wstap::Hub::new(wstap::Settings::default());
-/// let api = Channelstream::new(hub.clone(), Settings::new("a secret that servers know"));
+/// let settings = ChannelstreamSettings::new("a secret that servers know");
+/// let api = Channelstream::new(hub.clone(), settings);
 /// let web = Web { apis: vec![Arc::new(api)], ..Web::new(hub) };
 /// let app: axum::Router = web.together();
 /// # }
@@ -112,18 +128,20 @@ pub struct Channelstream {
 }
 
 impl Channelstream {
-    /// Makes it over a hub, and starts the task that forgets what nobody uses any more; that one
-    /// ends with the hub.
+    /// Creates the API, and starts the task that forgets idle users and channels. The task ends with
+    /// the hub.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     #[must_use]
-    pub fn new(hub: Hub, settings: Settings) -> Self {
+    pub fn new(hub: Hub, settings: ChannelstreamSettings) -> Self {
         let shared = Arc::new(Shared {
             hub,
             settings,
             tables: Mutex::default(),
+            edits: edits::Edits::default(),
+            ids: Hmac::new_from_slice(Uuid::new_v4().as_bytes()).expect("a key has any length"),
             delivered: AtomicU64::new(0),
             listeners: AtomicUsize::new(0),
             started: Instant::now(),
@@ -137,6 +155,13 @@ impl Channelstream {
     pub fn listeners(&self) -> usize {
         self.shared.listeners.load(Relaxed)
     }
+
+    /// Returns the id that a connection has in the hub, and so on the event stream and in lists.
+    /// Returns `None` if `conn_id` is not a UUID. The id is the same for the lifetime of this value.
+    #[must_use]
+    pub fn connection_id(&self, conn_id: &str) -> Option<ConnectionId> {
+        conn_id.parse().ok().map(|id| self.shared.own_id(id))
+    }
 }
 
 impl Api for Channelstream {
@@ -144,24 +169,28 @@ impl Api for Channelstream {
         "/channelstream"
     }
 
-    fn routes(&self, door: UpgradeContext, api: &str) -> Router {
-        routes::routes(ApiState { shared: Arc::clone(&self.shared), door, api: api.into() })
+    fn routes(&self, context: UpgradeContext, api: &str) -> Router {
+        routes::routes(ApiState { shared: Arc::clone(&self.shared), context, api: api.into() })
     }
 }
 
-/// What handlers are given.
+/// The state of the handlers.
 #[derive(Debug, Clone)]
 struct ApiState {
     shared: Arc<Shared>,
-    door: UpgradeContext,
+    context: UpgradeContext,
     api: Arc<str>,
 }
 
 #[derive(Debug)]
 struct Shared {
     hub: Hub,
-    settings: Settings,
+    settings: ChannelstreamSettings,
     tables: Mutex<Tables>,
+    edits: edits::Edits,
+    /// Derives the ids of connections. The key is new in each process, so that a `conn_id` that is
+    /// easy to guess cannot be found by trying.
+    ids: Hmac<Sha1>,
     /// Frames that were handed to listeners.
     delivered: AtomicU64,
     listeners: AtomicUsize,
@@ -177,54 +206,41 @@ impl Shared {
         self.delivered.fetch_add(1, Relaxed);
     }
 
-    /// Forgets users and channels that nobody has used for a while.
-    fn collect(&self) {
-        let mut tables = self.tables();
-        tables.collect_users(self.settings.gc_users, Instant::now());
-        self.collect_channels(&mut tables, self.settings.gc_channels);
-    }
-
-    /// Forgets channels that have been empty for so long.
-    fn collect_channels(&self, tables: &mut Tables, idle: Duration) {
-        let full = self.full_channels();
-        let empty = |channel: &_| !full.contains(channel);
-        for channel in tables.collect_channels(idle, Instant::now(), empty) {
-            self.hub.release(&channel);
-        }
-    }
-
-    /// Forgets the channel that has been empty for longest.
-    fn evict_channel(&self, tables: &mut Tables) {
-        let full = self.full_channels();
-        if let Some(channel) = tables.evict_channel(Instant::now(), |it| !full.contains(it)) {
-            self.hub.release(&channel);
-        }
-    }
-
-    /// Returns the channels that somebody is in.
-    fn full_channels(&self) -> HashSet<Channel> {
-        let seen = self.hub.channels().into_iter().filter(|seen| seen.members > 0);
-        seen.map(|seen| seen.channel).collect()
+    /// Returns the id of a connection in the hub.
+    fn own_id(&self, id: Uuid) -> ConnectionId {
+        let hash = self.ids.clone().chain_update(id.as_bytes()).finalize().into_bytes();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        let derived = uuid::Builder::from_custom_bytes(bytes).into_uuid();
+        derived.to_string().parse().expect("a UUID is an id")
     }
 }
 
-/// Forgets from time to time what nobody uses any more.
+/// Forgets users and channels that have been idle for a while. The tables are searched in pieces, so
+/// that no call waits long for their lock.
 async fn housekeeping(shared: Arc<Shared>) {
     let soonest = shared.settings.gc_users.min(shared.settings.gc_channels);
     let period = (soonest / 4).clamp(Duration::from_millis(50), Duration::from_mins(1));
     let mut clock = interval_at(tokio::time::Instant::now() + period, period);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let stopping = shared.hub.stopping().clone();
-    loop {
-        tokio::select! {
-            _ = clock.tick() => shared.collect(),
-            () = stopping.cancelled() => return,
+    let look = async {
+        loop {
+            clock.tick().await;
+            shared.edits.forget();
+            shared.tables().users.collect(shared.settings.gc_users, Instant::now());
+            let mut last = None;
+            loop {
+                last = shared.collect_channels(last.as_ref());
+                if last.is_none() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
         }
+    };
+    tokio::select! {
+        () = look => {}
+        () = stopping.cancelled() => {}
     }
-}
-
-/// Answers with JSON.
-fn json(text: impl Into<axum::body::Body>) -> Response {
-    let media_type = HeaderValue::from_static("application/json");
-    ([(CONTENT_TYPE, media_type)], text.into()).into_response()
 }

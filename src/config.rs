@@ -62,7 +62,7 @@ pub struct Config {
     /// The recording that is shown instead of traffic.
     pub open: Option<String>,
     /// Settings of the API of Channelstream; `None` if it is off.
-    pub channelstream: Option<crate::channelstream::Settings>,
+    pub channelstream: Option<crate::channelstream::ChannelstreamSettings>,
     /// Format of the logs.
     pub log_format: LogFormat,
     /// Filter of the logs, in the notation of `RUST_LOG`.

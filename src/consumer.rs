@@ -1,11 +1,11 @@
-//! Hooks for WebSockets of an axum program: one [`Consumer`] for each connection, and groups that
-//! they send to.
+//! Hooks for WebSockets of an axum program: a [`Consumer`] for each connection, and groups of
+//! connections.
 //!
 //! ```
 //! use wstap::Hub;
 //! use wstap::consumer::{self, Consumer, GroupMessage, Peer};
 //!
-//! /// Sends back what it is sent, and tells everybody in the group "foo" who has come.
+//! /// Sends every text back, and announces each connection to the group "foo".
 //! struct Echo;
 //!
 //! impl Consumer for Echo {
@@ -32,13 +32,14 @@
 //! # }
 //! ```
 //!
-//! A group is a channel of the hub, and a consumer's connection a connection of the hub: what comes
-//! and goes is on the event stream, and clients that speak the tap's own dialect may be in the same
-//! groups. Hooks of one connection run one after the other; while one runs, what is sent goes out,
-//! pings are answered, and the next frames wait. While 32 of them or 4 MiB do, nothing is read, and no
-//! pong is missed. Messages of groups wait too, 256 of them or 4 MiB;
-//! one that finds no room is lost to that connection alone, or ends it
-//! ([`SlowClient`](crate::hub::SlowClient)). A hook is never cancelled before the hub stops.
+//! A group is a channel of the hub, and the connection of a consumer is a connection of the hub: its
+//! messages are on the event stream, and clients in hub mode may be in the same groups.
+//!
+//! The hooks of a connection run one after the other. While one runs, messages to the client are
+//! sent, pings are answered, and further frames wait. While 32 frames or 4 MiB wait, nothing is read
+//! from the client, and no pong counts as missed. At most 256 messages of groups or 4 MiB wait as
+//! well; a message beyond that is lost to this connection only, or closes it
+//! ([`SlowClient`](crate::hub::SlowClient)). A hook is not cancelled before the hub stops.
 
 mod attend;
 mod group;
@@ -62,30 +63,31 @@ pub use group::GroupMessage;
 pub use json::{InvalidJson, Json, JsonConsumer};
 pub use peer::{Peer, PeerError};
 
-/// What the hooks of one connection do. Each may be left out; the defaults do nothing.
+/// The hooks of a connection. Each is optional; the defaults do nothing.
 ///
-/// A hook that fails or panics ends its own connection (code 1011, or what a [`PeerError`] stands
-/// for), and no other.
+/// A hook that fails or panics closes its own connection only, with code 1011 or the code of the
+/// [`PeerError`].
 pub trait Consumer: Send + 'static {
-    /// The connection stands: it can be sent to.
+    /// The connection is open, and messages can be sent to it.
     fn on_connect(&mut self, peer: &Peer) -> impl Future<Output = Result> + Send {
         let _ = peer;
         async { Ok(()) }
     }
 
-    /// The client has sent text.
+    /// The client has sent a text message.
     fn on_text(&mut self, peer: &Peer, text: &str) -> impl Future<Output = Result> + Send {
         let _ = (peer, text);
         async { Ok(()) }
     }
 
-    /// The client has sent bytes.
+    /// The client has sent a binary message.
     fn on_binary(&mut self, peer: &Peer, bytes: &[u8]) -> impl Future<Output = Result> + Send {
         let _ = (peer, bytes);
         async { Ok(()) }
     }
 
-    /// Somebody has sent to a group that it is in, itself included, or to its user.
+    /// A message was sent to a group that the connection is in, by itself or another sender, or to its
+    /// user.
     fn on_group_message(
         &mut self,
         peer: &Peer,
@@ -95,7 +97,7 @@ pub trait Consumer: Send + 'static {
         async { Ok(()) }
     }
 
-    /// Another user has come into a group with presence, with a first connection.
+    /// The first connection of another user has entered a group with presence.
     fn on_join(
         &mut self,
         peer: &Peer,
@@ -106,7 +108,7 @@ pub trait Consumer: Send + 'static {
         async { Ok(()) }
     }
 
-    /// Another user has left such a group, with the last connection.
+    /// The last connection of another user has left a group with presence.
     fn on_leave(
         &mut self,
         peer: &Peer,
@@ -117,20 +119,20 @@ pub trait Consumer: Send + 'static {
         async { Ok(()) }
     }
 
-    /// The connection has ended, by either side or by nobody. Nothing reaches the client any more;
-    /// the groups that it was in still do, for two seconds.
+    /// The connection has ended. Nothing can be sent to the client; groups can be sent to for two more
+    /// seconds.
     fn on_close(&mut self, peer: &Peer, ending: &Ending) -> impl Future<Output = Result> + Send {
         let _ = (peer, ending);
         async { Ok(()) }
     }
 }
 
-/// What a hook returns.
+/// The result of a hook.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
-/// Why a hook gives up: any error, by `?`. The client is told a close code and, as its reason, the
-/// words of a [`PeerError`] that says what it may not do or that it does not keep up; of any other
-/// error 1011 and "a hook has failed", while the error itself goes to the log.
+/// The error of a hook: any error converts by `?`. The connection is closed. For a
+/// [`PeerError::NotAllowed`] or [`PeerError::QueueFull`] the close frame has a code and the words of
+/// the error; for any other error it has code 1011 and "a hook has failed", and the error is logged.
 #[derive(Debug)]
 pub struct Failure(Box<dyn std::error::Error + Send + Sync>);
 
@@ -147,7 +149,7 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
-    /// Returns what the client is told.
+    /// Returns the code and reason of the close frame.
     fn problem(&self) -> Problem {
         match self.0.downcast_ref::<PeerError>() {
             Some(PeerError::QueueFull) => Problem::new(Code::SlowDown, self.to_string()),
@@ -157,15 +159,16 @@ impl Failure {
     }
 }
 
-/// Makes the route of a consumer: each WebSocket that comes gets one of its own. Loopback pages and
-/// programs may connect; [`upgrade`] with a [`UpgradeContext`] of your own lets in others, and a handler
-/// around it may look at the request first.
+/// Creates the route of a consumer; `make` creates one for each WebSocket. Programs and pages of
+/// loopback may connect. [`upgrade`] with an [`UpgradeContext`] admits others, and a handler around it
+/// may inspect the request first.
 ///
-/// axum's own server leaves Nagle's algorithm on, which may hold small messages back for 40 ms;
+/// axum's own server leaves Nagle's algorithm on, which may delay small messages by 40 ms;
 /// `listener.tap_io(|tcp| drop(tcp.set_nodelay(true)))` turns it off
 /// ([`ListenerExt`](axum::serve::ListenerExt)).
 ///
-/// A request that is no WebSocket handshake is answered 426, and one that is not let in 403 or 503.
+/// A request that is not a WebSocket handshake is answered 426, and one that is not admitted 403 or
+/// 503.
 pub fn route<C, S>(
     hub: Hub,
     make: impl Fn() -> C + Clone + Send + Sync + 'static,
@@ -174,17 +177,17 @@ where
     C: Consumer,
     S: Clone + Send + Sync + 'static,
 {
-    let door = UpgradeContext::new(hub);
-    any(async move |request: Request| upgrade(&door, request, None, make()))
+    let context = UpgradeContext::new(hub);
+    any(async move |request: Request| upgrade(&context, request, None, make()))
 }
 
-/// Answers a WebSocket handshake, and has a consumer attend the connection. Whoever calls this has
-/// made sure that the request is `user`'s.
+/// Answers a WebSocket handshake, and serves the connection with a consumer. The caller has verified
+/// that the request is made by `user`.
 ///
 /// ```
 /// use axum::extract::{Path, Request, State};
 /// use axum::response::Response;
-/// use wstap::consumer::{self, Consumer, Door, Peer};
+/// use wstap::consumer::{self, Consumer, Peer, UpgradeContext};
 ///
 /// struct Room(String);
 ///
@@ -195,18 +198,23 @@ where
 ///     }
 /// }
 ///
-/// async fn room(State(door): State<Door>, Path(name): Path<String>, request: Request) -> Response {
-///     consumer::upgrade(&door, request, None, Room(name))
+/// async fn room(
+///     State(context): State<UpgradeContext>,
+///     Path(name): Path<String>,
+///     request: Request,
+/// ) -> Response {
+///     consumer::upgrade(&context, request, None, Room(name))
 /// }
-/// # let _: axum::Router<Door> = axum::Router::new().route("/{room}", axum::routing::any(room));
+/// # let _: axum::Router<UpgradeContext> = axum::Router::new().route("/{room}", axum::routing::any(room));
 /// ```
 #[must_use]
 pub fn upgrade(
-    door: &UpgradeContext,
+    context: &UpgradeContext,
     request: Request,
     user: Option<User>,
     consumer: impl Consumer,
 ) -> Response {
-    let opened = session::open(door, request, move |opened| attend::attend(opened, user, consumer));
+    let opened =
+        session::open(context, request, move |opened| attend::attend(opened, user, consumer));
     opened.unwrap_or_else(IntoResponse::into_response)
 }

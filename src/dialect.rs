@@ -1,15 +1,14 @@
-//! What a client says in hub mode: text of a frame in, meaning out.
-//!
-//! Pure: it knows neither sockets nor the hub, and cannot fail on any input but by a [`Refusal`]
-//! that says what would be right.
+//! The frames of a client in hub mode: parses the payload of a frame. Pure.
 //!
 //! ```text
-//! {"connectionId":"a"}                      registers; later, no event
-//! {"connectionId":"a","message":"hello"}    passed on as it is
+//! {"connectionId":"a"}                      registers; later it has no effect
+//! {"connectionId":"a","message":"hello"}    is published as it is
 //! {"price":100.5}   [1,2]   true            the value becomes `message`
 //! hello                                     the text becomes `message`
-//! {"type":"subscribe","params":{…}}       is carried out, with its own id or without: `channelize`
+//! {"type":"subscribe","params":{…}}         is a command, with or without the own id: `channelize`
 //! ```
+//!
+//! Every input is parsed or refused with an [`InvalidFrame`], which states what is right.
 
 mod channelize;
 
@@ -24,129 +23,135 @@ use channelize::{MAX_NAMES, Name};
 
 /// Why a frame is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum InvalidFrame {
     /// The first frame does not register.
     #[error(
         "the first frame must be a JSON object with a connectionId, such as {{\"connectionId\":\"a\"}}"
     )]
     NoRegistration,
-    /// The first frame registers under something that is no id.
+    /// The first frame registers with an invalid id.
     #[error(transparent)]
     InvalidId(#[from] InvalidConnectionId),
-    /// The key `connectionId` occurs twice: readers would not agree on whose the frame is.
+    /// The key `connectionId` occurs twice: parsers would disagree on the sender of the frame.
     #[error("connectionId stands twice in the object; once would be right")]
     RepeatedId,
-    /// A registered client speaks for another connection.
+    /// A registered client names the id of another connection.
     #[error(
         "this connection is registered under another connectionId; leave the key out or send the same"
     )]
     IdMismatch,
-    /// The key `close` is how the server tells of the end of a connection; nobody may forge it.
+    /// The key `close` is reserved for the event with which the server reports the end of a connection.
     #[error("the key \"close\" is reserved for the server; put it inside \"message\"")]
     ReservedKey,
-    /// A command whose parameters cannot be read.
+    /// A command whose parameters cannot be parsed.
     #[error("this command cannot be read; something like {0} is right")]
     Command(&'static str),
-    /// A command on more channels than one may name.
+    /// A command names too many channels.
     #[error("a command names at most {MAX_NAMES} channels; several commands are right for more")]
     TooManyNames,
-    /// A command on something that is no channel.
+    /// A command names an invalid channel.
     #[error(transparent)]
     InvalidChannel(#[from] InvalidChannel),
 }
 
-/// What a first frame says.
+/// The first frame of a connection.
 #[derive(Debug)]
 pub enum First {
-    /// Who it is, and the frame again if it says more than that.
+    /// An id, and the frame if it has further members.
     Id(ConnectionId, Option<Body>),
-    /// What it wants, and who it is; without an id, under whatever one.
+    /// A command, and the id if there is one.
     Command(Option<ConnectionId>, Command),
 }
 
-/// What a later frame says.
+/// A later frame.
 #[derive(Debug)]
 pub enum Parsed {
-    /// Who it is, once more: no event.
+    /// A repeated registration, which has no effect.
     Nothing,
-    /// Something for those who listen.
+    /// A message to publish.
     Message(Body),
-    /// Something that is carried out.
+    /// A command to carry out.
     Command(Command),
 }
 
-/// Reads the first text frame of a connection that has no id yet.
+/// Parses the first text frame of a connection without an id.
 ///
 /// # Errors
 ///
-/// If it does not register.
-pub fn registration(text: &str) -> Result<First, Refusal> {
+/// If it does not register the connection.
+pub fn registration(text: &str) -> Result<First, InvalidFrame> {
     let mut head = Head::default();
     let Ok(whole) = json::object(text, |key, value| head.member(key, value)) else {
-        return Err(Refusal::NoRegistration);
+        return Err(InvalidFrame::NoRegistration);
     };
     let command = head.command();
     head.check()?;
     let id = head.id.map(registered).transpose()?;
     match (command, id) {
         (Some(name), id) => Ok(First::Command(id, name.command(head.params)?)),
-        (None, Some(id)) => Ok(First::Id(id, head.says_more.then_some(Body::Object(whole)))),
-        (None, None) => Err(Refusal::NoRegistration),
+        (None, Some(id)) => Ok(First::Id(id, head.has_more.then_some(Body::Object(whole)))),
+        (None, None) => Err(InvalidFrame::NoRegistration),
     }
 }
 
-/// Reads the first frame of a connection that has no id yet, if it is binary: only a command
-/// registers so.
+/// Parses the first frame of a connection without an id, if the frame is binary. Only a command
+/// registers a connection like this.
 ///
 /// # Errors
 ///
-/// If it is none, or its parameters cannot be read.
-pub fn binary_registration(bytes: &[u8]) -> Result<First, Refusal> {
-    let (head, name) = binary_command(bytes).ok_or(Refusal::NoRegistration)?;
+/// If it is not a valid command.
+pub fn binary_registration(bytes: &[u8]) -> Result<First, InvalidFrame> {
+    let (head, name) = binary_command(bytes).ok_or(InvalidFrame::NoRegistration)?;
     head.check()?;
     let id = head.id.map(registered).transpose()?;
     Ok(First::Command(id, name.command(head.params)?))
 }
 
-/// Reads a text frame of the connection `own`.
+/// Parses a text frame of the connection `own`.
 ///
 /// # Errors
 ///
-/// If it speaks for another connection or forges a close.
-pub fn message(text: &str, own: &ConnectionId) -> Result<Parsed, Refusal> {
+/// If it names another connection, uses a reserved key, or is a command that cannot be parsed.
+pub fn message(text: &str, own: &ConnectionId) -> Result<Parsed, InvalidFrame> {
     let mut head = Head::default();
     match json::object(text, |key, value| head.member(key, value)) {
         Ok(whole) => {
             let command = head.command();
             head.check()?;
-            head.speaks_for(own)?;
+            head.is_from(own)?;
             match (command, head.id) {
                 (Some(name), _) => name.command(head.params).map(Parsed::Command),
                 (None, None) => Ok(Parsed::Message(Body::Value(whole))),
-                (None, Some(_)) if head.says_more => Ok(Parsed::Message(Body::Object(whole))),
+                (None, Some(_)) if head.has_more => Ok(Parsed::Message(Body::Object(whole))),
                 (None, Some(_)) => Ok(Parsed::Nothing),
             }
         }
         Err(NoObject::OtherJson(value)) => Ok(Parsed::Message(Body::Value(value))),
-        Err(NoObject::NoJson) => Ok(Parsed::Message(Body::Value(Json::string(text)))),
+        Err(NoObject::NoJson) => match broken_command(text) {
+            Some(name) => Err(name.invalid()),
+            None => Ok(Parsed::Message(Body::Value(Json::string(text)))),
+        },
     }
 }
 
-/// Reads a binary frame of the connection `own`, if it is a command: the clients of channelize may
-/// write theirs in either kind of frame. `None` is for bytes that are what they are.
+/// Parses a binary frame of the connection `own` as a command, which clients of channelize may send in
+/// either kind of frame. Returns `None` for other bytes.
 ///
 /// # Errors
 ///
-/// If it is a command whose parameters cannot be read, or one for another connection.
-pub fn binary(bytes: &[u8], own: &ConnectionId) -> Result<Option<Command>, Refusal> {
-    let Some((head, name)) = binary_command(bytes) else { return Ok(None) };
+/// If it is a command that cannot be parsed, or one for another connection.
+pub fn binary(bytes: &[u8], own: &ConnectionId) -> Result<Option<Command>, InvalidFrame> {
+    let Some((head, name)) = binary_command(bytes) else {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| Json::parse(text).is_none());
+        return text.and_then(broken_command).map_or(Ok(None), |name| Err(name.invalid()));
+    };
     head.check()?;
-    head.speaks_for(own)?;
+    head.is_from(own)?;
     name.command(head.params).map(Some)
 }
 
 fn binary_command(bytes: &[u8]) -> Option<(Head<'_>, Name)> {
-    /// Commands are short: a larger one would be a publication, which can come as text.
+    /// Commands are short; a larger one would be a publication, which can be sent as text.
     const LONGEST: usize = 64 << 10;
     let text = Some(bytes).filter(|bytes| bytes.len() <= LONGEST && bytes.starts_with(b"{"))?;
     let mut head = Head::default();
@@ -155,17 +160,17 @@ fn binary_command(bytes: &[u8]) -> Option<(Head<'_>, Name)> {
     Some((head, name))
 }
 
-/// What the top level of an object says.
+/// The members of the top level that matter.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a thing that was seen or not")]
+#[expect(clippy::struct_excessive_bools, reason = "each member was seen or not")]
 struct Head<'a> {
     id: Option<&'a RawValue>,
     repeated_id: bool,
     close: bool,
-    says_more: bool,
+    has_more: bool,
     command: Option<Name>,
     params: Option<&'a RawValue>,
-    /// Something beside these two.
+    /// Whether there are members besides these two.
     others: bool,
 }
 
@@ -183,13 +188,14 @@ impl<'a> Head<'a> {
         } else if key.is("close") {
             self.close = true;
         } else {
-            self.says_more = true;
+            self.has_more = true;
         }
     }
 
-    /// Returns the command that it is. Programs have messages of their own with such a type: one
-    /// without `params`, and with other keys, is theirs. One that says whose it is has other keys, and
-    /// is a command if its `params` name channels: it may hold a token, which no listener may see.
+    /// Returns the command, if it is one. Programs send messages of their own with such a type; one
+    /// without `params` and with other keys is not a command. One with an id always has another key; it
+    /// is a command if its `params` name channels, since it may hold a token, which must not be
+    /// published.
     fn command(&self) -> Option<Name> {
         self.command.filter(|_| match self.id {
             Some(_) => self.params.is_some_and(names_channels),
@@ -197,24 +203,39 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// Refuses what nobody may say. What else a command without an id holds is not looked at.
-    fn check(&self) -> Result<(), Refusal> {
+    /// Refuses reserved and repeated keys. Other members of a command without an id are ignored.
+    fn check(&self) -> Result<(), InvalidFrame> {
         if self.repeated_id {
-            Err(Refusal::RepeatedId)
+            Err(InvalidFrame::RepeatedId)
         } else if self.close && (self.id.is_some() || self.command().is_none()) {
-            Err(Refusal::ReservedKey)
+            Err(InvalidFrame::ReservedKey)
         } else {
             Ok(())
         }
     }
 
-    /// Refuses what speaks for another connection than `own`; without an id it is its own.
-    fn speaks_for(&self, own: &ConnectionId) -> Result<(), Refusal> {
+    /// Refuses an id other than `own`.
+    fn is_from(&self, own: &ConnectionId) -> Result<(), InvalidFrame> {
         match self.id {
-            Some(id) if id_text(id).as_deref() != Some(own.as_str()) => Err(Refusal::IdMismatch),
+            Some(id) if id_text(id).as_deref() != Some(own.as_str()) => {
+                Err(InvalidFrame::IdMismatch)
+            }
             _ => Ok(()),
         }
     }
+}
+
+/// Returns the command in a text that is not JSON, such as one that lacks a brace. Published as text,
+/// it would show its token.
+fn broken_command(text: &str) -> Option<Name> {
+    if !text.trim_start().starts_with('{') || !text.contains("\"params\"") {
+        return None;
+    }
+    text.match_indices("\"type\"").find_map(|(at, key)| {
+        let rest = text[at + key.len()..].trim_start().strip_prefix(':')?.trim_start();
+        let (name, _) = rest.strip_prefix('"')?.split_once('"')?;
+        Name::of(name)
+    })
 }
 
 fn names_channels(params: &RawValue) -> bool {
@@ -225,7 +246,7 @@ fn names_channels(params: &RawValue) -> bool {
     names && read.is_ok()
 }
 
-fn registered(id: &RawValue) -> Result<ConnectionId, Refusal> {
+fn registered(id: &RawValue) -> Result<ConnectionId, InvalidFrame> {
     Ok(id_text(id).ok_or(InvalidConnectionId)?.parse()?)
 }
 
@@ -239,250 +260,4 @@ fn id_text(value: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn first(text: &str) -> Result<(String, Option<String>), Refusal> {
-        registration(text).map(|first| match first {
-            First::Id(id, body) => (id.to_string(), body.map(shown)),
-            First::Command(id, command) => {
-                (id.map_or(String::new(), |id| id.to_string()), Some(format!("{command:?}")))
-            }
-        })
-    }
-
-    fn binary(bytes: &[u8]) -> Result<Option<Command>, Refusal> {
-        super::binary(bytes, &"a".parse().expect("an id"))
-    }
-
-    fn later(text: &str) -> Result<Option<String>, Refusal> {
-        message(text, &"a".parse().expect("an id")).map(|said| match said {
-            Parsed::Nothing => None,
-            Parsed::Message(body) => Some(shown(body)),
-            Parsed::Command(command) => Some(format!("{command:?}")),
-        })
-    }
-
-    fn shown(body: Body) -> String {
-        match body {
-            Body::Object(json) => format!("object {}", json.as_str()),
-            Body::Value(json) => format!("value {}", json.as_str()),
-            Body::Binary(bytes) => format!("binary {bytes:?}"),
-            Body::Absent => unreachable!("what a client sends is kept"),
-        }
-    }
-
-    #[test]
-    fn the_first_frame_registers() {
-        let id = |text: &str| first(text).map(|(id, _)| id);
-        assert_eq!(first(r#"{"connectionId":"a"}"#), Ok(("a".into(), None)));
-        assert_eq!(first(" {\"connectionId\" :\"a\"}\n"), Ok(("a".into(), None)));
-        assert_eq!(id(r#"{"connectionId":1700000000000}"#), Ok("1700000000000".into()));
-        assert_eq!(id(r#"{"connectionId":1.50}"#), Ok("1.50".into()));
-        assert_eq!(id(r#"{"connection\u0049d":"\u00e9"}"#), Ok("é".into()));
-        assert_eq!(
-            first(r#"{"connectionId":"a","message":1}"#),
-            Ok(("a".into(), Some(r#"object {"connectionId":"a","message":1}"#.into())))
-        );
-    }
-
-    #[test]
-    fn a_first_frame_that_does_not_register_is_refused() {
-        for text in [
-            "",
-            "hello",
-            "{}",
-            "[]",
-            "null",
-            r#"["connectionId"]"#,
-            r#"{"message":1}"#,
-            r#"{"a":{"connectionId":"a"}}"#,
-        ] {
-            assert_eq!(first(text), Err(Refusal::NoRegistration), "{text}");
-        }
-        for id in
-            ["\"\"", "null", "true", "{}", "[\"a\"]", "\"a\\n\"", "\"\\u0000\"", "\"\\ud800\""]
-        {
-            let text = format!("{{\"connectionId\":{id}}}");
-            assert_eq!(first(&text), Err(Refusal::InvalidId(InvalidConnectionId)), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_object_with_the_own_id_is_passed_on_as_it_is() {
-        let text =
-            r#"{"z":1,"connectionId":"a","message":{"n":1.0},"message":12345678901234567890}"#;
-        assert_eq!(later(text), Ok(Some(format!("object {text}"))));
-    }
-
-    #[test]
-    fn a_repeated_registration_is_no_event() {
-        assert_eq!(later(r#"{"connectionId":"a"}"#), Ok(None));
-    }
-
-    #[test]
-    fn anything_else_becomes_the_message() {
-        for text in ["{}", r#"{"x":1}"#, "[1,2]", "1e400", "\"s\"", "null"] {
-            assert_eq!(later(text), Ok(Some(format!("value {text}"))), "{text}");
-        }
-        assert_eq!(later("hello \"you\"\n"), Ok(Some(r#"value "hello \"you\"\n""#.into())));
-        assert_eq!(later(""), Ok(Some("value \"\"".into())));
-        let deep = "[".repeat(200) + &"]".repeat(200);
-        assert_eq!(later(&deep), Ok(Some(format!("value \"{deep}\""))));
-    }
-
-    #[test]
-    fn nobody_speaks_for_another_connection() {
-        for text in [
-            r#"{"connectionId":"b","message":1}"#,
-            r#"{"connectionId":"b"}"#,
-            r#"{"connectionId":null}"#,
-            r#"{"connectionId":["a"]}"#,
-        ] {
-            assert_eq!(later(text), Err(Refusal::IdMismatch), "{text}");
-        }
-        let twice = r#"{"connectionId":"a","connection\u0049d":"b","message":1}"#;
-        assert_eq!(later(twice), Err(Refusal::RepeatedId));
-        assert_eq!(first(twice), Err(Refusal::RepeatedId));
-    }
-
-    #[test]
-    fn nobody_forges_a_close() {
-        for text in [r#"{"connectionId":"a","close":{"connectionId":"b"}}"#, r#"{"\u0063lose":1}"#]
-        {
-            assert_eq!(later(text), Err(Refusal::ReservedKey), "{text}");
-        }
-        assert_eq!(first(r#"{"connectionId":"a","close":1}"#), Err(Refusal::ReservedKey));
-    }
-
-    #[test]
-    fn commands_are_read_in_text_and_in_binary_frames() {
-        let channels = |names: &[&str]| names.iter().map(|it| it.parse().expect("one")).collect();
-        let text = r#"{"params":{"channels":["a","b/c"],"token":" ","x":1},"type":"subscribe"}"#;
-        let command =
-            Command::Subscribe { channels: channels(&["a", "b/c"]), token: None, last: 0 };
-        assert_eq!(binary(text.as_bytes()), Ok(Some(command.clone())));
-        assert_eq!(later(text), Ok(Some(format!("{command:?}"))));
-        assert_eq!(first(text), Ok((String::new(), Some(format!("{command:?}")))));
-        let text = r#"{"type":"subscribe","params":{"channels":["a"],"token":"t","last":5}}"#;
-        let token = Some("t".to_owned());
-        let command = Command::Subscribe { channels: channels(&["a"]), token, last: 5 };
-        assert_eq!(binary(text.as_bytes()), Ok(Some(command)));
-        let text = r#"{"type":"unsubscribe","params":{"channels":["a"]}}"#;
-        let command = Command::Unsubscribe { channels: channels(&["a"]) };
-        assert_eq!(binary(text.as_bytes()), Ok(Some(command)));
-        let text = r#"{"type":"publish","params":{"channel":"a","message":{"n":1.0}}}"#;
-        let message = Json::parse(r#"{"n":1.0}"#).expect("JSON");
-        let command = Command::Publish { channel: "a".parse().expect("one"), message };
-        assert_eq!(binary(text.as_bytes()), Ok(Some(command)));
-    }
-
-    #[test]
-    fn a_command_that_cannot_be_read_is_refused_with_a_right_one() {
-        for text in [
-            r#"{"type":"subscribe"}"#,
-            r#"{"type":"subscribe","params":null}"#,
-            r#"{"type":"subscribe","params":{"channels":[]}}"#,
-            r#"{"type":"subscribe","params":{"channels":"a"}}"#,
-            r#"{"type":"subscribe","params":{"channels":["a",1]}}"#,
-            r#"{"type":"unsubscribe","params":{}}"#,
-            r#"{"type":"publish","params":{"channel":"a"}}"#,
-            r#"{"type":"publish","params":{"message":1}}"#,
-        ] {
-            let refusal = later(text).expect_err(text);
-            assert!(matches!(refusal, Refusal::Command(_)), "{text}: {refusal}");
-            assert!(refusal.to_string().contains("something like {\"type\":"), "{refusal}");
-            assert_eq!(binary(text.as_bytes()), Err(refusal));
-        }
-        let text = r#"{"type":"subscribe","params":{"channels":[""]}}"#;
-        assert_eq!(later(text), Err(Refusal::InvalidChannel(InvalidChannel)));
-    }
-
-    #[test]
-    fn a_command_names_at_most_1000_channels() {
-        for kind in ["subscribe", "unsubscribe"] {
-            let command = |count: usize| {
-                let names: Vec<String> = (0..count).map(|it| it.to_string()).collect();
-                json!({"type": kind, "params": {"channels": names}}).to_string()
-            };
-            assert!(matches!(later(&command(MAX_NAMES)), Ok(Some(_))), "{kind}");
-            let refusal = later(&command(MAX_NAMES + 1)).expect_err(kind);
-            assert_eq!(refusal, Refusal::TooManyNames);
-            assert!(refusal.to_string().contains("several commands are right"), "{refusal}");
-        }
-    }
-
-    #[test]
-    fn a_command_with_its_own_id_is_carried_out_and_its_token_is_no_message() {
-        for text in [
-            r#"{"connectionId":"a","type":"subscribe","params":{"channels":["b"],"token":"t"}}"#,
-            r#"{"params":{"channels":["b"]},"type":"unsubscribe","connection\u0049d":"a"}"#,
-            r#"{"type":"publish","connectionId":"a","x":1,"params":{"channel":"b","message":1}}"#,
-        ] {
-            let command = binary(text.as_bytes()).expect(text).expect("a command");
-            let shown = Some(format!("{command:?}"));
-            assert_eq!(later(text), Ok(shown.clone()), "{text}");
-            assert_eq!(first(text), Ok(("a".into(), shown)), "{text}");
-            let First::Command(id, said) = binary_registration(text.as_bytes()).expect(text) else {
-                panic!("{text}");
-            };
-            assert_eq!((id, said), (Some("a".parse().expect("an id")), command));
-        }
-        let one = |id: &str, more: &str| {
-            format!(
-                r#"{{"connectionId":{id},{more}"type":"subscribe","params":{{"channels":["b"]}}}}"#
-            )
-        };
-        for (text, refusal) in [
-            (one(r#""b""#, ""), Refusal::IdMismatch),
-            (one(r#""a""#, r#""connectionId":"b","#), Refusal::RepeatedId),
-            (one(r#""a""#, r#""close":1,"#), Refusal::ReservedKey),
-        ] {
-            assert_eq!(later(&text), Err(refusal), "{text}");
-            assert_eq!(binary(text.as_bytes()), Err(refusal), "{text}");
-        }
-        let nobody = one("\"\"", "");
-        assert_eq!(first(&nobody), Err(Refusal::InvalidId(InvalidConnectionId)));
-        let wrong =
-            r#"{"connectionId":"a","type":"subscribe","params":{"channels":"b","token":"t"}}"#;
-        assert!(matches!(later(wrong), Err(Refusal::Command(_))), "not published either");
-    }
-
-    #[test]
-    fn what_only_looks_like_a_command_is_a_message() {
-        for text in [
-            r#"{"type":"subscribe","id":"1","payload":{"query":"subscription{x}"}}"#,
-            r#"{"type":"move","params":{"x":1}}"#,
-            r#"{"type":["subscribe"],"params":{"channels":["a"]}}"#,
-            r#"[{"type":"subscribe","params":{"channels":["a"]}}]"#,
-        ] {
-            assert_eq!(later(text), Ok(Some(format!("value {text}"))), "{text}");
-            assert_eq!(binary(text.as_bytes()), Ok(None), "{text}");
-        }
-        for own in [
-            r#"{"connectionId":"a","type":"subscribe"}"#,
-            r#"{"connectionId":"a","type":"subscribe","params":["channels"]}"#,
-            r#"{"connectionId":"a","type":"publish","params":{"text":"hello"}}"#,
-            r#"{"connectionId":"a","type":"move","params":{"channel":"a"}}"#,
-        ] {
-            assert_eq!(later(own), Ok(Some(format!("object {own}"))), "{own}");
-            assert_eq!(first(own), Ok(("a".into(), Some(format!("object {own}")))), "{own}");
-            assert_eq!(binary(own.as_bytes()), Ok(None), "{own}");
-        }
-        for bytes in [&b"{"[..], b"", b"{\"type\":\"subscribe\"", b"\xff{}"] {
-            assert_eq!(binary(bytes), Ok(None), "{bytes:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_text_is_read_or_refused(text: String) {
-            let _ = first(&text);
-            let _ = later(&text);
-            let _ = binary(text.as_bytes());
-            let _ = binary_registration(text.as_bytes());
-        }
-    }
-}
+mod tests;

@@ -52,7 +52,7 @@ pub(crate) use listeners::pace::Pace;
 pub use listeners::reading::Start;
 pub use listeners::scan::{Order, Range, Scan, Scanned};
 pub use listeners::subscription::Subscription;
-pub use refusal::{Ended, NotAllowed, Refused, Undelivered};
+pub use refusal::{Ended, MAX_SUBSCRIPTIONS, NotAllowed, Refused, Undelivered};
 pub use settings::{DuplicateId, Settings, SlowClient};
 
 use listeners::listener::Signal;

@@ -107,7 +107,7 @@
 //! Rows, each of which imports only from the rows above it:
 //!
 //! ```text
-//! json  code                                    base
+//! json  code  queue                             base
 //! event                                         data
 //! wire  dialect  frame  redact  auth            pure: no tokio, no axum, no clock
 //! filter                                        pure: expressions over the full event
@@ -139,7 +139,6 @@ pub mod channelstream;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
-#[doc(hidden)]
 pub mod code;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -164,12 +163,13 @@ mod openapi;
 mod openapi;
 mod outlet;
 #[cfg(feature = "pages")]
-mod pages;
+pub mod pages;
 #[cfg(not(feature = "pages"))]
 #[path = "pages/absent.rs"]
 mod pages;
-mod problem;
+pub mod problem;
 pub mod proxy;
+pub mod queue;
 pub mod redact;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -177,7 +177,6 @@ pub mod replay;
 mod request;
 #[doc(hidden)]
 pub mod server;
-#[doc(hidden)]
 pub mod session;
 mod socket;
 pub mod sse;

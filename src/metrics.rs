@@ -43,7 +43,7 @@ pub struct Metrics {
     /// Times that a listener fell behind the live channel and was fed from history.
     pub(crate) lagged: Counter,
     /// Messages to a WebSocket client that its full queue did not take.
-    pub(crate) queue_refusals: Counter,
+    pub queue_refusals: Counter,
     /// Messages, joins and leaves handed to members of channels.
     pub(crate) deliveries: Counter,
     /// Frames of clients that were answered with an error.

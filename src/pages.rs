@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -81,12 +81,17 @@ async fn docs(headers: HeaderMap) -> Result<Response, Problem> {
 }
 
 /// Answers `GET /static/{file}`: scripts and styles of the pages.
-pub(crate) async fn asset(Segment(name): Segment, headers: HeaderMap) -> Result<Response, Problem> {
+async fn asset(Segment(name): Segment, headers: HeaderMap) -> Result<Response, Problem> {
     page(&name, &headers)
 }
 
-/// Answers with a file of the pages.
-pub(crate) fn page(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+/// Answers with a file of the pages, such as `es-client.html`, for a route of another program. Scripts
+/// and styles are expected at `static/` beside the page, which [`assets`] serves.
+///
+/// # Errors
+///
+/// If there is no such file.
+pub fn page(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let file = Files::get(name);
     let file = file.ok_or_else(|| not_found(name))?;
     let etag = etag(&file);
@@ -109,6 +114,11 @@ pub(crate) fn page(name: &str, headers: &HeaderMap) -> Result<Response, Problem>
         return Ok((StatusCode::NOT_MODIFIED, head).into_response());
     }
     Ok((head, file.data).into_response())
+}
+
+/// Returns the handler of scripts and styles, for a route such as `/static/{*file}`.
+pub fn assets<S: Clone + Send + Sync + 'static>() -> MethodRouter<S> {
+    get(asset)
 }
 
 fn not_found(name: &str) -> Problem {

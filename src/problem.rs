@@ -10,18 +10,23 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::code::Code;
-use crate::dialect::Refusal;
+use crate::dialect::InvalidFrame;
 use crate::hub::{NotAllowed, Refused, Undelivered};
 
-/// An error that is answered: what is wrong, and what would be right.
+/// An error that is answered: what is wrong, and what would be right. As a response it is problem
+/// details (RFC 9457):
+///
+/// ```json
+/// {"type":"about:blank","title":"Not found","status":404,"code":"not_found","detail":"…"}
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
+pub struct Problem {
     /// The row of the table of codes.
-    pub(crate) code: Code,
+    pub code: Code,
     /// A name in JSON that is more exact than that of the row; only in frames.
     name: Option<&'static str>,
     /// What is wrong, for people.
-    pub(crate) detail: String,
+    pub detail: String,
     /// The position of the fault in a filter expression: a number of characters, from 1.
     position: Option<usize>,
 }
@@ -60,9 +65,10 @@ pub(crate) fn shortened(text: &str, max: usize) -> Cow<'_, str> {
 const RETRY_AFTER: &str = "5";
 
 impl Problem {
-    /// Creates a problem from a code and a sentence that says what would be right.
-    /// The detail is cut at [`MAX_DETAIL`]: it may quote the request.
-    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+    /// Creates a problem from a code and a sentence that says what would be right. The detail is cut at
+    /// 4 KiB: it may quote the request.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
         if detail.len() > MAX_DETAIL {
             detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
@@ -72,7 +78,8 @@ impl Problem {
     }
 
     /// Creates the problem of a request that cannot be read.
-    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(Code::Malformed, detail)
     }
 
@@ -98,7 +105,7 @@ impl Problem {
     /// Returns the error as the text of a WebSocket frame:
     /// `{"error":{"code":"id_mismatch","message":"…"}}`.
     #[must_use]
-    pub(crate) fn frame(&self) -> String {
+    pub fn frame(&self) -> String {
         let code = self.name.unwrap_or(self.code.row().name);
         json!({"error": {"code": code, "message": self.detail}}).to_string()
     }
@@ -163,11 +170,11 @@ impl From<NotAllowed> for Problem {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<InvalidFrame> for Problem {
+    fn from(refusal: InvalidFrame) -> Self {
         let name = match refusal {
-            Refusal::IdMismatch => Some("id_mismatch"),
-            Refusal::ReservedKey => Some("reserved_key"),
+            InvalidFrame::IdMismatch => Some("id_mismatch"),
+            InvalidFrame::ReservedKey => Some("reserved_key"),
             _ => None,
         };
         Self { name, ..Self::malformed(refusal.to_string()) }

@@ -1,127 +1,218 @@
-//! The numbers of the API, as JSON and as a page, for those who sign a call or sign in.
+//! The figures of the API, as JSON and as a page, for signed calls and for the account that may sign
+//! in.
 
-use std::sync::Arc;
+use std::collections::{HashSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_SECURITY_POLICY, COOKIE, LOCATION, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
-use tokio::sync::{Semaphore, oneshot};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::guard::{SIGNATURE, is_encrypted, signed};
-use super::listen::parameter;
+use super::answer::{ApiError, json, parameter, read};
+use super::guard::{SIGNATURE, caller, check_same_site, check_signature, is_encrypted};
 use super::request::Info;
-use super::routes::{Refused, read};
 use super::shape::Object;
 use super::signature::{Secret, Signer};
-use super::{ApiState, Shared, json};
+use super::{ApiState, ChannelstreamSettings, Shared};
 use crate::code::Code;
 use crate::pages;
 use crate::problem::Problem;
 
-/// The cookie of those who have signed in.
+/// The cookie that holds a ticket.
 const TICKET: &str = "auth_tkt";
 
-/// How long one is good for: 30 days.
+/// How long a ticket is valid: 30 days.
 const TICKET_AGE: u64 = 30 * 24 * 60 * 60;
 
-/// How long a wrong password takes, so that trying many takes long.
+/// Tickets that are valid at one time; beyond it the oldest ends.
+const TICKETS: usize = 1000;
+
+/// How long a wrong password takes, which limits each address to two guesses a second.
 const WRONG: Duration = Duration::from_millis(500);
+
+/// Addresses that guess at one time. Beyond it nobody signs in for half a second, which takes an
+/// attacker with as many addresses.
+const GUESSING: usize = 1024;
 
 /// The most bytes of a name and a password.
 const FORM: usize = 4096;
 
-/// The version of Channelstream whose API this is.
+/// The version of Channelstream that has this API.
 const VERSION: &str = "0.7.1";
 
-/// Who may sign in.
+/// The account that may sign in.
 #[derive(Debug, Clone)]
 pub struct Admin {
     user: String,
     secret: Secret,
-    /// Signs tickets; it is new with each start.
-    tickets: Signer,
-    /// Whoever signs in holds this while it is looked at and answered: many guesses at once would
-    /// wait no longer than one.
-    guesses: Arc<Semaphore>,
+    /// Signs tickets. The key is new in each process.
+    signer: Signer,
+    state: Arc<Mutex<SignIns>>,
+}
+
+/// Who has signed in, and who is trying to.
+#[derive(Debug, Default)]
+struct SignIns {
+    /// The values of the valid tickets, the oldest first.
+    tickets: VecDeque<String>,
+    /// Addresses whose last guess is not answered yet. A further guess of one of them is refused, so
+    /// that many at a time are not faster than one; other addresses are not affected.
+    guessing: HashSet<IpAddr>,
+}
+
+/// An address that guesses, until it is dropped.
+#[derive(Debug)]
+struct Guess {
+    address: IpAddr,
+    state: Arc<Mutex<SignIns>>,
+}
+
+impl Drop for Guess {
+    fn drop(&mut self) {
+        let mut state = self.state.lock().expect("nothing panics while it holds this lock");
+        state.guessing.remove(&self.address);
+    }
 }
 
 impl Admin {
-    /// Makes one of a name and a password.
+    /// Creates an account from a name and a password.
     #[must_use]
     pub fn new(user: &str, secret: Secret) -> Self {
         let random = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
-        Self {
-            user: user.to_owned(),
-            secret,
-            tickets: Signer::new(&random),
-            guesses: Arc::new(Semaphore::new(1)),
+        let (user, signer) = (user.to_owned(), Signer::new(&random));
+        Self { user, secret, signer, state: Arc::default() }
+    }
+
+    /// Returns whether a request carries a valid ticket.
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        ticket(headers).is_some_and(|ticket| {
+            let made = self.signer.signed_at(ticket.as_bytes()).ok();
+            let fresh = made.is_some_and(|made| now().saturating_sub(made) <= TICKET_AGE);
+            fresh && self.state().tickets.iter().any(|valid| valid == value_of(ticket))
+        })
+    }
+
+    /// Makes a ticket.
+    fn sign_in(&self) -> String {
+        let value = format!("admin-{}", Uuid::new_v4().simple());
+        let ticket = self.signer.sign(&value, now());
+        let mut state = self.state();
+        if state.tickets.len() == TICKETS {
+            state.tickets.pop_front();
+        }
+        state.tickets.push_back(value);
+        ticket
+    }
+
+    /// Ends the ticket of a request.
+    fn sign_out(&self, headers: &HeaderMap) {
+        if let Some(ticket) = ticket(headers)
+            && self.signer.signed_at(ticket.as_bytes()).is_ok()
+        {
+            self.state().tickets.retain(|valid| valid != value_of(ticket));
         }
     }
 
-    /// Returns whether a request has a ticket that is good.
-    fn knows(&self, parts: &Parts) -> bool {
-        let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|it| it.to_str().ok());
-        let mut pairs = cookies.flat_map(|it| it.split(';')).filter_map(|it| it.split_once('='));
-        let ticket = pairs.find(|(name, _)| name.trim() == TICKET).map(|(_, ticket)| ticket.trim());
-        let made = ticket.and_then(|ticket| self.tickets.signed_at(ticket.as_bytes()).ok());
-        made.is_some_and(|made| now().saturating_sub(made) <= TICKET_AGE)
+    /// Begins a guess of an address. Returns `None` while the last one is not answered.
+    fn guess(&self, address: IpAddr) -> Option<Guess> {
+        let address = network_of(address);
+        let mut state = self.state();
+        if state.guessing.len() >= GUESSING || !state.guessing.insert(address) {
+            return None;
+        }
+        Some(Guess { address, state: Arc::clone(&self.state) })
     }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, SignIns> {
+        self.state.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+/// Returns the network of which a single client may use all addresses: a /64 of IPv6.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(six) => IpAddr::from((six.to_bits() & !u128::from(u64::MAX)).to_be_bytes()),
+    }
+}
+
+/// Returns the ticket in the cookies of a request.
+fn ticket(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|it| it.to_str().ok());
+    let mut pairs = cookies.flat_map(|it| it.split(';')).filter_map(|it| it.split_once('='));
+    pairs.find(|(name, _)| name.trim() == TICKET).map(|(_, ticket)| ticket.trim())
+}
+
+/// Returns the value of a ticket, which precedes its time and its signature.
+fn value_of(ticket: &str) -> &str {
+    ticket.rsplitn(3, '.').nth(2).unwrap_or_default()
 }
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Lets those in who have signed in, or sign the call. `Some`: the others are sent elsewhere.
+/// Who asks for the figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Viewer {
+    /// A server that knows the secret.
+    Server,
+    /// A browser that has signed in.
+    Browser,
+}
+
+/// Admits a browser that has signed in, or a signed call. Any other request gets the answer in
+/// `Err`, or is sent to the sign-in page.
 fn admit(
-    desk: &ApiState,
+    settings: &ChannelstreamSettings,
     parts: &Parts,
     sign_in: &'static str,
-) -> Result<Option<Response>, Refused> {
-    let settings = &desk.shared.settings;
-    if settings.admin.as_ref().is_some_and(|admin| admin.knows(parts)) {
-        return Ok(None);
+) -> Result<Result<Viewer, Response>, ApiError> {
+    if settings.admin.as_ref().is_some_and(|admin| admin.knows(&parts.headers)) {
+        return Ok(Ok(Viewer::Browser));
     }
     let is_signed =
         parts.headers.contains_key(SIGNATURE) || parameter(&parts.uri, "secret").is_some();
     if settings.admin.is_some() && !is_signed {
-        return Ok(Some(elsewhere(sign_in)));
+        return Ok(Err(redirect(sign_in)));
     }
-    signed(settings, parts)?;
-    Ok(None)
+    check_signature(settings, parts)?;
+    Ok(Ok(Viewer::Server))
 }
 
-fn elsewhere(to: &'static str) -> Response {
+fn redirect(to: &'static str) -> Response {
     (StatusCode::FOUND, [(LOCATION, HeaderValue::from_static(to))]).into_response()
 }
 
 /// Answers `/admin/admin.json`.
-pub(super) async fn numbers(
-    State(desk): State<ApiState>,
+pub(super) async fn figures(
+    State(api): State<ApiState>,
     parts: Parts,
-) -> Result<Response, Refused> {
-    match admit(&desk, &parts, "sign_in")? {
-        Some(elsewhere) => Ok(elsewhere),
-        None => Ok(json(desk.shared.numbers())),
-    }
+) -> Result<Response, ApiError> {
+    Ok(match admit(&api.shared.settings, &parts, "sign_in")? {
+        Ok(viewer) => json(api.shared.figures(viewer)),
+        Err(redirect) => redirect,
+    })
 }
 
 /// Answers `GET /admin`.
-pub(super) async fn page(State(desk): State<ApiState>, parts: Parts) -> Result<Response, Refused> {
-    match admit(&desk, &parts, "admin/sign_in")? {
-        Some(elsewhere) => Ok(elsewhere),
-        None => Ok(pages::page("channelstream-admin.html", &parts.headers)?),
-    }
+pub(super) async fn page(State(api): State<ApiState>, parts: Parts) -> Result<Response, ApiError> {
+    Ok(match admit(&api.shared.settings, &parts, "admin/sign_in")? {
+        Ok(_) => pages::page("channelstream-admin.html", &parts.headers)?,
+        Err(redirect) => redirect,
+    })
 }
 
 /// Answers `GET /admin/sign_in`.
-pub(super) async fn form(State(desk): State<ApiState>, parts: Parts) -> Result<Response, Refused> {
-    if desk.shared.settings.admin.is_none() {
-        let words = "nobody can sign in; --channelstream-admin-secret makes that possible";
+pub(super) async fn form(State(api): State<ApiState>, parts: Parts) -> Result<Response, ApiError> {
+    if api.shared.settings.admin.is_none() {
+        let words = "there is no account; --channelstream-admin-secret makes one";
         return Err(Problem::new(Code::NotFound, words).into());
     }
     let mut response = pages::page("channelstream-sign-in.html", &parts.headers)?;
@@ -132,68 +223,79 @@ pub(super) async fn form(State(desk): State<ApiState>, parts: Parts) -> Result<R
 
 /// Answers `POST /admin/sign_in`.
 pub(super) async fn sign_in(
-    State(desk): State<ApiState>,
+    State(api): State<ApiState>,
     request: Request,
-) -> Result<Response, Refused> {
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
+    check_same_site(&parts.headers)?;
+    let settings = &api.shared.settings;
+    let address = caller(settings, &parts)?;
     let sent = read(body, FORM).await?;
     let field = |name: &str| {
         let mut pairs = form_urlencoded::parse(&sent);
         let value = pairs.find(|(key, _)| key == name).map(|(_, value)| value);
         value.unwrap_or_default().trim().to_owned()
     };
-    let admin = desk.shared.settings.admin.as_ref();
-    let guess = match admin.map(|admin| Arc::clone(&admin.guesses).try_acquire_owned()) {
-        Some(Err(_)) => {
-            let words = "somebody else is signing in; try again in a second";
-            return Err(Problem::new(Code::SlowDown, words).into());
-        }
-        guess => guess,
+    let Some(admin) = &settings.admin else { return form(State(api.clone()), parts).await };
+    let Some(guess) = admin.guess(address) else {
+        let words = "another sign-in from this address is not answered yet; try again in a second";
+        return Err(Problem::new(Code::SlowDown, words).into());
     };
-    let knows = |admin: &&Admin| {
-        // Both are looked at, so that nobody learns which of them was wrong.
-        Secret::new(&admin.user).is(&field("username")) & admin.secret.is(&field("password"))
-    };
-    let Some(admin) = admin.filter(knows) else {
-        // In a task of its own, so that nobody makes it shorter by hanging up.
+    // Both are compared, so that the time does not show which of them was wrong.
+    let name_is_right = Secret::new(&admin.user).is(&field("username"));
+    if !(name_is_right & admin.secret.is(&field("password"))) {
+        // In a task of its own, so that a client that hangs up does not shorten it.
         let (done, waited) = oneshot::channel::<()>();
-        desk.shared.hub.run(async move {
+        api.shared.hub.run(async move {
             tokio::time::sleep(WRONG).await;
             drop((guess, done));
         });
         let _ = waited.await;
-        return form(State(desk.clone()), parts).await;
-    };
-    let ticket = admin.tickets.sign("admin", now());
-    let ticket = cookie(&ticket, TICKET_AGE, way(&desk, &parts));
-    Ok(([(SET_COOKIE, ticket)], elsewhere("../admin")).into_response())
+        return form(State(api.clone()), parts).await;
+    }
+    let ticket = cookie(&admin.sign_in(), TICKET_AGE, secure(settings, &parts));
+    Ok(([(SET_COOKIE, ticket)], redirect("../admin")).into_response())
 }
 
-/// Answers `/admin/sign_out`.
-pub(super) async fn sign_out(State(desk): State<ApiState>, parts: Parts) -> Response {
-    ([(SET_COOKIE, cookie("", 0, way(&desk, &parts)))], elsewhere("sign_in")).into_response()
+/// Answers `/admin/sign_out`. The ticket is not valid any more, wherever else it is kept.
+pub(super) async fn sign_out(
+    State(api): State<ApiState>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    check_same_site(&parts.headers)?;
+    let settings = &api.shared.settings;
+    if let Some(admin) = &settings.admin {
+        admin.sign_out(&parts.headers);
+    }
+    let cookie = cookie("", 0, secure(settings, &parts));
+    Ok(([(SET_COOKIE, cookie)], redirect("sign_in")).into_response())
 }
 
-/// Returns over which ways a browser may send a cookie back: no other than that by which it came,
-/// where that is encrypted.
-fn way(desk: &ApiState, parts: &Parts) -> &'static str {
-    let settings = &desk.shared.settings;
+/// Returns the attribute that keeps a cookie off unencrypted connections, if it was requested over
+/// an encrypted one.
+fn secure(settings: &ChannelstreamSettings, parts: &Parts) -> &'static str {
     if settings.enforce_https || is_encrypted(settings, parts) { "; Secure" } else { "" }
 }
 
-fn cookie(ticket: &str, age: u64, way: &str) -> HeaderValue {
-    let cookie = format!("{TICKET}={ticket}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{way}");
+fn cookie(ticket: &str, age: u64, secure: &str) -> HeaderValue {
+    let cookie =
+        format!("{TICKET}={ticket}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&cookie).expect("it is made of letters")
 }
 
 impl Shared {
-    /// Tells what there is, and how much of it.
-    fn numbers(&self) -> String {
+    /// Returns the figures. A browser is shown the ids of the event stream instead of the secrets
+    /// that connections are listened to with.
+    fn figures(&self, viewer: Viewer) -> String {
         let tables = self.tables();
         let channels = self.all_channels(&tables);
         let info = self.channels_info(&tables, &channels, &Info::default());
-        let users = tables.connected().map(|(name, user)| {
-            let connections: Vec<_> = user.connections.iter().map(Uuid::to_string).collect();
+        let users = tables.users.connected().map(|(name, user)| {
+            let shown = |id: &Uuid| match viewer {
+                Viewer::Server => id.to_string(),
+                Viewer::Browser => self.own_id(*id).to_string(),
+            };
+            let connections: Vec<_> = user.connections.iter().map(shown).collect();
             Object::new()
                 .with("state", &user.public_state())
                 .with("user", name.as_str())
@@ -204,7 +306,7 @@ impl Shared {
         let users: Vec<_> = users.collect();
         let delivered = self.delivered.load(std::sync::atomic::Ordering::Relaxed);
         Object::new()
-            .with("remembered_user_count", &tables.remembered())
+            .with("remembered_user_count", &tables.users.len())
             .with("unique_user_count", &users.len())
             .with("total_connections", &tables.connections.len())
             .with("total_channels", &info.channels.len())

@@ -1,17 +1,17 @@
-//! What is told of channels and of the users in them.
+//! Descriptions of channels and of the users in them.
 
 use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
 use super::Shared;
+use super::channels::KnownChannel;
+use super::encoding::channel_uuid;
 use super::request::Info;
 use super::shape::{ChannelInfo, ChannelsInfo, UserInfo};
-use super::state::{KnownChannel, Tables};
+use super::state::Tables;
 use super::time::Moment;
-use super::words::channel_uuid;
 use crate::event::{Channel, User};
-use crate::hub::now_ms;
 
 impl Shared {
     /// Carries out `/info`.
@@ -21,9 +21,9 @@ impl Shared {
         self.channels_info(&tables, &channels, call)
     }
 
-    /// Returns all channels, in order: those that calls have made, and those of others.
+    /// Returns all channels in order: those of this API, and those of other protocols.
     pub(super) fn all_channels(&self, tables: &Tables) -> Vec<Channel> {
-        let own = tables.channels().map(|(channel, _)| channel.clone());
+        let own = tables.channels.iter().map(|(channel, _)| channel.clone());
         let mut all: Vec<_> =
             own.chain(self.hub.channels().into_iter().map(|seen| seen.channel)).collect();
         all.sort_unstable();
@@ -31,19 +31,19 @@ impl Shared {
         all
     }
 
-    /// Tells of channels that exist, and of the users in them. Those of others are told with the
-    /// settings that they would have; they are not remembered for that.
+    /// Describes channels that exist, and the users in them. A channel of another protocol has the
+    /// default settings; describing it does not make it known.
     pub(super) fn channels_info(
         &self,
         tables: &Tables,
         channels: &[Channel],
         info: &Info,
     ) -> ChannelsInfo {
-        let mut told = ChannelsInfo::default();
+        let mut described = ChannelsInfo::default();
         let mut users = BTreeSet::new();
         for channel in channels.iter().filter(|it| !info.exclude_channels.contains(it)) {
             let inside = self.hub.channel(channel);
-            let known = tables.channel(channel);
+            let known = tables.channels.get(channel);
             if known.is_none() && inside.is_none() {
                 continue;
             }
@@ -57,21 +57,21 @@ impl Shared {
                 long_name: None,
                 settings: known.map_or_else(|| self.settings_of(channel), |it| it.settings),
                 history: kept.unwrap_or_default(),
-                last_active: known.map_or_else(|| Moment::of_ms(now_ms()), |it| it.last_active),
+                last_active: known.map_or_else(Moment::now, |it| it.last_active),
                 total_connections: members,
                 total_users: shown.len(),
                 users: shown.iter().map(User::to_string).collect(),
             };
-            told.channels.insert(channel.name.clone(), channel);
+            described.channels.insert(channel.name.clone(), channel);
             users.extend(shown);
         }
-        told.users = users.iter().map(|user| user_info(tables, user, info)).collect();
-        told
+        described.users = users.iter().map(|user| user_info(tables, user, info)).collect();
+        described
     }
 }
 
 fn user_info(tables: &Tables, user: &User, info: &Info) -> UserInfo {
-    let known = tables.user(user);
+    let known = tables.users.get(user);
     let state = known.map(|known| {
         if info.return_public_state { known.public_state() } else { known.state.clone() }
     });

@@ -1,16 +1,15 @@
-//! The task that keeps a connection between its listeners. It holds what came meanwhile, hands it
-//! to whoever listens next (one WebSocket or one long poll at a time; a newer takes over), and ends
-//! the connection when nobody has listened for too long.
+//! The task of a connection, which outlives its listeners. It holds the frames that arrive, hands
+//! them to the listener (one WebSocket or one poll at a time; a newer one takes over), and ends the
+//! connection after a time without a listener.
 //!
-//! It is the only one that changes this, so that no lock is needed; it awaits nothing but its next
-//! turn.
+//! The task owns this state, so that no lock is needed. It awaits only its next turn.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, OwnedPermit, Receiver, Sender};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
@@ -20,24 +19,24 @@ use crate::code::{self, Code};
 use crate::event::{ClosedBy, User};
 use crate::hub::{CloseRequest, Connection, Ending, Hub, Mailbox, Outgoing};
 
-/// How long a connection stays whose WebSocket has gone: time to open another with the same id.
+/// How long a connection is kept after its WebSocket has ended: time to open another.
 const AFTER_SOCKET: Duration = Duration::from_secs(1);
 
-/// Commands that wait for a turn of the task.
+/// Commands that wait for the task.
 const COMMANDS: usize = 16;
 
-/// A connection, as calls find it.
+/// A connection in the tables.
 #[derive(Debug)]
 pub(super) struct SessionHandle {
     pub(super) id: Uuid,
     pub(super) user: User,
-    /// In the hub.
+    /// The connection in the hub.
     pub(super) connection: Connection,
     pub(super) commands: Sender<Command>,
 }
 
 impl SessionHandle {
-    /// Gives it time anew to be listened to.
+    /// Restarts the time in which a listener has to come.
     pub(super) fn renew(&self, hub: &Hub) {
         if let Err(TrySendError::Full(renew)) = self.commands.try_send(Command::Renew) {
             let commands = self.commands.clone();
@@ -48,42 +47,41 @@ impl SessionHandle {
     }
 }
 
-/// What calls want of the task.
+/// A command to the task.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Somebody listens now.
+    /// A listener has come.
     Listen(Listener),
-    /// A listener has gone, and brings back what it could not pass on; a WebSocket says how it
-    /// ended.
-    Left { listener: Uuid, returned: Vec<Frame>, socket: Option<Ending> },
-    /// Its user has connected again: there is time anew to listen.
+    /// A listener has gone. It returns frames that it could not send, and how its WebSocket ended.
+    Left { listener: Uuid, returned: Vec<Frame>, ending: Option<Ending> },
+    /// The user has connected again, which restarts the time for a listener.
     Renew,
     /// The connection is to end.
     Disconnect,
 }
 
-/// Whoever listens. When nothing can come any more, another has taken over, or the connection has
-/// ended.
+/// A listener. When `frames` is closed, another has taken over or the connection has ended.
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) id: Uuid,
-    /// What is to be passed on.
+    /// Takes frames to send.
     pub(super) frames: Sender<Frame>,
-    /// The end, with what a close frame says; comes past all frames.
-    pub(super) close: watch::Sender<Option<CloseRequest>>,
+    /// Takes the code and reason of the close frame.
+    pub(super) close: oneshot::Sender<CloseRequest>,
 }
 
+/// The state of the task.
 #[derive(Debug)]
 pub(super) struct SessionTask {
     shared: Arc<Shared>,
-    attended: Arc<SessionHandle>,
+    handle: Arc<SessionHandle>,
     waiting: Waiting,
     listener: Option<Listener>,
-    /// Who has listened last. That they have gone is often seen before they say how.
+    /// The last listener. That it is gone is often seen before its [`Command::Left`] arrives.
     last: Option<Uuid>,
-    /// Until when somebody is to come because their user has connected again.
+    /// Until when a listener may come because the user has connected again.
     promised: Option<Instant>,
-    /// When the connection ends if nobody listens until then, and how.
+    /// When the connection ends without a listener, and how.
     deadline: Instant,
     ending: Ending,
 }
@@ -97,30 +95,30 @@ enum Turn {
     Over,
 }
 
-/// Makes the ends of the way from calls to a keeper.
+/// Creates the channel from calls to a task.
 pub(super) fn commands() -> (Sender<Command>, Receiver<Command>) {
     mpsc::channel(COMMANDS)
 }
 
 impl SessionTask {
-    pub(super) fn new(shared: Arc<Shared>, attended: Arc<SessionHandle>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, handle: Arc<SessionHandle>) -> Self {
         let patience = shared.settings.gc_connections;
         let (deadline, ending) = (Instant::now() + patience, unheard(patience));
         let waiting = Waiting::default();
         let (listener, last, promised) = (None, None, None);
-        Self { shared, attended, waiting, listener, last, promised, deadline, ending }
+        Self { shared, handle, waiting, listener, last, promised, deadline, ending }
     }
 
-    /// Keeps the connection until it ends.
-    pub(super) async fn run(mut self, mut orders: Mailbox, mut commands: Receiver<Command>) {
+    /// Runs until the connection ends.
+    pub(super) async fn run(mut self, mut mailbox: Mailbox, mut commands: Receiver<Command>) {
         let (ending, order) = loop {
             let turn = tokio::select! {
-                // What was said before something came counts before it.
+                // Commands take effect before frames that arrive after them.
                 biased;
-                Ok(order) = &mut orders.close => Turn::Close(order),
+                Ok(order) = &mut mailbox.close => Turn::Close(order),
                 Some(command) = commands.recv() => Turn::Obey(command),
                 place = place(self.listener.as_ref()), if self.has_work() => Turn::Hand(place),
-                Some((_, outgoing)) = orders.queue.next(), if self.has_room() => Turn::Take(outgoing),
+                Some((_, outgoing)) = mailbox.queue.next(), if self.has_room() => Turn::Take(outgoing),
                 () = gone(self.listener.as_ref()), if self.listener.is_some() => Turn::Alone,
                 () = sleep_until(self.deadline), if self.listener.is_none() => Turn::Over,
             };
@@ -155,20 +153,20 @@ impl SessionTask {
                 }
             }
         };
-        self.shared.tables().leave(&self.attended, std::time::Instant::now());
-        self.attended.connection.end(ending);
+        self.shared.tables().leave(&self.handle, std::time::Instant::now());
+        self.handle.connection.end(ending);
         if let Some(listener) = self.listener {
-            let _ = listener.close.send(Some(order));
+            let _ = listener.close.send(order);
         }
     }
 
-    /// Returns what somebody has said while the time ran out; if nobody has, the connection cannot
-    /// be found any more. Whoever connects again says so under the same lock.
+    /// Returns a command that arrived while the time ran out. If there is none, the connection is
+    /// removed from the tables under the same lock under which a user connects again.
     fn last_words(&self, commands: &mut Receiver<Command>) -> Option<Command> {
         let mut tables = self.shared.tables();
         match commands.try_recv() {
             Ok(Command::Disconnect) | Err(_) => {
-                tables.leave(&self.attended, std::time::Instant::now());
+                tables.leave(&self.handle, std::time::Instant::now());
                 None
             }
             Ok(command) => Some(command),
@@ -179,10 +177,10 @@ impl SessionTask {
         !self.waiting.is_empty() && self.listener.is_some()
     }
 
-    /// Whether more is taken. What a listener does not take in time stays in the hub's queue, where
-    /// the rules for slow clients hold.
+    /// Whether more is received from the hub. What a slow listener does not take stays in the queue
+    /// of the hub, where the rule for slow clients applies.
     fn has_room(&self) -> bool {
-        !self.waiting.is_full() || self.listener.is_none()
+        self.waiting.has_room() || self.listener.is_none()
     }
 
     fn obey(&mut self, command: Command) {
@@ -194,18 +192,18 @@ impl SessionTask {
                 if let Some(old) = replaced {
                     let reason = "another listener of this connection has taken over".to_owned();
                     let order = CloseRequest { code: Code::Replaced.close(), reason };
-                    let _ = old.close.send(Some(order));
+                    let _ = old.close.send(order);
                 }
             }
-            Command::Left { listener, returned, socket } => {
+            Command::Left { listener, returned, ending } => {
                 let gone = self.waiting.put_back(returned);
                 self.count_lost(gone);
                 if self.last == Some(listener) {
-                    self.alone(socket);
+                    self.alone(ending);
                 }
             }
             Command::Renew => {
-                // A WebSocket that has gone may still be on its way to say so.
+                // The end of a WebSocket may be reported after this.
                 self.promised = Some(Instant::now() + self.shared.settings.gc_connections);
                 if self.listener.is_none() {
                     self.alone(None);
@@ -215,35 +213,36 @@ impl SessionTask {
         }
     }
 
-    /// Nobody listens any more. A poll comes again in a moment; a WebSocket that has gone mostly
-    /// does not.
-    fn alone(&mut self, socket: Option<Ending>) {
+    /// Notes that there is no listener. A poll is followed by another soon; a WebSocket that has
+    /// ended mostly is not.
+    fn alone(&mut self, ending: Option<Ending>) {
         self.listener = None;
         let patience = self.shared.settings.gc_connections;
         let soon = Instant::now() + AFTER_SOCKET.min(patience);
-        (self.deadline, self.ending) = match (socket, self.promised) {
+        (self.deadline, self.ending) = match (ending, self.promised) {
             (Some(_), Some(promised)) if promised > soon => (promised, unheard(patience)),
             (Some(ending), _) => (soon, ending),
             (None, _) => (Instant::now() + patience, unheard(patience)),
         };
     }
 
-    /// Takes something for the client.
+    /// Encodes an item for the client.
     fn take(&mut self, outgoing: Outgoing) {
-        let words = match outgoing {
+        let text = match outgoing {
             Outgoing::Delivered(delivered) => {
                 let late = self.listener.is_none();
                 if late && !self.shared.keeps_frames(&delivered) {
                     return;
                 }
-                self.shared.words(&delivered)
+                self.shared.encode(&delivered)
             }
             Outgoing::Text(text) => Shared::foreign_text(&text),
             Outgoing::Binary(bytes) => Shared::foreign_bytes(&bytes),
-            // Their clients know neither list nor expiry.
+            // Clients of Channelstream know neither of these.
             Outgoing::Present(..) | Outgoing::Expelled(_) => return,
         };
-        let gone = self.waiting.push(Frame::new(words, self.listener.is_none()));
+        let frame = Frame::new(text, self.listener.is_none());
+        let gone = self.waiting.push(frame, |frame, edit| self.shared.edits.apply(frame, edit));
         self.count_lost(gone);
     }
 
@@ -252,12 +251,12 @@ impl SessionTask {
     }
 }
 
-/// Waits until a listener takes something more. `None`: it has gone.
+/// Waits until the listener takes another frame. Returns `None` if it is gone.
 async fn place(listener: Option<&Listener>) -> Option<OwnedPermit<Frame>> {
     listener?.frames.clone().reserve_owned().await.ok()
 }
 
-/// Waits until a listener has gone.
+/// Waits until the listener is gone.
 async fn gone(listener: Option<&Listener>) {
     if let Some(listener) = listener {
         listener.frames.closed().await;
@@ -270,18 +269,18 @@ fn unheard(patience: Duration) -> Ending {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::SocketAddr;
 
     use super::super::request::{self, Info, State};
-    use super::super::{Channelstream, Settings};
+    use super::super::{Channelstream, ChannelstreamSettings};
     use super::*;
     use crate::event::{Channel, Connect};
     use crate::hub;
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    fn connect(shared: &Arc<Shared>) -> Arc<SessionHandle> {
+    pub(in super::super) fn connect(shared: &Arc<Shared>) -> Arc<SessionHandle> {
         let user: User = "ann".parse().expect("a user");
         let call = request::Connect {
             username: user.clone(),
@@ -303,27 +302,27 @@ mod tests {
         };
         let connected = shared.connect(call, arrival).expect("there is room");
         let id = connected.conn_id.parse().expect("an id");
-        shared.attended(&id).expect("it has just connected")
+        shared.handle(&id).expect("it has just connected")
     }
 
     #[tokio::test]
     async fn how_a_websocket_ended_counts_also_when_its_end_was_seen_before() {
         let hub = Hub::new(hub::Settings::default());
-        let shared = Channelstream::new(hub.clone(), Settings::new("secret")).shared;
-        let attended = connect(&shared);
+        let shared = Channelstream::new(hub.clone(), ChannelstreamSettings::new("secret")).shared;
+        let handle = connect(&shared);
         let (id, (frames, passed), (close, _)) =
-            (Uuid::new_v4(), mpsc::channel(1), watch::channel(None));
+            (Uuid::new_v4(), mpsc::channel(1), oneshot::channel());
         let listen = Command::Listen(Listener { id, frames, close });
-        attended.commands.send(listen).await.expect("it is kept");
+        handle.commands.send(listen).await.expect("it is kept");
         drop(passed);
-        // The keeper has one turn for the listener, and one for its end.
+        // The task has one turn for the listener, and one for its end.
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
         let ending = Ending::lost("the client went");
-        let left = Command::Left { listener: id, returned: Vec::new(), socket: Some(ending) };
-        attended.commands.send(left).await.expect("it is kept");
-        let ended = tokio::time::timeout(LIMIT, attended.commands.closed()).await;
+        let left = Command::Left { listener: id, returned: Vec::new(), ending: Some(ending) };
+        handle.commands.send(left).await.expect("it is kept");
+        let ended = tokio::time::timeout(LIMIT, handle.commands.closed()).await;
         assert!(ended.is_ok(), "a second is enough where 30 would be waited for a poll");
     }
 }

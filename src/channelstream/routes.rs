@@ -1,36 +1,30 @@
-//! The routes of the API: requests are read, calls carried out, answers given.
-
-use std::time::Duration;
+//! The routes of the API: requests are parsed, calls carried out, answers encoded.
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Redirect, Response};
 use axum::routing::{any, get, post};
-use bytes::Bytes;
+use http::Method;
 use http::request::Parts;
-use http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::calls::Refusal;
-use super::guard::{Unsigned, guard, signed};
-use super::listen::{self, parameter};
+use super::answer::{ApiError, json, parameter, read};
+use super::guard::{check_page, check_signature, guard, is_from_browser};
 use super::request::{self, Delete, Edit, Info, Message, Raw, Subscribe, UserState};
-use super::{ApiState, admin, json, schema};
-use crate::code::{self, Code};
+use super::{ApiState, admin, poll, schema, websocket};
+use crate::code::Code;
 use crate::event::{Connect, User};
 use crate::json::Json;
+use crate::pages;
 use crate::problem::Problem;
-use crate::request::{remote, worth_knowing};
+use crate::session;
 
-/// How long the body of a request may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
-
-/// Makes the routes.
-pub(super) fn routes(desk: ApiState) -> Router {
+/// Creates the routes.
+pub(super) fn routes(api: ApiState) -> Router {
     Router::new()
         .route("/connect", post(connect))
         .route("/subscribe", post(subscribe))
@@ -39,106 +33,59 @@ pub(super) fn routes(desk: ApiState) -> Router {
         .route("/message", post(message).patch(edit).delete(delete))
         .route("/channel_config", post(channel_config))
         .route("/info", any(info))
-        .route("/listen", get(listen::poll))
-        .route("/ws", any(listen::socket))
+        .route("/listen", get(poll::poll))
+        .route("/ws", any(websocket::socket))
         .route("/disconnect", any(disconnect))
         .route("/admin", get(admin::page))
-        .route("/admin/admin.json", get(admin::numbers).post(admin::numbers))
+        .route("/admin/admin.json", get(admin::figures).post(admin::figures))
         .route("/admin/sign_in", get(admin::form).post(admin::sign_in))
         .route("/admin/sign_out", any(admin::sign_out))
         .route("/api-explorer", get(explorer))
         .route("/openapi.json", get(description))
-        .route("/static/{*file}", get(crate::pages::asset))
+        .route("/static/{*file}", pages::assets())
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(desk.clone(), guard))
-        .with_state(desk)
+        .layer(from_fn_with_state(api.clone(), guard))
+        .with_state(api)
 }
 
-/// Why a request gets nothing else.
-#[derive(Debug)]
-pub(super) enum Refused {
-    Unsigned(Unsigned),
-    Fault(Value),
-    Problem(Problem),
-}
+type Answer = Result<Response, ApiError>;
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Unsigned(unsigned) => unsigned.into_response(),
-            Self::Problem(problem) => problem.into_response(),
-            Self::Fault(fault) => {
-                let status = StatusCode::from_u16(code::channelstream::INVALID);
-                (status.expect("it is a status"), json(fault.to_string())).into_response()
-            }
-        }
-    }
-}
-
-impl From<Unsigned> for Refused {
-    fn from(unsigned: Unsigned) -> Self {
-        Self::Unsigned(unsigned)
-    }
-}
-
-impl From<Problem> for Refused {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
-    }
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Fault(fault) => Self::Fault(fault),
-            Refusal::Problem(problem) => Self::Problem(problem),
-        }
-    }
-}
-
-type Answer = Result<Response, Refused>;
-
-/// A signed call, and what it brings.
+/// A signed call.
 struct Call {
     parts: Parts,
-    /// JSON; nothing at all is `None`.
+    /// The body, which is JSON; `None` if it is empty.
     body: Option<Raw>,
 }
 
 impl FromRequest<ApiState> for Call {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, desk: &ApiState) -> Result<Self, Refused> {
+    async fn from_request(request: Request, api: &ApiState) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        signed(&desk.shared.settings, &parts)?;
-        let body = read_json(body, desk.door.limits.max_message_bytes).await?;
+        check_signature(&api.shared.settings, &parts)?;
+        let body = read_json(body, api.context.limits.max_message_bytes).await?;
         Ok(Self { parts, body })
     }
 }
 
 impl Call {
-    /// Reads the body, which has to be there.
-    fn body<T>(&self, read: impl Fn(&RawValue) -> Result<T, Value>) -> Result<T, Refused> {
+    /// Parses the body, which must not be empty.
+    fn body<T>(&self, read: impl Fn(&RawValue) -> Result<T, Value>) -> Result<T, ApiError> {
         let body = self.body.as_deref().ok_or_else(no_body)?;
-        read(body).map_err(Refused::Fault)
+        read(body).map_err(ApiError::Invalid)
     }
 
-    /// Reads a body that is a list.
-    fn bodies<T>(&self, read: impl Fn(&RawValue) -> Result<T, Value>) -> Result<Vec<T>, Refused> {
+    /// Parses a body that is a list.
+    fn bodies<T>(&self, read: impl Fn(&RawValue) -> Result<T, Value>) -> Result<Vec<T>, ApiError> {
         let body = self.body.as_deref().ok_or_else(no_body)?;
-        schema::many(body, read).map_err(Refused::Fault)
+        schema::many(body, read).map_err(ApiError::Invalid)
     }
 
-    /// What the event stream tells of a connection: not the query, where a signature may stand.
+    /// Describes the caller on the event stream, without the query, which may hold a signature.
     fn arrival(&self, user: User) -> Connect {
-        Connect {
-            remote: remote(&self.parts),
-            path: "/channelstream/connect".to_owned(),
-            headers: worth_knowing(&self.parts.headers),
-            answer: None,
-            user: Some(user),
-        }
+        let path = "/channelstream/connect".to_owned();
+        Connect { path, user: Some(user), ..session::connect(&self.parts) }
     }
 }
 
@@ -146,16 +93,7 @@ fn no_body() -> Problem {
     Problem::malformed("the body is empty; JSON is right")
 }
 
-/// Reads a body to its end.
-pub(super) async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Problem::new(Code::TooLarge, format!("a body has at most {max} bytes"))),
-        Err(_) => Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
-    }
-}
-
-/// Reads a body that is JSON; an empty one is nothing.
+/// Reads a body that is JSON. Returns `None` if it is empty.
 async fn read_json(body: Body, max: usize) -> Result<Option<Raw>, Problem> {
     let body = read(body, max).await?;
     if body.is_empty() {
@@ -166,78 +104,102 @@ async fn read_json(body: Body, max: usize) -> Result<Option<Raw>, Problem> {
         Problem::malformed("the body is no JSON, or nests too deep; JSON in UTF-8 is right")
     })?;
     let raw = RawValue::from_string(json.as_str().to_owned());
-    Ok(Some(raw.expect("it has just been parsed")))
+    Ok(Some(raw.expect("it was just parsed")))
 }
 
 fn answer(value: &(impl Serialize + ?Sized)) -> Response {
-    json(serde_json::to_string(value).expect("what we answer is JSON"))
+    json(serde_json::to_string(value).expect("answers are JSON"))
 }
 
-async fn connect(State(desk): State<ApiState>, call: Call) -> Answer {
+async fn connect(State(api): State<ApiState>, call: Call) -> Answer {
     let body = call.body(request::Connect::read)?;
     let arrival = call.arrival(body.username.clone());
-    Ok(answer(&desk.shared.connect(body, arrival)?))
+    Ok(answer(&api.shared.connect(body, arrival)?))
 }
 
-/// Reads the body of a call about the channels of a connection.
-fn membership(desk: &ApiState, call: &Call) -> Result<Subscribe, Refused> {
+/// Parses the body of a call about the channels of a connection.
+fn membership(api: &ApiState, call: &Call) -> Result<Subscribe, ApiError> {
     let in_query = in_query(&call.parts);
     let body = call.body.as_deref().ok_or_else(no_body)?;
-    let known = |id: &_| desk.shared.attended(id).is_some();
-    Subscribe::read(body, in_query.as_deref(), known).map_err(Refused::Fault)
+    let known = |id: &_| api.shared.handle(id).is_some();
+    Subscribe::read(body, in_query.as_deref(), known).map_err(ApiError::Invalid)
 }
 
-async fn subscribe(State(desk): State<ApiState>, call: Call) -> Answer {
-    Ok(answer(&desk.shared.subscribe(&membership(&desk, &call)?)?))
+async fn subscribe(State(api): State<ApiState>, call: Call) -> Answer {
+    Ok(answer(&api.shared.subscribe(&membership(&api, &call)?)?))
 }
 
-async fn unsubscribe(State(desk): State<ApiState>, call: Call) -> Answer {
-    Ok(answer(&desk.shared.unsubscribe(&membership(&desk, &call)?)?))
+async fn unsubscribe(State(api): State<ApiState>, call: Call) -> Answer {
+    Ok(answer(&api.shared.unsubscribe(&membership(&api, &call)?)?))
 }
 
-async fn user_state(State(desk): State<ApiState>, call: Call) -> Answer {
-    let known = |user: &User| desk.shared.tables().user(user).is_some();
+async fn user_state(State(api): State<ApiState>, call: Call) -> Answer {
+    let known = |user: &User| api.shared.tables().users.get(user).is_some();
     let body = call.body(|raw| UserState::read(raw, known))?;
-    Ok(answer(&desk.shared.user_state(body)?))
+    Ok(answer(&api.shared.user_state(body)?))
 }
 
-async fn message(State(desk): State<ApiState>, call: Call) -> Answer {
-    Ok(answer(&desk.shared.message(call.bodies(Message::read)?)?))
+/// Publishes messages one after the other, between which other tasks run. Messages without a
+/// recipient are left out of the answer.
+async fn message(State(api): State<ApiState>, call: Call) -> Answer {
+    let messages = call.bodies(Message::read)?;
+    let mut answers = Vec::with_capacity(messages.len());
+    for message in messages.into_iter().filter(|message| message.delivery.has_destination()) {
+        api.shared.room_for(&message.delivery).await;
+        answers.push(api.shared.message(message)?);
+    }
+    Ok(answer(&answers))
 }
 
-async fn edit(State(desk): State<ApiState>, call: Call) -> Answer {
-    Ok(answer(&desk.shared.edit(&call.bodies(Edit::read)?)?))
+async fn edit(State(api): State<ApiState>, call: Call) -> Answer {
+    let mut answers = Vec::new();
+    for edit in call.bodies(Edit::read)? {
+        api.shared.room_for(&edit.delivery).await;
+        answers.push(api.shared.edit(&edit)?);
+    }
+    Ok(answer(&answers))
 }
 
-async fn delete(State(desk): State<ApiState>, call: Call) -> Answer {
-    Ok(answer(&desk.shared.delete(&call.bodies(Delete::read)?)?))
+async fn delete(State(api): State<ApiState>, call: Call) -> Answer {
+    let mut answers = Vec::new();
+    for delete in call.bodies(Delete::read)? {
+        api.shared.room_for(&delete.delivery).await;
+        answers.push(api.shared.delete(&delete)?);
+    }
+    Ok(answer(&answers))
 }
 
-async fn channel_config(State(desk): State<ApiState>, call: Call) -> Answer {
-    Ok(answer(&desk.shared.channel_config(&call.body(request::channel_config)?)?))
+async fn channel_config(State(api): State<ApiState>, call: Call) -> Answer {
+    Ok(answer(&api.shared.channel_config(&call.body(request::channel_config)?)?))
 }
 
-async fn info(State(desk): State<ApiState>, call: Call) -> Answer {
+async fn info(State(api): State<ApiState>, call: Call) -> Answer {
     let info = match &call.body {
-        Some(body) => Info::body(body).map_err(Refused::Fault)?,
+        Some(body) => Info::body(body).map_err(ApiError::Invalid)?,
         None => Info::default(),
     };
-    Ok(answer(&desk.shared.info(&info)))
+    Ok(answer(&api.shared.info(&info)))
 }
 
-/// Who knows the id of a connection may end it: that needs no signature.
-async fn disconnect(State(desk): State<ApiState>, request: Request) -> Answer {
+/// Ends a connection. The `conn_id` authorizes the call, which needs no signature. A page calls it by
+/// `POST`: an image or a link must not end a connection.
+async fn disconnect(State(api): State<ApiState>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
+    check_page(&api.context, &parts.headers)?;
+    if parts.method != Method::POST && is_from_browser(&parts.headers) {
+        let words = "a page disconnects by POST";
+        return Err(Problem::new(Code::MethodNotAllowed, words).into());
+    }
     let in_query = in_query(&parts);
     let body = if parts.method == Method::POST {
-        read_json(body, desk.door.limits.max_message_bytes).await?
+        read_json(body, api.context.limits.max_message_bytes).await?
     } else {
         None
     };
-    let nothing = RawValue::from_string("{}".to_owned()).expect("that is JSON");
+    let nothing = RawValue::from_string("{}".to_owned()).expect("an empty object is JSON");
     let body = body.as_deref().unwrap_or(&nothing);
-    let id = request::disconnect(body, in_query.as_deref()).map_err(Refused::Fault)?;
-    Ok(answer(&desk.shared.disconnect(&id)))
+    let id = request::disconnect(body, in_query.as_deref()).map_err(ApiError::Invalid)?;
+    Ok(answer(&api.shared.disconnect(&id)))
 }
 
 /// Returns `conn_id` of the query as JSON.
@@ -246,12 +208,12 @@ fn in_query(parts: &Parts) -> Option<Raw> {
     serde_json::value::to_raw_value(&id).ok()
 }
 
-async fn explorer(State(desk): State<ApiState>) -> Redirect {
-    Redirect::temporary(&format!("{}/docs", desk.api))
+async fn explorer(State(api): State<ApiState>) -> Redirect {
+    Redirect::temporary(&format!("{}/docs", api.api))
 }
 
-async fn description(State(desk): State<ApiState>) -> Redirect {
-    Redirect::temporary(&format!("{}/openapi.json", desk.api))
+async fn description(State(api): State<ApiState>) -> Redirect {
+    Redirect::temporary(&format!("{}/openapi.json", api.api))
 }
 
 async fn nothing(request: Request) -> Problem {

@@ -1,7 +1,7 @@
-//! What the API answers and sends, as JSON. Pure.
+//! The JSON that the API answers and sends. Pure.
 //!
-//! All of it is compact, where the original indents by four: its clients only `JSON.parse` it, and
-//! a frame is half as large. What a client is sent never names for whom else it was.
+//! It is compact, where the original indents by four: clients only parse it, and a frame is half as
+//! large. A frame for a client never names other recipients.
 //!
 //! ```json
 //! {"channel":"a","uuid":"…","timestamp":"…","user":"ann","message":{"text":"hi"},"edited":null,"catchup":false,"type":"message"}
@@ -19,7 +19,7 @@ use super::request::{ChannelSettings, Delete, Delivery, Edit, Raw, State};
 use super::time::Moment;
 use crate::event::{Channel, User};
 
-/// A JSON object that is being written.
+/// Writes a JSON object.
 #[derive(Debug)]
 pub(super) struct Object(String);
 
@@ -47,12 +47,12 @@ impl Object {
         }
     }
 
-    /// Adds members as they are.
+    /// Adds members.
     fn with_all(self, members: &State) -> Self {
         members.iter().fold(self, |object, (name, value)| object.with(name, value))
     }
 
-    /// Adds for whom something is.
+    /// Adds the recipients.
     fn with_delivery(self, delivery: &Delivery) -> Self {
         self.with("channel", &channel(delivery))
             .with("pm_users", &names(&delivery.pm_users))
@@ -66,7 +66,7 @@ impl Object {
         self.0
     }
 
-    /// Ends an object that goes into another.
+    /// Ends an object that becomes a member of another.
     pub(super) fn end(self) -> Raw {
         RawValue::from_string(self.text()).expect("it was written as JSON")
     }
@@ -80,7 +80,7 @@ fn channel(delivery: &Delivery) -> Option<&str> {
     delivery.channel.as_ref().map(Channel::as_str)
 }
 
-/// Returns names as they are written.
+/// Returns the names as text.
 pub(super) fn names(users: &[User]) -> Vec<&str> {
     users.iter().map(User::as_str).collect()
 }
@@ -93,13 +93,13 @@ pub(super) struct Post {
     pub(super) user: String,
     pub(super) timestamp: Moment,
     pub(super) message: Option<Raw>,
-    /// When it was changed last.
+    /// When it was last changed.
     pub(super) edited: Option<Moment>,
     pub(super) extra: State,
 }
 
 impl Post {
-    /// What clients are sent.
+    /// Returns the frame for clients.
     pub(super) fn frame(&self) -> String {
         let object = Object::new()
             .with("channel", &channel(&self.delivery))
@@ -111,12 +111,12 @@ impl Post {
         object.with_all(&self.extra).with("catchup", &false).with("type", "message").text()
     }
 
-    /// What its sender is answered.
+    /// Returns the answer to the sender.
     pub(super) fn answer(&self) -> Raw {
         self.whole().end()
     }
 
-    /// What the history of a channel shows.
+    /// Returns the message as a history shows it.
     pub(super) fn kept(&self) -> Raw {
         self.whole().with("catchup", &false).with("type", "message").end()
     }
@@ -132,7 +132,7 @@ impl Post {
             .with_all(&self.extra)
     }
 
-    /// Changes what an edit names.
+    /// Applies an edit.
     pub(super) fn change(&mut self, edit: &Edit, edited: Moment) {
         if let Some(user) = &edit.user {
             user.as_str().clone_into(&mut self.user);
@@ -147,13 +147,13 @@ impl Post {
     }
 }
 
-/// What clients are sent of an edit.
+/// Returns the frame that tells clients of an edit.
 pub(super) fn edit_frame(edit: &Edit, edited: Moment) -> String {
     let object = Object::new().with("channel", &channel(&edit.delivery));
     edit_members(object, edit, edited).with("type", "message:edit").text()
 }
 
-/// What whoever edits is answered.
+/// Returns the answer to an edit.
 pub(super) fn edit_answer(edit: &Edit, edited: Moment) -> Raw {
     edit_members(Object::new().with_delivery(&edit.delivery), edit, edited).end()
 }
@@ -168,7 +168,7 @@ fn edit_members(object: Object, edit: &Edit, edited: Moment) -> Object {
         .with_all(&edit.extra)
 }
 
-/// What clients are sent of a deletion.
+/// Returns the frame that tells clients of a deletion.
 pub(super) fn delete_frame(delete: &Delete) -> String {
     Object::new()
         .with("channel", &channel(&delete.delivery))
@@ -177,17 +177,30 @@ pub(super) fn delete_frame(delete: &Delete) -> String {
         .text()
 }
 
-/// What whoever deletes is answered.
+/// Returns the answer to a deletion.
 pub(super) fn delete_answer(delete: &Delete) -> Raw {
     Object::new().with_delivery(&delete.delivery).with("uuid", &delete.uuid.to_string()).end()
 }
 
-/// Returns the members of an object that we have written, or none of anything else.
-pub(super) fn members(object: &str) -> BTreeMap<String, &RawValue> {
+/// Returns the members of an object written here, or none if the text is no object.
+fn members(object: &str) -> BTreeMap<String, &RawValue> {
     serde_json::from_str(object).unwrap_or_default()
 }
 
-/// What a client is sent in place of a frame that it has missed: the same, marked.
+/// Returns the frame of a message with the changes of an edit.
+pub(super) fn edited(frame: &str, edit: &str) -> String {
+    let edit = members(edit);
+    let new = |name: &str| match name {
+        "timestamp" | "user" | "message" | "edited" => edit.get(name).copied(),
+        _ => None,
+    };
+    let members = members(frame).into_iter();
+    let members = members.map(|(name, old)| (new(&name).unwrap_or(old), name));
+    let object = members.fold(Object::new(), |object, (value, name)| object.with(&name, value));
+    object.text()
+}
+
+/// Returns a frame marked as missed while the client did not listen.
 pub(super) fn late(frame: &str) -> String {
     let members = members(frame);
     let others = members.iter().filter(|(name, _)| name.as_str() != "catchup");
@@ -202,16 +215,16 @@ pub(super) struct Visible {
     pub(super) state: State,
 }
 
-/// What members of a channel are told of one who has come (`joined`) or gone (`parted`).
+/// A join (`joined`) or a leave (`parted`) for the members of a channel.
 #[derive(Debug)]
 pub(super) struct Presence<'a> {
     pub(super) uuid: Uuid,
     pub(super) timestamp: Moment,
     pub(super) channel: &'a Channel,
     pub(super) user: &'a User,
-    /// Who is there, where the channel wants that told.
+    /// The users in the channel, if its settings include them.
     pub(super) users: Vec<Visible>,
-    /// The public state of the one who has come.
+    /// The public state of a user who has joined; `None` for a leave.
     pub(super) joined: Option<State>,
 }
 
@@ -232,14 +245,14 @@ impl Presence<'_> {
     }
 }
 
-/// A value of a user's state that has changed.
+/// A changed value of a user's state.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Changed {
     pub(super) key: String,
     pub(super) value: Raw,
 }
 
-/// What members of a channel are told of a user whose state has changed.
+/// Returns the frame that tells members of a changed state.
 pub(super) fn state_frame(
     (uuid, timestamp): (Uuid, Moment),
     channel: &Channel,
@@ -259,7 +272,7 @@ pub(super) fn state_frame(
         .text()
 }
 
-/// A channel, as `channels_info` shows it.
+/// A channel in `channels_info`.
 #[derive(Debug, Serialize)]
 pub(super) struct ChannelInfo {
     pub(super) uuid: String,
@@ -273,7 +286,7 @@ pub(super) struct ChannelInfo {
     pub(super) users: Vec<String>,
 }
 
-/// A user, as `channels_info` shows them.
+/// A user in `channels_info`.
 #[derive(Debug, Serialize)]
 pub(super) struct UserInfo {
     pub(super) user: String,

@@ -1,4 +1,4 @@
-//! Times as Channelstream writes them: UTC without a zone, `2026-11-20T22:39:31.602158`. Pure.
+//! Times in the form of Channelstream: UTC without a zone, `2026-11-20T22:39:31.602158`. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 use jiff::{Timestamp, Unit};
 use serde::{Serialize, Serializer};
 
-/// A time, with the offset that somebody has given for it, if one was given.
+/// A time, with an offset if it was given with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment {
     clock: DateTime,
@@ -17,14 +17,19 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// Makes one of milliseconds since 1970.
+    /// Returns the time of this call.
+    pub(super) fn now() -> Self {
+        Self::of_ms(u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0))
+    }
+
+    /// Creates a time from milliseconds since 1970.
     pub(super) fn of_ms(ms: u64) -> Self {
         let ms = i64::try_from(ms).unwrap_or(i64::MAX);
         Self::of(Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX))
     }
 
-    /// Makes one of a time; what is below a microsecond is left out.
-    pub(super) fn of(time: Timestamp) -> Self {
+    /// Truncates a time to microseconds.
+    fn of(time: Timestamp) -> Self {
         Self { clock: Offset::UTC.to_datetime(time), offset: None }.rounded()
     }
 
@@ -38,7 +43,7 @@ impl Moment {
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As Python writes it: six digits of a fraction or none.
+        // The form of Python: six digits of a fraction, or none.
         let format = if self.clock.subsec_nanosecond() == 0 {
             "%Y-%m-%dT%H:%M:%S"
         } else {
@@ -67,7 +72,7 @@ impl FromStr for Moment {
         let clock = pieces.date().to_datetime(pieces.time().unwrap_or_default());
         let offset = pieces.offset().map(|offset| match offset {
             PiecesOffset::Numeric(offset) => offset.offset(),
-            // `Z`, and whatever kind comes later.
+            // `Z`, or a kind that a later version of the crate adds.
             _ => Offset::UTC,
         });
         Ok(Self { clock, offset }.rounded())

@@ -219,7 +219,7 @@ fn routes(
     Ok((web, endpoints))
 }
 
-fn channelstream(hub: &Hub, settings: &channelstream::Settings) -> Arc<dyn Api> {
+fn channelstream(hub: &Hub, settings: &channelstream::ChannelstreamSettings) -> Arc<dyn Api> {
     Arc::new(Channelstream::new(hub.clone(), settings.clone()))
 }
 

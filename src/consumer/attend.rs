@@ -1,18 +1,17 @@
-//! How a consumer attends a connection: its hooks beside the turns of the session, in one task.
+//! Serves a connection with a consumer: the hooks run beside the session, in one task.
 //!
-//! The turns hand what comes to the hooks through two bounded queues. Frames: while that is full,
-//! nothing is read, and the client waits; nobody takes it for dead meanwhile. Deliveries of groups: what does not fit is refused as the
-//! hub refuses it to a slow client, so that what a hook sends itself always goes out, and a hook may
-//! wait for that.
+//! The session passes frames and deliveries to the hooks through two bounded queues. While the queue
+//! of frames is full, the session reads nothing from the client and counts no missed pongs. A
+//! delivery that does not fit is refused as the hub refuses it to a slow client. The session
+//! therefore never waits for a hook, and a hook may wait for what it sends.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tungstenite::Message as Frame;
 
@@ -22,46 +21,44 @@ use crate::event::{Body, Direction, EventBody, Message, Opcode, User};
 use crate::hub::{Connection, Delivered, Ending, Outgoing};
 use crate::json::Json;
 use crate::problem::Problem;
+use crate::queue::{self, Bound, Receiver, SendError, Sender, Weigh};
 use crate::session::{CLOSING, Opened, Protocol};
 
-/// Frames that wait for the hooks at most; a hook that is quick never sees more than one.
-const FRAMES: usize = 32;
+/// Frames that wait for the hooks. A hook that keeps up never sees more than one waiting; the bound
+/// in bytes keeps 32 large ones from waiting.
+const FRAMES: Bound = Bound { items: 32, bytes: 4 << 20 };
 
-/// Their bytes, so that 32 large ones do not wait: while so many do, nothing is read. As long as
-/// there is any room, one of whatever size fits; the largest there is has 1 MiB by default.
-const FRAME_BYTES: usize = 4 << 20;
-
-/// Deliveries that wait likewise, and their bytes: as many as wait for any client.
-const DELIVERIES: usize = 256;
-const DELIVERED_BYTES: usize = 4 << 20;
+/// Deliveries that wait for the hooks: as many as wait for any client.
+const DELIVERIES: Bound = Bound { items: 256, bytes: 4 << 20 };
 
 /// Serves a connection until it has ended and its last hook has returned.
-pub(super) async fn attend(mut opened: Opened, user: Option<User>, consumer: impl Consumer) {
-    let hub = opened.hub.clone();
-    opened.connect.user.clone_from(&user);
-    let (connection, orders) = match hub.connect_with_generated_id(None, opened.connect.clone()) {
+pub(super) async fn attend(opened: Opened, user: Option<User>, consumer: impl Consumer) {
+    let Opened { mut session, mut connect, hub, permit: _permit, .. } = opened;
+    connect.user.clone_from(&user);
+    let (connection, mut mailbox) = match hub.connect_with_generated_id(None, connect) {
         Ok(connected) => connected,
-        Err(refused) => return opened.refuse(&refused.into()).await,
+        Err(refused) => {
+            let problem = Problem::from(refused);
+            return session.refuse(problem.code.close(), &problem.detail).await;
+        }
     };
-    let (mut session, _seat) = opened.session();
     let connection = Arc::new(connection);
     let peer = Peer::new(&connection, hub, user);
-    let (frames, heard_frames) = mpsc::channel(FRAMES);
-    let room = Arc::new(Semaphore::new(FRAME_BYTES));
-    let (deliveries, heard_deliveries) = mpsc::channel(DELIVERIES);
-    let waiting = Arc::<AtomicUsize>::default();
-    let heard =
-        Heard { frames: heard_frames, deliveries: heard_deliveries, waiting: Arc::clone(&waiting) };
-    let listening =
-        Listening { connection: Arc::clone(&connection), frames, room, deliveries, waiting };
+    let (frames, heard_frames) = queue::channel(FRAMES);
+    let (deliveries, heard_deliveries) = queue::channel(DELIVERIES);
+    let heard = Heard { frames: heard_frames, deliveries: heard_deliveries };
+    let mut protocol = Hooked { connection: Arc::clone(&connection), frames, deliveries };
     let (ended, end) = oneshot::channel();
     let mut hooks = pin!(hooks(consumer, peer, heard, end));
     let ending = tokio::select! {
-        ending = session.run(&connection, orders, listening) => ending,
-        () = hooks.as_mut() => unreachable!("the hooks wait for the end, which is told below"),
+        ending = session.run(&connection, &mut mailbox, &mut protocol) => ending,
+        () = hooks.as_mut() => unreachable!("the hooks wait for the end, which is sent below"),
     };
+    // Senders close here, so that the hooks see the end of what they hear.
+    drop((protocol, mailbox));
     let _ = ended.send(ending.clone());
-    // What has come is still heard. A hook that takes longer does so after the end is told.
+    // The hooks still handle what has arrived. The end is published when they have returned, or
+    // after a time limit.
     let last_hooks = async {
         let returned = timeout(CLOSING, hooks.as_mut()).await.is_ok();
         connection.end(ending);
@@ -82,7 +79,7 @@ async fn hooks(
     end: oneshot::Receiver<Ending>,
 ) {
     let outcome = caught(each(&mut consumer, &peer, &mut heard)).await;
-    let whole = match outcome {
+    let intact = match outcome {
         Ok(Ok(())) => true,
         Ok(Err(failure)) => {
             failed(&peer, &failure);
@@ -93,10 +90,10 @@ async fn hooks(
             false
         }
     };
-    // Nothing is heard any more, and nobody waits for room.
+    // The session no longer waits for room.
     drop(heard);
-    // An error would be that nobody attends the connection any more.
-    if let (Ok(ending), true) = (end.await, whole)
+    // An error means that no session serves the connection any more.
+    if let (Ok(ending), true) = (end.await, intact)
         && let Ok(Err(failure)) = caught(consumer.on_close(&peer, &ending)).await
     {
         tracing::warn!("the last hook of a consumer has failed: {failure}");
@@ -130,35 +127,38 @@ enum Item {
     Delivered(Arc<Delivered>),
 }
 
-/// A frame that waits, and the bytes of the room that it takes as long as it does.
-struct Waiting {
-    frame: Frame,
-    _bytes: OwnedSemaphorePermit,
+impl Weigh for Frame {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Weigh for Arc<Delivered> {
+    fn weight(&self) -> usize {
+        self.event.weight()
+    }
 }
 
 /// What waits for the hooks.
+#[derive(Debug)]
 struct Heard {
-    frames: mpsc::Receiver<Waiting>,
-    deliveries: mpsc::Receiver<Arc<Delivered>>,
-    /// Bytes of the deliveries.
-    waiting: Arc<AtomicUsize>,
+    frames: Receiver<Frame>,
+    deliveries: Receiver<Arc<Delivered>>,
 }
 
 impl Heard {
-    /// Returns what comes next; `None` at the end, after all that has come. Cancel safe.
+    /// Returns the next item, or `None` after the session has ended and all items were returned.
+    /// Cancel safe.
     async fn next(&mut self) -> Option<Item> {
         tokio::select! {
-            Some(Waiting { frame, .. }) = self.frames.recv() => Some(Item::Frame(frame)),
-            Some(delivered) = self.deliveries.recv() => {
-                self.waiting.fetch_sub(delivered.event.weight(), Relaxed);
-                Some(Item::Delivered(delivered))
-            }
+            Some(frame) = self.frames.recv() => Some(Item::Frame(frame)),
+            Some(delivered) = self.deliveries.recv() => Some(Item::Delivered(delivered)),
             else => None,
         }
     }
 }
 
-/// A hook has panicked; what it has left of its consumer is not called any more.
+/// A hook has panicked; the consumer is not called again.
 struct Panicked;
 
 async fn caught<T>(hook: impl Future<Output = T>) -> std::result::Result<T, Panicked> {
@@ -168,7 +168,7 @@ async fn caught<T>(hook: impl Future<Output = T>) -> std::result::Result<T, Pani
     })
 }
 
-/// Ends a connection whose hook has given up.
+/// Closes a connection whose hook has failed.
 fn failed(peer: &Peer, failure: &Failure) {
     let problem = failure.problem();
     if problem.code == Code::Internal {
@@ -178,26 +178,25 @@ fn failed(peer: &Peer, failure: &Failure) {
 }
 
 fn close(peer: &Peer, problem: &Problem) {
-    // An error is that it has ended already.
+    // An error means that it has ended already.
     let _ = peer.close(problem.code.close(), &problem.detail);
 }
 
-/// Publishes what a client says, and hands it to the hooks.
-struct Listening {
+/// Publishes what a client sends, and passes it to the hooks.
+#[derive(Debug)]
+struct Hooked {
     connection: Arc<Connection>,
-    frames: mpsc::Sender<Waiting>,
-    /// Bytes that frames may still take.
-    room: Arc<Semaphore>,
-    deliveries: mpsc::Sender<Arc<Delivered>>,
-    waiting: Arc<AtomicUsize>,
+    frames: Sender<Frame>,
+    deliveries: Sender<Arc<Delivered>>,
 }
 
-impl Protocol for Listening {
-    async fn ready(&self) {
-        // An error is that no hook runs any more; then what comes is published and nothing else.
-        let _ = self.frames.reserve().await;
-        // Any room will do. Where no hook runs any more, nothing takes any.
-        let _ = self.room.acquire().await;
+impl Protocol for Hooked {
+    type Outgoing = Outgoing;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // After the last hook has returned there is no queue, and frames are only published.
+        ready!(self.frames.poll_room(cx));
+        Poll::Ready(())
     }
 
     fn on_frame(&mut self, frame: Frame) -> Option<Frame> {
@@ -211,9 +210,10 @@ impl Protocol for Listening {
             }
             _ => return None,
         };
-        // An error is that its end was told already: it was replaced, or the hub stopped.
+        // An error means that the connection was replaced, or that the hub has stopped.
         let _ = self.connection.publish(Message::new(Direction::In, opcode, size, body));
-        self.wait(frame, size);
+        // There is room, which `poll_ready` has waited for, unless the connection is closing.
+        let _ = self.frames.try_send(frame);
         None
     }
 
@@ -221,47 +221,23 @@ impl Protocol for Listening {
         match outgoing {
             Outgoing::Text(text) => return Some(Frame::text(text)),
             Outgoing::Binary(bytes) => return Some(Frame::Binary(bytes)),
-            Outgoing::Delivered(delivered) => self.deliver(delivered),
-            // A consumer asks who is there, and has no token that could run out.
+            // A queue that is closed has no hook that would miss the delivery.
+            Outgoing::Delivered(delivered) => {
+                if self.deliveries.try_send(delivered) == Err(SendError::Full) {
+                    self.connection.mark_slow();
+                }
+            }
+            // A consumer asks for the users, and has no token that could expire.
             Outgoing::Present(..) | Outgoing::Expelled(_) => {}
         }
         None
     }
 }
 
-impl Listening {
-    /// Has a frame wait for the hooks. There is room, since `ready` has waited for it; without it
-    /// the connection is closing.
-    fn wait(&self, frame: Frame, size: usize) {
-        let bytes = size.max(1).min(self.room.available_permits());
-        let bytes = u32::try_from(bytes).expect("it is at most FRAME_BYTES");
-        if bytes == 0 {
-            return;
-        }
-        if let Ok(bytes) = Arc::clone(&self.room).try_acquire_many_owned(bytes) {
-            let _ = self.frames.try_send(Waiting { frame, _bytes: bytes });
-        }
-    }
-
-    fn deliver(&self, delivered: Arc<Delivered>) {
-        let weight = delivered.event.weight();
-        if self.waiting.load(Relaxed) < DELIVERED_BYTES {
-            // Before, so that it is never subtracted first.
-            self.waiting.fetch_add(weight, Relaxed);
-            match self.deliveries.try_send(delivered) {
-                // Without a hook nobody misses it.
-                Ok(()) | Err(TrySendError::Closed(_)) => return,
-                Err(TrySendError::Full(_)) => {
-                    self.waiting.fetch_sub(weight, Relaxed);
-                }
-            }
-        }
-        self.connection.mark_slow();
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
     use crate::event::Connect;
     use crate::hub::{Hub, Settings};
@@ -272,34 +248,34 @@ mod tests {
         let remote = "127.0.0.1:1".parse().expect("an address");
         let (path, headers) = ("/".to_owned(), Vec::new());
         let connect = Connect { remote, path, headers, answer: None, user: None };
-        let (connection, _orders) =
+        let (connection, _mailbox) =
             hub.connect_with_generated_id(None, connect).expect("there is room");
-        let (frames, mut heard) = mpsc::channel(FRAMES);
-        let (deliveries, _) = mpsc::channel(DELIVERIES);
-        let mut listening = Listening {
-            connection: Arc::new(connection),
-            frames,
-            room: Arc::new(Semaphore::new(FRAME_BYTES)),
-            deliveries,
-            waiting: Arc::default(),
-        };
-        let is_ready = |it: &Listening| it.ready().now_or_never().is_some();
-        // Larger than all the room.
-        listening.on_frame(Frame::binary(vec![0; FRAME_BYTES + 1]));
-        assert!(!is_ready(&listening));
-        // What still comes while the connection closes.
-        listening.on_frame(Frame::text("x"));
-        assert_eq!(heard.len(), 1);
-        drop(heard.recv().await);
-        while is_ready(&listening) {
-            listening.on_frame(Frame::binary(vec![0; 1 << 20]));
+        let (frames, mut heard) = queue::channel(FRAMES);
+        let (deliveries, _) = queue::channel(DELIVERIES);
+        let mut protocol = Hooked { connection: Arc::new(connection), frames, deliveries };
+        let is_ready =
+            |it: &mut Hooked| it.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready();
+        let mut count = 0;
+        // Larger than the bound.
+        protocol.on_frame(Frame::binary(vec![0; FRAMES.bytes + 1]));
+        assert!(!is_ready(&mut protocol));
+        // Arrives while the connection closes.
+        protocol.on_frame(Frame::text("x"));
+        while heard.recv().now_or_never().is_some() {
+            count += 1;
         }
-        assert_eq!(heard.len(), FRAME_BYTES >> 20);
+        assert_eq!(count, 1);
+        count = 0;
+        while is_ready(&mut protocol) {
+            protocol.on_frame(Frame::binary(vec![0; 1 << 20]));
+            count += 1;
+        }
+        assert_eq!(count, FRAMES.bytes >> 20);
         drop(heard.recv().await);
-        assert!(is_ready(&listening), "a frame that is heard makes room");
-        listening.on_frame(Frame::binary(vec![0; 1 << 20]));
-        assert!(!is_ready(&listening));
+        assert!(is_ready(&mut protocol), "a frame that is handled makes room");
+        protocol.on_frame(Frame::binary(vec![0; 1 << 20]));
+        assert!(!is_ready(&mut protocol));
         drop(heard);
-        assert!(is_ready(&listening), "nobody waits where no hook runs");
+        assert!(is_ready(&mut protocol), "nothing is waited for once no hook runs");
     }
 }

@@ -1,4 +1,4 @@
-//! What a member of a group is given.
+//! Messages of groups.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,30 +8,30 @@ use serde::de::DeserializeOwned;
 use crate::event::{Body, Channel, ConnectionId, EventBody, EventId, Message, Routing, User};
 use crate::hub::Delivered;
 
-/// A message to a group, or to the user of a connection. Cheap to clone: members share it.
+/// A message to a group, or to the user of a connection. Clones share the message.
 #[derive(Debug, Clone)]
 pub struct GroupMessage(Arc<Delivered>);
 
 impl GroupMessage {
-    /// Takes what was delivered, if it is a message.
+    /// Converts a delivery, if it is a message.
     pub(super) fn of(delivered: Arc<Delivered>) -> Option<Self> {
         matches!(delivered.body(), EventBody::Message(_)).then_some(Self(delivered))
     }
 
-    /// Returns the group; `None` is a message that was sent to the user of this connection.
+    /// Returns the group, or `None` for a message to the user of the connection.
     #[must_use]
     pub fn group(&self) -> Option<&Channel> {
         self.routing()?.channel.as_ref()
     }
 
-    /// Returns the user who has sent it, if that is known.
+    /// Returns the user who has sent it, if known.
     #[must_use]
     pub fn user(&self) -> Option<&User> {
         self.routing()?.user.as_ref()
     }
 
-    /// Returns the connection that has sent it, as the event stream has it; nobody's is empty: it
-    /// came from the program or over HTTP.
+    /// Returns the id of the connection that has sent it, as on the event stream. The id is empty if
+    /// the program or an HTTP request has sent it.
     #[must_use]
     pub fn from(&self) -> &ConnectionId {
         &self.0.event.connection
@@ -43,7 +43,7 @@ impl GroupMessage {
         self.0.event.id
     }
 
-    /// Returns it as text: what was sent as text, or JSON as it was written. `None` if it is bytes.
+    /// Returns a text message, or JSON as it was written. Returns `None` for a binary message.
     #[must_use]
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match &self.message().body {
@@ -55,11 +55,11 @@ impl GroupMessage {
         }
     }
 
-    /// Reads it as JSON. Text that is no JSON was sent as a string.
+    /// Parses the message as JSON. Text that is not JSON counts as a JSON string.
     ///
     /// # Errors
     ///
-    /// If it is bytes, or another value than `T`.
+    /// If the message is not a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         match &self.message().body {
             Body::Value(json) | Body::Object(json) => serde_json::from_str(json.as_str()),
@@ -80,7 +80,7 @@ impl GroupMessage {
     fn message(&self) -> &Message {
         match self.0.body() {
             EventBody::Message(message) => message,
-            _ => unreachable!("it was made of a message"),
+            _ => unreachable!("it was made from a message"),
         }
     }
 

@@ -8,8 +8,8 @@ use crate::code::Code;
 use crate::event::{Channel, User};
 use crate::hub::Ending;
 
-/// What the hooks of a connection do whose client sends JSON, in text or binary frames. Mounted as
-/// [`Json`]:
+/// The hooks of a connection whose client sends JSON in text or binary frames. [`Json`] makes a
+/// [`Consumer`] of it:
 ///
 /// ```
 /// use serde::Deserialize;
@@ -37,13 +37,13 @@ use crate::hub::Ending;
 /// # }
 /// ```
 pub trait JsonConsumer: Send + 'static {
-    /// What a frame is read as; `serde_json::Value` takes every one.
+    /// The type of a frame; `serde_json::Value` accepts every JSON.
     type In: DeserializeOwned + Send;
 
-    /// The client has sent a value.
+    /// The client has sent a frame that is an `In`.
     fn on_json(&mut self, peer: &Peer, value: Self::In) -> impl Future<Output = Result> + Send;
 
-    /// The client has sent a frame that is no JSON, or no `In`. The default answers it:
+    /// The client has sent a frame that is not JSON, or not an `In`. The default answers:
     /// `{"error":{"code":"malformed","message":"…"}}`.
     fn on_invalid(
         &mut self,
@@ -103,16 +103,16 @@ pub trait JsonConsumer: Send + 'static {
     }
 }
 
-/// A frame that cannot be read.
+/// A frame that cannot be parsed.
 #[derive(Debug)]
 pub struct InvalidJson<'a> {
-    /// Its payload.
+    /// The payload of the frame.
     pub frame: &'a [u8],
-    /// What is wrong with it.
+    /// Why it cannot be parsed.
     pub error: serde_json::Error,
 }
 
-/// Makes a [`Consumer`] of a [`JsonConsumer`].
+/// A [`JsonConsumer`] as a [`Consumer`].
 #[derive(Debug, Clone)]
 pub struct Json<C>(pub C);
 

@@ -1,4 +1,4 @@
-//! The other end of a consumer's connection, and the groups that it is in.
+//! The client of a consumer's connection, and its groups.
 
 use std::sync::{Arc, Weak};
 
@@ -14,8 +14,8 @@ use crate::hub::{
 };
 use crate::json::Json;
 
-/// Sends to the client of a connection, closes it, and speaks to groups. A handle: clones are the
-/// same, may go to other tasks, and keep nothing open.
+/// A handle to the client of a connection: sends to it, closes it, and sends to groups. Clones refer
+/// to the same connection, can be moved to other tasks, and do not keep the connection open.
 #[derive(Debug, Clone)]
 pub struct Peer {
     connection: Weak<Connection>,
@@ -24,25 +24,25 @@ pub struct Peer {
     user: Option<User>,
 }
 
-/// Why something cannot be done.
+/// Why an operation on a [`Peer`] fails.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeerError {
     /// The connection has ended.
     #[error("this connection has ended")]
     Ended,
-    /// The client does not keep up: as much waits for it as may.
+    /// The queue to the client is full: it reads slower than it is sent to.
     #[error("the client does not keep up with what it is sent")]
     QueueFull,
-    /// The group is full, or there are too many groups.
+    /// The group is full, there are too many groups, or the group is private.
     #[error(transparent)]
     NotAllowed(NotAllowed),
-    /// The name of a group is none.
+    /// The name is not a valid group.
     #[error(transparent)]
     Name(#[from] InvalidChannel),
-    /// JSON cannot hold the value.
+    /// The value cannot be serialized as JSON.
     #[error("JSON cannot hold that: {0}")]
     NoJson(String),
-    /// No close frame may carry the code.
+    /// A close frame may not carry the code.
     #[error("{right}, and not {0}", right = code::SENDABLE)]
     CloseCode(u16),
 }
@@ -62,26 +62,26 @@ impl Peer {
         Self { connection: Arc::downgrade(connection), hub, id, user }
     }
 
-    /// Returns the id that the connection has on the event stream.
+    /// Returns the id of the connection, as on the event stream.
     #[must_use]
     pub fn id(&self) -> &ConnectionId {
         &self.id
     }
 
-    /// Returns whose connection it is, if the program has said so.
+    /// Returns the user of the connection, if the program has named one.
     #[must_use]
     pub fn user(&self) -> Option<&User> {
         self.user.as_ref()
     }
 
-    /// Returns the hub that the connection belongs to.
+    /// Returns the hub of the connection.
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.hub
     }
 
-    /// Sends text to the client; waits while its queue is full (256 messages or 4 MiB). The event is
-    /// the message on the stream. Cancel safe: it is queued and published, or neither.
+    /// Sends text to the client, and returns the id of its event. Waits while the queue to the client
+    /// is full (256 messages or 4 MiB). Cancel safe: the message is queued and published, or neither.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl Peer {
         self.put(Content::Binary(bytes.into())).await
     }
 
-    /// Sends a value to the client, as JSON in a text frame, as [`Peer::send`] does.
+    /// Sends a value to the client as JSON in a text frame, as [`Peer::send`] sends text.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl Peer {
         self.put(Content::Text(json(value)?)).await
     }
 
-    /// Sends text to the client if there is room for it, and never waits.
+    /// Sends text to the client without waiting.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl Peer {
         self.try_put(&Content::Text(text.into()))
     }
 
-    /// Sends bytes to the client if there is room for them, and never waits.
+    /// Sends bytes to the client without waiting.
     ///
     /// # Errors
     ///
@@ -132,7 +132,7 @@ impl Peer {
     async fn put(&self, content: Content) -> Result<EventId, PeerError> {
         loop {
             match self.try_put(&content) {
-                // Somebody else may have been quicker, then it waits again.
+                // Another sender may take the room first; then this waits again.
                 Err(PeerError::QueueFull) => {
                     self.connection()?.room().await.map_err(|_| PeerError::Ended)?;
                 }
@@ -160,8 +160,8 @@ impl Peer {
         })
     }
 
-    /// Closes the connection, past what waits to be sent. Code 1000 is the end that nothing is
-    /// wrong with; of the reason at most 123 bytes are sent.
+    /// Closes the connection, ahead of messages that wait. Code 1000 is a normal end. At most 123 bytes
+    /// of the reason are sent.
     ///
     /// # Errors
     ///
@@ -174,8 +174,8 @@ impl Peer {
         self.connection()?.close(order).map_err(|_| PeerError::Ended)
     }
 
-    /// Has the connection enter a group. In one where it is already, nothing happens. A private
-    /// channel lets it in as well: the program answers for it.
+    /// Adds the connection to a group. Has no effect if it is in the group. A private channel needs no
+    /// token here: the program has authorized the connection.
     ///
     /// # Errors
     ///
@@ -184,8 +184,8 @@ impl Peer {
         self.join_with_last(group, 0)
     }
 
-    /// Enters a group as [`Peer::join`], and hears the last so many messages first, of those that
-    /// the group keeps ([`ChannelRules::history`](crate::hub::ChannelRules)).
+    /// Adds the connection to a group as [`Peer::join`] does, and first delivers the last messages that
+    /// the group keeps, at most `last` of them ([`ChannelRules::history`](crate::hub::ChannelRules)).
     ///
     /// # Errors
     ///
@@ -195,8 +195,8 @@ impl Peer {
         Ok(())
     }
 
-    /// Has the connection leave a group. Where it is not, nothing happens. All are left when it
-    /// ends.
+    /// Removes the connection from a group. Has no effect if it is not in the group. A connection that
+    /// ends leaves all its groups.
     ///
     /// # Errors
     ///
@@ -206,13 +206,13 @@ impl Peer {
         Ok(())
     }
 
-    /// Sends text to all who are in a group, itself included where it is in it. To send, it need
-    /// not be, unless the group is private.
+    /// Sends text to all members of a group, itself included if it is a member. Only a private group
+    /// requires the sender to be a member.
     ///
     /// # Errors
     ///
-    /// [`PeerError::Name`], [`PeerError::NotAllowed`] or [`PeerError::Ended`]. What becomes of it
-    /// at others is no error here.
+    /// [`PeerError::Name`], [`PeerError::NotAllowed`] or [`PeerError::Ended`]. A member that is too slow
+    /// is not an error of the sender.
     pub fn group_send(&self, group: &str, text: &str) -> Result<EventId, PeerError> {
         self.publish(group, Opcode::Text, text.len(), Body::Value(Json::string(text)))
     }
@@ -253,8 +253,8 @@ impl Peer {
         Ok(self.connection()?.publish_to(publication)?)
     }
 
-    /// Returns the users who are in a group, in order; a connection that is nobody's counts as the
-    /// user of its id.
+    /// Returns the users in a group, in order. A connection without a user counts as a user with the
+    /// name of its id.
     ///
     /// # Errors
     ///
@@ -268,7 +268,7 @@ impl Peer {
     }
 }
 
-/// What a client is sent.
+/// A message to the client.
 enum Content {
     Text(String),
     Binary(Bytes),

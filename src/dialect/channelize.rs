@@ -1,5 +1,5 @@
-//! The commands on channels, and what members of channels are sent: the protocol of channelize,
-//! with `publish` and presence beside it.
+//! Commands on channels, and the frames that members receive: the protocol of channelize, with
+//! `publish` and presence added.
 //!
 //! ```text
 //! > {"type":"subscribe","params":{"channels":["a","b"],"token":"…","last":5}}
@@ -18,41 +18,41 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Refusal;
+use super::InvalidFrame;
 use crate::event::{Body, Channel, EventBody, User};
 use crate::json::Json;
 
-/// Channels that one command names at most: a connection is in no more than that, and the lock of the
-/// stream is held while all of them are joined.
+/// Channels that one command may name. A connection may be in as many, and the lock of the stream is
+/// held while all of them are joined.
 pub(super) const MAX_NAMES: usize = 1000;
 
-/// What a client wants of channels.
+/// A command on channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// To come in.
+    /// Enters channels.
     Subscribe {
-        /// Where.
+        /// The channels.
         channels: Vec<Channel>,
-        /// What it shows at the doors of private ones.
+        /// The token for private channels.
         token: Option<String>,
-        /// So many kept messages first.
+        /// The number of kept messages to deliver first.
         last: usize,
     },
-    /// To leave.
+    /// Leaves channels.
     Unsubscribe {
-        /// What.
+        /// The channels.
         channels: Vec<Channel>,
     },
-    /// To say something to all who are in a channel.
+    /// Publishes a message to the members of a channel.
     Publish {
-        /// Where.
+        /// The channel.
         channel: Channel,
-        /// What.
+        /// The message.
         message: Json,
     },
 }
 
-/// The commands by name.
+/// The name of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
     Subscribe,
@@ -62,7 +62,11 @@ pub(super) enum Name {
 
 impl Name {
     pub(super) fn read(value: &RawValue) -> Option<Self> {
-        match serde_json::from_str::<&str>(value.get()).ok()? {
+        Self::of(serde_json::from_str(value.get()).ok()?)
+    }
+
+    pub(super) fn of(name: &str) -> Option<Self> {
+        match name {
             "subscribe" => Some(Self::Subscribe),
             "unsubscribe" => Some(Self::Unsubscribe),
             "publish" => Some(Self::Publish),
@@ -70,7 +74,12 @@ impl Name {
         }
     }
 
-    /// Returns what would be right.
+    /// Returns the error for a command of this name that cannot be parsed.
+    pub(super) fn invalid(self) -> InvalidFrame {
+        InvalidFrame::Command(self.right())
+    }
+
+    /// Returns a valid command.
     fn right(self) -> &'static str {
         match self {
             Self::Subscribe => r#"{"type":"subscribe","params":{"channels":["news"]}}"#,
@@ -79,9 +88,9 @@ impl Name {
         }
     }
 
-    /// Reads the parameters of a command.
-    pub(super) fn command(self, params: Option<&RawValue>) -> Result<Command, Refusal> {
-        let wrong = || Refusal::Command(self.right());
+    /// Parses the parameters of a command.
+    pub(super) fn command(self, params: Option<&RawValue>) -> Result<Command, InvalidFrame> {
+        let wrong = || self.invalid();
         let params = params.map_or("{}", RawValue::get);
         match self {
             Self::Publish => {
@@ -91,12 +100,12 @@ impl Name {
                 Ok(Command::Publish { channel, message })
             }
             Self::Subscribe | Self::Unsubscribe => {
-                let said: Places = serde_json::from_str(params).map_err(|_| wrong())?;
+                let said: ChannelList = serde_json::from_str(params).map_err(|_| wrong())?;
                 if said.channels.is_empty() {
                     return Err(wrong());
                 }
                 if said.channels.len() > MAX_NAMES {
-                    return Err(Refusal::TooManyNames);
+                    return Err(InvalidFrame::TooManyNames);
                 }
                 let channels = said.channels.iter().map(|name| name.parse());
                 let channels = channels.collect::<Result<Vec<Channel>, _>>()?;
@@ -113,7 +122,7 @@ impl Name {
 }
 
 #[derive(Deserialize)]
-struct Places {
+struct ChannelList {
     channels: Vec<String>,
     token: Option<String>,
     #[serde(default)]
@@ -127,8 +136,7 @@ struct Publish<'a> {
     message: &'a RawValue,
 }
 
-/// Returns the frame that tells a member what has happened. A message that was for a user, and to
-/// no channel, has `null` there.
+/// Returns the frame of a delivery. The channel of a message to a user is `null`.
 #[must_use]
 pub fn delivery(body: &EventBody) -> String {
     match body {
@@ -149,20 +157,20 @@ pub fn delivery(body: &EventBody) -> String {
             let (channel, user) = (json!(presence.channel.as_str()), json!(presence.user.as_str()));
             format!("{{\"channel\":{channel},\"type\":\"{name}\",\"user\":{user}}}")
         }
-        // Members are told nothing else.
+        // These are not delivered to members.
         EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => "{}".to_owned(),
     }
 }
 
-/// Returns the frame that tells a member that it is in a channel no more. It names the channel
-/// beside the error, for a client that counts answers: it answers nothing.
+/// Returns the frame that reports the removal from a channel. It names the channel besides the error,
+/// so that a client that counts answers does not take it for one.
 #[must_use]
 pub fn expelled(channel: &Channel, error: &str) -> String {
     let error = error.strip_prefix('{').unwrap_or(error);
     format!("{{\"channel\":{},{error}", json!(channel.as_str()))
 }
 
-/// Returns the frame that tells a newcomer who is there.
+/// Returns the frame that lists the users in a channel for a connection that has entered it.
 #[must_use]
 pub fn present(channel: &Channel, users: &[User]) -> String {
     let channel = json!(channel.as_str());

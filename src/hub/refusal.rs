@@ -5,7 +5,7 @@ use crate::event::Channel;
 
 /// Channels that one connection may be in: more than a client shows on a screen, and a bound for
 /// what it can make the server keep.
-pub(in crate::hub) const MAX_SUBSCRIPTIONS: usize = 1000;
+pub const MAX_SUBSCRIPTIONS: usize = 1000;
 
 /// Why a connection or listener is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,4 @@
-//! Commands on channels: carried out, and what members are sent as frames.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! Commands on channels: carries them out, and encodes what members receive.
 
 use tungstenite::{Message as Frame, Utf8Bytes};
 
@@ -10,7 +8,7 @@ use crate::event::{Body, EventId, Opcode};
 use crate::hub::{Connection, Credential, Outgoing, Publication};
 use crate::problem::Problem;
 
-/// Carries out what a client wants of channels. Returns the newest event after that.
+/// Carries out a command, and returns the id of the newest event after it.
 pub(super) fn carry_out(connection: &Connection, command: Command) -> Result<EventId, Problem> {
     let done = match command {
         Command::Subscribe { channels, token, last } => {
@@ -27,14 +25,14 @@ pub(super) fn carry_out(connection: &Connection, command: Command) -> Result<Eve
     done.map_err(Problem::from)
 }
 
-/// Makes a frame of what others have for a client.
+/// Encodes an item for the client.
 pub(super) fn frame(outgoing: Outgoing) -> Frame {
     match outgoing {
         Outgoing::Text(text) => Frame::text(text),
         Outgoing::Binary(bytes) => Frame::Binary(bytes),
         Outgoing::Delivered(delivered) => {
             let frame = delivered.frame(|delivered| dialect::delivery(delivered.body())).clone();
-            Frame::Text(Utf8Bytes::try_from(frame).expect("it was made of text"))
+            Frame::Text(Utf8Bytes::try_from(frame).expect("the frame was made of text"))
         }
         Outgoing::Present(channel, users) => Frame::text(dialect::present(&channel, &users)),
         Outgoing::Expelled(channel) => {
@@ -45,10 +43,4 @@ pub(super) fn frame(outgoing: Outgoing) -> Frame {
             Frame::text(dialect::expelled(&channel, &error))
         }
     }
-}
-
-/// Returns seconds since 1970 as text: what the pings of channelize carry.
-pub(super) fn time() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_secs().to_string()
 }

@@ -1,5 +1,6 @@
 //! The opening handshake in hub mode (RFC 6455 section 4.2): from a request to a session.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,172 +11,199 @@ use http::header::{
     CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use tungstenite::handshake::derive_accept_key;
 
+use super::register::{Arrival, serve};
 use super::socket::Socket;
-use super::{Arrival, CLOSING, Limits, Session, serve};
+use super::{Limits, Session};
 use crate::auth::{Hosts, Origins};
 use crate::code::Code;
 use crate::event::{Connect, ConnectionId};
 use crate::hub::{ConnectionPermit, Hub};
 use crate::problem::Problem;
-use crate::request::{is_websocket, names_token, remote, worth_knowing};
+use crate::request::{self, is_websocket, names_token, worth_knowing};
 
-/// Where WebSockets come in: what the handshake needs to know.
+/// What a handshake is checked against, and where the session registers.
 #[derive(Debug, Clone)]
 pub struct UpgradeContext {
-    /// Where sessions register.
+    /// The hub in which sessions register.
     pub hub: Hub,
-    /// Times and sizes.
+    /// Time and size limits.
     pub limits: Limits,
-    /// Pages of these origins may open a WebSocket, beside those of `hosts`.
+    /// Origins whose pages may open a WebSocket, besides the origins of `hosts`.
     pub origins: Origins,
-    /// Our own host names.
+    /// The host names of this server.
     pub hosts: Arc<Hosts>,
 }
 
 impl UpgradeContext {
-    /// Makes the door of a hub on loopback: pages of loopback may open a WebSocket, and programs,
-    /// which send no Origin.
+    /// Creates the context of a server on loopback: pages of loopback may open a WebSocket, and so
+    /// may programs, which send no `Origin`.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
         let hosts = Arc::new(Hosts::new(&[], &[]));
         Self { hub, limits: Limits::default(), origins: Origins::Loopback, hosts }
     }
+
+    /// Returns whether pages of an origin may open a WebSocket.
+    #[must_use]
+    pub fn allows_origin(&self, origin: &str) -> bool {
+        self.origins.accept(origin) || self.hosts.accept_origin(origin)
+    }
 }
 
-/// Answers the handshake and starts the session in the tap's own dialect.
+/// Answers the handshake and starts a session in hub mode.
 ///
 /// # Errors
 ///
-/// Where the request is no proper handshake, its Origin is a stranger's, or there is no room.
-pub(crate) fn upgrade(door: &UpgradeContext, request: Request<Body>) -> Result<Response, Problem> {
-    let accept = accept(door, &request)?;
-    let Wishes { id, ack, timed_pings } = wishes(request.uri().query())?;
+/// If the request is not a valid handshake, its origin is not allowed, or the hub is full.
+pub(crate) fn upgrade(
+    context: &UpgradeContext,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let handshake = Handshake::check(context, &request)?;
+    let Options { id, ack, timed_pings } = options(request.uri().query())?;
     if let Some(id) = &id {
-        door.hub.may_connect(id)?;
+        context.hub.may_connect(id)?;
     }
-    start(door, request, accept, move |opened| {
-        let Opened { socket, connect, hub, limits, seat } = opened;
-        let arrival = Arrival { connect, id, ack, timed_pings, _seat: seat };
-        serve(socket, arrival, hub, limits)
+    handshake.open(context, request, move |opened| {
+        let Opened { mut session, connect, hub, limits, permit } = opened;
+        session.timed_pings = timed_pings;
+        let arrival = Arrival { connect, id, ack, _permit: permit };
+        serve(session, arrival, hub, limits)
     })
 }
 
-/// Answers the handshake and hands the WebSocket to `serve`.
+/// Answers the handshake and hands the WebSocket to `serve`, with a place in the hub.
 ///
 /// # Errors
 ///
 /// As [`upgrade`].
 pub(crate) fn open<F: Future<Output = ()> + Send>(
-    door: &UpgradeContext,
+    context: &UpgradeContext,
     request: Request<Body>,
     serve: impl FnOnce(Opened) -> F + Send + 'static,
 ) -> Result<Response, Problem> {
-    let accept = accept(door, &request)?;
-    start(door, request, accept, serve)
+    Handshake::check(context, &request)?.open(context, request, serve)
 }
 
-/// A WebSocket that nobody has registered yet.
+/// A WebSocket that is not registered yet.
 pub(crate) struct Opened {
-    socket: Socket,
-    /// How it came.
+    pub(crate) session: Session,
     pub(crate) connect: Connect,
-    /// Where it may register.
+    /// The hub in which it may register.
     pub(crate) hub: Hub,
     limits: Limits,
-    /// Kept as long as the socket is open.
-    seat: ConnectionPermit,
+    /// Held as long as the socket is open.
+    pub(crate) permit: ConnectionPermit,
 }
 
-impl Opened {
-    /// Closes it: it cannot register.
-    pub(crate) async fn refuse(mut self, problem: &Problem) {
-        self.socket.close(problem.code.close(), &problem.detail, CLOSING).await;
-        self.socket.linger(CLOSING).await;
-    }
-
-    /// Begins a session, and returns the seat, which is kept as long as the session lasts.
-    pub(crate) fn session(self) -> (Session, ConnectionPermit) {
-        (Session::new(self.socket, self.hub, self.limits, false), self.seat)
-    }
-}
-
-/// Accepts a handshake, and returns `Sec-WebSocket-Accept`.
-///
-/// # Errors
-///
-/// Where the request is no proper handshake, or its Origin is a stranger's.
-pub(crate) fn accept(
-    door: &UpgradeContext,
-    request: &Request<Body>,
-) -> Result<HeaderValue, Problem> {
-    let headers = request.headers();
-    let accept = check(request.method(), request.version(), headers)?;
-    if let Some(origin) = headers.get(ORIGIN) {
-        let origin = origin.to_str().unwrap_or_default();
-        if !door.origins.accept(origin) && !door.hosts.accept_origin(origin) {
-            return Err(Problem::new(
-                Code::Forbidden,
-                format!("pages of {origin} may not connect here; --ws-origin {origin} lets them"),
-            ));
-        }
-    }
-    Ok(accept)
-}
-
-fn start<F: Future<Output = ()> + Send>(
-    door: &UpgradeContext,
-    request: Request<Body>,
+/// A valid opening handshake of a client that may connect.
+#[derive(Debug)]
+pub struct Handshake {
+    /// The value of `Sec-WebSocket-Accept`.
     accept: HeaderValue,
-    serve: impl FnOnce(Opened) -> F + Send + 'static,
-) -> Result<Response, Problem> {
-    let seat = door.hub.permit()?;
-    let (parts, body) = request.into_parts();
-    let connect = Connect {
-        remote: remote(&parts),
+}
+
+impl Handshake {
+    /// Checks a request.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] to answer with: the request is not a valid handshake, or its origin is not
+    /// allowed.
+    pub fn check(context: &UpgradeContext, request: &Request<Body>) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let accept = check(request.method(), request.version(), headers)?;
+        if let Some(origin) = headers.get(ORIGIN) {
+            let origin = origin.to_str().unwrap_or_default();
+            if !context.allows_origin(origin) {
+                return Err(Problem::new(
+                    Code::Forbidden,
+                    format!(
+                        "pages of {origin} may not connect here; --ws-origin {origin} lets them"
+                    ),
+                ));
+            }
+        }
+        Ok(Self { accept })
+    }
+
+    fn open<F: Future<Output = ()> + Send>(
+        self,
+        context: &UpgradeContext,
+        request: Request<Body>,
+        serve: impl FnOnce(Opened) -> F + Send + 'static,
+    ) -> Result<Response, Problem> {
+        let permit = context.hub.permit()?;
+        let (parts, body) = request.into_parts();
+        let connect = connect(&parts);
+        let request = Request::from_parts(parts, body);
+        let (hub, limits) = (context.hub.clone(), context.limits);
+        Ok(self.accept(context, request, move |session| {
+            serve(Opened { session, connect, hub, limits, permit })
+        }))
+    }
+
+    /// Answers the handshake, and has `serve` run the session in a task of the hub.
+    pub fn accept<F: Future<Output = ()> + Send>(
+        self,
+        context: &UpgradeContext,
+        mut request: Request<Body>,
+        serve: impl FnOnce(Session) -> F + Send + 'static,
+    ) -> Response {
+        // A browser drops a connection that selects none of the subprotocols that it offers.
+        let protocol = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
+        let upgraded = hyper::upgrade::on(&mut request);
+        let (hub, limits) = (context.hub.clone(), context.limits);
+        context.hub.run(async move {
+            // An error means that the connection ended before it became a WebSocket.
+            if let Ok(io) = upgraded.await {
+                let socket = Socket::new(io, limits.max_message_bytes).await;
+                serve(Session::new(socket, hub, limits)).await;
+            }
+        });
+        let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept);
+        if let Some(protocol) = protocol {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        response
+    }
+}
+
+/// Describes the client of a request as a `connect` event does: its address, the path, and the
+/// header fields that listeners may see.
+#[must_use]
+pub fn connect(parts: &Parts) -> Connect {
+    Connect {
+        remote: remote(parts),
         path: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         headers: worth_knowing(&parts.headers),
         answer: None,
         user: None,
-    };
-    let (hub, limits) = (door.hub.clone(), door.limits);
-    let request = Request::from_parts(parts, body);
-    Ok(hand_over(door, request, accept, move |socket| {
-        serve(Opened { socket, connect, hub, limits, seat })
-    }))
-}
-
-/// Answers a handshake that was accepted, and hands the WebSocket to `serve`, whoever it belongs to.
-pub(crate) fn hand_over<F: Future<Output = ()> + Send>(
-    door: &UpgradeContext,
-    mut request: Request<Body>,
-    accept: HeaderValue,
-    serve: impl FnOnce(Socket) -> F + Send + 'static,
-) -> Response {
-    // A browser drops a connection that takes none of the subprotocols that it offers.
-    let protocol = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
-    let upgraded = hyper::upgrade::on(&mut request);
-    let max_message_bytes = door.limits.max_message_bytes;
-    door.hub.run(async move {
-        // An error means that the connection went before it became a WebSocket.
-        if let Ok(io) = upgraded.await {
-            serve(Socket::new(io, max_message_bytes).await).await;
-        }
-    });
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    if let Some(protocol) = protocol {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    response
 }
 
-/// Checks what RFC 6455 section 4.2.1 asks for and returns `Sec-WebSocket-Accept`.
+/// Returns the other end of the TCP connection of a request, or `0.0.0.0:0` if the program serves
+/// the router without connect info.
+#[must_use]
+pub fn remote(parts: &Parts) -> SocketAddr {
+    request::remote(parts)
+}
+
+/// Returns whether a request asks for a WebSocket.
+#[must_use]
+pub fn is_handshake(headers: &HeaderMap) -> bool {
+    is_websocket(headers)
+}
+
+/// Checks the requirements of RFC 6455 section 4.2.1, and returns `Sec-WebSocket-Accept`.
 fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<HeaderValue, Problem> {
     if !is_websocket(headers) {
         return Err(Problem::new(
@@ -200,17 +228,17 @@ fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<Heade
     Ok(HeaderValue::from_str(&derive_accept_key(key)).expect("base64 is a header value"))
 }
 
-/// What the query of a handshake wants of us.
+/// The options of a session in hub mode, from the query of the handshake.
 #[derive(Debug, Default)]
-struct Wishes {
+struct Options {
     id: Option<ConnectionId>,
     ack: bool,
     timed_pings: bool,
 }
 
-/// Reads what the query wants of us. Parameters that are the client's own are not ours to judge.
-fn wishes(query: Option<&str>) -> Result<Wishes, Problem> {
-    let Wishes { mut id, mut ack, mut timed_pings } = Wishes::default();
+/// Reads the options. Other parameters belong to the client and are ignored.
+fn options(query: Option<&str>) -> Result<Options, Problem> {
+    let Options { mut id, mut ack, mut timed_pings } = Options::default();
     for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*key {
             "connectionId" if id.is_some() => {
@@ -227,7 +255,7 @@ fn wishes(query: Option<&str>) -> Result<Wishes, Problem> {
             _ => {}
         }
     }
-    Ok(Wishes { id, ack, timed_pings })
+    Ok(Options { id, ack, timed_pings })
 }
 
 fn first_protocol(offered: &HeaderValue) -> Option<HeaderValue> {

@@ -1,4 +1,4 @@
-//! A server's end of a WebSocket: frames in and out, and endings that the client gets to see.
+//! The server's end of a WebSocket: frames in and out, and endings that reach the client.
 
 use std::io;
 use std::pin::Pin;
@@ -14,18 +14,23 @@ use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Error, Message as Frame};
 
-/// What is read from the kernel at once; each socket holds so much. tungstenite's own default,
-/// 128 KiB, would make an idle connection cost that.
+/// Size of the read buffer of each socket. tungstenite's default of 128 KiB would be allocated for
+/// every idle connection.
 const READ_BUFFER: usize = 4 << 10;
 
-/// Bytes that are read and thrown away to let a close frame arrive: closing a TCP connection with
+/// Bytes of frames that are gathered for one write. tungstenite keeps the buffer that it has grown,
+/// so that a larger batch would cost each connection that much; 8 KiB hold 30 messages of 256 bytes.
+pub(super) const BATCH_BYTES: usize = 8 << 10;
+
+/// Bytes that are read and dropped so that a close frame arrives. Closing a TCP connection with
 /// unread data resets it, and the client would see the reset first.
 const LINGER_BYTES: usize = 16 << 20;
 
+/// A WebSocket over an upgraded HTTP connection.
 #[derive(Debug)]
 pub(crate) struct Socket {
     inner: WebSocketStream<Counted>,
-    /// The client had its time to answer a close frame, and did not.
+    /// Whether the client has not answered a close frame in time.
     deaf: bool,
 }
 
@@ -33,7 +38,7 @@ impl Socket {
     pub(crate) async fn new(io: Upgraded, max_message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0)
+            .write_buffer_size(BATCH_BYTES)
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
         let io = Counted { io: TokioIo::new(io), received: 0 };
@@ -41,7 +46,7 @@ impl Socket {
         Self { inner, deaf: false }
     }
 
-    /// Returns how many bytes have come.
+    /// Returns how many bytes have been received.
     pub(crate) fn received(&self) -> u64 {
         self.inner.get_ref().received
     }
@@ -50,19 +55,29 @@ impl Socket {
         self.inner.send(frame).await
     }
 
-    /// Sends a close frame; [`Socket::linger`] then sees to it that it arrives.
+    /// Adds a frame to what is to be written. [`Socket::written`] writes it.
+    pub(super) fn start(&mut self, frame: Frame) -> Result<(), Error> {
+        self.inner.start_send_unpin(frame)
+    }
+
+    /// Waits until all started frames are written. Cancel safe.
+    pub(super) async fn written(&mut self) -> Result<(), Error> {
+        self.inner.flush().await
+    }
+
+    /// Sends a close frame. [`Socket::linger`] then waits until it has arrived.
     pub(crate) async fn close(&mut self, code: u16, reason: &str, limit: Duration) {
-        // Where it cannot be sent, nobody is left to read it.
+        // If it cannot be sent, the client is gone.
         let _ = timeout(limit, self.inner.send(close_frame(code, reason))).await;
     }
 
-    /// Writes what waits to be written.
+    /// Writes what waits to be written, within a time limit.
     pub(crate) async fn flush(&mut self, limit: Duration) {
         let _ = timeout(limit, self.inner.flush()).await;
     }
 
-    /// Sends a close frame and waits for the answer; what the client said before it saw our frame
-    /// goes to `each`. Returns whether the answer came.
+    /// Sends a close frame and waits for the answer. Frames that the client sent before it saw the
+    /// close frame go to `each`. Returns whether the answer came in time.
     pub(crate) async fn close_and_wait(
         &mut self,
         code: u16,
@@ -88,8 +103,8 @@ impl Socket {
         answered.unwrap_or(false)
     }
 
-    /// Lets what was written arrive: flushes, says that no more will come, and reads until the
-    /// client has gone.
+    /// Waits until everything written has arrived: flushes, shuts the sending side down, and reads
+    /// until the client has closed the connection.
     pub(crate) async fn linger(&mut self, limit: Duration) {
         if self.deaf {
             return;
@@ -98,7 +113,7 @@ impl Socket {
             let _ = self.inner.flush().await;
             let io = self.inner.get_mut();
             let _ = tokio::io::AsyncWriteExt::shutdown(io).await;
-            // On the heap, so that every session does not carry it all its life.
+            // On the heap, so that the future of a session does not hold it all the time.
             let (mut scratch, mut left) = (vec![0; 4096], LINGER_BYTES);
             while let Ok(read @ 1..) = io.read(&mut scratch).await {
                 left = left.saturating_sub(read);
@@ -119,7 +134,8 @@ impl Stream for Socket {
     }
 }
 
-/// The longest reason of a close frame: a control frame has 125 bytes, two of them the code.
+/// The longest reason of a close frame: a control frame has at most 125 bytes, of which the code
+/// takes two.
 const MAX_REASON: usize = 123;
 
 fn close_frame(code: u16, reason: &str) -> Frame {
@@ -128,7 +144,7 @@ fn close_frame(code: u16, reason: &str) -> Frame {
     Frame::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
 }
 
-/// Counts the bytes that come.
+/// Counts the bytes that are received.
 #[derive(Debug)]
 struct Counted {
     io: TokioIo<Upgraded>,

@@ -1,5 +1,4 @@
-//! The tap's own dialect as a session speaks it: frames become events, and commands on channels are
-//! carried out.
+//! The protocol of hub mode: frames become events, and commands on channels are carried out.
 
 use std::sync::Arc;
 
@@ -12,7 +11,8 @@ use crate::event::{Body, Direction, EventId, Message, Opcode};
 use crate::hub::{Connection, Hub, Outgoing};
 use crate::problem::Problem;
 
-/// Makes events of what a client says.
+/// The protocol of one connection.
+#[derive(Debug)]
 pub(super) struct Tap {
     pub(super) connection: Arc<Connection>,
     pub(super) hub: Hub,
@@ -21,7 +21,7 @@ pub(super) struct Tap {
 }
 
 impl Protocol for Tap {
-    async fn ready(&self) {}
+    type Outgoing = Outgoing;
 
     fn on_frame(&mut self, frame: Frame) -> Option<Frame> {
         match published(&self.connection, frame) {
@@ -38,8 +38,8 @@ impl Protocol for Tap {
     }
 }
 
-/// Publishes a data frame, or carries out what it orders; the other frames, a repeated
-/// registration, and what comes after the end are no events.
+/// Publishes a data frame, or carries out the command in it. Control frames, a repeated registration
+/// and frames after the end of the connection publish nothing.
 fn published(connection: &Connection, frame: Frame) -> Result<Option<EventId>, Problem> {
     let (opcode, size, body) = match frame {
         Frame::Text(text) => match dialect::message(&text, connection.id())? {

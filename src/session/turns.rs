@@ -1,186 +1,256 @@
-//! The turns of a registered WebSocket, whatever is spoken on it.
+//! The loop of a WebSocket session, whatever protocol it speaks.
+//!
+//! One task owns the socket. It awaits the next frame, the next item to send, the request to close
+//! and the ping timer; every write has a time limit, so that a client that does not read ends its
+//! own session only. No lock is held at an await point.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::time::{Instant, sleep_until, timeout};
+use futures_util::StreamExt as _;
+use tokio::time::{Instant, timeout};
 use tungstenite::Message as Frame;
 use tungstenite::error::ProtocolError;
 
-use super::commands;
-use super::socket::Socket;
+use super::clock::unix_seconds;
+use super::pings::{Beat, Pings};
+use super::protocol::{Next, Outbox, Protocol};
+use super::socket::{BATCH_BYTES, Socket};
 use super::{CLOSING, Limits};
 use crate::code::{self, Code};
 use crate::event::ClosedBy;
-use crate::hub::{CloseRequest, Connection, Ending, Hub, Mailbox, Outgoing};
+use crate::hub::{CloseRequest, Connection, Ending, Hub};
 
-/// Frames that a client may have read in one go before others get their turn. With tokio's own
+/// Frames that a session may read or send before other tasks get their turn. With tokio's own
 /// budget of 128, a hundred clients that flood keep a listener waiting for 8 ms a round, in which
-/// more comes than its socket holds; with 32 it is 2 ms, at 4 to 8 % of what a flood brings in.
+/// more arrives than its socket holds; with 32 it is 2 ms, at 4 to 8 % of the throughput of a flood.
 const BURST: u32 = 32;
 
-/// Who a client speaks with.
-pub(crate) trait Protocol: Send + Sync {
-    /// Waits until it can take a frame. Until then nothing is read from the client. Cancel safe.
-    fn ready(&self) -> impl Future<Output = ()> + Send;
-
-    /// Takes a frame of the client, and returns the answer.
-    fn on_frame(&mut self, frame: Frame) -> Option<Frame>;
-
-    /// Takes what others have for the client, and returns what it is sent of that.
-    fn on_outgoing(&mut self, outgoing: Outgoing) -> Option<Frame>;
-}
-
-/// A registered WebSocket.
-pub(crate) struct Session {
-    socket: Socket,
+/// An open WebSocket.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) socket: Socket,
     hub: Hub,
     limits: Limits,
-    timed_pings: bool,
+    /// Whether pings carry the time.
+    pub(super) timed_pings: bool,
+    /// Frames since the session last yielded to other tasks.
+    work: u32,
+}
+
+/// Why a session stops taking turns.
+enum Stop {
+    /// It has ended.
+    Ended(Ending),
+    /// It is to be closed.
+    Requested(CloseRequest),
+}
+
+impl From<Ending> for Stop {
+    fn from(ending: Ending) -> Self {
+        Self::Ended(ending)
+    }
 }
 
 impl Session {
-    pub(super) fn new(socket: Socket, hub: Hub, limits: Limits, timed_pings: bool) -> Self {
-        Self { socket, hub, limits, timed_pings }
+    pub(super) fn new(socket: Socket, hub: Hub, limits: Limits) -> Self {
+        Self { socket, hub, limits, timed_pings: false, work: 0 }
     }
 
-    /// Takes turns until the end, and says how that came: a frame of the client goes to the speaker,
-    /// what others have for it becomes a frame, and silence becomes a ping.
-    pub(crate) async fn run(
+    /// Serves the WebSocket until it ends, and returns how it ended: frames of the client go to
+    /// `protocol`, items of `outbox` become frames, and silence becomes a ping. The round trip of a
+    /// ping is noted in `connection`. [`Session::linger`] should follow.
+    pub async fn run<P: Protocol>(
         &mut self,
         connection: &Connection,
-        mut orders: Mailbox,
-        mut protocol: impl Protocol,
+        outbox: &mut impl Outbox<Item = P::Outgoing>,
+        protocol: &mut P,
     ) -> Ending {
-        let mut pinged: Option<Ping> = None;
-        let mut timer = Box::pin(sleep_until(Instant::now() + self.limits.ping_interval));
-        // Since when the speaker is ready, so that the client is heard; `None` while it is not.
-        let mut heard: Option<Instant> = None;
-        let mut burst = 0_u32;
+        let mut pings = Pings::new(self.limits);
+        // Since when the protocol is ready, so that the client is read; `None` while it is not.
+        let mut reading: Option<Instant> = None;
         loop {
-            burst = burst.wrapping_add(1);
-            if burst.is_multiple_of(BURST) {
+            self.work += 1;
+            if self.work >= BURST {
+                self.work = 0;
                 tokio::task::yield_now().await;
             }
             let turn = tokio::select! {
-                frame = next(&mut self.socket, &protocol, &mut heard) => Turn::Frame(frame),
-                Some((_, outgoing)) = orders.queue.next() => Turn::Send(outgoing),
-                Ok(order) = &mut orders.close => Turn::Close(order),
-                () = &mut timer => Turn::Timer,
+                frame = next_frame(&mut self.socket, protocol, &mut reading) => Turn::Frame(frame),
+                next = poll_fn(|cx| outbox.poll_next(cx)) => Turn::Next(next),
+                () = pings.timer.as_mut() => Turn::Timer,
             };
-            let ended = match turn {
+            let outcome = match turn {
                 Turn::Frame(Some(Ok(Frame::Pong(_)))) => {
-                    if let Some(ping) = pinged.as_mut().filter(|ping| !ping.answered) {
-                        ping.answered = true;
-                        connection.round_trip(ping.at.elapsed());
+                    if let Some(time) = pings.answered() {
+                        connection.round_trip(time);
                     }
                     Ok(())
                 }
-                Turn::Frame(Some(Ok(frame))) => self.frame(frame, &mut protocol).await,
-                Turn::Frame(Some(Err(error))) => Err(self.fault(&error).await),
+                Turn::Frame(Some(Ok(frame))) => self.on_frame(frame, outbox, protocol).await,
+                Turn::Frame(Some(Err(error))) => Err(self.fault(&error).await.into()),
                 Turn::Frame(None) => {
-                    Err(Ending::lost("the connection ended without a close frame"))
+                    Err(Ending::lost("the connection ended without a close frame").into())
                 }
-                Turn::Send(outgoing) => match protocol.on_outgoing(outgoing) {
-                    Some(frame) => self.send(frame).await,
-                    None => Ok(()),
-                },
-                Turn::Close(order) => Err(self.closed_on_request(order, &mut protocol).await),
+                Turn::Next(next) => self.send_batch(next, outbox, protocol).await,
                 Turn::Timer => {
-                    heard = heard.filter(|_| protocol.ready().now_or_never().is_some());
-                    let (next, outcome) = self.heartbeat(&mut pinged, heard).await;
-                    timer.as_mut().reset(next);
-                    outcome
+                    reading = reading.filter(|_| {
+                        protocol.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+                    });
+                    self.heartbeat(&mut pings, reading, outbox).await
                 }
             };
-            if let Err(ending) = ended {
-                return ending;
+            match outcome {
+                Ok(()) => {}
+                Err(Stop::Ended(ending)) => return ending,
+                Err(Stop::Requested(request)) => return self.close(request, protocol).await,
             }
         }
     }
 
-    /// Lets the client's end of a WebSocket see all that was sent.
-    pub(crate) async fn linger(&mut self) {
+    /// Waits, for a limited time, until the client has received everything that was sent.
+    pub async fn linger(&mut self) {
         self.socket.linger(CLOSING).await;
     }
 
-    /// Hands a data frame to the speaker, or makes the end of a close frame.
-    async fn frame(&mut self, frame: Frame, protocol: &mut impl Protocol) -> Result<(), Ending> {
+    /// Closes a WebSocket that is not served.
+    pub async fn refuse(mut self, code: u16, reason: &str) {
+        self.socket.close(code, reason, CLOSING).await;
+        self.linger().await;
+    }
+
+    /// Hands a data frame to the protocol, or turns a close frame into the end.
+    async fn on_frame(
+        &mut self,
+        frame: Frame,
+        outbox: &mut impl Outbox,
+        protocol: &mut impl Protocol,
+    ) -> Result<(), Stop> {
         if let Frame::Close(frame) = frame {
-            // The answer goes out before the end is told, so that "clean" is true.
+            // The answer is written before the end is published, so that `clean` is true.
             self.socket.flush(CLOSING).await;
             let (code, reason) = match frame {
                 Some(frame) => (frame.code.into(), frame.reason.to_string()),
                 None => (code::absent::NO_STATUS, String::new()),
             };
-            return Err(Ending { code, reason, clean: true, by: ClosedBy::Client, wire: None });
+            return Err(
+                Ending { code, reason, clean: true, by: ClosedBy::Client, wire: None }.into()
+            );
         }
         match protocol.on_frame(frame) {
-            Some(answer) => self.send(answer).await,
+            Some(answer) => self.send(answer, outbox).await,
             None => Ok(()),
         }
     }
 
-    async fn send(&mut self, frame: Frame) -> Result<(), Ending> {
-        match timeout(self.limits.pong_timeout, self.socket.send(frame)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Ending::lost(error.to_string())),
-            Err(_elapsed) => Err(silent("the client reads nothing")),
+    /// Sends an item and those that wait behind it with one flush.
+    async fn send_batch<P: Protocol>(
+        &mut self,
+        next: Next<P::Outgoing>,
+        outbox: &mut impl Outbox<Item = P::Outgoing>,
+        protocol: &mut P,
+    ) -> Result<(), Stop> {
+        let request = self.start_batch(next, outbox, protocol)?;
+        self.flush(outbox).await?;
+        protocol.on_written();
+        request.map_or(Ok(()), |request| Err(Stop::Requested(request)))
+    }
+
+    /// Starts to send an item and those that wait behind it, up to [`BATCH_BYTES`] or [`BURST`] of
+    /// them. Returns the request to close if that comes next.
+    fn start_batch<P: Protocol>(
+        &mut self,
+        mut next: Next<P::Outgoing>,
+        outbox: &mut impl Outbox<Item = P::Outgoing>,
+        protocol: &mut P,
+    ) -> Result<Option<CloseRequest>, Ending> {
+        // A pending poll leaves a waker that does nothing; the next turn polls again.
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut bytes, mut left) = (0, BURST);
+        loop {
+            let outgoing = match next {
+                Next::Item(outgoing) => outgoing,
+                Next::Close(request) => return Ok(Some(request)),
+            };
+            if let Some(frame) = protocol.on_outgoing(outgoing) {
+                bytes += frame.len();
+                self.start(frame)?;
+            }
+            (left, self.work) = (left - 1, self.work + 1);
+            if left == 0 || bytes >= BATCH_BYTES {
+                return Ok(None);
+            }
+            match outbox.poll_next(&mut cx) {
+                Poll::Ready(another) => next = another,
+                Poll::Pending => return Ok(None),
+            }
         }
     }
 
-    /// Pings, or looks whether the last ping was answered by anything at all. Returns when to
-    /// look again. An answer that nobody could hear is not missed: the client has its time anew from
-    /// when it is `heard`.
+    async fn send(&mut self, frame: Frame, outbox: &mut impl Outbox) -> Result<(), Stop> {
+        self.start(frame)?;
+        self.flush(outbox).await
+    }
+
+    fn start(&mut self, frame: Frame) -> Result<(), Ending> {
+        self.socket.start(frame).map_err(|error| Ending::lost(error.to_string()))
+    }
+
+    /// Writes what was started. A request to close does not wait for a client that does not read.
+    async fn flush(&mut self, outbox: &mut impl Outbox) -> Result<(), Stop> {
+        let mut writing = std::pin::pin!(timeout(self.limits.pong_timeout, self.socket.written()));
+        let (written, request) = tokio::select! {
+            biased;
+            written = &mut writing => (written, None),
+            request = poll_fn(|cx| outbox.poll_close(cx)) => match timeout(CLOSING, writing).await {
+                Ok(written) => (written, Some(request)),
+                Err(_elapsed) => return Err(Stop::Requested(request)),
+            },
+        };
+        match written {
+            Ok(Ok(())) => request.map_or(Ok(()), |request| Err(Stop::Requested(request))),
+            Ok(Err(error)) => Err(Ending::lost(error.to_string()).into()),
+            Err(_elapsed) => Err(timed_out("the client reads nothing".to_owned()).into()),
+        }
+    }
+
+    /// Sends a ping, or ends the session if nothing has arrived since the last one.
     async fn heartbeat(
         &mut self,
-        pinged: &mut Option<Ping>,
-        heard: Option<Instant>,
-    ) -> (Instant, Result<(), Ending>) {
-        let now = Instant::now();
-        match pinged {
-            Some(ping) if !ping.looked => {
-                let next = ping.at + self.limits.ping_interval.max(self.limits.pong_timeout);
-                if ping.answered || self.socket.received() != ping.received {
-                    ping.looked = true;
-                    return (next, Ok(()));
-                }
-                let end = heard.unwrap_or(now).max(ping.at) + self.limits.pong_timeout;
-                if now < end {
-                    return (end, Ok(()));
-                }
-                ping.looked = true;
-                let reason =
-                    format!("nothing came within {:?} of a ping", self.limits.pong_timeout);
-                (next, Err(silent(&reason)))
+        pings: &mut Pings,
+        reading: Option<Instant>,
+        outbox: &mut impl Outbox,
+    ) -> Result<(), Stop> {
+        match pings.on_timer(self.socket.received(), reading) {
+            Beat::Wait => Ok(()),
+            Beat::Missed => {
+                let limit = self.limits.pong_timeout;
+                Err(timed_out(format!("nothing came within {limit:?} of a ping")).into())
             }
-            _ => {
-                let received = self.socket.received();
-                *pinged = Some(Ping { at: now, received, answered: false, looked: false });
-                let payload = if self.timed_pings { commands::time().into() } else { Bytes::new() };
-                (now + self.limits.pong_timeout, self.send(Frame::Ping(payload)).await)
+            Beat::Ping => {
+                let payload = if self.timed_pings { unix_seconds().into() } else { Bytes::new() };
+                self.send(Frame::Ping(payload), outbox).await
             }
         }
     }
 
-    async fn closed_on_request(
-        &mut self,
-        order: CloseRequest,
-        protocol: &mut impl Protocol,
-    ) -> Ending {
-        // Nothing is answered any more.
-        let last_words = |frame| {
+    /// Closes the WebSocket on request.
+    async fn close(&mut self, request: CloseRequest, protocol: &mut impl Protocol) -> Ending {
+        // Frames that the client sent before it saw the close frame are handled and not answered.
+        let last_frames = |frame| {
             let _ = protocol.on_frame(frame);
         };
-        let (code, reason) = (order.code, order.reason.as_str());
-        let clean = self.socket.close_and_wait(code, reason, CLOSING, last_words).await;
-        Ending { code: order.code, reason: order.reason, clean, by: ClosedBy::Tap, wire: None }
+        let CloseRequest { code, reason } = request;
+        let clean = self.socket.close_and_wait(code, &reason, CLOSING, last_frames).await;
+        Ending { code, reason, clean, by: ClosedBy::Tap, wire: None }
     }
 
-    /// Ends a session on an error of the socket, with a close frame where it was the client's.
+    /// Ends the session on an error of the socket, with a close frame if the client caused it.
     async fn fault(&mut self, error: &tungstenite::Error) -> Ending {
         match Fault::of(error) {
             Fault::Lost(reason) => Ending::lost(reason),
-            Fault::Ours(code, reason) => {
+            Fault::Violation(code, reason) => {
                 self.hub.metrics().frame_errors.inc();
                 self.socket.close(code.close(), &reason, CLOSING).await;
                 Ending { code: code.close(), reason, clean: false, by: ClosedBy::Tap, wire: None }
@@ -189,64 +259,56 @@ impl Session {
     }
 }
 
-/// Returns what comes next, once the speaker is ready, and keeps since when it is. Cancel safe.
-async fn next(
-    socket: &mut Socket,
-    protocol: &impl Protocol,
-    heard: &mut Option<Instant>,
-) -> Option<Result<Frame, tungstenite::Error>> {
-    if protocol.ready().now_or_never().is_none() {
-        *heard = None;
-        protocol.ready().await;
-    }
-    heard.get_or_insert_with(Instant::now);
-    socket.next().await
-}
-
-enum Turn {
+enum Turn<T> {
     Frame(Option<Result<Frame, tungstenite::Error>>),
-    Send(Outgoing),
-    Close(CloseRequest),
+    Next(Next<T>),
     Timer,
 }
 
-struct Ping {
-    at: Instant,
-    /// Bytes that had come when it was sent: more of them are a sign of life.
-    received: u64,
-    answered: bool,
-    looked: bool,
+/// Returns the next frame once the protocol is ready, and notes since when it is. Cancel safe.
+async fn next_frame(
+    socket: &mut Socket,
+    protocol: &mut impl Protocol,
+    reading: &mut Option<Instant>,
+) -> Option<Result<Frame, tungstenite::Error>> {
+    poll_fn(|cx| {
+        let ready = protocol.poll_ready(cx);
+        if ready.is_pending() {
+            *reading = None;
+        }
+        ready
+    })
+    .await;
+    reading.get_or_insert_with(Instant::now);
+    socket.next().await
 }
 
 /// What an error of the socket means.
 pub(super) enum Fault {
     /// The connection is gone.
     Lost(String),
-    /// The client did what it may not; the code says what.
-    Ours(Code, String),
+    /// The client violated the protocol or a limit.
+    Violation(Code, String),
 }
 
 impl Fault {
     pub(super) fn of(error: &tungstenite::Error) -> Self {
         use tungstenite::Error;
         match error {
-            Error::Capacity(what) => Self::Ours(Code::TooLarge, what.to_string()),
-            Error::Utf8(_) => Self::Ours(Code::InvalidText, "text frames hold UTF-8".to_owned()),
+            Error::Capacity(what) => Self::Violation(Code::TooLarge, what.to_string()),
+            Error::Utf8(_) => {
+                Self::Violation(Code::InvalidText, "text frames hold UTF-8".to_owned())
+            }
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
                 Self::Lost("the connection ended without a close frame".to_owned())
             }
-            Error::Protocol(what) => Self::Ours(Code::Protocol, what.to_string()),
+            Error::Protocol(what) => Self::Violation(Code::Protocol, what.to_string()),
             other => Self::Lost(other.to_string()),
         }
     }
 }
 
-fn silent(reason: &str) -> Ending {
-    Ending {
-        code: Code::Timeout.close(),
-        reason: reason.to_owned(),
-        clean: false,
-        by: ClosedBy::Network,
-        wire: None,
-    }
+fn timed_out(reason: String) -> Ending {
+    let code = Code::Timeout.close();
+    Ending { code, reason, clean: false, by: ClosedBy::Network, wire: None }
 }

@@ -4,14 +4,16 @@ mod admin;
 mod delivery;
 mod faults;
 mod listening;
+mod order;
 mod signing;
+mod strangers;
 mod transcripts;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use wstap::auth::Origins;
-use wstap::channelstream::{Channelstream, Settings, Signer};
+use wstap::channelstream::{Channelstream, ChannelstreamSettings, Signer};
 use wstap::hub;
 use wstap::web::Web;
 
@@ -33,12 +35,12 @@ impl Api {
     }
 
     /// Starts with other settings than the defaults.
-    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    async fn with(change: impl FnOnce(&mut ChannelstreamSettings)) -> Self {
         Self::over(hub::Settings::default(), change).await
     }
 
     /// Starts with a hub that has settings of its own.
-    async fn over(hub: hub::Settings, change: impl FnOnce(&mut Settings)) -> Self {
+    async fn over(hub: hub::Settings, change: impl FnOnce(&mut ChannelstreamSettings)) -> Self {
         Self::among(hub, |_| {}, change).await
     }
 
@@ -46,9 +48,9 @@ impl Api {
     async fn among(
         hub: hub::Settings,
         server: impl FnOnce(&mut Web),
-        change: impl FnOnce(&mut Settings),
+        change: impl FnOnce(&mut ChannelstreamSettings),
     ) -> Self {
-        let mut settings = Settings::new(SECRET);
+        let mut settings = ChannelstreamSettings::new(SECRET);
         change(&mut settings);
         let mut own = None;
         let tap = Tap::with(hub, |web| {
@@ -108,6 +110,11 @@ impl Api {
     async fn channel(&self, name: &str) -> Value {
         let info = self.post("/info", json!({"info": {"channels": [name]}})).await;
         info["channels"][name].clone()
+    }
+
+    /// Returns the id that the event stream and lists show for a connection.
+    fn shown(&self, id: &str) -> String {
+        self.own.connection_id(id).expect("a UUID").to_string()
     }
 
     /// Waits until so many WebSockets and polls listen.

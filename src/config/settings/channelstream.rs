@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::channelstream::{Admin, Network, Secret, Settings};
+use crate::channelstream::{Admin, ChannelstreamSettings, Network, Secret};
 use crate::config::values;
 
 #[derive(Debug, clap::Args)]
@@ -45,13 +45,13 @@ pub(in crate::config) struct ChannelstreamArgs {
 
 impl ChannelstreamArgs {
     /// Returns the settings of the API, or `None` without a secret.
-    pub(in crate::config) fn settings(self) -> Option<Settings> {
+    pub(in crate::config) fn settings(self) -> Option<ChannelstreamSettings> {
         let networks = |given: Vec<Network>| {
             if given.is_empty() { Network::loopback() } else { given }
         };
         let password = self.admin_secret;
         let admin = |password: String| Admin::new(&self.admin_user, Secret::new(&password));
-        Some(Settings {
+        Some(ChannelstreamSettings {
             allow_from: networks(self.allow_from),
             trusted_proxies: networks(self.trusted_proxy),
             enforce_https: self.enforce_https,
@@ -60,7 +60,7 @@ impl ChannelstreamArgs {
             gc_users: self.gc_users,
             gc_channels: self.gc_channels,
             admin: password.map(admin),
-            ..Settings::new(&self.secret?)
+            ..ChannelstreamSettings::new(&self.secret?)
         })
     }
 }

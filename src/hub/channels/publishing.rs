@@ -159,6 +159,12 @@ impl Hub {
         Some(ChannelInside { seen, members, users, history })
     }
 
+    /// Returns how many connections are in a channel, in constant time.
+    #[must_use]
+    pub fn members(&self, channel: &Channel) -> usize {
+        self.shared.sequence().state.channels.room(channel).map_or(0, |room| room.members.len())
+    }
+
     /// Looks at a channel under the lock as often as `look` returns true.
     fn in_pieces(&self, channel: &Channel, mut look: impl FnMut(&Room) -> bool) {
         while self.shared.sequence().state.channels.room(channel).is_some_and(&mut look) {}

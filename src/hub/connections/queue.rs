@@ -1,117 +1,86 @@
-//! The way back to a connection: a queue that refuses what is too much, and never waits.
+//! The queue of a connection: what others send to its client, or to the server behind it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
 use super::delivered::Delivered;
 use crate::event::{Channel, Direction, User};
+use crate::queue::{self, Bound, Weigh};
 
-/// Messages that wait for a connection to take them; what is more is refused. Enough for a burst.
-const MESSAGES: usize = 256;
-
-/// Bytes that may wait likewise, so that it is a bound that one may call memory: 256 messages of
-/// 1 MiB are none. The message that goes over it is taken, so that any message fits.
-const BYTES: usize = 4 << 20;
+/// The most that waits for a connection. 256 messages are enough for a burst; the bound in bytes
+/// holds for large messages, of which 256 would be 256 MiB.
+const BOUND: Bound = Bound { items: 256, bytes: 4 << 20 };
 
 /// Something for a client, or for the server behind a relayed connection.
 #[derive(Debug, Clone)]
 pub enum Outgoing {
-    /// Text.
+    /// A text message.
     Text(String),
-    /// Bytes.
+    /// A binary message.
     Binary(Bytes),
-    /// What has happened in a channel, or was published to its user.
+    /// An event of a channel, or a message to the user of the connection.
     Delivered(Arc<Delivered>),
-    /// The users who are in a channel that it has just come into.
+    /// The users in a channel that the connection has just entered.
     Present(Channel, Arc<[User]>),
-    /// It is in this channel no more: what it came in with has run out.
+    /// The connection was removed from this channel: its token has expired.
     Expelled(Channel),
 }
 
-impl Outgoing {
-    /// Returns about how many bytes wait with it. What is shared by many counts for each.
+impl Weigh for (Direction, Outgoing) {
+    /// Content that is shared by several queues counts in each of them.
     fn weight(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
-            Self::Delivered(delivered) => delivered.weight(),
-            Self::Present(_, users) => users.len() * size_of::<User>(),
-            Self::Expelled(_) => 0,
+        match &self.1 {
+            Outgoing::Text(text) => text.len(),
+            Outgoing::Binary(bytes) => bytes.len(),
+            Outgoing::Delivered(delivered) => delivered.event.weight(),
+            Outgoing::Present(_, users) => users.len() * size_of::<User>(),
+            Outgoing::Expelled(_) => 0,
         }
     }
 }
 
-/// The end that others put something into.
+/// The sending end.
 #[derive(Debug)]
-pub(in crate::hub) struct Queue {
-    sender: mpsc::Sender<(Direction, Outgoing)>,
-    waiting: Arc<AtomicUsize>,
-}
+pub(in crate::hub) struct Queue(queue::Sender<(Direction, Outgoing)>);
 
-/// The end that a session reads.
+/// The receiving end, which a session reads.
 #[derive(Debug)]
-pub struct Queued {
-    receiver: mpsc::Receiver<(Direction, Outgoing)>,
-    waiting: Arc<AtomicUsize>,
-}
+pub struct Queued(queue::Receiver<(Direction, Outgoing)>);
 
 pub(in crate::hub) fn queue() -> (Queue, Queued) {
-    let (sender, receiver) = mpsc::channel(MESSAGES);
-    let waiting = Arc::<AtomicUsize>::default();
-    (Queue { sender, waiting: Arc::clone(&waiting) }, Queued { receiver, waiting })
+    let (sender, receiver) = queue::channel(BOUND);
+    (Queue(sender), Queued(receiver))
 }
 
 impl Queue {
-    /// Puts something in, unless that would be too much. Returns whether it was taken.
+    /// Adds an item unless the queue is full or unread. Returns whether it was added.
     pub(in crate::hub) fn put(&self, direction: Direction, outgoing: Outgoing) -> bool {
-        if self.waiting.load(Relaxed) >= BYTES {
-            return false;
-        }
-        let weight = outgoing.weight();
-        let Ok(place) = self.sender.try_reserve() else { return false };
-        self.waiting.fetch_add(weight, Relaxed);
-        place.send((direction, outgoing));
-        true
+        self.0.try_send((direction, outgoing)).is_ok()
     }
 
-    /// Waits until there is room. Returns whether anybody reads it still. Cancel safe.
+    /// Waits until there is room. Returns whether a session still reads the queue. Cancel safe.
     pub(super) async fn room(&self) -> bool {
-        while let Ok(place) = self.sender.reserve().await {
-            drop(place);
-            if self.waiting.load(Relaxed) < BYTES {
-                return true;
-            }
-            // Nobody is told when bytes go; who has so many of them waiting has time.
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        false
+        self.0.room().await
     }
 
-    /// Returns whether nobody reads it any more.
+    /// Returns whether no session reads the queue any more.
     pub(in crate::hub) fn is_unread(&self) -> bool {
-        self.sender.is_closed()
+        self.0.is_closed()
     }
 }
 
 impl Queued {
-    /// Returns what comes next, and which way: out to the client, or in to the server behind.
-    /// `None` after the end of the connection. Cancel safe.
+    /// Returns the next item and its direction: out to the client, or in to the server behind.
+    /// Returns `None` after the end of the connection. Cancel safe.
     pub async fn next(&mut self) -> Option<(Direction, Outgoing)> {
-        std::future::poll_fn(|cx| self.poll_next(cx)).await
+        self.0.recv().await
     }
 
-    /// Returns what comes next, if something is there.
+    /// Polls as [`Queued::next`] does.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Direction, Outgoing)>> {
-        let polled = self.receiver.poll_recv(cx);
-        if let Poll::Ready(Some((_, outgoing))) = &polled {
-            self.waiting.fetch_sub(outgoing.weight(), Relaxed);
-        }
-        polled
+        self.0.poll_recv(cx)
     }
 }
 
@@ -124,15 +93,15 @@ mod tests {
         let (queue, mut queued) = queue();
         let small = || Outgoing::Text("x".to_owned());
         let taken = (0..1000).filter(|_| queue.put(Direction::Out, small())).count();
-        assert_eq!(taken, MESSAGES);
+        assert_eq!(taken, BOUND.items);
         for _ in 0..taken {
             queued.next().await.expect("a message");
         }
-        let large = || Outgoing::Binary(vec![0; BYTES / 4].into());
+        let large = || Outgoing::Binary(vec![0; BOUND.bytes / 4].into());
         let taken = (0..1000).filter(|_| queue.put(Direction::Out, large())).count();
         assert_eq!(taken, 4);
         queued.next().await.expect("a message");
-        assert!(queue.put(Direction::Out, Outgoing::Binary(vec![0; 2 * BYTES].into())));
+        assert!(queue.put(Direction::Out, Outgoing::Binary(vec![0; 2 * BOUND.bytes].into())));
         assert!(!queue.put(Direction::Out, small()));
     }
 

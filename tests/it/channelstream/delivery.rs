@@ -175,7 +175,7 @@ async fn the_event_stream_shows_it_and_other_dialects_speak_with_it() {
     let join = events.json().await;
     assert_eq!(
         (&join["kind"], &join["user"], &join["connectionId"]),
-        (&json!("join"), &json!("ann"), &json!(id))
+        (&json!("join"), &json!("ann"), &json!(api.shown(&id)))
     );
     assert_eq!(events.json().await["user"], "w");
     api.say("a", "hello").await;
@@ -236,6 +236,7 @@ async fn what_is_sent_to_one_connection_reaches_its_client_in_its_own_words() {
     let api = Api::start().await;
     let id = api.connect("ann", &[]).await;
     let mut ws = api.ws(&id).await;
+    let id = api.shown(&id);
     let headers = [("content-type", "application/json")];
     let path = format!("/api/connections/{id}/messages");
     assert_eq!(api.tap.fetch("POST", &path, &headers, "{\"a\":1}").await.status, 202);

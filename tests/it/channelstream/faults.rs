@@ -222,7 +222,7 @@ async fn errors_may_be_read_by_the_pages_that_made_them() {
 async fn origins_are_compared_whole() {
     let listed = wstap::auth::Origins::Listed(vec!["https://app.example".to_owned()]);
     let tap = Tap::with(hub::Settings::default(), |web| {
-        let settings = wstap::channelstream::Settings::new(super::SECRET);
+        let settings = wstap::channelstream::ChannelstreamSettings::new(super::SECRET);
         web.ws_origins = listed;
         let api = wstap::channelstream::Channelstream::new(web.hub.clone(), settings);
         web.apis.push(std::sync::Arc::new(api));

@@ -131,7 +131,7 @@ async fn where_https_is_enforced_a_trusted_proxy_says_what_came_over_it() {
 #[tokio::test]
 async fn the_api_stands_on_the_traffic_side() {
     let hub = wstap::Hub::new(wstap::Settings::default());
-    let settings = wstap::channelstream::Settings::new(super::SECRET);
+    let settings = wstap::channelstream::ChannelstreamSettings::new(super::SECRET);
     let own = Channelstream::new(hub.clone(), settings);
     let web = wstap::web::Web {
         apis: vec![std::sync::Arc::new(own.clone())],

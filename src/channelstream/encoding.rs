@@ -1,5 +1,4 @@
-//! What happens in channels, in the words of Channelstream: also what others have published there,
-//! in whatever dialect, and who has come and gone.
+//! Encodes events as frames of Channelstream: messages of any protocol, joins and leaves.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,29 +11,30 @@ use uuid::Uuid;
 use super::Shared;
 use super::request::{Delivery, Raw, State};
 use super::shape::{Object, Post, Presence};
-use super::state::{KnownUser, Tables};
+use super::state::Tables;
 use super::time::Moment;
+use super::users::KnownUser;
 use crate::event::{Body, Channel, ConnectionId, Event, EventBody, EventId, Message, Routing};
-use crate::hub::{Delivered, now_ms};
+use crate::hub::Delivered;
 use crate::json::Json;
 
-/// Who has sent what nobody has: each message of Channelstream has a user, and its servers call
-/// themselves so.
+/// The user of a message without a sender: every message of Channelstream has a user, and its servers
+/// use this name.
 const NOBODY: &str = "system";
 
 impl Shared {
-    /// Returns what a client is sent of an event. It is put into words once for all of them.
-    pub(super) fn words(&self, delivered: &Delivered) -> Arc<str> {
-        if let Some(words) = &delivered.words {
-            return Arc::clone(words);
+    /// Returns the frame of an event. It is encoded once for all clients.
+    pub(super) fn encode(&self, delivered: &Delivered) -> Arc<str> {
+        if let Some(frame) = &delivered.words {
+            return Arc::clone(frame);
         }
         let event = &delivered.event;
         self.tables().encoded(event.id, |tables| {
             match delivered.body() {
-                EventBody::Message(message) => from_other_dialect(tables, event, message),
+                EventBody::Message(message) => foreign(tables, event, message),
                 EventBody::Join(presence) => self.presence(tables, event.id, presence, true),
                 EventBody::Leave(presence) => self.presence(tables, event.id, presence, false),
-                // These are delivered to nobody.
+                // These are not delivered to members.
                 EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => {
                     "null".to_owned()
                 }
@@ -43,7 +43,7 @@ impl Shared {
         })
     }
 
-    /// Returns whether an event is kept for a client that does not listen.
+    /// Returns whether an event is kept for clients that do not listen.
     pub(super) fn keeps_frames(&self, delivered: &Delivered) -> bool {
         let channel = match delivered.body() {
             EventBody::Message(message) => {
@@ -53,7 +53,7 @@ impl Shared {
             EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => None,
         };
         let tables = self.tables();
-        let known = channel.and_then(|channel| tables.channel(channel));
+        let known = channel.and_then(|channel| tables.channels.get(channel));
         known.is_none_or(|known| known.settings.store_frames)
     }
 
@@ -66,36 +66,36 @@ impl Shared {
     ) -> String {
         let (channel, user) = (&presence.channel, &presence.user);
         let lists = tables
-            .channel(channel)
+            .channels
+            .get(channel)
             .is_some_and(|known| known.settings.broadcast_presence_with_user_lists);
         let inside = lists.then(|| self.hub.channel(channel)).flatten();
         let users = inside.iter().flat_map(|inside| &inside.users);
-        let state = || tables.user(user).map(KnownUser::public_state).unwrap_or_default();
+        let state = || tables.users.get(user).map(KnownUser::public_state).unwrap_or_default();
         let presence = Presence {
             uuid: uuid_of(id),
             timestamp: Moment::of_ms(id.ms),
             channel,
             user,
-            users: users.map(|user| tables.visible(user)).collect(),
+            users: users.map(|user| tables.users.visible(user)).collect(),
             joined: joined.then(state),
         };
         presence.frame()
     }
 
-    /// Returns text that somebody has sent to one connection, as its client understands it.
+    /// Returns the frame of a text that was sent to a single connection.
     pub(super) fn foreign_text(text: &str) -> Arc<str> {
         direct(payload(&Body::Value(Json::parse(text).unwrap_or_else(|| Json::string(text)))))
     }
 
-    /// Returns bytes that somebody has sent to one connection, likewise.
+    /// Returns the frame of bytes that were sent to a single connection.
     pub(super) fn foreign_bytes(bytes: &[u8]) -> Arc<str> {
         direct(payload(&Body::Binary(bytes.into())))
     }
 }
 
-/// Puts a message into words that others have published to a channel or to users, and keeps it
-/// where the channel keeps messages.
-fn from_other_dialect(tables: &mut Tables, event: &Event, message: &Message) -> String {
+/// Encodes a message of another protocol, and adds it to the history of its channel.
+fn foreign(tables: &mut Tables, event: &Event, message: &Message) -> String {
     let routing = message.routing.as_deref().cloned().unwrap_or_default();
     let Routing { channel, user, to, except } = routing;
     let own = &event.connection;
@@ -116,14 +116,14 @@ fn from_other_dialect(tables: &mut Tables, event: &Event, message: &Message) -> 
         extra: State::new(),
     };
     let channel = post.delivery.channel.as_ref();
-    let known = channel.and_then(|it| tables.channel_mut(it, Instant::now(), timestamp));
+    let known = channel.and_then(|it| tables.channels.used(it, Instant::now(), timestamp));
     if let Some(known) = known {
-        known.keep_from_other_dialect(event.id, &post);
+        known.keep_foreign(event.id, &post);
     }
     post.frame()
 }
 
-/// A message to one connection.
+/// Returns the frame of a message to a single connection.
 fn direct(message: Raw) -> Arc<str> {
     let post = Post {
         delivery: Delivery {
@@ -134,7 +134,7 @@ fn direct(message: Raw) -> Arc<str> {
         },
         uuid: Uuid::new_v4(),
         user: NOBODY.to_owned(),
-        timestamp: Moment::of_ms(now_ms()),
+        timestamp: Moment::now(),
         message: Some(message),
         edited: None,
         extra: State::new(),
@@ -142,13 +142,13 @@ fn direct(message: Raw) -> Arc<str> {
     post.frame().into()
 }
 
-/// Returns a payload as an object, which is what messages of Channelstream are: an object as it
-/// is, a string as `{"text":"…"}`, anything else as `{"data":…}`.
+/// Returns a payload as an object, as messages of Channelstream require: an object unchanged, a
+/// string as `{"text":"…"}`, any other value as `{"data":…}`.
 fn payload(body: &Body) -> Raw {
     let object = match body {
         Body::Object(json) | Body::Value(json) => {
             let raw = serde_json::value::RawValue::from_string(json.as_str().to_owned());
-            let raw = raw.expect("it has been parsed before");
+            let raw = raw.expect("it was parsed before");
             match raw.get().as_bytes() {
                 [b'{', ..] => return raw,
                 [b'"', ..] => Object::new().with("text", &raw),
@@ -163,14 +163,14 @@ fn payload(body: &Body) -> Raw {
     object.end()
 }
 
-/// Returns a UUID for an event: the same for all who are told of it, and in their order.
+/// Returns the UUID of an event. UUIDs have the order of their events.
 pub(super) fn uuid_of(id: EventId) -> Uuid {
     let mut rest = [0; 10];
     rest[2..].copy_from_slice(&id.seq.to_be_bytes());
     uuid::Builder::from_unix_timestamp_millis(id.ms, &rest).into_uuid()
 }
 
-/// Returns the UUID of a channel: the same at all times, whoever has made it.
+/// Returns the UUID of a channel, which depends on its name only.
 pub(super) fn channel_uuid(channel: &Channel) -> Uuid {
     let hash = Sha1::new().chain_update(Uuid::NAMESPACE_OID).chain_update(channel.as_str());
     let hash: [u8; 20] = hash.finalize().into();
