@@ -1,6 +1,7 @@
 //! A registered connection, as its session holds it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -23,6 +24,8 @@ pub struct Connection {
     /// The id that its client uses.
     id: ConnectionId,
     pub(in crate::hub) handle: Arc<ConnectionHandle>,
+    /// Whether it has published since it settled.
+    unsettled: AtomicBool,
     /// A shutdown waits until this is dropped.
     _token: TaskTrackerToken,
 }
@@ -34,7 +37,8 @@ impl Connection {
         handle: Arc<ConnectionHandle>,
     ) -> Self {
         let token = shared.connected.token();
-        Self { shared, id, handle, _token: token }
+        let unsettled = AtomicBool::new(false);
+        Self { shared, id, handle, unsettled, _token: token }
     }
 
     /// Returns the id that its client uses.
@@ -67,9 +71,20 @@ impl Connection {
         let handle = &self.handle;
         let decide = |_: &_| if handle.ended() { Err(Ended) } else { Ok([Record::Event(draft)]) };
         let id = self.shared.submit(decide)?;
+        self.unsettled.store(true, Relaxed);
         handle.count(direction, 1, size, id.ms);
         self.shared.metrics.received_bytes.inc_by(size);
         Ok(id)
+    }
+
+    /// Sends what this connection has published to the listeners now, if no other connection
+    /// publishes at the same time. A session calls it before it waits for its client. Without it the
+    /// events are sent in the next turn of a task of the hub.
+    pub fn settle(&self) {
+        if self.unsettled.load(Relaxed) {
+            self.unsettled.store(false, Relaxed);
+            self.shared.settle(self.handle.number);
+        }
     }
 
     /// Sends a message to its client, and publishes it.

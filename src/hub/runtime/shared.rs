@@ -4,7 +4,7 @@
 //! outboxes, mailboxes, the store). None is held across an await.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use tokio::sync::{Notify, Semaphore, broadcast};
@@ -49,6 +49,8 @@ pub(in crate::hub) struct Shared {
     /// Segments of the store that lagging listeners read.
     reread: Mutex<Window>,
     pub(in crate::hub) wake: Notify,
+    /// Whether the pump was woken for what is not sent yet.
+    pending: AtomicBool,
     /// Outboxes that the delivery task goes on with.
     lanes: Mutex<VecDeque<Lane>>,
     pub(in crate::hub) lanes_wake: Notify,
@@ -84,6 +86,7 @@ impl Shared {
             window: Mutex::default(),
             reread: Mutex::default(),
             wake: Notify::new(),
+            pending: AtomicBool::new(false),
             lanes: Mutex::default(),
             lanes_wake: Notify::new(),
             slow: SlowClients::new(settings.slow_client),
@@ -155,7 +158,10 @@ impl Shared {
         }
         match applied.action {
             PumpAction::Nothing => {}
-            PumpAction::Wake => self.wake.notify_one(),
+            PumpAction::Wake => {
+                self.pending.store(true, Relaxed);
+                self.wake.notify_one();
+            }
             PumpAction::Flush => self.flush(),
         }
     }
@@ -218,6 +224,21 @@ impl Shared {
         }
     }
 
+    /// Sends what a connection has published, in its own turn: a lone event then needs no turn of the
+    /// pump. While others publish as well it is left to the pump.
+    pub(in crate::hub) fn settle(&self, number: u64) {
+        if let Ok(mut window) = self.window.try_lock()
+            && window.may_settle(number)
+        {
+            self.send(&mut window);
+        }
+    }
+
+    /// Returns whether something was published that is not sent yet.
+    pub(in crate::hub) fn is_pending(&self) -> bool {
+        self.pending.load(Relaxed) || !self.inbox.is_empty()
+    }
+
     fn send(&self, window: &mut Window) {
         let now = now_ms();
         let segment = {
@@ -225,6 +246,7 @@ impl Shared {
             if !sequence.order.is_full() {
                 self.take_piece(&mut sequence, now);
             }
+            self.pending.store(false, Relaxed);
             sequence.order.take_segment()
         };
         let Some(segment) = segment else { return };

@@ -24,6 +24,10 @@ async fn pump(shared: Arc<Shared>) {
             () = shared.wake.notified() => {}
             () = shared.stopped.cancelled() => return,
         }
+        // Whoever has published may have sent it itself.
+        if !shared.is_pending() {
+            continue;
+        }
         // Publishers that are ready run first: under load that makes one segment of what they have.
         tokio::task::yield_now().await;
         shared.flush();

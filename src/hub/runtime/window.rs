@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::hub::history::segment::Segment;
 
@@ -20,7 +21,13 @@ const BYTES: usize = 8 << 20;
 pub(in crate::hub) struct Window {
     segments: VecDeque<Arc<Segment>>,
     weight: usize,
+    /// The connection that has sent the last segment itself, and when.
+    settled: Option<(u64, Instant)>,
 }
+
+/// While several connections publish within this time, their events are left to the pump, which makes
+/// one segment of them.
+const ALONE: Duration = Duration::from_millis(1);
 
 impl Window {
     pub(in crate::hub) fn push(&mut self, segment: Arc<Segment>) {
@@ -31,6 +38,15 @@ impl Window {
             self.weight -= oldest.weight();
             oldest.forget();
         }
+    }
+
+    /// Returns whether a connection sends what it has published itself: no other has done so just
+    /// now.
+    pub(in crate::hub) fn may_settle(&mut self, number: u64) -> bool {
+        let now = Instant::now();
+        let other = self.settled.is_some_and(|(last, at)| last != number && now < at + ALONE);
+        self.settled = Some((number, now));
+        !other
     }
 
     pub(in crate::hub) fn clear(&mut self) {
