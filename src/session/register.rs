@@ -41,7 +41,8 @@ pub(super) async fn serve(mut session: Session, arrival: Arrival, hub: Hub, limi
     let problem = match registered {
         Ok(Ok(Some((connection, mut mailbox)))) => {
             let connection = Arc::new(connection);
-            let mut tap = Tap { connection: Arc::clone(&connection), hub, ack: arrival.ack };
+            let (held, ack) = (Arc::clone(&connection), arrival.ack);
+            let mut tap = Tap { connection: held, hub, ack, channel: None, delivery: None };
             let ending = session.run(&connection, &mut mailbox, &mut tap).await;
             // From here on nothing is queued for the client.
             drop(mailbox);

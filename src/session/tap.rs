@@ -1,13 +1,16 @@
 //! The protocol of hub mode: frames become events, and commands on channels are carried out.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use tungstenite::Message as Frame;
 
 use super::Protocol;
 use super::commands;
-use crate::dialect::{self, Parsed};
-use crate::event::{Body, Direction, EventId, Message, Opcode};
+use crate::dialect::{self, Command, Parsed};
+use crate::event::{Body, Channel, Direction, EventId, Message, Opcode};
 use crate::hub::{Connection, Hub, Outgoing};
 use crate::problem::Problem;
 
@@ -18,13 +21,42 @@ pub(super) struct Tap {
     pub(super) hub: Hub,
     /// Whether accepted frames are answered with the ids of their events.
     pub(super) ack: bool,
+    /// The channel that was last published to.
+    pub(super) channel: Option<Channel>,
+    /// Ends when what was published to a channel is nearly delivered.
+    pub(super) delivery: Option<Delivering>,
+}
+
+/// Waits for a channel to deliver.
+pub(super) struct Delivering(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for Delivering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivering").finish_non_exhaustive()
+    }
 }
 
 impl Protocol for Tap {
     type Outgoing = Outgoing;
 
+    /// A client that publishes faster than its channel delivers is not read until the channel has
+    /// caught up.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(channel) = self.channel.take()
+            && self.hub.is_behind(&channel)
+        {
+            let hub = self.hub.clone();
+            self.delivery = Some(Delivering(Box::pin(async move { hub.room_in(&channel).await })));
+        }
+        if let Some(Delivering(delivered)) = &mut self.delivery {
+            ready!(delivered.as_mut().poll(cx));
+            self.delivery = None;
+        }
+        Poll::Ready(())
+    }
+
     fn on_frame(&mut self, frame: Frame) -> Option<Frame> {
-        match published(&self.connection, frame) {
+        match published(&self.connection, frame, &mut self.channel) {
             Ok(id) => id.filter(|_| self.ack).map(ack),
             Err(problem) => {
                 self.hub.metrics().frame_errors.inc();
@@ -40,15 +72,25 @@ impl Protocol for Tap {
 
 /// Publishes a data frame, or carries out the command in it. Control frames, a repeated registration
 /// and frames after the end of the connection publish nothing.
-fn published(connection: &Connection, frame: Frame) -> Result<Option<EventId>, Problem> {
+fn published(
+    connection: &Connection,
+    frame: Frame,
+    channel: &mut Option<Channel>,
+) -> Result<Option<EventId>, Problem> {
+    let mut carry_out = |command: Command| {
+        if let Command::Publish { channel: to, .. } = &command {
+            *channel = Some(to.clone());
+        }
+        commands::carry_out(connection, command).map(Some)
+    };
     let (opcode, size, body) = match frame {
         Frame::Text(text) => match dialect::message(&text, connection.id())? {
             Parsed::Message(body) => (Opcode::Text, text.len(), body),
-            Parsed::Command(command) => return commands::carry_out(connection, command).map(Some),
+            Parsed::Command(command) => return carry_out(command),
             Parsed::Nothing => return Ok(None),
         },
         Frame::Binary(bytes) => match dialect::binary(&bytes, connection.id())? {
-            Some(command) => return commands::carry_out(connection, command).map(Some),
+            Some(command) => return carry_out(command),
             None => (Opcode::Binary, bytes.len(), Body::Binary(bytes.as_ref().into())),
         },
         Frame::Close(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => return Ok(None),

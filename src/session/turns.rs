@@ -77,7 +77,7 @@ impl Session {
                 tokio::task::yield_now().await;
             }
             let turn = tokio::select! {
-                frame = next_frame(&mut self.socket, protocol, &mut reading) => Turn::Frame(frame),
+                frame = next_frame(&mut self.socket, protocol, connection, &mut reading) => Turn::Frame(frame),
                 next = poll_fn(|cx| outbox.poll_next(cx)) => Turn::Next(next),
                 () = pings.timer.as_mut() => Turn::Timer,
             };
@@ -269,6 +269,7 @@ enum Turn<T> {
 async fn next_frame(
     socket: &mut Socket,
     protocol: &mut impl Protocol,
+    connection: &Connection,
     reading: &mut Option<Instant>,
 ) -> Option<Result<Frame, tungstenite::Error>> {
     poll_fn(|cx| {
@@ -280,7 +281,15 @@ async fn next_frame(
     })
     .await;
     reading.get_or_insert_with(Instant::now);
-    socket.next().await
+    poll_fn(|cx| {
+        let frame = socket.poll_next_unpin(cx);
+        if frame.is_pending() {
+            // The client has nothing more to say for now, so its events are complete.
+            connection.settle();
+        }
+        frame
+    })
+    .await
 }
 
 /// What an error of the socket means.

@@ -150,12 +150,17 @@ impl<R: Recipients> Outbox<R> {
         waiting.tasks.len() >= FULL_TASKS || waiting.bytes >= FULL_BYTES
     }
 
+    /// Returns whether publishers should wait.
+    pub(in crate::hub) fn is_behind(&self) -> bool {
+        self.waiting().tasks.len() >= BEHIND_TASKS
+    }
+
     /// Waits until little is left to deliver. Cancel safe.
     pub(in crate::hub) async fn room(&self) {
         loop {
             let drained = self.drained.notified();
             self.awaited.store(true, Relaxed);
-            if self.waiting().tasks.len() < BEHIND_TASKS {
+            if !self.is_behind() {
                 return;
             }
             drained.await;

@@ -91,6 +91,14 @@ impl Hub {
         self.shared.publish_to(None, publication)
     }
 
+    /// Returns whether so much waits to be delivered to a channel that its publishers should wait.
+    #[must_use]
+    pub fn is_behind(&self, channel: &Channel) -> bool {
+        let sequence = self.shared.sequence();
+        let room = sequence.state.channels.room(channel);
+        room.and_then(|room| room.outbox.as_ref()).is_some_and(|outbox| outbox.is_behind())
+    }
+
     /// Waits until what was published to a channel is nearly delivered, so that the next message
     /// does not add to a backlog. Cancel safe.
     pub async fn room_in(&self, channel: &Channel) {
