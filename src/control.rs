@@ -2,10 +2,11 @@
 
 pub(crate) mod answers;
 pub(crate) mod channels;
+mod info;
 pub(crate) mod query;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
@@ -23,7 +24,8 @@ use crate::hub::{CloseRequest, Hub, Outgoing, Undelivered};
 use crate::json;
 use crate::problem::Problem;
 use crate::request::{self, Segment};
-use crate::session::Limits;
+
+pub(crate) use self::info::Info;
 
 /// How long the body of a request may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -130,23 +132,6 @@ pub(crate) async fn ready(State(hub): State<Hub>) -> Result<&'static str, Proble
 /// Answers `GET /api/info`: what runs here.
 pub(crate) async fn info(State(hub): State<Hub>, State(info): State<Arc<Info>>) -> Json<Server> {
     Json(Server::of(&hub, &info))
-}
-
-/// What `/api/info` tells beside the state of the hub.
-#[derive(Debug)]
-pub(crate) struct Info {
-    /// When the server started.
-    pub(crate) started: Instant,
-    /// URLs for WebSocket clients, without path.
-    pub(crate) websocket: Vec<String>,
-    /// URLs of the observers' side, without path.
-    pub(crate) observers: Vec<String>,
-    /// Whether the two have different addresses.
-    pub(crate) apart: bool,
-    /// URLs of the servers behind, in proxy mode.
-    pub(crate) upstreams: Vec<String>,
-    /// Limits of sessions.
-    pub(crate) limits: Limits,
 }
 
 /// The most bytes of a message.

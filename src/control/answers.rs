@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::Info;
+use super::info::Info;
 use crate::event::{EventId, Flow};
 use crate::hub::{ConnectionHandle, Hub, Seen};
 use crate::wire;
