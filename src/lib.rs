@@ -104,7 +104,8 @@
 //! - Data flows in one direction. The exceptions are messages in the bounded queue of a connection and
 //!   the request to close it.
 //!
-//! Rows, each of which imports only from the rows above it:
+//! Rows, each of which imports only from the rows above it; files do not import each other in a
+//! circle either:
 //!
 //! ```text
 //! json  code  queue                             base

@@ -1,27 +1,24 @@
-//! How the house is built, checked: who may import whom, and what must not be anywhere.
+//! Invariants of the source tree: rows of modules, and texts that stand in some files only.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Returns all source files with their texts, without the tests at their ends.
-fn sources() -> Vec<(PathBuf, String)> {
+/// Returns all source files with their texts, without files and folders of tests.
+pub(crate) fn files() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, all: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(folder).expect("the sources are here") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 walk(&path, all);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
-                // Tests in files of their own are left out like those at the end of a file.
                 let own = path.strip_prefix(root().join("src")).expect("below src");
                 let mut parts = own.components().map(std::path::Component::as_os_str);
                 if parts.any(|part| part == "tests" || part == "tests.rs") {
                     continue;
                 }
                 let text = fs::read_to_string(&path).expect("text");
-                let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
-                let path = path.strip_prefix(root().join("src")).expect("below src").to_owned();
-                all.push((path, code));
+                all.push((own.to_owned(), text));
             }
         }
     }
@@ -31,12 +28,18 @@ fn sources() -> Vec<(PathBuf, String)> {
     all
 }
 
+/// Returns all source files with their texts, without the tests at their ends.
+fn sources() -> Vec<(PathBuf, String)> {
+    let code = |text: &str| text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+    files().into_iter().map(|(path, text)| (path, code(&text))).collect()
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Returns the module that a file belongs to: `hub` for `hub.rs` and `hub/batch.rs`.
-fn module(path: &Path) -> String {
+pub(crate) fn module(path: &Path) -> String {
     let first = path.components().next().expect("a path has a part");
     Path::new(&first).file_stem().expect("a name").to_string_lossy().into_owned()
 }

@@ -14,6 +14,7 @@ mod filter;
 mod harness;
 mod hostile;
 mod house;
+mod house_imports;
 mod hub;
 mod jwt;
 mod library;
