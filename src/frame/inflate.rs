@@ -4,7 +4,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::scratch::Scratch;
 
-/// What the sender of a message has cut off its end.
+/// Bytes that the sender removes from the end of a message.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
 /// How far past the limit a message is inflated, to be thrown away, so that the context stays
@@ -12,25 +12,25 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// which costs six milliseconds, one and a half for each 16 KiB that a relay reads at once.
 const BEYOND: u64 = 64 << 20;
 
-/// Room that an inflater gets at least: with less than 258 bytes zlib takes its slow way.
+/// Minimum room for an inflater: with less than 258 bytes zlib takes its slow path.
 const ROOM: usize = 1 << 10;
 
-/// Why there is nothing more to get from a message.
+/// Reasons to stop inflating a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// It is no deflate data.
+    /// Not deflate data.
     Invalid,
-    /// It is far beyond the limit.
+    /// Far larger than the limit.
     Endless,
 }
 
-/// The inflater of a direction, made when it is first needed.
+/// The inflater of a direction, allocated on first use.
 #[derive(Debug)]
 pub(super) struct Inflate {
     stream: Option<Box<Decompress>>,
-    /// Whether a message may refer to those before.
+    /// A message may refer to earlier ones.
     takeover: bool,
-    /// A final block has passed in this message: the stream starts anew after it.
+    /// A final block has passed in this message; the stream starts anew after it.
     ended: bool,
     lost: bool,
 }
@@ -40,12 +40,12 @@ impl Inflate {
         Self { stream: None, takeover, ended: false, lost: false }
     }
 
-    /// Returns whether a message that is not read costs the reading of all that follow.
+    /// Returns whether skipping a message makes all later ones unreadable.
     pub(super) fn takes_over(&self) -> bool {
         self.takeover && !self.lost
     }
 
-    /// Returns whether compressed messages cannot be read any more.
+    /// Returns whether compressed messages are unreadable.
     pub(super) fn lost(&self) -> bool {
         self.lost
     }
@@ -55,7 +55,7 @@ impl Inflate {
         self.stream.is_some()
     }
 
-    /// Tells that a part of a compressed message was not read.
+    /// Notes that part of a compressed message was not read.
     pub(super) fn skip(&mut self) {
         self.stream = None;
         self.ended = false;
@@ -68,7 +68,7 @@ impl Inflate {
     ///
     /// # Errors
     ///
-    /// If nothing more is to be had of this message; after that, [`skip`](Self::skip) it.
+    /// If the rest of the message cannot be inflated. The caller then [`skip`](Self::skip)s it.
     pub(super) fn part(
         &mut self,
         scratch: &mut Scratch,
@@ -115,7 +115,7 @@ impl Inflate {
         }
     }
 
-    /// Tells that a message has ended.
+    /// Notes the end of a message.
     pub(super) fn finish(&mut self, scratch: &mut Scratch) {
         let ended = std::mem::take(&mut self.ended);
         if !self.takeover {
@@ -129,8 +129,7 @@ impl Inflate {
     }
 }
 
-/// Makes sure that there is room to inflate into: twice as much as before, but not much more than
-/// the limit, which nothing is kept beyond.
+/// Makes room to inflate into: twice as much as before, but not much more than the limit.
 fn make_room(out: &mut Vec<u8>, limit: usize) {
     if out.capacity() - out.len() < ROOM {
         let whole = (out.len() * 2).min(limit.saturating_add(1)).max(4 << 10);

@@ -1,11 +1,13 @@
-//! A message under way.
+//! A message that is not complete.
 
-use super::boundaries::{Head, RSV1, TEXT};
+use super::boundaries::{FrameHead, RSV1, TEXT};
+use super::extensions::Extensions;
 use super::inflate::Inflate;
-use super::{Extensions, Note, Payload, Seen};
+use super::note::Note;
+use super::seen::{Payload, Seen};
 use crate::event::Opcode;
 
-/// What is known of a message so far; its payload is with the reader.
+/// The state of a message; the reader has its payload.
 #[derive(Debug)]
 pub(super) struct Message {
     opcode: Opcode,
@@ -14,20 +16,20 @@ pub(super) struct Message {
     pub(super) fragments: u32,
     /// Payload bytes that have come.
     pub(super) sent: u64,
-    /// What they have been inflated to.
+    /// Bytes that they inflate to.
     pub(super) inflated: u64,
     /// Bytes of its frames.
     pub(super) wire: u64,
-    /// What is wrong with it.
+    /// Its fault.
     pub(super) wrong: Option<Note>,
-    /// Why nothing is kept of it.
+    /// The reason why its payload is not kept.
     pub(super) absent: Option<Note>,
 }
 
 impl Message {
-    /// Begins with a head; `listen` tells whether anybody wants to read it.
+    /// Begins with a head. Without `listen` its payload is not read.
     pub(super) fn new(
-        head: &Head,
+        head: &FrameHead,
         extensions: Extensions,
         inflate: &mut Inflate,
         listen: bool,
@@ -55,17 +57,17 @@ impl Message {
         }
     }
 
-    /// Returns whether it is being inflated: also if it is too large, for the context's sake.
+    /// Returns whether it is inflated, even if it is too large: later messages may refer to it.
     pub(super) fn inflates(&self) -> bool {
         self.compressed && matches!(self.absent, None | Some(Note::TooLarge(_)))
     }
 
-    /// Returns how many bytes it has: decoded if it was.
+    /// Returns its size, decoded if it was.
     pub(super) fn size(&self) -> u64 {
         if self.inflates() { self.inflated } else { self.sent }
     }
 
-    /// Tells of it, with this payload.
+    /// Returns it with this payload.
     pub(super) fn seen<'a>(&self, bytes: &'a [u8]) -> Seen<'a> {
         let (payload, odd) = match (self.absent, self.opcode) {
             (Some(note), _) => (Payload::Absent, Some(note)),

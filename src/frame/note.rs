@@ -1,17 +1,16 @@
-//! What is odd about what was seen, in words.
+//! Faults and anomalies of messages, in words.
 
 use std::fmt;
 
-/// Why something was not read, or what is wrong with it.
+/// A violation of the protocol, or the reason why a payload is absent.
 ///
-/// Of several things that are wrong with a message, the first is told; that it was not kept comes
-/// last, since an absent payload shows it.
+/// A message has one note: its first violation, or else the reason why its payload is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
-    /// A client's frames have to be masked (RFC 6455 section 5.1).
+    /// A frame of a client that is not masked (RFC 6455 section 5.1).
     Unmasked,
-    /// A server's frames must not be masked (section 5.1).
+    /// A frame of a server that is masked (section 5.1).
     Masked,
     /// Reserved bits without an extension that gives them a meaning (section 5.2).
     ReservedBits,
@@ -19,25 +18,25 @@ pub enum Note {
     ReservedOpcode(u8),
     /// A length in eight bytes where two would do, or in two where none (section 5.2).
     LongLength,
-    /// A length with the top bit set (section 5.2): where the next frame is, nobody knows.
+    /// A length with the top bit set (section 5.2). The start of the next frame is unknown.
     ImpossibleLength,
     /// A control frame that is not the last of its message (section 5.5).
     FragmentedControl,
     /// A control frame of more than 125 bytes (section 5.5).
     LargeControl,
-    /// A continuation, and nothing to continue (section 5.4). It is read as a binary message.
+    /// A continuation without a start (section 5.4). It is read as a binary message.
     NoStart,
-    /// A message that another one begins within (section 5.4). Told of the unfinished one.
+    /// A message that another one begins within (section 5.4). The note is that of the first one.
     CutOff,
     /// A data frame after the close frame (section 5.5.1).
     AfterClose,
-    /// Text that is no UTF-8 (section 8.1). It is given as bytes.
+    /// Text that is not UTF-8 (section 8.1). Its payload is bytes.
     InvalidText,
     /// A close frame of one byte (section 5.5.1).
     ShortClose,
     /// A close code that no frame may carry (section 7.4).
     CloseCode(u16),
-    /// A close reason that is no UTF-8 (section 5.5.1).
+    /// A close reason that is not UTF-8 (section 5.5.1).
     InvalidReason,
     /// Compressed data that cannot be inflated (RFC 7692 section 7.2.2).
     InvalidDeflate,
@@ -52,7 +51,7 @@ pub enum Note {
 }
 
 impl Note {
-    /// Returns whether the peer did what the protocol forbids; otherwise it is about the tap.
+    /// Returns whether the peer violated the protocol; other notes are about the tap.
     #[must_use]
     pub fn violation(self) -> bool {
         !matches!(
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_says_who_is_to_blame() {
+    fn note_tells_violations_from_limits_of_the_tap() {
         assert_eq!(
             Note::Unmasked.to_string(),
             "protocol violation: a client frame that is not masked"

@@ -1,15 +1,14 @@
-//! Memory that the readers of a thread share.
+//! Buffers that the readers of a thread share.
 //!
-//! A reader needs room to unmask and inflate into while it is fed, and none in between. So each
-//! thread has one set of buffers, which the reader that is being fed takes and gives back: a
-//! connection that is silent holds nothing.
+//! A reader needs buffers to unmask and inflate into only while it is fed. Each thread has one set,
+//! which a reader takes and gives back, so that an idle connection holds none.
 
 use std::cell::Cell;
 
 use flate2::Decompress;
 
-/// The largest buffer that is kept for the next reader; what grew beyond it is released. Four
-/// times the 16 KiB that a relay reads at once.
+/// The largest buffer that is kept for the next reader: as much as a relay reads at once. Larger
+/// ones are released.
 const KEEP: usize = 64 << 10;
 
 thread_local! {
@@ -19,21 +18,21 @@ thread_local! {
 /// The buffers.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    /// For messages, as they are handed out.
+    /// For messages.
     pub(super) message: Vec<u8>,
     /// For compressed data.
     pub(super) compressed: Vec<u8>,
-    /// For messages that are compressed each on its own; 48 KB.
+    /// For messages that are compressed without context; 48 KB.
     pub(super) inflater: Option<Box<Decompress>>,
 }
 
 impl Scratch {
-    /// Takes the thread's, or makes new if somebody has it.
+    /// Takes the buffers of the thread, or makes new ones if they are taken.
     pub(super) fn take() -> Self {
         SCRATCH.take().unwrap_or_default()
     }
 
-    /// Gives it back.
+    /// Gives the buffers back to the thread.
     pub(super) fn give(mut self) {
         for buffer in [&mut self.message, &mut self.compressed] {
             buffer.clear();
@@ -41,7 +40,7 @@ impl Scratch {
                 *buffer = Vec::new();
             }
         }
-        // While a thread ends there is nobody to give it to.
+        // Fails while the thread ends.
         let _ = SCRATCH.try_with(|scratch| scratch.set(Some(self)));
     }
 
@@ -54,8 +53,7 @@ impl Scratch {
         lent
     }
 
-    /// Takes the buffer back. What is in it is a message under way: the reader keeps that, in as
-    /// much memory as it takes.
+    /// Takes the buffer back. The reader keeps an incomplete message, in memory of its size.
     pub(super) fn back(&mut self, own: &mut Vec<u8>, lent: bool) {
         if own.is_empty() {
             let free = std::mem::take(own);

@@ -1,52 +1,52 @@
-//! What a reader tells.
+//! Results of a reader.
 
 use std::borrow::Cow;
 
-use super::Note;
+use super::note::Note;
 use crate::code;
 use crate::event::Opcode;
 
-/// What a reader has seen.
+/// A message, frame or fault that a reader has read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen<'a> {
     /// A message, complete.
     Message {
         /// Text or binary.
         opcode: Opcode,
-        /// What it says.
+        /// Its payload.
         payload: Payload<'a>,
         /// Bytes of the decoded payload; of the payload as it was sent, if it was not decoded.
         size: u64,
         /// Bytes of all its frames, heads included.
         wire: u64,
-        /// Of how many frames it is made.
+        /// Number of its frames.
         fragments: u32,
         /// Whether it came compressed.
         compressed: bool,
-        /// What is wrong with it, or why it has no payload.
+        /// Its fault, or the reason why it has no payload.
         note: Option<Note>,
     },
-    /// A ping or a pong, to readers that are asked for them.
+    /// A ping or a pong, from readers that are asked for them.
     Control {
-        /// Which of them.
+        /// Its kind.
         kind: Control,
-        /// Its first 125 bytes, which are all it may have.
+        /// Its first 125 bytes, the most that it may have.
         payload: &'a [u8],
         /// Bytes of the frame, its head included.
         wire: u64,
-        /// What is wrong with it.
+        /// Its fault.
         note: Option<Note>,
     },
     /// A close frame.
     Close {
-        /// Why; 1005 if it does not say.
+        /// Its code; 1005 if it has none.
         code: u16,
-        /// Why, in words. What is no UTF-8 is replaced by U+FFFD.
+        /// Its reason. Invalid UTF-8 is replaced by U+FFFD.
         reason: Cow<'a, str>,
-        /// What is wrong with it.
+        /// Its fault.
         note: Option<Note>,
     },
-    /// A frame with an opcode that means nothing.
+    /// A frame with a reserved opcode.
     Reserved {
         /// The opcode: 3 to 7, 11 to 15.
         opcode: u8,
@@ -54,12 +54,12 @@ pub enum Seen<'a> {
         size: u64,
         /// Bytes of the frame, its head included.
         wire: u64,
-        /// What is wrong with it.
+        /// Its fault.
         note: Note,
     },
-    /// Nobody can tell where the next frame begins. Said once; all that follows is ignored.
+    /// The start of the next frame is unknown. Reported once; later bytes are ignored.
     Unreadable {
-        /// What came instead of a frame.
+        /// The fault.
         note: Note,
     },
 }
@@ -81,27 +81,27 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// What a message says.
+/// The payload of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payload<'a> {
     /// Text.
     Text(&'a str),
-    /// Bytes: of a binary message, or of a text that is no UTF-8.
+    /// Bytes of a binary message, or of a text that is not UTF-8.
     Bytes(&'a [u8]),
-    /// Not decoded or not kept; the note says why.
+    /// Not decoded or not kept; the note gives the reason.
     Absent,
 }
 
-/// The control frames that are not the end.
+/// Control frames other than close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control {
-    /// Asks for a pong.
+    /// Requests a pong.
     Ping,
-    /// Answers a ping, or says that its sender is there.
+    /// Answers a ping, or is a sign of life.
     Pong,
 }
 
-/// What has passed, skimmed or read.
+/// Totals of a direction, skimmed or read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Data messages that are complete.
