@@ -6,10 +6,9 @@ mod info;
 pub(crate) mod query;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
@@ -23,12 +22,9 @@ use crate::event::{Body as Payload, ConnectionId, Direction, Message, Opcode};
 use crate::hub::{CloseRequest, Hub, Outgoing, Undelivered};
 use crate::json;
 use crate::problem::Problem;
-use crate::request::{self, Segment};
+use crate::request::{self, Segment, read_body};
 
 pub(crate) use self::info::Info;
-
-/// How long the body of a request may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Answers `GET /api/connections`.
 pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Connection>> {
@@ -62,7 +58,7 @@ pub(crate) async fn send(
         To::Server => Direction::In,
     };
     let to = connection_id(&id)?;
-    let body = read(body, max.0).await?;
+    let body = read_body(body, max.0, "a message").await?;
     let (opcode, payload) = payload(&headers, &body)?;
     let outgoing = match opcode {
         Opcode::Binary => Outgoing::Binary(body.clone()),
@@ -137,16 +133,6 @@ pub(crate) async fn info(State(hub): State<Hub>, State(info): State<Arc<Info>>) 
 /// The most bytes of a message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MaxMessageBytes(pub(crate) usize);
-
-async fn read(body: Body, max: usize) -> Result<bytes::Bytes, Problem> {
-    match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => {
-            Err(Problem::new(Code::TooLarge, format!("a message has at most {max} bytes")))
-        }
-        Err(_elapsed) => Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
-    }
-}
 
 /// Reads a body as what a client would have sent.
 fn payload(headers: &HeaderMap, body: &[u8]) -> Result<(Opcode, Payload), Problem> {

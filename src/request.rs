@@ -7,12 +7,16 @@
 pub(crate) mod query;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, Path};
+use bytes::Bytes;
 use http::header::{ACCEPT, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 
+use crate::code::Code;
 use crate::problem::Problem;
 pub(crate) use query::{
     Count, Faults, Field, Moment, Parameter, Query, Value, Values, choice, duration, parameters,
@@ -39,6 +43,57 @@ pub(crate) fn remote(parts: &Parts) -> SocketAddr {
     let info = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     // A program that mounts the router without connect info learns of no addresses.
     info.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |info| info.0)
+}
+
+/// Fields in a head: as many as the 64 KiB hold that a request may have, so that heads are bounded in
+/// bytes, as in browsers and servers. hyper reserves the room on the heap and touches what it uses;
+/// its own limit is 100. `HeaderMap` holds at most 24,576.
+pub(crate) const MAX_FIELDS: usize = 16 << 10;
+
+/// The target of a request as it was sent, where the URI of the request has other characters in the
+/// place of those that it does not hold.
+#[derive(Debug, Clone)]
+pub(crate) struct RawTarget(pub(crate) Bytes);
+
+/// The bit that a server in front of an upstream flips in the first character of `Expect`, so that
+/// it does not answer `100 Continue` itself.
+pub(crate) const EXPECT_MASK: u8 = 0x80;
+
+/// The server has no memory for another request that is not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("requests that are not complete take too much memory")]
+pub(crate) struct NoRoom;
+
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Reads a body of at most `max` bytes to its end. `body` says what it is: "a message".
+///
+/// # Errors
+///
+/// [`Code::TooLarge`], [`Code::Timeout`], or [`Code::Full`] if the bodies of other requests take
+/// all of the memory for them.
+pub(crate) async fn read_body(body: Body, max: usize, name: &str) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_no_room(&error) => {
+            let full = "the bodies of other requests take all of the memory; try again later";
+            Err(Problem::new(Code::Full, full))
+        }
+        Ok(Err(_)) => Err(Problem::new(Code::TooLarge, format!("{name} has at most {max} bytes"))),
+        Err(_elapsed) => Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
+    }
+}
+
+fn is_no_room(error: &axum::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<NoRoom>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Returns whether a request asks for a WebSocket.

@@ -1,15 +1,18 @@
-//! Accepts connections and serves them until it is told to stop.
+//! Accepts connections and serves them until the server is stopped.
 //!
-//! The loop is our own, on hyper: it sets limits and time limits that `axum::serve` does not know,
-//! and takes half of its memory for an idle listener.
+//! The loop uses hyper directly: it sets limits that `axum::serve` does not offer, and an idle
+//! listener takes half of the memory.
 
 mod bind;
+mod budget;
 mod connection_tracker;
 mod endless;
+mod handover;
 mod heads;
 mod listen;
 mod overload;
 mod per_address;
+mod request_body;
 mod timeout_io;
 
 use std::convert::Infallible;
@@ -24,7 +27,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse as _;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, UpgradeableConnection};
@@ -39,92 +42,110 @@ use tower::ServiceExt as _;
 
 use crate::hub::Hub;
 use crate::problem::Problem;
+use crate::request::{MAX_FIELDS, RawTarget};
 use crate::socket::keep_alive;
 pub use bind::{BindError, bind};
+use budget::Budget;
 use connection_tracker::{Ask, ConnectionTracker, Finish};
-use endless::{Asked, Handover};
+use handover::{Asked, Handover};
 pub use listen::{InvalidListen, Listen};
 use overload::TurnAway;
 use per_address::{ConnectionPermit, PerAddress};
 use timeout_io::Guarded;
 
-/// How long the head of a request may take, from the first byte that could be awaited.
+/// Time limit for the head of a request, from the end of the previous one.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
-/// How long the kernel may keep bytes that the other end does not acknowledge.
+/// How long the kernel keeps bytes that the peer does not acknowledge.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// What hyper may buffer for a connection: it stops to ask a stream for more above that.
+/// Bytes that hyper may buffer for a connection. This bounds the head of a request, and pauses a
+/// response that the peer does not read.
 const BUFFER: usize = 64 << 10;
 
-/// Connections beyond those that may register or listen: pages, API calls, and those that are
-/// told that the server is full.
+/// Memory for all heads that are not complete, beyond the first 4 KiB of each. A head that finds no
+/// room ends its connection.
+const HEADS: usize = 16 << 20;
+
+/// Memory for all bodies that are not handled yet, beyond the first 16 KiB of each.
+const BODIES: usize = 32 << 20;
+
+/// Connections beyond those that may register or listen: pages, API calls, and answers that the
+/// server is full.
 const SPARE_CONNECTIONS: usize = 1024;
 
-/// What to serve, and where.
+/// Time between two warnings that no connection can be accepted.
+const WARNING: Duration = Duration::from_mins(1);
+
+/// A server.
 #[derive(Debug)]
 pub struct Server {
-    /// Where to serve what.
+    /// Listeners and their routes.
     pub endpoints: Vec<Endpoint>,
-    /// At most so many connections from one address; `None` is no limit for loopback and
-    /// 1,000 for each other address.
+    /// Maximum number of connections from one address. `None` is no limit for loopback and 1,000
+    /// for each other address.
     pub max_per_address: Option<usize>,
 }
 
-/// A listener and what it serves.
+/// A listener and its routes.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Takes connections.
+    /// Accepts connections.
     pub listener: TcpListener,
-    /// Answers their requests.
+    /// Answers requests.
     pub router: Router,
-    /// Whether a peer that reads nothing, or that nobody reaches, is waited for as long as the
-    /// other side of a relay would wait. Without it, half a minute.
+    /// Whether the server waits without a limit for a peer that reads nothing, as the other side of
+    /// a relay would. Otherwise for half a minute.
     pub patient: bool,
 }
 
 impl Server {
-    /// Serves until `stop` is cancelled, then lets everybody go: no new connections, close events,
-    /// ends of streams, all within `grace`. No task is left when this returns.
+    /// Serves until `stop` is cancelled, then accepts no connections, publishes the close events and
+    /// ends the streams, all within `grace`. No task is left when this returns.
     pub async fn run(self, hub: Hub, stop: CancellationToken, grace: Duration) {
         let settings = hub.settings();
         let room = settings.max_connections.saturating_add(settings.max_listeners);
         let room = room.saturating_add(SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
-        let house = Arc::new(ServerState {
+        let state = Arc::new(ServerState {
             room: Arc::new(Semaphore::new(room)),
             per_address: PerAddress::new(self.max_per_address),
             turn_away: TurnAway::default(),
-            guests: ConnectionTracker::default(),
+            tracker: ConnectionTracker::default(),
+            heads: Budget::new(HEADS),
+            bodies: Budget::new(BODIES),
             tasks: TaskTracker::new(),
         });
         let accepting = TaskTracker::new();
         for endpoint in self.endpoints {
-            accepting.spawn(accept(endpoint, Arc::clone(&house), stop.clone()));
+            accepting.spawn(accept(endpoint, Arc::clone(&state), stop.clone()));
         }
         accepting.close();
         accepting.wait().await;
         let deadline = Instant::now() + grace;
         hub.shutdown(grace).await;
-        house.guests.ask(Ask::Finish);
-        house.tasks.close();
-        let _ = timeout_at(deadline, house.tasks.wait()).await;
-        house.guests.ask(Ask::Leave);
-        house.tasks.wait().await;
+        state.tracker.ask(Ask::Finish);
+        state.tasks.close();
+        let _ = timeout_at(deadline, state.tasks.wait()).await;
+        state.tracker.ask(Ask::Leave);
+        state.tasks.wait().await;
     }
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct ServerState {
     room: Arc<Semaphore>,
     per_address: PerAddress,
     turn_away: TurnAway,
-    guests: ConnectionTracker,
+    tracker: ConnectionTracker,
+    heads: Arc<Budget>,
+    bodies: Arc<Budget>,
     tasks: TaskTracker,
 }
 
-async fn accept(endpoint: Endpoint, house: Arc<ServerState>, stop: CancellationToken) {
+async fn accept(endpoint: Endpoint, state: Arc<ServerState>, stop: CancellationToken) {
     let Endpoint { listener, router, patient } = endpoint;
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -134,51 +155,52 @@ async fn accept(endpoint: Endpoint, house: Arc<ServerState>, stop: CancellationT
             Ok(accepted) => accepted,
             Err(error) if is_about_one_connection(&error) => continue,
             Err(error) => {
-                // Out of file descriptors, most likely: those who leave make room.
-                tracing::warn!(%error, "cannot accept connections for the moment");
+                // The process is out of file descriptors, most likely; connections that end free some.
+                if warned.is_none_or(|at| at.elapsed() >= WARNING) {
+                    warned = Some(Instant::now());
+                    tracing::warn!(%error, "cannot accept connections");
+                }
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let seat = Arc::clone(&house.room)
+        let permit = Arc::clone(&state.room)
             .try_acquire_owned()
             .ok()
-            .zip(house.per_address.enter(remote.ip()))
+            .zip(state.per_address.enter(remote.ip()))
             .map(|(permit, place)| ConnectionPermit::new(permit, place));
-        let Some(seat) = seat else {
-            if let Some(answer) = house.turn_away.answer(stream) {
-                house.tasks.spawn(answer);
+        let Some(permit) = permit else {
+            if let Some(answer) = state.turn_away.answer(stream) {
+                state.tasks.spawn(answer);
             }
             continue;
         };
-        let (router, house) = (router.clone(), Arc::clone(&house));
-        house.tasks.clone().spawn(async move {
-            serve(stream, seat, remote, router, patient, &house.guests).await;
-        });
+        let handover = Handover::new(patient, state.heads.share(), state.bodies.share());
+        let arrival = Arrival { stream, permit, remote, handover: Arc::new(handover) };
+        let (router, state) = (router.clone(), Arc::clone(&state));
+        state.tasks.clone().spawn(async move { serve(arrival, router, &state.tracker).await });
     }
 }
 
-/// Serves one connection until it ends, or has become a WebSocket.
-async fn serve(
+/// An accepted connection.
+struct Arrival {
     stream: TcpStream,
-    seat: ConnectionPermit,
+    permit: ConnectionPermit,
     remote: SocketAddr,
-    router: Router,
-    patient: bool,
-    guests: &ConnectionTracker,
-) {
-    if let Err(error) = tune(&stream, patient) {
-        tracing::debug!(%remote, %error, "the connection went at once");
+    handover: Arc<Handover>,
+}
+
+/// Serves one connection until it ends or becomes a WebSocket.
+async fn serve(arrival: Arrival, router: Router, tracker: &ConnectionTracker) {
+    let (remote, handover) = (arrival.remote, Arc::clone(&arrival.handover));
+    if let Err(error) = tune(&arrival.stream, handover.patient) {
+        tracing::debug!(%remote, %error, "a connection ended at once");
         return;
     }
-    let handover = Arc::new(Handover::new(patient));
-    let visit = Box::pin(Http1Connection {
-        connection: Some(http(stream, seat, remote, router, &handover)),
-        handover,
-    });
-    let error = match guests.serve(visit).await {
+    let http = Box::pin(Http1Connection { connection: Some(http(arrival, router)), handover });
+    let error = match tracker.serve(http).await {
         Some(Ok(Some(endless))) => {
-            guests.serve(endless).await.and_then(Result::err).map(Into::into)
+            tracker.serve(endless).await.and_then(Result::err).map(Into::into)
         }
         Some(Err(error)) => Some(error.into()),
         Some(Ok(None)) | None => None,
@@ -188,31 +210,31 @@ async fn serve(
     }
 }
 
-/// Has hyper serve a connection.
+/// Serves a connection with hyper.
 fn http(
-    stream: TcpStream,
-    seat: ConnectionPermit,
-    remote: SocketAddr,
+    arrival: Arrival,
     router: Router,
-    handover: &Arc<Handover>,
 ) -> UpgradeableConnection<
     TokioIo<Guarded>,
     impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<>,
 > {
-    let io = Guarded::new(stream, Arc::clone(handover), seat);
+    let Arrival { stream, permit, remote, handover } = arrival;
+    let io = Guarded::new(stream, Arc::clone(&handover), permit);
     let patient = handover.patient;
-    let handover = Arc::clone(handover);
     let service = service_fn(move |request: Request<Incoming>| {
-        let doubtful = handover.heads.take(&request);
-        let mut request = request.map(|body| heads::body(body, Arc::clone(&handover)));
+        let head = handover.heads.take(&request);
+        let refused = refusal(&request, head.ambiguous);
+        let mut request = request.map(|body| request_body::wrap(body, Arc::clone(&handover)));
         request.extensions_mut().insert(ConnectInfo(remote));
         request.extensions_mut().insert(handover.control.clone());
+        if let Some(target) = head.target {
+            request.extensions_mut().insert(RawTarget(target));
+        }
         let (asked, handover) = (Asked::of(&request), Arc::clone(&handover));
         let answer = router.clone().oneshot(request);
         async move {
-            if doubtful {
-                let both = "a body has a Content-Length or a Transfer-Encoding, and not both";
-                let mut refusal = Problem::malformed(both).into_response();
+            if let Some(problem) = refused {
+                let mut refusal = problem.into_response();
                 refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 return Ok(refusal);
             }
@@ -227,14 +249,26 @@ fn http(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(BUFFER)
+        .max_header_size(BUFFER)
+        .max_headers(MAX_FIELDS)
         .preserve_header_case(patient)
-        // What a server behind answers goes back as it is.
+        // An answer of an upstream is passed on as it is.
         .auto_date_header(!patient)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades()
 }
 
-/// A connection in the hands of hyper, until one of its responses turns out to have no end.
+/// Returns why a request is refused whose head two programs could read in two ways.
+fn refusal(request: &Request<Incoming>, ambiguous: bool) -> Option<Problem> {
+    if ambiguous {
+        let both = "a body has a Content-Length or a Transfer-Encoding, and not both";
+        return Some(Problem::malformed(both));
+    }
+    let several = request.headers().get_all(HOST).iter().nth(1).is_some();
+    several.then(|| Problem::malformed("a request has one Host header"))
+}
+
+/// A connection that hyper serves until one of its responses has no end.
 struct Http1Connection<S: HttpService<Incoming>> {
     connection: Option<UpgradeableConnection<TokioIo<Guarded>, S>>,
     handover: Arc<Handover>,
@@ -271,7 +305,7 @@ where
 }
 
 impl Finish for endless::Writer {
-    /// The hub ends its streams itself.
+    /// The hub ends its streams.
     fn finish(self: Pin<&mut Self>) {}
 }
 

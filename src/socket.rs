@@ -1,12 +1,13 @@
-//! What a relay needs of TCP sockets that hyper and TLS own: keepalive, a reset instead of an
-//! orderly end, and the state of a connection that is not being read.
+//! What a proxy needs of TCP sockets that hyper and TLS own: keepalive, a reset instead of an
+//! orderly end, the state of a connection that is not being read, and interim answers.
 //!
-//! A [`SocketControl`] is shared by the owner of a socket and a relay. The relay asks through it,
+//! A [`SocketControl`] is shared by the owner of a socket and a proxy. The proxy asks through it,
 //! and flushes the connection; the flush passes all layers and is answered by the owner.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -30,7 +31,7 @@ pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-/// Shared by the owner of a socket and a relay that uses the connection. A server puts it beside
+/// Shared by the owner of a socket and a proxy that uses the connection. A server puts it beside
 /// the request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SocketControl(Arc<State>);
@@ -39,7 +40,13 @@ pub(crate) struct SocketControl(Arc<State>);
 struct State {
     reset_on_close: AtomicBool,
     question: AtomicU8,
+    /// There are bytes in `interim`.
+    has_interim: AtomicBool,
+    interim: Mutex<Vec<u8>>,
 }
+
+/// Bytes of interim answers that wait for a client that does not read.
+const MAX_INTERIM: usize = 64 << 10;
 
 /// Nothing is asked.
 const NONE: u8 = 0;
@@ -83,6 +90,39 @@ impl SocketControl {
             self.0.question.store(ENDED, Relaxed);
         }
         Ok(())
+    }
+
+    /// Has bytes written before those of hyper, at the next write or flush. Bytes that find no room
+    /// are dropped: an interim answer may be left out.
+    pub(crate) fn send_interim(&self, bytes: &[u8]) {
+        let mut interim = self.interim();
+        if interim.len() + bytes.len() <= MAX_INTERIM {
+            interim.extend_from_slice(bytes);
+            self.0.has_interim.store(true, Relaxed);
+        }
+    }
+
+    /// Writes the bytes of [`send_interim`](Self::send_interim). The owner of the socket calls it
+    /// before each write.
+    pub(crate) fn poll_interim(
+        &self,
+        mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<()>> {
+        if !self.0.has_interim.load(Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        let mut interim = self.interim();
+        while !interim.is_empty() {
+            let written = ready!(write(&interim))?;
+            interim.drain(..written);
+        }
+        *interim = Vec::new();
+        self.0.has_interim.store(false, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+
+    fn interim(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.interim.lock().expect("nothing panics while it holds this lock")
     }
 
     /// Prepares the close of the socket. The owner calls it before it drops the stream.

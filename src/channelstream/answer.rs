@@ -1,8 +1,6 @@
 //! Answers of the API, and what its handlers read off a request.
 
-use std::time::Duration;
-
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -11,9 +9,7 @@ use serde_json::Value;
 
 use crate::code::{self, Code};
 use crate::problem::Problem;
-
-/// How long the body of a request may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
+use crate::request::read_body;
 
 /// An error of a call, as its answer.
 #[derive(Debug)]
@@ -54,11 +50,7 @@ pub(super) fn json(text: impl Into<Body>) -> Response {
 
 /// Reads a body to its end.
 pub(super) async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Problem::new(Code::TooLarge, format!("a body has at most {max} bytes"))),
-        Err(_) => Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
-    }
+    read_body(body, max, "a body").await
 }
 
 /// Returns a parameter of the query.

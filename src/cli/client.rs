@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::failure::Failure;
 use crate::event::EventId;
+use crate::request::MAX_FIELDS;
 use crate::wire::sse::{self, Message, Parser};
 
 /// Time limit for connecting, and for the head of a response.
@@ -186,8 +187,11 @@ async fn fetch(
     let connected = timeout(ANSWER, TcpStream::connect((host.as_str(), *port))).await;
     let tcp = connected.map_err(|_| lost(&"no answer"))?;
     let tcp = tcp.map_err(|error| lost(&format!("{error}; is wstap running there?")))?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(tcp)).await.map_err(|error| lost(&error))?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_headers(MAX_FIELDS)
+        .handshake(TokioIo::new(tcp))
+        .await
+        .map_err(|error| lost(&error))?;
     let mut request = Request::get(&target.path)
         .header(header::HOST, at)
         .header(header::USER_AGENT, concat!("wstap/", env!("CARGO_PKG_VERSION")));

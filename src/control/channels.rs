@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 
 use super::answers::Sent;
 use super::query::Publishing;
-use super::{MaxMessageBytes, payload, read};
+use super::{MaxMessageBytes, payload};
 use crate::code::Code;
 use crate::event::{Channel, Event};
 use crate::hub::{ChannelInside, ChannelSeen, Hub, Publication};
 use crate::problem::Problem;
-use crate::request::{self, Segment};
+use crate::request::{self, Segment, read_body};
 use crate::wire;
 
 /// A channel in the list of all.
@@ -103,7 +103,7 @@ pub(crate) async fn publish(
     let (Publishing { user: to }, faults) = request::read(query.as_deref());
     faults.finish()?;
     let channel = channel(&name)?;
-    let body = read(body, max.0).await?;
+    let body = read_body(body, max.0, "a message").await?;
     let (opcode, payload) = payload(&headers, &body)?;
     hub.room_in(&channel).await;
     let publication = Publication { to, ..Publication::new(channel, opcode, body.len(), payload) };

@@ -1,5 +1,4 @@
-//! Addresses to sockets: every address that a name means is bound, and what does not work is told
-//! with what would.
+//! Binds every address of a name; errors say which address would work.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,27 +8,27 @@ use tokio::net::TcpListener;
 
 use super::listen::Listen;
 
-/// Why an address is not served.
+/// Reasons not to serve an address.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// It can be reached from elsewhere, and nobody would have to say who he is.
+    /// The address can be reached from other machines, and no authentication is required.
     #[error(
         "{listen} can be reached from other machines, where everybody could read and do everything; \
          listen on localhost, or add --no-auth if that is meant"
     )]
     Exposed {
-        /// As it was asked for.
+        /// The requested address.
         listen: Listen,
     },
-    /// The name means no address.
+    /// The name has no address.
     #[error("{listen}: no address has this name ({source})")]
     Unknown {
-        /// As it was asked for.
+        /// The requested address.
         listen: Listen,
-        /// What the resolver says.
+        /// The error of the resolver.
         source: io::Error,
     },
-    /// Another program has it.
+    /// Another program listens there.
     #[error(
         "{address} is taken by another program; stop it, or take another port, for example \
          --{flag} localhost:{other}"
@@ -37,17 +36,17 @@ pub enum BindError {
     Taken {
         /// The address.
         address: SocketAddr,
-        /// The flag that asked for it.
+        /// The flag that names it.
         flag: &'static str,
         /// A port that is free.
         other: u16,
     },
-    /// The kernel says no.
+    /// The kernel refuses.
     #[error("cannot listen on {address}: {source}")]
     Failed {
         /// The address.
         address: SocketAddr,
-        /// What it says.
+        /// The error of the kernel.
         source: io::Error,
     },
 }
@@ -55,11 +54,11 @@ pub enum BindError {
 /// Connections that wait to be accepted; the kernel caps it (`net.core.somaxconn`, 4096).
 const BACKLOG: i32 = 4096;
 
-/// How often a port that is free on one address is looked for on the others.
+/// Attempts to find a port that is free on all addresses.
 const TRIES: usize = 16;
 
-/// Binds all addresses of a name. On loopback both families are bound, where the machine has them;
-/// port 0 takes the same free port on all.
+/// Binds all addresses of a name. `localhost` binds both families that the machine has. Port 0 takes
+/// the same free port on all addresses.
 ///
 /// # Errors
 ///
@@ -88,8 +87,8 @@ pub async fn bind(
 }
 
 async fn resolve(listen: &Listen) -> Result<Vec<IpAddr>, BindError> {
-    // Whatever the machine's hosts file says, localhost is both (RFC 6761 section 6.3): browsers
-    // try ::1 first, old programs know 127.0.0.1 only.
+    // localhost is both families, whatever the hosts file says (RFC 6761 section 6.3): browsers try
+    // ::1 first, old programs use 127.0.0.1 only.
     if listen.host.eq_ignore_ascii_case("localhost") {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
@@ -110,7 +109,7 @@ fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, (Socket
         let address = SocketAddr::new(*ip, port);
         match bind_one(address) {
             Ok(listener) => listeners.push(listener),
-            // A machine without this family of addresses, which says so in many ways.
+            // A machine without this family reports that in many ways.
             Err(error) if !listeners.is_empty() && !is_taken(&error) && ip.is_loopback() => {
                 tracing::debug!(%address, %error, "this address does not exist here");
             }
@@ -125,7 +124,7 @@ fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, (Socket
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // Only the address of all addresses takes IPv4 with it; ::1 and 127.0.0.1 are two.
+    // Only the unspecified address includes IPv4; ::1 and 127.0.0.1 are separate.
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }

@@ -1,7 +1,7 @@
-//! The connections that are being served, and how they are asked to leave.
+//! Tracks the connections of a server and asks them to end.
 //!
-//! A connection is polled for every event that it delivers, so that leaving must cost nothing
-//! until it is wanted: a flag that is read at each poll, and the wakers of all, noted once.
+//! A connection is polled for every event that it delivers, so tracking must cost nothing until the
+//! server stops: a flag that each poll reads, and the wakers of all connections, stored once.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -23,32 +23,32 @@ struct Wakers {
     by_number: HashMap<u64, Waker>,
 }
 
-/// What the guests are asked to do.
+/// A request to all connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ask {
-    /// To leave after the request that they are in.
+    /// End after the current request.
     Finish = 1,
-    /// To leave.
+    /// End now.
     Leave = 2,
 }
 
-/// Something that can end after what it is doing now.
+/// A connection that can end after its current request.
 pub(super) trait Finish: Future {
     fn finish(self: Pin<&mut Self>);
 }
 
 impl ConnectionTracker {
-    /// Asks all, those who are here and those who come yet.
-    pub(super) fn ask(&self, what: Ask) {
-        self.asked.store(what as u8, Relaxed);
-        // The lock orders this with `serve`: a guest either is in the table or sees the flag.
+    /// Asks all connections, present and future.
+    pub(super) fn ask(&self, ask: Ask) {
+        self.asked.store(ask as u8, Relaxed);
+        // The lock orders this with `serve`: a connection is in the table or sees the flag.
         for waker in self.lock().by_number.values() {
             waker.wake_by_ref();
         }
     }
 
-    /// Runs a connection until it ends or is asked to. Has to be a task of its own: its waker is
-    /// noted at the first poll and taken to be the same at each.
+    /// Runs a connection until it ends or is asked to end. Must be a task of its own: the waker of
+    /// the first poll is stored.
     pub(super) async fn serve<C: Finish>(&self, connection: C) -> Option<C::Output> {
         let mut connection = pin!(connection);
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
@@ -73,7 +73,7 @@ impl ConnectionTracker {
         wakers.last += 1;
         let number = wakers.last;
         wakers.by_number.insert(number, waker);
-        TrackedConnection { guests: self, number }
+        TrackedConnection { tracker: self, number }
     }
 
     fn lock(&self) -> MutexGuard<'_, Wakers> {
@@ -82,12 +82,12 @@ impl ConnectionTracker {
 }
 
 struct TrackedConnection<'a> {
-    guests: &'a ConnectionTracker,
+    tracker: &'a ConnectionTracker,
     number: u64,
 }
 
 impl Drop for TrackedConnection<'_> {
     fn drop(&mut self) {
-        self.guests.lock().by_number.remove(&self.number);
+        self.tracker.lock().by_number.remove(&self.number);
     }
 }

@@ -1,112 +1,299 @@
-//! Heads that say two things at once.
+//! Watches the bytes of request heads as they are read.
 //!
-//! A request with a `Content-Length` and a `Transfer-Encoding` is how requests are smuggled past a
-//! proxy (RFC 9112 section 6.1). hyper reads it in one way, leaves the length out and closes the
-//! connection afterwards, so that it is harmless; here it is refused, as nobody honest sends it.
-//! Since hyper does not tell, the bytes are looked at as they come. What is missed here, because it
-//! came in pieces or behind another request, is still harmless.
+//! - It refuses a head with both a `Content-Length` and a `Transfer-Encoding`, a way to smuggle
+//!   requests past a proxy (RFC 9112 section 6.3). hyper takes the `Transfer-Encoding`, drops the
+//!   length without a report and closes the connection after the answer.
+//! - It counts the bytes of heads that are not complete.
+//! - In front of an upstream it hides from hyper what hyper would judge by itself: characters of the
+//!   target that `http::Uri` does not hold, and the expectation of a `100 Continue`. Both are
+//!   restored before the request is passed on.
+//!
+//! A head behind another request in the same read is not watched, and gets the treatment of hyper.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::sync::{Mutex, MutexGuard};
 
-use axum::body::Body;
 use bytes::Bytes;
 use http::Request;
 use http::header::TRANSFER_ENCODING;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
-/// What is known of the head that is being read, if it is one.
+use super::budget::Share;
+use crate::request::{EXPECT_MASK, NoRoom};
+
+/// Bytes of a head that are not counted: few heads are longer.
+const FREE: usize = 4 << 10;
+
+/// Stands for a character that `http::Uri` does not hold.
+const STAND_IN: u8 = b'_';
+
+/// The head of the request that is being read.
 #[derive(Debug)]
 pub(super) struct Heads {
-    reading: AtomicBool,
-    length: AtomicBool,
+    state: Mutex<State>,
 }
 
-impl Default for Heads {
-    fn default() -> Self {
-        Self { reading: AtomicBool::new(true), length: AtomicBool::new(false) }
-    }
+#[derive(Debug)]
+struct State {
+    /// The next bytes are those of a head, and not of a body or of another protocol.
+    reading: bool,
+    scan: Scan,
+    read: usize,
+    share: Share,
+}
+
+/// A head that is complete.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// It has both a `Content-Length` and a `Transfer-Encoding`.
+    pub(super) ambiguous: bool,
+    /// The target as it was sent, if hyper got another one.
+    pub(super) target: Option<Bytes>,
 }
 
 impl Heads {
-    /// Looks at bytes as they come.
-    pub(super) fn look(&self, bytes: &[u8]) {
-        if self.reading.load(Relaxed) && has_length(bytes) {
-            self.length.store(true, Relaxed);
+    /// Begins at the first byte of a connection. `hide` is for connections to an upstream.
+    pub(super) fn new(share: Share, hide: bool) -> Self {
+        let scan = Scan { hide, ..Scan::default() };
+        Self { state: Mutex::new(State { reading: true, scan, read: 0, share }) }
+    }
+
+    /// Watches bytes as they are read.
+    ///
+    /// # Errors
+    ///
+    /// If the incomplete heads of all connections take too much memory.
+    pub(super) fn watch(&self, bytes: &mut [u8]) -> Result<(), NoRoom> {
+        let mut state = self.lock();
+        if !state.reading || bytes.is_empty() {
+            return Ok(());
+        }
+        state.scan.feed(bytes);
+        let before = state.read.max(FREE);
+        state.read += bytes.len();
+        match state.read.checked_sub(before) {
+            Some(more @ 1..) => state.share.take(more),
+            _ => Ok(()),
         }
     }
 
-    /// Takes a request whose head is complete. Returns whether it says two things at once.
-    pub(super) fn take(&self, request: &Request<Incoming>) -> bool {
-        let length = self.length.swap(false, Relaxed);
-        // What comes now is its body, or no HTTP at all any more.
+    /// Takes a request whose head is complete.
+    pub(super) fn take(&self, request: &Request<Incoming>) -> Head {
+        let mut state = self.lock();
+        let hide = state.scan.hide;
+        let scan = std::mem::replace(&mut state.scan, Scan { hide, ..Scan::default() });
         let upgrade = request.headers().contains_key(http::header::UPGRADE);
-        self.reading.store(request.body().is_end_stream() && !upgrade, Relaxed);
-        length && request.headers().contains_key(TRANSFER_ENCODING)
-    }
-}
-
-/// Returns the body, noticed at its end: then the next head comes.
-pub(super) fn body(body: Incoming, heads: Arc<impl AsRef<Heads> + Send + Sync + 'static>) -> Body {
-    if body.is_end_stream() { Body::empty() } else { Body::new(Watched { body, heads }) }
-}
-
-struct Watched<T> {
-    body: Incoming,
-    heads: Arc<T>,
-}
-
-impl<T: AsRef<Heads>> http_body::Body for Watched<T> {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            (*self.heads).as_ref().reading.store(true, Relaxed);
+        state.reading = request.body().is_end_stream() && !upgrade;
+        state.read = 0;
+        state.share.release();
+        drop(state);
+        Head {
+            ambiguous: scan.length && request.headers().contains_key(TRANSFER_ENCODING),
+            target: scan.hidden.then(|| scan.target.into()),
         }
-        frame
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+    /// Notes that the next bytes are those of a head.
+    pub(super) fn expect(&self) {
+        self.lock().reading = true;
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds this lock")
     }
 }
 
-/// Returns whether a line begins with a `Content-Length` field.
-fn has_length(bytes: &[u8]) -> bool {
-    const NAME: &[u8] = b"content-length";
-    memchr::memchr_iter(b'\n', bytes).any(|end| {
-        let line = &bytes[end + 1..];
-        line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME))
-            && line.get(NAME.len()) == Some(&b':')
-    })
+/// Reads a head, up to the empty line at its end.
+#[derive(Debug, Default)]
+struct Scan {
+    /// Whether the target and the expectation are hidden from hyper.
+    hide: bool,
+    part: Part,
+    /// The target, where it may have to be hidden.
+    target: Vec<u8>,
+    hidden: bool,
+    length: bool,
+}
+
+/// The part of a head that the next byte belongs to.
+#[derive(Debug, Clone, Copy, Default)]
+enum Part {
+    /// The method, or empty lines before it.
+    #[default]
+    Method,
+    Target,
+    /// A line with nothing in it yet but a carriage return.
+    Empty,
+    /// The name of a field, which begins with as many bytes of one of ours.
+    Name(Field, usize),
+    /// The value of `Expect`, before its first character.
+    Expect,
+    /// A line that does not matter.
+    Other,
+    /// What follows the head.
+    End,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Length,
+    Expect,
+}
+
+impl Field {
+    fn of(first: u8) -> Option<Self> {
+        match first {
+            b'c' | b'C' => Some(Self::Length),
+            b'e' | b'E' => Some(Self::Expect),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Length => b"content-length",
+            Self::Expect => b"expect",
+        }
+    }
+}
+
+impl Scan {
+    fn feed(&mut self, bytes: &mut [u8]) {
+        let mut at = 0;
+        while at < bytes.len() {
+            self.part = self.next(&mut bytes[at]);
+            at += 1;
+            match self.part {
+                Part::End => return,
+                // The rest of the line does not matter.
+                Part::Other => match memchr::memchr(b'\n', &bytes[at..]) {
+                    Some(more) => at += more,
+                    None => return,
+                },
+                _ => {}
+            }
+        }
+    }
+
+    /// Returns the part that follows a byte.
+    fn next(&mut self, byte: &mut u8) -> Part {
+        match (self.part, *byte) {
+            (Part::End, _) | (Part::Empty, b'\n') => Part::End,
+            (Part::Method, b' ') => Part::Target,
+            (Part::Method, _) => Part::Method,
+            (Part::Target, b' ') => Part::Other,
+            (_, b'\n') | (Part::Empty, b'\r') => Part::Empty,
+            (Part::Target, _) => {
+                self.hide_in_target(byte);
+                Part::Target
+            }
+            (Part::Empty, first) => {
+                Field::of(first).map_or(Part::Other, |field| Part::Name(field, 1))
+            }
+            (Part::Name(field, read), b':') if read == field.name().len() => match field {
+                Field::Length => {
+                    self.length = true;
+                    Part::Other
+                }
+                Field::Expect if self.hide => Part::Expect,
+                Field::Expect => Part::Other,
+            },
+            (Part::Name(field, read), byte) => {
+                if field.name().get(read) == Some(&byte.to_ascii_lowercase()) {
+                    Part::Name(field, read + 1)
+                } else {
+                    Part::Other
+                }
+            }
+            (Part::Expect, b' ' | b'\t') => Part::Expect,
+            (Part::Expect, first) => {
+                if first == b'1' {
+                    *byte ^= EXPECT_MASK;
+                }
+                Part::Other
+            }
+            (Part::Other, _) => Part::Other,
+        }
+    }
+
+    fn hide_in_target(&mut self, byte: &mut u8) {
+        if !self.hide {
+            return;
+        }
+        self.target.push(*byte);
+        // Beyond RFC 3986 section 2. A fragment, too, since `http::Uri` drops it.
+        if matches!(
+            *byte,
+            b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x7f..
+        ) {
+            self.hidden = true;
+            *byte = STAND_IN;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Feeds bytes whole and in all pairs of pieces, which has to give the same.
+    fn scan(bytes: &[u8], hide: bool) -> (Scan, Vec<u8>) {
+        let feed = |cut: usize| {
+            let mut scan = Scan { hide, ..Scan::default() };
+            let mut bytes = bytes.to_vec();
+            let (first, second) = bytes.split_at_mut(cut);
+            scan.feed(first);
+            scan.feed(second);
+            (scan, bytes)
+        };
+        let whole = feed(0);
+        for cut in 1..bytes.len() {
+            assert_eq!(format!("{:?}", feed(cut)), format!("{whole:?}"), "{cut}");
+        }
+        whole
+    }
+
     #[test]
-    fn a_length_is_a_field_and_not_any_text() {
+    fn length_is_a_field_of_the_head_only() {
+        let has_length = |bytes: &[u8]| scan(bytes, false).0.length;
         assert!(has_length(b"POST / HTTP/1.1\r\nHost: a\r\nCONTENT-length: 5\r\n\r\n"));
+        assert!(has_length(b"\r\nPOST / HTTP/1.1\nContent-Length:5\n\n"));
         for text in [
             &b"GET / HTTP/1.1\r\nX: content-length: 5\r\n"[..],
-            b"\ncontent-lengths: 5",
-            b"\ncontent-length",
+            b"POST / HTTP/1.1\r\nHost: a\r\n\r\nContent-Length: 5\r\n\r\n",
+            b"POST / HTTP/1.1\nHost: a\n\nContent-Length: 5\n\n",
+            b"GET / HTTP/1.1\r\ncontent-lengths: 5",
+            b"GET / HTTP/1.1\r\ncontent-length",
+            b"GET / HTTP/1.1\r\ncontent\r-length: 5",
             b"",
         ] {
-            assert!(!has_length(text));
+            assert!(!has_length(text), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn target_and_expectation_are_hidden_and_nothing_else() {
+        let head =
+            b"GET /<a>?\"\xe9\"#x HTTP/1.1\r\nX: \"<>\"\r\nexpect: 100-continue\r\n\r\n<Expect: 1";
+        let (kept, bytes) = scan(head, true);
+        assert!(kept.hidden);
+        assert_eq!(kept.target, b"/<a>?\"\xe9\"#x");
+        let hidden =
+            b"GET /_a_?____x HTTP/1.1\r\nX: \"<>\"\r\nexpect: \xb100-continue\r\n\r\n<Expect: 1";
+        assert_eq!(bytes, hidden, "{}", bytes.escape_ascii());
+        assert_eq!(scan(head, false).1, head);
+        let plain = b"GET /a?b=%20&c=[1] HTTP/1.1\r\nHost: a\r\n\r\n";
+        let (kept, bytes) = scan(plain, true);
+        assert!(!kept.hidden && bytes == plain);
+    }
+
+    #[test]
+    fn every_target_can_be_held_after_characters_are_hidden() {
+        for byte in b'!'..=0xff {
+            let head = [&b"GET /"[..], &[byte], b"?", &[byte], b" HTTP/1.1\r\n\r\n"].concat();
+            let (_, bytes) = scan(&head, true);
+            let target = &bytes[4..bytes.len() - 13];
+            assert!(http::Uri::try_from(target).is_ok(), "{}", target.escape_ascii());
         }
     }
 }

@@ -1,9 +1,8 @@
-//! What somebody is told for whom there is no room.
+//! Answers connections that the server has no room for.
 //!
-//! The request is read first, as far as its head comes at once, for two reasons: an EventSource that
-//! is answered with any status but 200 never comes back, and an answer to a request that was not
-//! read may be lost in a reset. For few at a time: the others see the connection end without an
-//! answer, after which an EventSource comes back too.
+//! The head of the request is read first, for two reasons: an EventSource never reconnects after a
+//! status other than 200, and an answer to an unread request may be lost in a reset. Few connections
+//! are answered at a time. The others end without an answer, after which an EventSource reconnects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +18,17 @@ use crate::outlet::retry_with_jitter;
 use crate::request::accepts;
 use crate::wire::sse;
 
-/// How many are answered at the same time: at [`PATIENCE`] each, and with 8 KiB, they hold half a
-/// megabyte and no more sockets than a small limit on files leaves.
+/// Connections that are answered at the same time. With 8 KiB each they take half a megabyte, and
+/// no more sockets than a small limit on files leaves.
 const AT_ONCE: usize = 64;
 
-/// How long the head of a request may take, and the answer again. It has been sent already, most
-/// likely.
+/// Time limit for the head of a request, and for the answer. The head has most likely arrived.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The longest head that is looked at.
+/// Bytes of a head that are read.
 const HEAD: usize = 8 << 10;
 
-/// Answers those for whom there is no room.
+/// Answers connections that there is no room for.
 #[derive(Debug)]
 pub(super) struct TurnAway {
     places: Arc<Semaphore>,
@@ -43,14 +41,14 @@ impl Default for TurnAway {
 }
 
 impl TurnAway {
-    /// Returns what answers, or `None` where too many are being answered: then the connection ends.
+    /// Returns the future that answers, or `None` if too many connections are being answered.
     pub(super) fn answer(&self, mut stream: TcpStream) -> Option<impl Future<Output = ()> + use<>> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         Some(async move {
             let mut head = Vec::with_capacity(HEAD);
             let _ = timeout(PATIENCE, read_head(&mut stream, &mut head)).await;
             let answer = if wants_events(&head) { goodbye() } else { refusal() };
-            // Who does not take it is gone.
+            // A peer that does not take the answer has left.
             let _ = timeout(PATIENCE, async {
                 stream.write_all(&answer).await?;
                 stream.shutdown().await
@@ -61,8 +59,8 @@ impl TurnAway {
     }
 }
 
-/// Reads until the head is complete, or too long, or nothing more comes. Cancel safe: what has been
-/// read is in `head`.
+/// Reads until the head is complete or too long, or the connection ends. Cancel safe: the bytes read
+/// are in `head`.
 async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) {
     while memchr::memmem::find(head, b"\r\n\r\n").is_none() && head.len() < HEAD {
         if !matches!(stream.read_buf(head).await, Ok(1..)) {
@@ -71,7 +69,7 @@ async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) {
     }
 }
 
-/// Returns whether an EventSource asks.
+/// Returns whether the request is that of an EventSource.
 fn wants_events(head: &[u8]) -> bool {
     let mut accept = HeaderMap::new();
     for line in head.split(|byte| *byte == b'\n') {
@@ -85,7 +83,7 @@ fn wants_events(head: &[u8]) -> bool {
     accepts(&accept, "text/event-stream")
 }
 
-/// The stream of a full server: when to come back, and its end.
+/// The stream of a full server: a time to reconnect, and the end.
 fn goodbye() -> Vec<u8> {
     let mut answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
         cache-control: no-store, no-transform\r\naccess-control-allow-origin: *\r\n\

@@ -1,4 +1,4 @@
-//! How many connections an address holds, so that one client cannot take all the room.
+//! Counts connections by address, so that one client cannot take all places.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Counts connections by address; of IPv6 addresses the first 64 bits, since one customer has all
-/// of the rest.
+/// Counts connections by address. IPv6 addresses count by their first 64 bits, since one customer
+/// owns all of the others.
 #[derive(Debug, Clone)]
 pub(super) struct PerAddress {
     max: Option<usize>,
     counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// A connection that is counted; no more when dropped.
+/// A counted connection; no longer counted when dropped.
 #[derive(Debug)]
 pub(super) struct AddressPermit {
     counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
     key: IpAddr,
 }
 
-/// The room that a connection takes: of the whole server, and of the share of its address.
+/// The place of a connection: in the server, and in the share of its address.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
@@ -35,8 +35,8 @@ impl ConnectionPermit {
 }
 
 impl PerAddress {
-    /// The limit for an address that is not loopback, where none is given: a hundred tabs of a
-    /// large office behind one address have room, a flood from one host leaves nine tenths free.
+    /// The default limit of an address that is not loopback: enough for the browsers of a large
+    /// office behind one address, and a flood from one host leaves nine tenths free.
     const REMOTE: usize = 1000;
 
     pub(super) fn new(max: Option<usize>) -> Self {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_gets_its_share_and_no_more() {
+    fn address_gets_its_share_and_no_more() {
         let counts = PerAddress::new(Some(2));
         let first = counts.enter(ip("10.0.0.1"));
         let _second = counts.enter(ip("::ffff:10.0.0.1"));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_counts_as_one_and_loopback_not_at_all() {
+    fn ipv6_network_counts_as_one_and_loopback_has_no_limit() {
         let counts = PerAddress::new(Some(1));
         let _one = counts.enter(ip("2001:db8:0:1::1"));
         assert!(counts.enter(ip("2001:db8:0:1:ffff::2")).is_none());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_left_take_no_memory() {
+    fn addresses_without_connections_take_no_memory() {
         let counts = PerAddress::new(None);
         drop(counts.enter(ip("10.0.0.1")));
         assert!(lock(&counts.counts).is_empty());

@@ -1,17 +1,17 @@
-//! A TCP stream whose writes have a time limit: a reader that reads nothing for half a minute is
-//! gone, however many bytes wait for it.
+//! A TCP stream whose writes have a time limit: a peer that reads nothing for half a minute is
+//! disconnected.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use super::endless::Handover;
+use super::handover::Handover;
 use super::per_address::ConnectionPermit;
 
 /// How long a write may wait for room: as long as the kernel waits for an acknowledgement.
@@ -22,17 +22,27 @@ pub(super) struct Guarded {
     stream: TcpStream,
     /// How long a write may wait for room.
     limit: Duration,
-    /// Runs while a write waits; a stream that flows has none.
+    /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Is told whether one does.
+    /// Learns whether a write waits.
     handover: Arc<Handover>,
-    /// Taken as long as the socket is open, whatever has become of the connection.
-    _seat: ConnectionPermit,
+    /// Held as long as the socket is open.
+    _permit: ConnectionPermit,
 }
 
 impl Guarded {
-    pub(super) fn new(stream: TcpStream, handover: Arc<Handover>, seat: ConnectionPermit) -> Self {
-        Self { stream, limit: STALLED, stalled: None, handover, _seat: seat }
+    pub(super) fn new(
+        stream: TcpStream,
+        handover: Arc<Handover>,
+        permit: ConnectionPermit,
+    ) -> Self {
+        Self { stream, limit: STALLED, stalled: None, handover, _permit: permit }
+    }
+
+    /// Writes interim answers, which come before the bytes of hyper.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, handover, .. } = self;
+        handover.control.poll_interim(|bytes| Pin::new(&mut *stream).poll_write(cx, bytes))
     }
 
     fn limited<T>(
@@ -72,7 +82,7 @@ impl AsyncRead for Guarded {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.handover.heads.look(&buf.filled()[before..]);
+        self.handover.heads.watch(&mut buf.filled_mut()[before..]).map_err(io::Error::other)?;
         read
     }
 }
@@ -83,6 +93,7 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.limited(cx, written)
     }
@@ -92,6 +103,7 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.limited(cx, written)
     }
@@ -102,6 +114,7 @@ impl AsyncWrite for Guarded {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.handover.control.answer(&self.stream)?;
+        ready!(self.poll_interim(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -119,6 +132,7 @@ mod tests {
     use tokio::sync::Semaphore;
     use tokio::time::{Instant, timeout};
 
+    use super::super::budget::Budget;
     use super::super::per_address::PerAddress;
     use super::*;
 
@@ -129,7 +143,8 @@ mod tests {
         let (stream, _) = listener.accept().await.expect("it comes");
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
         let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
-        let handover = Arc::new(Handover::new(patient));
+        let handover =
+            Arc::new(Handover::new(patient, Budget::new(1).share(), Budget::new(1).share()));
         let mut guarded = Guarded::new(stream, handover, ConnectionPermit::new(permit, place));
         guarded.limit = limit;
         (guarded, reader.expect("it is taken"))
@@ -146,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_without_progress_is_gone_after_the_limit() {
+    async fn reader_without_progress_is_disconnected_after_the_limit() {
         let limit = Duration::from_millis(100);
         let (mut guarded, _reader) = pair(false, limit).await;
         let begun = Instant::now();
@@ -156,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_reads_at_times_stays() {
+    async fn reader_that_reads_at_times_stays() {
         let limit = Duration::from_secs(2);
         let (mut guarded, mut reader) = pair(false, limit).await;
         let read = async {
@@ -174,9 +189,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_patient_server_waits_without_a_limit() {
+    async fn patient_server_waits_without_a_limit() {
         let (mut guarded, _reader) = pair(true, Duration::ZERO).await;
         let flood = timeout(Duration::from_millis(200), flood(&mut guarded)).await;
         assert!(flood.is_err(), "{flood:?}");
+    }
+
+    #[tokio::test]
+    async fn long_head_ends_its_connection_if_those_of_others_take_all_memory() {
+        let here: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let listener = TcpListener::bind(here).await.expect("a free port");
+        let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await;
+        let (stream, _) = listener.accept().await.expect("it comes");
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
+        let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
+        let (heads, bodies) = (Budget::new(1), Budget::new(1));
+        let others = heads.share();
+        others.take(1).expect("there is room");
+        let handover = Arc::new(Handover::new(false, heads.share(), bodies.share()));
+        let mut guarded = Guarded::new(stream, handover, ConnectionPermit::new(permit, place));
+        let mut client = client.expect("it is taken");
+        client.write_all(&[b'x'; 4 << 10]).await.expect("sent");
+        let mut head = vec![0; 4 << 10];
+        guarded.read_exact(&mut head).await.expect("short heads are not counted");
+        client.write_all(b"x").await.expect("sent");
+        let error = guarded.read_u8().await.expect_err("no room");
+        assert!(error.into_inner().expect("an error of ours").is::<crate::request::NoRoom>());
     }
 }

@@ -1,0 +1,81 @@
+//! State that a connection shares between its socket, hyper and the writer of endless responses.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{Method, Request, StatusCode, Version};
+
+use super::budget::Share;
+use super::heads::Heads;
+use crate::outlet::Endless;
+use crate::socket::SocketControl;
+
+/// The shared state of one connection. A response without an end waits here to be taken out of
+/// hyper's hands.
+#[derive(Debug)]
+pub(super) struct Handover {
+    response: Mutex<Option<Response>>,
+    /// hyper has written bytes that the socket did not take yet.
+    stalled: AtomicBool,
+    /// The head that is being read.
+    pub(super) heads: Heads,
+    /// Memory for the body of the request.
+    pub(super) body: Arc<Share>,
+    /// Lets a relay watch and reset the connection.
+    pub(super) control: SocketControl,
+    /// The peer is waited for without a limit.
+    pub(super) patient: bool,
+}
+
+impl Handover {
+    /// Makes the state of a connection with shares of the budgets for heads and for bodies.
+    pub(super) fn new(patient: bool, head: Share, body: Share) -> Self {
+        Self {
+            response: Mutex::default(),
+            stalled: AtomicBool::new(false),
+            heads: Heads::new(head, patient),
+            body: Arc::new(body),
+            control: SocketControl::default(),
+            patient,
+        }
+    }
+
+    pub(super) fn stalled(&self, stalled: bool) {
+        self.stalled.store(stalled, Relaxed);
+    }
+
+    /// Takes a response that has no end and that no unwritten bytes precede. hyper then waits for a
+    /// response that does not come.
+    pub(super) fn offer(&self, request: &Asked, response: Response) -> Option<Response> {
+        let endless = response.extensions().get::<Endless>().is_some();
+        let plain = request.method == Method::GET && request.version == Version::HTTP_11;
+        if !endless || !plain || response.status() != StatusCode::OK || self.stalled.load(Relaxed) {
+            return Some(response);
+        }
+        *self.lock() = Some(response);
+        None
+    }
+
+    pub(super) fn take(&self) -> Option<Response> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Response>> {
+        self.response.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+/// The parts of a request that matter after its answer.
+#[derive(Debug)]
+pub(super) struct Asked {
+    method: Method,
+    version: Version,
+}
+
+impl Asked {
+    pub(super) fn of(request: &Request<Body>) -> Self {
+        Self { method: request.method().clone(), version: request.version() }
+    }
+}
