@@ -81,7 +81,7 @@ pub enum Parsed {
 /// If it does not register the connection.
 pub fn registration(text: &str) -> Result<First, InvalidFrame> {
     let mut head = Head::default();
-    let Ok(whole) = json::object(text, |key, value| head.member(key, value)) else {
+    let Ok(whole) = json::object(without_mark(text), |key, value| head.member(key, value)) else {
         return Err(InvalidFrame::NoRegistration);
     };
     let command = head.command();
@@ -114,7 +114,7 @@ pub fn binary_registration(bytes: &[u8]) -> Result<First, InvalidFrame> {
 /// If it names another connection, uses a reserved key, or is a command that cannot be parsed.
 pub fn message(text: &str, own: &ConnectionId) -> Result<Parsed, InvalidFrame> {
     let mut head = Head::default();
-    match json::object(text, |key, value| head.member(key, value)) {
+    match json::object(without_mark(text), |key, value| head.member(key, value)) {
         Ok(whole) => {
             let command = head.command();
             head.check()?;
@@ -150,9 +150,17 @@ pub fn binary(bytes: &[u8], own: &ConnectionId) -> Result<Option<Command>, Inval
     name.command(head.params).map(Some)
 }
 
+/// The byte order mark, which a parser of JSON may ignore (RFC 8259 section 8.1).
+const MARK: &str = "\u{feff}";
+
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix(MARK).unwrap_or(text)
+}
+
 fn binary_command(bytes: &[u8]) -> Option<(Head<'_>, Name)> {
     /// Commands are short; a larger one would be a publication, which can be sent as text.
     const LONGEST: usize = 64 << 10;
+    let bytes = bytes.strip_prefix(MARK.as_bytes()).unwrap_or(bytes);
     let text = Some(bytes).filter(|bytes| bytes.len() <= LONGEST && bytes.starts_with(b"{"))?;
     let mut head = Head::default();
     json::object(std::str::from_utf8(text).ok()?, |key, value| head.member(key, value)).ok()?;

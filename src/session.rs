@@ -54,6 +54,7 @@ mod pings;
 mod protocol;
 mod register;
 mod socket;
+mod strict;
 mod tap;
 mod turns;
 

@@ -217,13 +217,21 @@ fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<Heade
             "a WebSocket handshake is a GET by HTTP/1.1 with Connection: upgrade",
         ));
     }
-    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(Problem::malformed("a WebSocket handshake has Sec-WebSocket-Version: 13"));
+    match headers.get(SEC_WEBSOCKET_VERSION) {
+        Some(version) if version == "13" => {}
+        Some(_) => {
+            let only = "this server speaks Sec-WebSocket-Version: 13 only";
+            return Err(Problem::new(Code::UpgradeRequired, only));
+        }
+        None => {
+            return Err(Problem::malformed("a WebSocket handshake has Sec-WebSocket-Version: 13"));
+        }
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter().map(HeaderValue::as_bytes);
+    let key = keys.next().filter(|_| keys.next().is_none());
     let key = key.filter(|key| STANDARD.decode(key).is_ok_and(|key| key.len() == 16));
     let key = key.ok_or_else(|| {
-        Problem::malformed("a WebSocket handshake has a Sec-WebSocket-Key of 16 bytes in base64")
+        Problem::malformed("a WebSocket handshake has one Sec-WebSocket-Key of 16 bytes in base64")
     })?;
     Ok(HeaderValue::from_str(&derive_accept_key(key)).expect("base64 is a header value"))
 }

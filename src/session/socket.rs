@@ -1,18 +1,18 @@
 //! The server's end of a WebSocket: frames in and out, and endings that reach the client.
 
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Error, Message as Frame};
+
+use super::strict::{BAD_GATEWAY, StrictIo};
 
 /// Size of the read buffer of each socket. tungstenite's default of 128 KiB would be allocated for
 /// every idle connection.
@@ -29,7 +29,7 @@ const LINGER_BYTES: usize = 16 << 20;
 /// A WebSocket over an upgraded HTTP connection.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    inner: WebSocketStream<Counted>,
+    inner: WebSocketStream<StrictIo>,
     /// Whether the client has not answered a close frame in time.
     deaf: bool,
 }
@@ -41,14 +41,14 @@ impl Socket {
             .write_buffer_size(BATCH_BYTES)
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
-        let io = Counted { io: TokioIo::new(io), received: 0 };
+        let io = StrictIo::new(io, max_message_bytes);
         let inner = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         Self { inner, deaf: false }
     }
 
     /// Returns how many bytes have been received.
     pub(crate) fn received(&self) -> u64 {
-        self.inner.get_ref().received
+        self.inner.get_ref().received()
     }
 
     pub(crate) async fn send(&mut self, frame: Frame) -> Result<(), Error> {
@@ -130,7 +130,20 @@ impl Stream for Socket {
     type Item = Result<Frame, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.inner.poll_next_unpin(cx)
+        let next = self.inner.poll_next_unpin(cx);
+        next.map(|next| next.map(|next| next.map(|frame| self.restore(frame))))
+    }
+}
+
+impl Socket {
+    /// Restores the code of a close frame that tungstenite does not accept.
+    fn restore(&self, frame: Frame) -> Frame {
+        match frame {
+            Frame::Close(Some(close)) if self.inner.get_ref().replaced_code() => {
+                Frame::Close(Some(CloseFrame { code: BAD_GATEWAY.into(), ..close }))
+            }
+            frame => frame,
+        }
     }
 }
 
@@ -142,42 +155,4 @@ fn close_frame(code: u16, reason: &str) -> Frame {
     let end = (0..=reason.len().min(MAX_REASON)).rev().find(|end| reason.is_char_boundary(*end));
     let reason = &reason[..end.unwrap_or(0)];
     Frame::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
-}
-
-/// Counts the bytes that are received.
-#[derive(Debug)]
-struct Counted {
-    io: TokioIo<Upgraded>,
-    received: u64,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.received += (buf.filled().len() - before) as u64;
-        polled
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
 }

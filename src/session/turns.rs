@@ -17,6 +17,7 @@ use super::clock::unix_seconds;
 use super::pings::{Beat, Pings};
 use super::protocol::{Next, Outbox, Protocol};
 use super::socket::{BATCH_BYTES, Socket};
+use super::strict::LongLength;
 use super::{CLOSING, Limits};
 use crate::code::{self, Code};
 use crate::event::ClosedBy;
@@ -312,6 +313,13 @@ impl Fault {
                 Self::Lost("the connection ended without a close frame".to_owned())
             }
             Error::Protocol(what) => Self::Violation(Code::Protocol, what.to_string()),
+            Error::Io(error)
+                if error
+                    .get_ref()
+                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<LongLength>) =>
+            {
+                Self::Violation(Code::Protocol, error.to_string())
+            }
             other => Self::Lost(other.to_string()),
         }
     }

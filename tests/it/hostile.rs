@@ -122,12 +122,85 @@ async fn what_rfc_6455_forbids_is_closed_with_its_code() {
         ("fragmented ping", frame(0x09, true, b"x"), 1002),
         ("long ping", frame(0x89, true, &[0; 126]), 1002),
         ("continuation of nothing", frame(0x80, true, b"x"), 1002),
+        ("length of two bytes for one", b"\x81\xfe\0\x01\0\0\0\0x".to_vec(), 1002),
+        ("length of eight bytes for one", b"\x81\xff\0\0\0\0\0\0\0\x01\0\0\0\0x".to_vec(), 1002),
     ] {
         let mut tcp = raw_ws(&tap, "?connectionId=a").await;
         tcp.write_all(&bytes).await.expect("sent");
         assert_eq!(close_code(&mut tcp).await, Some(code), "{what}");
         assert_eq!(events.json().await["close"]["code"], code, "{what}");
     }
+}
+
+#[tokio::test]
+async fn messages_before_a_length_in_too_many_bytes_are_read() {
+    let tap = Tap::start().await;
+    let mut events = tap.events("?format=full").await;
+    let mut tcp = raw_ws(&tap, "?connectionId=a").await;
+    let bytes = [&frame(0x81, true, b"1")[..], b"\x81\xfe\0\x01\0\0\0\0x"].concat();
+    tcp.write_all(&bytes).await.expect("sent");
+    assert_eq!(close_code(&mut tcp).await, Some(1002));
+    let kinds = [events.json().await, events.json().await, events.json().await];
+    assert_eq!(kinds[1]["message"], 1);
+    assert!(kinds[2]["close"]["reason"].as_str().is_some_and(|reason| reason.contains("length")));
+}
+
+#[tokio::test]
+async fn close_code_1014_is_taken_and_answered() {
+    let tap = Tap::start().await;
+    let mut events = tap.events("?kind=close").await;
+    let close = [0x88, 0x85, 1, 2, 3, 4, 0x03 ^ 1, 0xf6 ^ 2, b'a' ^ 3, b'b' ^ 4, b'c' ^ 1];
+    // In pieces, and behind a message.
+    for cut in [0, 6, 7, 8] {
+        let mut tcp = raw_ws(&tap, "?connectionId=a").await;
+        tcp.write_all(&frame(0x81, true, b"1")).await.expect("sent");
+        let (first, second) = close.split_at(cut);
+        tcp.write_all(first).await.expect("sent");
+        tokio::task::yield_now().await;
+        tcp.write_all(second).await.expect("sent");
+        assert_eq!(close_code(&mut tcp).await, Some(1014), "{cut}");
+        let close = events.json().await;
+        assert_eq!(
+            (&close["close"]["code"], &close["close"]["reason"]),
+            (&1014.into(), &"abc".into())
+        );
+    }
+    let mut tcp = raw_ws(&tap, "?connectionId=a").await;
+    tcp.write_all(&frame(0x88, true, b"\x03\xf5")).await.expect("sent");
+    assert_eq!(close_code(&mut tcp).await, Some(1013));
+    assert_eq!(events.json().await["close"]["code"], 1013);
+}
+
+#[tokio::test]
+async fn incomplete_bodies_share_a_budget_and_small_ones_pass() {
+    let tap = Tap::start().await;
+    let _ws = tap.registered("a").await;
+    let request = format!(
+        "POST /api/connections/a/messages HTTP/1.1\r\nHost: {}\r\nContent-Type: text/plain\r\n\
+         Content-Length: 1000000\r\n\r\n",
+        tap.addr
+    );
+    let half = [request.as_bytes(), &*vec![b'x'; 999_000]].concat();
+    let mut waiting = Vec::new();
+    let refused = within("a refusal", async {
+        loop {
+            let mut tcp = TcpStream::connect(tap.addr).await.expect("there");
+            // A refused body is not read to its end.
+            let _ = tcp.write_all(&half).await;
+            let mut first = [0; 64];
+            let answered = tokio::time::timeout(Duration::from_millis(20), tcp.read(&mut first));
+            if let Ok(Ok(read @ 1..)) = answered.await {
+                return (String::from_utf8_lossy(&first[..read]).into_owned(), tcp);
+            }
+            waiting.push(tcp);
+            assert!(waiting.len() < 100, "incomplete bodies take 32 MiB at most");
+        }
+    })
+    .await;
+    assert!(refused.0.starts_with("HTTP/1.1 503 ") || refused.0.starts_with("HTTP/1.1 408 "));
+    let headers = [("content-type", "text/plain")];
+    let small = tap.fetch("POST", "/api/connections/a/messages", &headers, "small").await;
+    assert_eq!(small.status, 202);
 }
 
 #[tokio::test]
@@ -249,13 +322,19 @@ async fn a_websocket_to_the_stream_is_sent_to_the_right_door() {
         headers[change].1 = value;
         headers
     };
-    for (headers, part) in [
-        (wrong(0, "close"), "Connection: upgrade"),
-        (wrong(2, "8"), "Version: 13"),
-        (wrong(3, "short"), "16 bytes"),
-    ] {
+    for (headers, part) in
+        [(wrong(0, "close"), "Connection: upgrade"), (wrong(3, "short"), "16 bytes")]
+    {
         tap.fetch("GET", "/ws", &headers, "").await.is_problem(400, "malformed", part);
     }
+    let answer = tap.fetch("GET", "/ws", &wrong(2, "8"), "").await;
+    answer.is_problem(426, "upgrade_required", "Version: 13");
+    assert_eq!(answer.header("sec-websocket-version"), "13");
+    let without: Vec<_> =
+        upgrade.into_iter().filter(|(name, _)| !name.ends_with("version")).collect();
+    tap.fetch("GET", "/ws", &without, "").await.is_problem(400, "malformed", "Version: 13");
+    let twice = [&upgrade[..], &[("sec-websocket-key", "AQIDBAUGBwgJCgsMDQ4PEC==")]].concat();
+    tap.fetch("GET", "/ws", &twice, "").await.is_problem(400, "malformed", "one Sec-WebSocket-Key");
     tap.fetch("POST", "/ws", &upgrade, "").await.is_problem(400, "malformed", "GET by HTTP/1.1");
 }
 
