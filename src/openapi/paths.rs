@@ -14,8 +14,8 @@ use crate::outlet::query::{Beginning, Finite, Live, Selection, Waiting};
 problems!(Streaming: Malformed, Full, Stopping);
 problems!(Searching: Malformed);
 problems!(Finding: Malformed, NotFound);
-problems!(NotSent: Malformed, NotFound, Timeout, TooLarge, SlowDown);
-problems!(NotPublished: Malformed, Timeout, TooLarge);
+problems!(NotSent: Malformed, NotFound, Timeout, TooLarge, SlowDown, Full);
+problems!(NotPublished: Malformed, Timeout, TooLarge, Full);
 problems!(NotReady: Stopping);
 problems!(Refusing: Malformed, Forbidden, NotFound, Replaced, UpgradeRequired, Full, Stopping);
 

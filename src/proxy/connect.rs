@@ -1,8 +1,8 @@
-//! Connections to upstreams: name, TCP, TLS, all within a time limit; and never one to ourselves.
+//! Opens connections to upstreams: name resolution, TCP and TLS within a time limit. Connections to
+//! our own sockets are refused.
 
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,15 +11,16 @@ use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::Service;
 
-use super::tls::{self, Connector, TlsStream};
+use super::io::{Io, Stream};
+use super::target::Targets;
+use super::tls::Connector;
 use super::trust::{TlsError, Trust};
-use crate::socket::{SocketControl, keep_alive};
+use crate::socket::keep_alive;
 
 /// Opens connections to upstreams. Cheap to clone.
 #[derive(Clone)]
@@ -28,21 +29,22 @@ pub struct Dialer {
     tls: Option<Connector>,
     own: Arc<[SocketAddr]>,
     limit: Duration,
+    targets: Arc<Targets>,
 }
 
-/// Why there is no connection to an upstream.
+/// Reasons why there is no connection to an upstream.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// It took too long.
+    /// No connection within the time limit.
     #[error("did not take a connection within {0:?}")]
     Slow(Duration),
-    /// It took the connection, and does not answer the handshake.
+    /// No answer to the handshake within the time limit.
     #[error("did not answer the handshake within {0:?}")]
     Silent(Duration),
-    /// It is one of our own addresses.
+    /// The upstream is one of our own addresses.
     #[error("is wstap itself; an upstream is another server")]
     Loop,
-    /// There is none.
+    /// The connection failed.
     #[error("cannot be reached: {0}")]
     Failed(String),
 }
@@ -54,12 +56,12 @@ impl From<hyper::Error> for ConnectError {
 }
 
 impl Dialer {
-    /// Makes a dialer that gives up after `limit`. It never connects to the addresses in `own`.
-    /// Without `trust` it speaks no TLS.
+    /// Makes a dialer with a time limit. It never connects to the addresses in `own`. Without `trust`
+    /// it has no TLS.
     ///
     /// # Errors
     ///
-    /// If there are no certificates to trust.
+    /// If no root certificates can be read.
     pub fn new(
         own: Vec<SocketAddr>,
         trust: Option<&Trust>,
@@ -69,7 +71,12 @@ impl Dialer {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let tls = trust.map(Connector::new);
-        Ok(Self { tcp, tls: tls.transpose()?, own: own.into(), limit })
+        Ok(Self { tcp, tls: tls.transpose()?, own: own.into(), limit, targets: Arc::default() })
+    }
+
+    /// Returns the placeholders that connections replace.
+    pub(super) fn targets(&self) -> &Targets {
+        &self.targets
     }
 
     /// Returns how long an upstream may take to accept a connection.
@@ -96,13 +103,12 @@ impl Dialer {
             return Err(ConnectError::Loop);
         }
         keep_alive(&tcp).map_err(|error| ConnectError::Failed(error.to_string()))?;
-        let control = SocketControl::default();
         let Some(connector) = self.tls.as_ref().filter(|_| tls) else {
-            return Ok(Io { stream: Stream::Plain(tcp), control });
+            return Ok(Io::new(Stream::Plain(tcp), Arc::clone(&self.targets)));
         };
         let tls = connector.connect(host, tcp).await;
         let tls = tls.map_err(|error| ConnectError::Failed(causes(&error)))?;
-        Ok(Io { stream: Stream::Tls(Box::new(tls)), control })
+        Ok(Io::new(Stream::Tls(Box::new(tls)), Arc::clone(&self.targets)))
     }
 
     /// Returns whether the other end of a connection is one of our own sockets.
@@ -110,7 +116,7 @@ impl Dialer {
         let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) else { return false };
         let ip = peer.ip().to_canonical();
         self.own.iter().any(|own| {
-            // An address of this machine is the other end's and ours at once.
+            // With an unspecified address, the peer has the address that we have ourselves.
             let same = own.ip().to_canonical() == ip
                 || own.ip().is_unspecified() && local.ip().to_canonical() == ip;
             own.port() == peer.port() && same
@@ -139,105 +145,7 @@ impl Service<Uri> for Dialer {
     }
 }
 
-/// A connection to an upstream.
-#[derive(Debug)]
-pub struct Io {
-    stream: Stream,
-    control: SocketControl,
-}
-
-#[derive(Debug)]
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream>),
-}
-
-impl Io {
-    /// Returns what lets a relay watch and reset the connection.
-    pub(super) fn control(&self) -> SocketControl {
-        self.control.clone()
-    }
-
-    fn tcp(&self) -> &TcpStream {
-        match &self.stream {
-            Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => tls::tcp(tls),
-        }
-    }
-}
-
-impl Drop for Io {
-    fn drop(&mut self) {
-        self.control.closing(self.tcp());
-    }
-}
-
-impl Connection for Io {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl AsyncRead for Io {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Stream::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Stream::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Stream::Plain(tcp) => tcp.is_write_vectored(),
-            Stream::Tls(tls) => tls.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.control.answer(self.tcp())?;
-        match &mut self.stream {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
-        }
-    }
-}
-
-/// Returns what an error says and what its causes say.
+/// Returns the text of an error and of its causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

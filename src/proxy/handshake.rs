@@ -1,44 +1,50 @@
-//! A WebSocket handshake between a client and its server, and the relay that comes of it.
+//! A WebSocket handshake between a client and its server, and the start of the relay.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL};
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout};
 
-use super::connect::{ConnectError, Io};
+use super::connect::ConnectError;
+use super::forward::{Proxy, answer, control, target, unreachable};
+use super::headers::{self, Hops};
+use super::io::Io;
 use super::tap::Tap;
-use super::{Proxy, headers, relay, unreachable};
+use super::{interim, relay};
 use crate::event::{Answer, ClosedBy, Connect, ConnectionId};
 use crate::hub::{Connection, ConnectionPermit, Hub, Mailbox};
 use crate::problem::Problem;
-use crate::request::{remote, worth_knowing};
+use crate::request::{MAX_FIELDS, RawTarget, remote, worth_knowing};
 use crate::socket::SocketControl;
 
-/// Forwards a handshake, on a connection of its own: one that was kept may be closed by the server
-/// just now. What the server answers goes back as it is.
+/// Forwards a handshake on a connection of its own, since the server may be closing a kept one. The
+/// answer of the server returns as it is.
 pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Response, Problem> {
+    if request.version() != Version::HTTP_11 {
+        let only = "a WebSocket handshake is a request of HTTP/1.1";
+        return Err(Problem::malformed(only));
+    }
     let hub = &proxy.shared.hub;
-    let seat = hub.permit()?;
+    let permit = hub.permit()?;
     let (parts, body) = request.into_parts();
-    let (remote, wish) = (remote(&parts), wish(parts.uri.query()));
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let remote = remote(&parts);
+    let path = target(&parts.uri, parts.extensions.get::<RawTarget>()).into_owned();
+    let wish = wish(path.split_once('?').map(|(_, query)| query));
     let mut request = Request::from_parts(parts, body);
-    let client = Client {
-        upgrade: hyper::upgrade::on(&mut request),
-        control: request.extensions().get::<SocketControl>().cloned().unwrap_or_default(),
-    };
+    let client = Client { upgrade: hyper::upgrade::on(&mut request), control: control(&request) };
+    let version = request.version();
     let headers = worth_knowing(request.headers());
-    let (url, request) = proxy.outgoing(request, true)?;
+    let (url, request) = proxy.outgoing(request, Hops::Upgrade)?;
     let connect = Connect { remote, path, headers, answer: None, user: None };
     let handshake = Handshake { hub, wish, url, connect, asked: Instant::now() };
 
-    let (response, server_control) = match ask(proxy, request).await {
+    let (response, server_control) = match ask(proxy, request, (version, &client.control)).await {
         Ok(answered) => answered,
         Err(error) => {
             let problem = unreachable(&handshake.url, &error);
@@ -54,28 +60,26 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
             ClosedBy::Server,
             format!("the server answered {status}"),
         );
-        let (mut parts, body) = response.into_parts();
-        parts.headers = headers::passed_on(&parts.headers, false);
-        return Ok(Response::from_parts(parts, Body::new(body)));
+        return Ok(answer(response, false));
     }
     let extensions = headers::text(response.headers(), SEC_WEBSOCKET_EXTENSIONS);
     let (connection, mailbox) = handshake.accepted(&response)?;
     let tap = Tap::new(connection, &extensions.unwrap_or_default(), proxy.shared.tap);
-    Ok(switch(hub, client, response, server_control, tap, mailbox, seat))
+    Ok(switch(hub, client, response, server_control, tap, mailbox, permit))
 }
 
-/// The client's end, once its connection is none of HTTP any more.
+/// The end of the client, once HTTP has ended on its connection.
 struct Client {
     upgrade: OnUpgrade,
     control: SocketControl,
 }
 
-/// What is known of a handshake before its answer.
+/// A handshake before its answer.
 struct Handshake<'a> {
     hub: &'a Hub,
-    /// The id that the client asks for.
+    /// The id that the client requests.
     wish: Option<ConnectionId>,
-    /// The server that it goes to.
+    /// The upstream.
     url: Arc<str>,
     connect: Connect,
     asked: Instant,
@@ -92,13 +96,13 @@ impl Handshake<'_> {
         }
     }
 
-    /// Publishes that nothing came of it.
+    /// Publishes a refusal.
     fn refused(self, status: u16, by: ClosedBy, reason: String) {
         let answer = Some(Box::new(self.answer(status)));
         self.hub.refused(self.wish, Connect { answer, ..self.connect }, by, reason);
     }
 
-    /// Registers the connection that came of it.
+    /// Registers the connection.
     fn accepted(self, response: &Response<Incoming>) -> Result<(Connection, Mailbox), Problem> {
         let text = |name| headers::text(response.headers(), name);
         let answer = Answer {
@@ -115,11 +119,17 @@ impl Handshake<'_> {
 async fn ask(
     proxy: &Proxy,
     mut request: Request<Body>,
+    client: (Version, &SocketControl),
 ) -> Result<(Response<Incoming>, SocketControl), ConnectError> {
     let io: Io = proxy.shared.dialer.dial(request.uri()).await?;
     let control = io.control();
     let mut builder = hyper::client::conn::http1::Builder::new();
-    let builder = builder.preserve_header_case(true);
+    let builder = builder.preserve_header_case(true).max_headers(MAX_FIELDS);
+    // Browsers take such answers, and so does curl.
+    let builder = builder
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .ignore_invalid_headers_in_responses(true);
     let (mut sender, connection) = builder.handshake(TokioIo::new(io)).await?;
     proxy.shared.hub.run(async move {
         // Its error is that of the request.
@@ -127,11 +137,12 @@ async fn ask(
     });
     headers::origin_form(request.uri_mut());
     let limit = proxy.shared.dialer.limit();
-    let answer = timeout(limit, sender.send_request(request)).await;
+    let answer = interim::pass_on(request, client, |request| sender.send_request(request));
+    let answer = timeout(limit, answer).await;
     Ok((answer.map_err(|_elapsed| ConnectError::Silent(limit))??, control))
 }
 
-/// Starts the relay, and returns the answer that lets the client switch too.
+/// Starts the relay, and returns the answer for the client.
 fn switch(
     hub: &Hub,
     client: Client,
@@ -139,25 +150,25 @@ fn switch(
     server_control: SocketControl,
     tap: Tap,
     mailbox: Mailbox,
-    seat: ConnectionPermit,
+    permit: ConnectionPermit,
 ) -> Response {
     let server = hyper::upgrade::on(&mut response);
     hub.run(async move {
         let controls = [client.control, server_control];
-        // The server is there: its answer was the switch. The client may go before it hears that;
-        // then dropping the tap tells the end.
+        // The server has switched. The client may leave before the answer arrives; then dropping
+        // the tap publishes the end.
         if let (Ok(client), Ok(server)) = (client.upgrade.await, server.await) {
             relay::run([TokioIo::new(client), TokioIo::new(server)], controls, tap, mailbox).await;
         }
-        drop(seat);
+        drop(permit);
     });
     let (mut parts, _) = response.into_parts();
-    parts.headers = headers::passed_on(&parts.headers, true);
+    parts.headers = headers::answered(&parts.headers, Hops::Upgrade);
     Response::from_parts(parts, Body::empty())
 }
 
-/// Returns the id that a client wants for its connection. One that cannot be is nobody's fault: the
-/// query is between the client and its server.
+/// Returns the id that a client requests for its connection. An invalid one is ignored, since the
+/// query is meant for the server.
 fn wish(query: Option<&str>) -> Option<ConnectionId> {
     let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     pairs.find(|(key, _)| key == "connectionId").and_then(|(_, value)| value.parse().ok())

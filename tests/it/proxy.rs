@@ -118,6 +118,16 @@ impl Back {
         (tcp, head)
     }
 
+    /// Accepts a connection, and returns it with the bytes of the head that it was sent.
+    pub(crate) async fn accept_bytes(&self) -> (TcpStream, Vec<u8>) {
+        let (mut tcp, _) = within("a connection", self.listener.accept()).await.expect("accepted");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(within("a head", tcp.read_u8()).await.expect("more of a head"));
+        }
+        (tcp, head)
+    }
+
     /// Takes a handshake, and returns the connection behind it.
     pub(crate) async fn switch(&self, more: &str) -> TcpStream {
         let (mut tcp, _) = self.accept().await;
