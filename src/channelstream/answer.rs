@@ -1,15 +1,20 @@
 //! Answers of the API, and what its handlers read off a request.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode, Uri};
+use http_body_util::LengthLimitError;
 use serde_json::Value;
 
 use crate::code::{self, Code};
 use crate::problem::Problem;
-use crate::request::read_body;
+
+/// How long the body of a request may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// An error of a call, as its answer.
 #[derive(Debug)]
@@ -50,7 +55,22 @@ pub(super) fn json(text: impl Into<Body>) -> Response {
 
 /// Reads a body to its end.
 pub(super) async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
-    read_body(body, max, "a body").await
+    match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_too_large(&error) => {
+            Err(Problem::new(Code::TooLarge, format!("a body has at most {max} bytes")))
+        }
+        Ok(Err(_)) => {
+            let full = "the bodies of other requests take all of the memory; try again later";
+            Err(Problem::new(Code::Full, full))
+        }
+        Err(_) => Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
+    }
+}
+
+/// Returns whether a body is too large, and not cut off by the server or by its sender.
+fn is_too_large(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 /// Returns a parameter of the query.
