@@ -8,6 +8,10 @@ default:
 run *flags:
     cargo run --release -- {{flags}}
 
+# Formatting, lints, unit and integration tests without a browser: the inner loop.
+quick:
+    tests/run quick
+
 # Formatting, lints, tests of the Rust code, documentation.
 check:
     tests/run rust
@@ -38,6 +42,7 @@ test-recordings:
 bench:
     cargo bench --bench fanout
     cargo bench --bench hot
+    cargo bench --bench hub
 
 # Round trips through proxy mode beside nginx, HAProxy and mitmproxy, as far as they are installed.
 bench-proxy *names:
