@@ -6,7 +6,7 @@
 //! others wait for, except where a connection ends: a close reason has 123 bytes.
 //!
 //! ```
-//! use wstap::event::{Body, Direction, Message, Opcode, What};
+//! use wstap::event::{Body, Direction, EventBody, Message, Opcode};
 //! use wstap::json::Json;
 //! use wstap::redact::{Redaction, Rules};
 //!
@@ -15,8 +15,8 @@
 //! let id = "a".parse().unwrap();
 //! let login = Json::parse(r#"{"user":"ann", "password":"hunter2"}"#).unwrap();
 //! let message = Message::new(Direction::In, Opcode::Text, 36, Body::Value(login));
-//! let draft = redaction.draft(&id, What::Message(message));
-//! let What::Message(Message { body: Body::Value(json), .. }) = &draft.body else { panic!() };
+//! let draft = redaction.draft(&id, EventBody::Message(message));
+//! let EventBody::Message(Message { body: Body::Value(json), .. }) = &draft.body else { panic!() };
 //! assert_eq!(json.as_str(), r#"{"user":"ann", "password":"[redacted]"}"#);
 //! ```
 
