@@ -4,6 +4,7 @@
 //! help, `default_value` the default, a `Vec` may be given more than once. The command line
 //! ([`Flags`](super::Flags)), the environment and the file are all read by these declarations.
 
+#![allow(rustdoc::bare_urls, reason = "these comments are help texts of the command line")]
 #![expect(clippy::doc_markdown, reason = "the comments of fields are the help on a terminal")]
 
 mod channelstream;
