@@ -58,7 +58,10 @@ pub(super) async fn serve(mut session: Session, arrival: Arrival, hub: Hub, limi
         ),
     };
     hub.metrics().frame_errors.inc();
-    let _ = timeout(CLOSING, socket.send(Frame::text(problem.frame()))).await;
+    // Clients of a server that stops are closed alike, registered or not: without an error.
+    if problem.code != Code::Stopping {
+        let _ = timeout(CLOSING, socket.send(Frame::text(problem.frame()))).await;
+    }
     session.refuse(problem.code.close(), &problem.detail).await;
 }
 

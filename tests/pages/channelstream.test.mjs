@@ -155,7 +155,11 @@ test("the client listens by polls of another origin, and misses nothing between 
 test("the client connects again after its connection was ended", async () => {
   const dan = await connected("dan", ["again"]);
   const first = await dan.evaluate(() => window.connection.connectionId);
-  await fetch(`${server.url}/api/connections/${first}`, { method: "DELETE" });
+  // The id of the client is a secret, so the connection has another one in lists.
+  const listed = await (await fetch(`${server.url}/api/connections`)).json();
+  const own = listed.find((connection) => connection.channels.includes("again"));
+  assert.notEqual(own.connectionId, first);
+  await fetch(`${server.url}/api/connections/${own.connectionId}`, { method: "DELETE" });
   await until("another connection", () => dan.evaluate((first) => window.connection.connectionId !== first && window.connection.connected, first));
   await call("POST", "/message", [{ user: "system", channel: "again", message: { text: "back" } }]);
   await until("a message", async () => (await heard(dan)).some((item) => item.message.text === "back"));
