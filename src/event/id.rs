@@ -1,10 +1,10 @@
-//! The names of events and connections. A value that exists is valid.
+//! The ids of events and connections. A value that exists is valid.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Names an event: milliseconds since 1970 and a sequence number within the millisecond, written
+/// The id of an event: milliseconds since 1970 and a sequence number within the millisecond, written
 /// `1763670000123-0`. The form of a Redis stream id: one cursor that carries the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EventId {
@@ -15,8 +15,8 @@ pub struct EventId {
 }
 
 impl EventId {
-    /// Returns the id for an event at `now` (milliseconds since 1970) that comes after `self`:
-    /// also when the clock has stood still or gone back.
+    /// Returns the id of an event at `now` (milliseconds since 1970) that comes after `self`, also
+    /// when the clock has stood still or gone back.
     #[must_use]
     pub fn next(self, now: u64) -> Self {
         if now > self.ms {
@@ -35,7 +35,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// What is wrong with a text that should be an event id.
+/// Error of a text that is not an event id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event id is two numbers joined by a hyphen, such as 1700000000000-0")]
 pub struct InvalidEventId;
@@ -53,12 +53,12 @@ impl FromStr for EventId {
     }
 }
 
-/// Names a connection: 1 to 128 characters without control characters. Cheap to clone.
+/// The id of a connection: 1 to 128 characters without control characters. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(Arc<str>);
 
 impl ConnectionId {
-    /// The most characters that an id has.
+    /// The most characters of an id.
     pub const MAX_CHARS: usize = 128;
 
     /// Makes an id for a connection that named none: four characters of the time `ms`, in milliseconds
@@ -81,7 +81,7 @@ impl ConnectionId {
         Self(id.into())
     }
 
-    /// Makes the id of a connection that was to have one which another has already.
+    /// Makes an id for a connection whose own is in use: this one with a suffix.
     #[must_use]
     pub(crate) fn another(&self, made: &Self) -> Self {
         let keep = self.0.char_indices().nth(Self::MAX_CHARS - made.0.len() - 1);
@@ -89,13 +89,13 @@ impl ConnectionId {
         Self(format!("{kept}~{}", made.0).into())
     }
 
-    /// Returns the id of nobody: empty, as no connection's is.
+    /// Returns the id that no connection has: the empty one.
     #[must_use]
     pub fn nobody() -> Self {
         Self("".into())
     }
 
-    /// Returns whether this is the id of nobody.
+    /// Returns whether no connection has this id.
     #[must_use]
     pub fn is_nobody(&self) -> bool {
         self.0.is_empty()
@@ -114,7 +114,7 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// What is wrong with a text that should be a connection id.
+/// Error of a text that is not a connection id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a connectionId is a string of 1 to 128 characters without control characters")]
 pub struct InvalidConnectionId;

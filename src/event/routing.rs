@@ -1,4 +1,4 @@
-//! Where a message goes beside the event stream, and who is where: channels and users.
+//! Channels and users: the recipients of messages, and presence.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,16 +12,16 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The most characters that one has.
+            /// The most characters of a name.
             pub const MAX_CHARS: usize = $max;
 
-            /// Returns it as text.
+            /// Returns the name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// Takes what is shown in place of one that holds something to hide.
+            /// Takes the shown form of a name that holds something to hide.
             pub(crate) fn shown(text: String) -> Self {
                 Self(text.into())
             }
@@ -39,7 +39,7 @@ macro_rules! name {
             }
         }
 
-        #[doc = concat!("What is wrong with a text that should be a [`", stringify!($name), "`].")]
+        #[doc = concat!("Error of a text that is not a [`", stringify!($name), "`].")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
         #[error($words)]
         pub struct $invalid;
@@ -60,7 +60,7 @@ macro_rules! name {
 }
 
 name!(
-    /// Names a channel: 1 to 256 characters without control characters.
+    /// The name of a channel: 1 to 256 characters without control characters.
     Channel,
     256,
     InvalidChannel,
@@ -68,7 +68,7 @@ name!(
 );
 
 name!(
-    /// Names a user, who may have several connections: 1 to 512 characters without control
+    /// The name of a user, who may have several connections: 1 to 512 characters without control
     /// characters.
     User,
     512,
@@ -76,16 +76,16 @@ name!(
     "a user is a string of 1 to 512 characters without control characters"
 );
 
-/// For whom a message is, beside those who read the event stream.
+/// The recipients of a message, beside the listeners of the event stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routing {
     /// The channel that it was published to; without one it is for users.
     pub channel: Option<Channel>,
-    /// Who published it, if that is a user.
+    /// The user that published it, if there is one.
     pub user: Option<User>,
     /// Only for these users; empty is for all in the channel.
     pub to: Vec<User>,
-    /// Not for these.
+    /// All but these users.
     pub except: Vec<User>,
 }
 
@@ -97,7 +97,7 @@ impl Routing {
     }
 }
 
-/// A user has come into a channel with a first connection, or has left it with the last.
+/// A user that joined a channel with a first connection, or left it with the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Presence {
     /// The channel.

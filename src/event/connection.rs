@@ -1,0 +1,169 @@
+//! Connections: their handshakes and ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::routing::User;
+
+/// The handshake of a connection.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    /// The remote address of its TCP connection.
+    pub remote: SocketAddr,
+    /// Path and query of the request, at most 8 KiB.
+    pub path: String,
+    /// Selected request headers of at most 1 KiB each, names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// The answer of the upstream, in proxy mode.
+    pub answer: Option<Box<Answer>>,
+    /// The user of the connection, if a credential names one.
+    pub user: Option<User>,
+}
+
+/// The answer of the upstream to a handshake.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// URL of the upstream.
+    pub upstream: Arc<str>,
+    /// HTTP status; 101 where the connection became a WebSocket.
+    pub status: u16,
+    /// From the request to the answer.
+    pub time: Duration,
+    /// `Sec-WebSocket-Protocol`.
+    pub subprotocol: Option<String>,
+    /// `Sec-WebSocket-Extensions`.
+    pub extensions: Option<String>,
+}
+
+/// The end of a connection.
+#[derive(Debug, Clone)]
+pub struct Close {
+    /// Close code as RFC 6455 section 7.4 has it; 1005 where the frame had none, 1006 where there
+    /// was no close frame.
+    pub code: u16,
+    /// Reason of the close frame, or of the tap.
+    pub reason: String,
+    /// True if both sides exchanged close frames.
+    pub clean: bool,
+    /// The side that ended it.
+    pub by: ClosedBy,
+    /// From registration to end.
+    pub duration: Duration,
+    /// Messages in and out.
+    pub messages: Flow,
+    /// Payload bytes in and out.
+    pub bytes: Flow,
+    /// Statistics of the wire, in proxy mode.
+    pub wire: Option<TransportStats>,
+    /// The handshake, if the upstream refused it. Then there was no `connect`.
+    pub refused: Option<Box<Connect>>,
+}
+
+/// Bytes on the wire of a connection, and the silence before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportStats {
+    /// Bytes each way, from the end of the handshake.
+    pub bytes: Flow,
+    /// From the last byte of the client to the end.
+    pub client_silence: Duration,
+    /// From the last byte of the server to the end.
+    pub server_silence: Duration,
+    /// An anomaly of the close frame that began the end.
+    pub note: Option<Box<str>>,
+}
+
+/// A number for each direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Client to server.
+    pub inward: u64,
+    /// Server to client.
+    pub outward: u64,
+}
+
+/// The side that ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// The WebSocket client.
+    Client,
+    /// The upstream.
+    Server,
+    /// wstap itself: an order, a rule, a shutdown.
+    Tap,
+    /// Neither side: a reset, a vanished peer.
+    Network,
+}
+
+impl Connect {
+    /// The most bytes that are kept of the path and query.
+    const MAX_PATH: usize = 8 << 10;
+
+    /// The most bytes that are kept of a header field and of a part of the answer.
+    const MAX_FIELD: usize = 1 << 10;
+
+    /// Cuts texts that are longer than an event keeps; an ellipsis marks the cut.
+    pub(crate) fn shorten(&mut self) {
+        shorten(&mut self.path, Self::MAX_PATH);
+        for (_, value) in &mut self.headers {
+            shorten(value, Self::MAX_FIELD);
+        }
+        if let Some(answer) = &mut self.answer {
+            let parts = [&mut answer.subprotocol, &mut answer.extensions];
+            for part in parts.into_iter().flatten() {
+                shorten(part, Self::MAX_FIELD);
+            }
+        }
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        let headers = self.headers.iter().map(|(_, value)| value.len() + 40);
+        let answer = self.answer.as_ref().map_or(0, |answer| {
+            let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            size_of::<Answer>() + text(&answer.subprotocol) + text(&answer.extensions)
+        });
+        let user = self.user.as_ref().map_or(0, |user| user.as_str().len());
+        size_of::<Self>() + self.path.len() + headers.sum::<usize>() + answer + user
+    }
+}
+
+fn shorten(text: &mut String, most: usize) {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+}
+
+impl ClosedBy {
+    /// Returns the name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Tap => "tap",
+            Self::Network => "network",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_of_a_handshake_are_cut() {
+        let mut connect = Connect {
+            remote: ([127, 0, 0, 1], 1).into(),
+            path: format!("/{}", "ä".repeat(30_000)),
+            headers: vec![("user-agent", "x".repeat(60_000)), ("origin", "null".to_owned())],
+            answer: None,
+            user: None,
+        };
+        connect.shorten();
+        assert!(connect.path.len() <= 8 * 1024 + 3 && connect.path.ends_with("ä…"));
+        assert_eq!(connect.headers[0].1, "x".repeat(1024) + "…");
+        assert_eq!(connect.headers[1].1, "null");
+    }
+}
