@@ -1,9 +1,9 @@
-//! What is not shown: passwords, tokens and whatever the rules name, taken out of a draft before
-//! anything is kept, sent or exported.
+//! Hides passwords, tokens and everything else that the rules name in a draft, before it is kept, sent
+//! or exported.
 //!
-//! [`Redacted`] is the proof: the stream takes nothing else, and only a [`Redaction`] makes one. Pure;
-//! it works on what wstap shows, never on what it relays. Whoever calls it holds no lock that
-//! others wait for, except where a connection ends: a close reason has 123 bytes.
+//! [`Redacted`] is the proof: the stream accepts nothing else, and only a [`Redaction`] makes one. Pure.
+//! It works on what wstap shows, never on what it relays. Callers hold no contended lock, except at the
+//! end of a connection: a close reason has at most 123 bytes.
 //!
 //! ```
 //! use wstap::event::{Body, Direction, EventBody, Message, Opcode};
@@ -21,19 +21,19 @@
 //! ```
 
 mod address;
+mod body;
 mod builtin;
 mod json;
 mod non_json;
 mod path;
+mod rules;
 mod search;
+mod tokens;
 
 use std::fmt;
 use std::ops::Deref;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-
-use regex::{Regex, RegexBuilder};
 
 use crate::event::{
     Channel, Close, Connect, ConnectionId, Draft, EventBody, Flow, Message, Presence, Routing, User,
@@ -41,74 +41,9 @@ use crate::event::{
 use search::Search;
 
 pub use path::{InvalidPath, Path};
+pub use rules::{Binary, HIDDEN, InvalidPattern, Pattern, Rules};
 
-/// What stands for what was hidden.
-pub const HIDDEN: &str = "[redacted]";
-
-/// The same in JSON.
-const HIDDEN_JSON: &str = "\"[redacted]\"";
-
-/// What is to be hidden.
-#[derive(Debug, Clone, Default)]
-pub struct Rules {
-    /// Values within messages, and within the clients' own objects.
-    pub paths: Vec<Path>,
-    /// Header fields, in any case.
-    pub headers: Vec<String>,
-    /// What fits one of these, in texts, strings, numbers, header fields, paths and reasons.
-    pub patterns: Vec<Pattern>,
-    /// Query parameters.
-    pub query: Vec<String>,
-    /// What is a secret nearly everywhere.
-    pub defaults: bool,
-    /// What becomes of messages that cannot be searched.
-    pub binary: Binary,
-}
-
-/// What becomes of a binary message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Binary {
-    /// It is hidden, whole, where anything is: nobody can tell what is in it.
-    #[default]
-    Hide,
-    /// It is shown.
-    Keep,
-}
-
-/// A regular expression as the crate `regex` has it: searched in time linear in the text.
-#[derive(Debug, Clone)]
-pub struct Pattern(Regex);
-
-/// What is wrong with a text that should be a pattern.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidPattern {
-    /// It is none.
-    #[error("no regular expression ({0}); something like secret-[0-9a-f]+ is right")]
-    Syntax(String),
-    /// It fits the empty text, and so stands between any two characters.
-    #[error(
-        "a pattern that fits the empty text hides nothing; one that needs a character is right"
-    )]
-    Empty,
-}
-
-impl FromStr for Pattern {
-    type Err = InvalidPattern;
-
-    fn from_str(text: &str) -> Result<Self, InvalidPattern> {
-        /// Memory of one compiled pattern: room for classes of letters, and not for `\w{5000}`.
-        const SIZE: usize = 1 << 20;
-        let compiled = RegexBuilder::new(text).size_limit(SIZE).build().map_err(|fault| {
-            // The last line says what; those before it draw a picture.
-            let fault = fault.to_string();
-            let last = fault.lines().last().unwrap_or_default();
-            InvalidPattern::Syntax(last.trim_start_matches("error: ").to_owned())
-        })?;
-        if compiled.is_match("") { Err(InvalidPattern::Empty) } else { Ok(Self(compiled)) }
-    }
-}
-
-/// Something that may be shown: nothing is left in it that is to be hidden.
+/// A value with its secrets hidden.
 #[derive(Debug, Clone)]
 pub struct Redacted<T>(T);
 
@@ -121,7 +56,7 @@ impl<T> Deref for Redacted<T> {
 }
 
 impl<T> Redacted<T> {
-    /// Returns what may be shown.
+    /// Returns the value.
     #[must_use]
     pub fn into_inner(self) -> T {
         self.0
@@ -129,13 +64,13 @@ impl<T> Redacted<T> {
 }
 
 impl Redacted<Draft> {
-    /// Makes the draft that tells of messages that passed unseen.
+    /// Makes the draft of a gap: so many messages passed unseen.
     #[must_use]
     pub fn lost(missed: u64) -> Self {
         Self(Draft { connection: ConnectionId::nobody(), body: EventBody::Lost(missed) })
     }
 
-    /// Gives it to another connection, by the id that is shown for that.
+    /// Moves the draft to another connection, whose shown id this is.
     #[must_use]
     pub fn of(self, id: ConnectionId) -> Self {
         Self(Draft { connection: id, ..self.0 })
@@ -143,7 +78,7 @@ impl Redacted<Draft> {
 }
 
 impl Redacted<Connect> {
-    /// Makes the draft that tells of this connection, under the id that is shown for it.
+    /// Makes the draft of this connection, under its shown id.
     #[must_use]
     pub fn draft(self, id: ConnectionId) -> Redacted<Draft> {
         Redacted(Draft { connection: id, body: EventBody::Connect(Box::new(self.0)) })
@@ -166,7 +101,7 @@ impl Redacted<Close> {
 }
 
 impl Redacted<Presence> {
-    /// Makes the draft of a user who has come into a channel, or has left it.
+    /// Makes the draft of a user who has joined a channel, or has left it.
     #[must_use]
     pub(crate) fn draft(self, id: &ConnectionId, joins: bool) -> Redacted<Draft> {
         let presence = Box::new(self.0);
@@ -175,14 +110,14 @@ impl Redacted<Presence> {
     }
 }
 
-/// Hides what its rules say. Without rules it does nothing, at the cost of a look. Cheap to clone.
+/// Applies rules. Without rules it changes nothing, at the cost of a branch. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Redaction {
     search: Option<Arc<Search>>,
 }
 
 impl Redaction {
-    /// Makes ready to hide what the rules say. Without any there is no redaction.
+    /// Compiles rules. Without any rule the redaction is off.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         let on = rules.defaults
@@ -199,10 +134,10 @@ impl Redaction {
         self.search.is_some()
     }
 
-    /// Makes a draft of what happened to a connection that is shown as `id`.
+    /// Makes the draft of an event of the connection with the shown id `id`.
     #[must_use]
     pub fn draft(&self, id: &ConnectionId, body: EventBody) -> Redacted<Draft> {
-        let body = match (&self.search, body) {
+        let mut body = match (&self.search, body) {
             (None, body) => body,
             (Some(search), EventBody::Message(message)) => {
                 EventBody::Message(self::message(search, id, message))
@@ -223,19 +158,33 @@ impl Redaction {
             }
             (Some(_), EventBody::Lost(missed)) => EventBody::Lost(missed),
         };
+        match &mut body {
+            EventBody::Connect(connect) => connect.shorten(),
+            EventBody::Close(close) => {
+                if let Some(refused) = &mut close.refused {
+                    refused.shorten();
+                }
+            }
+            EventBody::Message(_)
+            | EventBody::Join(_)
+            | EventBody::Leave(_)
+            | EventBody::Lost(_) => {}
+        }
         Redacted(Draft { connection: id.clone(), body })
     }
 
-    /// Returns what is shown of how a connection came.
+    /// Hides the secrets of a handshake.
     #[must_use]
     pub fn connect(&self, mut connect: Connect) -> Redacted<Connect> {
         if let Some(search) = &self.search {
             self::connect(search, &mut connect);
         }
+        // Secrets first: a part of one would not be found.
+        connect.shorten();
         Redacted(connect)
     }
 
-    /// Returns what is shown of the end of a connection.
+    /// Hides the secrets of the end of a connection.
     #[must_use]
     pub fn close(&self, mut close: Close) -> Redacted<Close> {
         if let Some(search) = &self.search {
@@ -244,7 +193,7 @@ impl Redaction {
         Redacted(close)
     }
 
-    /// Returns what is shown of a user in a channel.
+    /// Hides the secrets of a user in a channel.
     #[must_use]
     pub fn presence(&self, presence: Presence) -> Redacted<Presence> {
         Redacted(match &self.search {
@@ -253,47 +202,47 @@ impl Redaction {
         })
     }
 
-    /// Returns the id that a connection is shown under: its own, unless that holds something to
-    /// hide. Then it is what is left of it with a name behind that is the same for the same id as
-    /// long as the program runs, such as `token-[redacted]~3k9x0c7d7v0`.
+    /// Returns the shown id of a connection: its own, unless that holds something to hide. Then the
+    /// rest of it with a suffix that is the same for the same id as long as the program runs, such as
+    /// `token-[redacted]~3k9x0c7d7v0`.
     #[must_use]
     pub fn id(&self, id: ConnectionId) -> ConnectionId {
         self.search.as_ref().and_then(|search| search.id(&id)).unwrap_or(id)
     }
 
-    /// Returns the name that a channel is shown under, likewise.
+    /// Returns the shown name of a channel, likewise.
     #[must_use]
     pub fn channel(&self, channel: Channel) -> Channel {
         self.search.as_ref().map_or(channel.clone(), |search| self::channel(search, channel))
     }
 
-    /// Returns the name that a user is shown under, likewise.
+    /// Returns the shown name of a user, likewise.
     #[must_use]
     pub fn user(&self, user: User) -> User {
         self.search.as_ref().map_or(user.clone(), |search| self::user(search, user))
     }
 
-    /// Returns what is shown of the query of a listener. Credentials of wstap itself are hidden in
-    /// any case.
+    /// Returns the query of a listener with its secrets hidden. Credentials of wstap itself are hidden
+    /// without any rule.
     #[must_use]
     pub fn query(&self, query: String) -> String {
         let query = address::without_credentials(query);
         let Some(search) = &self.search else { return query };
-        let shown = search.address(&format!("?{query}"));
+        let shown = address::hidden(&format!("?{query}"), search);
         shown.map_or(query, |shown| shown.trim_start_matches('?').to_owned())
     }
 }
 
 impl fmt::Debug for Redaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The rules may name what they hide.
+        // The rules may contain what they hide.
         f.debug_struct("Redaction").field("on", &self.is_on()).finish()
     }
 }
 
-/// The sizes stay what they were: they are of what passed.
+/// The sizes stay those of the message that passed.
 fn message(search: &Search, id: &ConnectionId, message: Message) -> Message {
-    let mut message = Message { body: search.body(message.body, id), ..message };
+    let mut message = Message { body: body::shown(search, message.body, id), ..message };
     let note = message.frame_info.as_mut().and_then(|frame_info| frame_info.note.as_mut());
     if let Some(note) = note
         && let Some(shown) = search.hidden(note)
@@ -326,7 +275,7 @@ fn user(search: &Search, user: User) -> User {
 }
 
 fn connect(search: &Search, connect: &mut Connect) {
-    if let Some(shown) = search.address(&connect.path) {
+    if let Some(shown) = address::hidden(&connect.path, search) {
         connect.path = shown;
     }
     connect.user = connect.user.take().map(|it| user(search, it));

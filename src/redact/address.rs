@@ -1,23 +1,23 @@
-//! Path and query of a handshake, as they are shown.
+//! Path and query of a handshake.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::HIDDEN;
+use super::rules::HIDDEN;
 use super::search::Search;
 
 /// Parameters that are wstap's own credentials: never shown, whatever is redacted.
 const OWN: [&str; 2] = ["access_token", "ticket"];
 
-/// Returns path and query without what the rules hide, or `None` if they hide nothing of it.
+/// Returns path and query with their secrets hidden, or `None` if they have none.
 pub(super) fn hidden(address: &str, search: &Search) -> Option<String> {
     let shown = search.hidden(address).map_or(Cow::Borrowed(address), Cow::Owned);
     let (path, query) = match shown.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (&*shown, None),
     };
-    // What is percent-encoded can be searched once it is decoded, and then only as a whole.
+    // Percent-encoded text is searched decoded, and hidden as a whole.
     let segment = |text: &str| {
         let decoded = percent_decode_str(text).decode_utf8_lossy();
         decoded != text && search.hidden(&decoded).is_some()
@@ -50,7 +50,7 @@ pub(super) fn without_credentials(query: String) -> String {
     }
 }
 
-/// Hides the values that `hide` is true for.
+/// Hides the values for which `hide` is true.
 fn parameters(query: &str, hide: impl Fn(&str, &str) -> bool) -> String {
     let one = |pair: &str| match pair.split_once('=') {
         Some((name, value)) if hide(name, value) => format!("{name}={HIDDEN}"),
@@ -65,7 +65,7 @@ fn replaced(text: &str, between: char, hide: impl Fn(&str) -> bool) -> String {
     text.split(between).map(one).collect::<Vec<_>>().join(&between.to_string())
 }
 
-/// Decodes a part of a query as forms do: plus signs are blanks.
+/// Decodes a part of a query as forms do: a plus sign is a space.
 fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
         return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! What `--redact-defaults` hides: what is a secret nearly everywhere, by its key or by its looks.
+//! The rules of `--redact-defaults`: common secrets, by their key or by their form.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regex::Regex;
+
+use super::rules::HIDDEN;
 
 /// Header fields that are credentials.
 pub(super) const HEADERS: [&str; 8] = [
@@ -20,15 +22,15 @@ pub(super) const HEADERS: [&str; 8] = [
     "x-xsrf-token",
 ];
 
-/// Query parameters that are credentials, beside those whose names say so as keys do.
+/// Query parameters that are credentials, beside those with the name of a secret key.
 const QUERY: [&str; 8] =
     ["code", "key", "sig", "signature", "ticket", "session", "x-amz-signature", "x-amz-credential"];
 
-/// Keys of secrets have one of these in them, in any case, with or without `_` and `-`.
+/// Parts of the keys of secrets, in any case, with or without `_` and `-`.
 const IN_KEY: [&str; 7] =
     ["password", "passwd", "passphrase", "passcode", "apikey", "privatekey", "cardnumber"];
 
-/// Or they end like this.
+/// Ends of the keys of secrets.
 const AT_END: [&str; 14] = [
     "secret",
     "secrets",
@@ -46,7 +48,7 @@ const AT_END: [&str; 14] = [
     "signingkey",
 ];
 
-/// Or they are one of these, in any case.
+/// Keys of secrets, in any case.
 const WHOLE: [&str; 14] = [
     "pass",
     "auth",
@@ -64,7 +66,7 @@ const WHOLE: [&str; 14] = [
     "session_id",
 ];
 
-/// What text has to have in it for any of the rules here to apply: quick to look for.
+/// Matches every text to which a rule of this file may apply, in one fast search.
 pub(super) const PROBE: &str = r#"(?x)
     (?i-u: pass | pwd | secret | token | jwt | key | card | cookie | authoriz | credential
          | bearer | basic | "(?:auth|pin|otp|totp|pan|ssn|cv[vc]2?|sessionid|session_id)" )
@@ -75,11 +77,11 @@ static IN_TEXT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(PROBE).expect(right)
 });
 
-/// Patterns; what the group matches is hidden.
+/// Patterns; the match of the group is hidden.
 static LOOKS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     let right = "the patterns are ones that a test has compiled";
     [
-        // A name and a value, in a form, a header, a log line, something like JSON.
+        // A name and a value in a form, a header, a log line, or text that resembles JSON.
         r#"(?x) (?i-u: passwords? | passwd | passphrase | passcode | pwd | secrets? | tokens? | jwt
                 | (?:api|private|secret|access|session|signing)[_-]?key )
             ["'\\]* [\ \t]* [=:] [\ \t]*
@@ -108,7 +110,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Returns whether a key is that of a secret.
+/// Returns whether a key names a secret.
 pub(super) fn is_secret_key(key: &str) -> bool {
     let folded: String = key
         .chars()
@@ -125,7 +127,7 @@ pub(super) fn is_secret_parameter(name: &str) -> bool {
     is_secret_key(name) || QUERY.iter().any(|query| name.eq_ignore_ascii_case(query))
 }
 
-/// Adds where something stands that looks like a secret.
+/// Appends the spans of text that has the form of a secret.
 pub(super) fn spans(text: &str, spans: &mut Vec<Range<usize>>) {
     if !IN_TEXT.is_match(text) {
         return;
@@ -141,8 +143,8 @@ pub(super) fn spans(text: &str, spans: &mut Vec<Range<usize>>) {
     cards(text.as_bytes(), spans);
 }
 
-/// Returns a list of subprotocols without the credentials that browsers, which can send no other
-/// field, put there: what comes after a name such as `access_token`, or within one such as
+/// Returns a list of subprotocols with its credentials hidden, which browsers send there because they
+/// control no other field: the item after a name such as `access_token`, or an item such as
 /// `base64url.bearer.authorization.k8s.io.TOKEN`.
 pub(super) fn subprotocols(list: &str) -> Option<String> {
     let mut after = false;
@@ -154,19 +156,19 @@ pub(super) fn subprotocols(list: &str) -> Option<String> {
         let hide = (after || within) && !name.is_empty();
         after = lower == "bearer" || lower == "basic" || is_secret_key(name);
         hidden |= hide;
-        if hide { item.replace(name, super::HIDDEN) } else { item.to_owned() }
+        if hide { item.replace(name, HIDDEN) } else { item.to_owned() }
     });
     let list = items.collect::<Vec<_>>().join(",");
     hidden.then_some(list)
 }
 
-/// Adds where numbers of payment cards stand: 13 to 19 digits, in groups or not, that an issuer
-/// begins like this and whose check digit (ISO/IEC 7812, Luhn) is right.
+/// Appends the spans of payment card numbers: 13 to 19 digits, in groups or not, with the prefix of an
+/// issuer and a valid check digit (ISO/IEC 7812, Luhn).
 fn cards(text: &[u8], spans: &mut Vec<Range<usize>>) {
     let mut at = 0;
     while let Some(start) = text[at..].iter().position(u8::is_ascii_digit).map(|n| at + n) {
         let mut digits = Vec::new();
-        // Where each group begins and ends: in the text, and among the digits.
+        // The span of each group: in the text, and among the digits.
         let mut groups: Vec<(Range<usize>, Range<usize>)> = Vec::new();
         at = start;
         loop {

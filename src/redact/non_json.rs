@@ -1,17 +1,16 @@
-//! Keys in text that is no JSON as a whole: Socket.IO's `42["login",{"password":"x"}]`, JSON in a
-//! string of JSON, JSON cut short. It finds `"key":` wherever that stands, and what follows it.
+//! Keys in text that is not JSON as a whole: `42["login",{"password":"x"}]` of Socket.IO, JSON in a
+//! JSON string, truncated JSON. Finds `"key":` anywhere, and the value that follows.
 //!
-//! Where quotes do not pair up, nobody can tell what is a key; so each quote may begin one, and in
-//! doubt more is hidden.
+//! Quotes may not pair up, so that any of them may begin a key. In doubt more is hidden.
 
 use std::ops::Range;
 
-use super::json::unescaped;
+use super::tokens::{unescaped, value_end};
 
-/// The longest key that is looked at, as it is written. A bound to the work at each quote.
+/// The longest key that is found, as it is written. It bounds the work at each quote.
 const MAX_KEY: usize = 256;
 
-/// Adds where the values of secret keys stand.
+/// Appends the spans of the values of secret keys.
 pub(super) fn spans(text: &str, secret: impl Fn(&str) -> bool, spans: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -32,7 +31,7 @@ pub(super) fn spans(text: &str, secret: impl Fn(&str) -> bool, spans: &mut Vec<R
     }
 }
 
-/// Returns a key without its escapes, however often they were escaped themselves.
+/// Returns a key without its escapes, which may themselves be escaped any number of times.
 fn once(key: &str) -> String {
     let mut key = key.to_owned();
     while key.contains("\\\\") {
@@ -41,7 +40,7 @@ fn once(key: &str) -> String {
     unescaped(&key).into_owned()
 }
 
-/// Returns where the value begins, if a colon comes next.
+/// Returns the start of the value, if a colon comes next.
 fn after_colon(bytes: &[u8], start: usize) -> Option<usize> {
     let blank = |at: usize| {
         let rest = bytes.get(at..).unwrap_or_default();
@@ -51,14 +50,14 @@ fn after_colon(bytes: &[u8], start: usize) -> Option<usize> {
     (bytes.get(colon) == Some(&b':')).then(|| blank(colon + 1))
 }
 
-/// Returns what the value that begins at `start` takes: of a string what is between its quotes.
+/// Returns the span of the value that begins at `start`; of a string, what its quotes enclose.
 fn value_span(text: &str, start: usize) -> Range<usize> {
     let bytes = text.as_bytes();
     let escapes = bytes[start..].iter().take_while(|byte| **byte == b'\\').count();
     let first = start + escapes;
     match bytes.get(first) {
         Some(b'"') => first + 1..string_end(bytes, first + 1, escapes),
-        Some(b'{' | b'[') => start..super::json::value_end(text, start),
+        Some(b'{' | b'[') => start..value_end(text, start),
         _ => {
             let stops = |byte: &u8| byte.is_ascii_whitespace() || b",}]\"".contains(byte);
             let length = bytes[start..].iter().position(stops);
@@ -67,7 +66,7 @@ fn value_span(text: &str, start: usize) -> Range<usize> {
     }
 }
 
-/// Returns where a string ends whose quotes stand behind so many backslashes.
+/// Returns the end of a string whose quotes follow so many backslashes.
 fn string_end(bytes: &[u8], start: usize, escapes: usize) -> usize {
     let mut at = start;
     while let Some(quote) = memchr::memchr(b'"', &bytes[at..]).map(|n| at + n) {

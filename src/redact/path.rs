@@ -1,15 +1,15 @@
-//! Where in a message something is hidden: `password`, `users[*].token`, `**.secret`.
+//! Paths to hidden values in a message: `password`, `users[*].token`, `**.secret`.
 //!
-//! A path is a small automaton: the steps that have been taken on the way to a value are a set of
-//! bits, so that the work at each key is bounded by the steps, whatever the message looks like.
+//! A path is followed as a small automaton. The steps taken on the way to a value are a set of bits,
+//! so that the work at each key is bounded by the number of steps, whatever the message is.
 
 use std::str::FromStr;
 
 /// A path into messages. Keys are joined by dots; `*` (also `[*]`) is any member or element, `[0]`
 /// an element, `**` any number of levels, and `["a.b"]` a key of any characters.
 ///
-/// It begins at the message, and as well at the client's own object: a leading `message.` or
-/// `fields.` may be left out.
+/// It begins at the message, and at the client's own object too: a leading `message.` or `fields.` may
+/// be left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path(Vec<Step>);
 
@@ -21,14 +21,14 @@ enum Step {
     Deep,
 }
 
-/// What is wrong with a text that should be a path.
+/// Error of a text that is not a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a path is at most 32 keys joined by dots, such as message.password, users[*].token or **.secret"
 )]
 pub struct InvalidPath;
 
-/// The most steps: a set of them fits into 64 bits, and nobody needs more.
+/// The most steps: a set of them fits into 64 bits.
 const MAX_STEPS: usize = 32;
 
 impl FromStr for Path {
@@ -54,12 +54,12 @@ impl FromStr for Path {
     }
 }
 
-/// Reads the first step of a text, and returns what comes after it.
+/// Reads the first step of a text, and returns the rest.
 fn step(text: &str) -> Result<(Step, &str), InvalidPath> {
     if let Some(inner) = text.strip_prefix('[') {
         if let Some(quoted) = inner.strip_prefix('"') {
-            let end = super::json::string_end(inner.as_bytes(), 0).ok_or(InvalidPath)?;
-            let key = super::json::unescaped(&quoted[..end - 2]).into_owned();
+            let end = super::tokens::string_end(inner.as_bytes(), 0).ok_or(InvalidPath)?;
+            let key = super::tokens::unescaped(&quoted[..end - 2]).into_owned();
             let after = inner[end..].strip_prefix(']').ok_or(InvalidPath)?;
             return Ok((Step::Key(key), after));
         }
@@ -83,9 +83,9 @@ fn step(text: &str) -> Result<(Step, &str), InvalidPath> {
 }
 
 impl Path {
-    /// Returns the ways in which it may be meant: as it is, and with `message` before it or
-    /// without the `message` or `fields` that it begins with.
-    pub(super) fn readings(&self) -> Vec<Reading> {
+    /// Returns the paths that it stands for: itself, and the same with `message` before it, or without
+    /// the `message` or `fields` that it begins with.
+    pub(super) fn readers(&self) -> Vec<PathReader> {
         let key = |name: &str| Step::Key(name.to_owned());
         let other = match self.0.split_first() {
             Some((Step::Key(first), rest)) if first == "message" || first == "fields" => {
@@ -93,28 +93,28 @@ impl Path {
             }
             _ => [vec![key("message")], self.0.clone()].concat(),
         };
-        vec![Reading(self.0.clone()), Reading(other)]
+        vec![PathReader(self.0.clone()), PathReader(other)]
     }
 }
 
-/// A path as it is followed.
+/// Follows a path from the outermost value of a message.
 #[derive(Debug, Clone)]
-pub(super) struct Reading(Vec<Step>);
+pub(super) struct PathReader(Vec<Step>);
 
-/// How a value is reached from the one around it.
+/// The step from a value to one within it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum By<'a> {
-    /// As the member of this key.
+    /// To the member of this key.
     Key(&'a str),
-    /// As this element.
+    /// To this element.
     Element(usize),
 }
 
 /// The steps that may have been taken on the way to a value: bit `n` for the first `n`.
 pub(super) type Taken = u64;
 
-impl Reading {
-    /// Returns the last key of the path: without one, what is hidden has no name.
+impl PathReader {
+    /// Returns the last key of the path, if it has one.
     pub(super) fn last_key(&self) -> Option<&str> {
         self.0.iter().rev().find_map(|step| match step {
             Step::Key(key) => Some(key.as_str()),
@@ -122,12 +122,12 @@ impl Reading {
         })
     }
 
-    /// Returns what is taken at the outermost value.
+    /// Returns the steps taken at the outermost value.
     pub(super) fn begin(&self) -> Taken {
         self.without_levels(1)
     }
 
-    /// Returns what is taken at a value within another one.
+    /// Returns the steps taken at a value within another one.
     pub(super) fn follow(&self, taken: Taken, by: By<'_>) -> Taken {
         if taken == 0 {
             return 0;
@@ -148,12 +148,12 @@ impl Reading {
         self.without_levels(next)
     }
 
-    /// Returns whether the whole path leads here.
+    /// Returns whether the whole path is taken.
     pub(super) fn arrived(&self, taken: Taken) -> bool {
         taken & 1 << self.0.len() != 0
     }
 
-    /// Adds that `**` may be no level at all.
+    /// Adds the steps behind a `**` that stands for no level.
     fn without_levels(&self, mut taken: Taken) -> Taken {
         for (n, step) in self.0.iter().enumerate() {
             if *step == Step::Deep && taken & 1 << n != 0 {
@@ -170,9 +170,9 @@ mod tests {
 
     fn fits(path: &str, way: &[By<'_>]) -> bool {
         let path: Path = path.parse().expect("a path");
-        path.readings().iter().any(|reading| {
-            let taken = way.iter().fold(reading.begin(), |taken, by| reading.follow(taken, *by));
-            reading.arrived(taken)
+        path.readers().iter().any(|reader| {
+            let taken = way.iter().fold(reader.begin(), |taken, by| reader.follow(taken, *by));
+            reader.arrived(taken)
         })
     }
 

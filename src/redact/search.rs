@@ -1,51 +1,48 @@
-//! The rules, made ready to search with.
+//! The rules, compiled: which keys, parameters and header fields are secret, and the spans of a text
+//! that are hidden.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
-use super::path::Reading;
-use super::{Binary, HIDDEN, Rules, address, builtin, json, non_json};
-use crate::event::{Body, ConnectionId};
-use crate::json::Json;
-
-/// The most bytes of a message that are searched; a larger one is hidden whole. It is what a
-/// message may have by default, and a bound to what a slow pattern can cost.
-const MAX_SEARCHED: usize = 1 << 20;
+use super::path::{Path, PathReader};
+use super::rules::{Binary, HIDDEN, Rules};
+use super::{builtin, non_json};
+use crate::event::ConnectionId;
 
 /// The most matches that are hidden one by one; a text with more of them is hidden whole. Finding
-/// each may take as long as the text is long, so this is the other bound.
+/// each may take time linear in the text, so that this bounds the work.
 const MAX_MATCHES: usize = 256;
 
 /// The memory that all patterns together may take when they are looked for at once.
 const PROBE_SIZE: usize = 16 << 20;
 
 pub(super) struct Search {
-    pub(super) readings: Vec<Reading>,
-    /// The keys that paths end with, for text that is no JSON.
+    pub(super) readers: Vec<PathReader>,
+    /// The keys that paths end with, for text that is not JSON.
     keys: Vec<String>,
     patterns: Vec<Regex>,
     usual: bool,
     headers: Vec<String>,
     query: Vec<String>,
     binary: Binary,
-    /// Fits every JSON without escapes that has something to hide in it. `None`: nobody can say.
+    /// Matches every JSON without escapes that holds something to hide. `None` if no pattern can.
     probe: Option<RegexSet>,
-    /// Makes names for connections whose id cannot be shown.
+    /// Makes names for connections whose id is hidden.
     names: RandomState,
 }
 
 impl Search {
     pub(super) fn new(rules: Rules) -> Self {
-        let readings: Vec<_> = rules.paths.iter().flat_map(super::Path::readings).collect();
-        let probe = probe(&readings, &rules);
+        let readers: Vec<_> = rules.paths.iter().flat_map(Path::readers).collect();
+        let probe = probe(&readers, &rules);
         let mut keys: Vec<_> =
-            readings.iter().filter_map(Reading::last_key).map(str::to_owned).collect();
+            readers.iter().filter_map(PathReader::last_key).map(str::to_owned).collect();
         keys.sort();
         keys.dedup();
         Self {
-            readings,
+            readers,
             keys,
             patterns: rules.patterns.into_iter().map(|pattern| pattern.0).collect(),
             usual: rules.defaults,
@@ -57,37 +54,20 @@ impl Search {
         }
     }
 
-    /// Returns what is shown of the body of a message of the connection that is shown as `id`.
-    pub(super) fn body(&self, body: Body, id: &ConnectionId) -> Body {
-        let whole = || Body::Value(Json::string(HIDDEN));
-        match body {
-            Body::Absent => Body::Absent,
-            Body::Binary(bytes) if self.binary == Binary::Keep || bytes.is_empty() => {
-                Body::Binary(bytes)
-            }
-            Body::Binary(_) => whole(),
-            Body::Object(json) | Body::Value(json) if json.as_str().len() > MAX_SEARCHED => whole(),
-            Body::Object(json) => match self.json(&json, Some(id.as_str())) {
-                None => Body::Object(json),
-                Some(text) => Json::parse(&text).map_or_else(whole, Body::Object),
-            },
-            Body::Value(json) => match self.json(&json, None) {
-                None => Body::Value(json),
-                Some(text) => Json::parse(&text).map_or_else(whole, Body::Value),
-            },
-        }
+    /// Returns what becomes of binary messages.
+    pub(super) fn binary(&self) -> Binary {
+        self.binary
     }
 
-    pub(super) fn json(&self, json: &Json, id: Option<&str>) -> Option<String> {
-        let text = json.as_str();
-        let clean = self.probe.as_ref().is_some_and(|probe| {
-            memchr::memchr(b'\\', text.as_bytes()).is_none() && !probe.is_match(text)
-        });
-        if clean { None } else { json::rewritten(text, id, self) }
+    /// Returns whether JSON text holds nothing to hide, as far as that is found in one search.
+    pub(super) fn is_clean(&self, json: &str) -> bool {
+        self.probe.as_ref().is_some_and(|probe| {
+            memchr::memchr(b'\\', json.as_bytes()).is_none() && !probe.is_match(json)
+        })
     }
 
-    /// Returns the id that is shown for one that holds something to hide: what is left of it, and a
-    /// name that is the same as long as the server runs and tells nothing of the rest.
+    /// Returns the id that is shown for one that holds something to hide: the rest of it, and a suffix
+    /// that is the same as long as the server runs and reveals nothing of the hidden part.
     pub(super) fn id(&self, id: &ConnectionId) -> Option<ConnectionId> {
         let shown = self.hidden(id.as_str())?;
         let shown: String = shown.chars().take(ConnectionId::MAX_CHARS).collect();
@@ -103,7 +83,7 @@ impl Search {
         Some(format!("{shown}~{}", ConnectionId::made(hash >> 10, hash)))
     }
 
-    /// Returns what is shown of a header field, or `None` if that is all of it.
+    /// Returns the value that is shown of a header field, or `None` if nothing of it is hidden.
     pub(super) fn header(&self, name: &str, value: &str) -> Option<String> {
         let named = |names: &[String]| names.iter().any(|header| header.eq_ignore_ascii_case(name));
         if named(&self.headers) || self.usual && builtin::HEADERS.contains(&name) {
@@ -115,11 +95,6 @@ impl Search {
             None
         };
         self.hidden(listed.as_deref().unwrap_or(value)).or(listed)
-    }
-
-    /// Returns what is shown of a path and its query, or `None` if that is all of it.
-    pub(super) fn address(&self, address: &str) -> Option<String> {
-        address::hidden(address, self)
     }
 
     /// Returns whether the values of a query parameter are hidden.
@@ -138,7 +113,7 @@ impl Search {
         self.patterns.iter().any(|pattern| pattern.is_match(text))
     }
 
-    /// Returns a text without what is to be hidden of it, or `None` if that is nothing.
+    /// Returns a text with its secrets hidden, or `None` if it has none.
     pub(super) fn hidden(&self, text: &str) -> Option<String> {
         let mut spans: Vec<Range<usize>> = Vec::new();
         for pattern in &self.patterns {
@@ -163,7 +138,7 @@ impl Search {
         let mut at = 0;
         let mut spans = spans.into_iter().peekable();
         while let Some(mut span) = spans.next() {
-            // What touches is one: were it two, the seam would tell of it.
+            // Spans that touch are joined: two marks side by side would reveal the seam.
             while let Some(next) = spans.next_if(|next| next.start <= span.end) {
                 span.end = span.end.max(next.end);
             }
@@ -176,12 +151,12 @@ impl Search {
     }
 }
 
-/// Makes what is looked for first, if there is a pattern for everything that may be hidden.
-fn probe(readings: &[Reading], rules: &Rules) -> Option<RegexSet> {
-    let keys = readings.iter().map(|reading| reading.last_key().map(regex::escape));
+/// Makes the patterns of a first search, if there is one for everything that may be hidden.
+fn probe(readers: &[PathReader], rules: &Rules) -> Option<RegexSet> {
+    let keys = readers.iter().map(|reader| reader.last_key().map(regex::escape));
     let mut all = keys.collect::<Option<Vec<_>>>()?;
     for pattern in &rules.patterns {
-        // Where a text begins and ends cannot be told from the JSON around it.
+        // A text begins and ends within the JSON around it.
         let inner = pattern.0.as_str().replace("[^", "[");
         if inner.contains(['^', '$']) || inner.contains("\\A") || inner.contains("\\z") {
             return None;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::rules::HIDDEN_JSON;
 use super::*;
 use crate::event::{Answer, Body, Direction, Opcode};
 use crate::json::{Json, MAX_DEPTH};
@@ -346,7 +347,7 @@ proptest! {
         let text = write(&tree, salt, &mut Vec::new(), &|_| false);
         let search = Search::new(rules(&["**.users", "a.a"], &["x=[0-9]"], true));
         let json = Json::parse(&text).expect("JSON");
-        prop_assert_eq!(search.json(&json, None), json::rewritten(json.as_str(), None, &search));
+        prop_assert_eq!(body::rewritten(&search, &json, None), json::rewritten(json.as_str(), None, &search));
     }
 
     #[test]
