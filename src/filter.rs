@@ -14,10 +14,10 @@ mod parser;
 mod pattern;
 mod program;
 mod reading;
-mod roots;
 mod set;
 pub mod shorthand;
 mod value;
+mod variable;
 
 use std::collections::HashSet;
 use std::hash::Hash;

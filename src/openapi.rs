@@ -9,6 +9,7 @@ mod names;
 mod parameters;
 mod paths;
 mod problems;
+mod schema;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -44,7 +45,7 @@ async fn asyncapi() -> Response {
     static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
         let written = include_str!("openapi/asyncapi.json");
         let version = format!("\"version\": \"{VERSION}\"");
-        let events = names::SCHEMAS.trim().strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+        let events = schema::schemas().trim().strip_prefix('{').and_then(|it| it.strip_suffix('}'));
         let events = format!("{},", events.expect("the schemas are an object").trim());
         let whole = written.replacen("\"version\": \"0\"", &version, 1);
         whole.replacen("\"events\": \"wire\",", &events, 1).into()
@@ -169,7 +170,7 @@ fn document() -> Bytes {
 
 fn schemas(derived: impl IntoIterator<Item = (String, RefOr<Schema>)>) -> Schemas {
     let mut events: BTreeMap<String, Box<RawValue>> =
-        serde_json::from_str(names::SCHEMAS).expect("the schemas are an object");
+        serde_json::from_str(schema::schemas()).expect("the schemas are an object");
     if let Some(event) = events.get_mut("Event") {
         let forms = event.get().trim_end().strip_suffix('}').expect("it is an object");
         let told = format!("{forms},\"discriminator\":{}}}", names::discriminator());

@@ -1,9 +1,16 @@
-//! How an event is written: its JSON, and the forms that listeners read it in.
+//! The representations of an event: its JSON, and the forms of the stream.
 //!
-//! Pure. Everything is appended to a buffer, so that a whole batch is rendered contiguously.
+//! Pure. Everything is appended to a buffer, so that a batch is rendered contiguously.
 
+mod field;
 mod full;
 pub mod har;
+mod json;
+#[cfg_attr(
+    not(feature = "openapi"),
+    expect(dead_code, reason = "the description reads all of a declaration")
+)]
+pub(crate) mod layout;
 mod payload;
 mod plain;
 mod read;
@@ -15,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::event::{Event, EventId, Gap, Kind};
 
+pub(crate) use field::{Field, Member, member};
 pub use full::{full, gap as full_gap, time};
 pub use payload::{Payload, payload};
 pub use plain::plain;
@@ -83,7 +91,7 @@ impl Form {
         let kind = event.kind();
         let gap = kind == Kind::Gap;
         let (names, write): (bool, fn(&Event, &mut Vec<u8>)) = match self {
-            // Pages that know of connections only take every unnamed event for one of them.
+            // Pages written for connections only take every unnamed event for one of them.
             Self::Plain { names } => (names || matches!(kind, Kind::Join | Kind::Leave), plain),
             Self::Full { names } if gap => (names, plain),
             Self::Full { names } => (names, full),
@@ -93,7 +101,7 @@ impl Form {
                 return;
             }
         };
-        // A gap is told by name in every form.
+        // A gap has its name in every form.
         if names || gap {
             sse::name(kind.as_str(), out);
         }
@@ -102,12 +110,12 @@ impl Form {
         sse::end(out);
     }
 
-    /// Appends a gap, which is told by name in every form.
+    /// Appends a gap, which has its name in every form.
     pub fn gap(self, gap: &Gap, out: &mut Vec<u8>) {
         match self {
             Self::Plain { .. } | Self::Full { .. } => {
                 sse::name("gap", out);
-                sse::data(out, |out| plain::gap(gap, out));
+                sse::data(out, |out| full::gap_alone(gap, out));
                 sse::end(out);
             }
             Self::Ndjson => {
@@ -117,9 +125,9 @@ impl Form {
         }
     }
 
-    /// Appends what a stream begins with: something to read at once, and how long to wait before
-    /// coming back. No empty line follows, here and in the other two: some clients (httpx-sse)
-    /// take one for an event.
+    /// Appends the beginning of a stream: bytes that the client reads at once, and its reconnection
+    /// time. No empty line follows, here and in the next two: some clients (httpx-sse) take one for
+    /// an event.
     pub fn hello(self, retry: Duration, out: &mut Vec<u8>) {
         match self {
             Self::Plain { .. } | Self::Full { .. } => {
@@ -130,8 +138,8 @@ impl Form {
         }
     }
 
-    /// Appends the sign of life of an idle stream. `seen`, for a listener that has filtered out
-    /// everything for a while, moves the point from which it would resume.
+    /// Appends the heartbeat of an idle stream. `seen`, for a listener whose filter has selected
+    /// nothing for a while, moves the point from which it would resume.
     pub fn heartbeat(self, seen: Option<EventId>, out: &mut Vec<u8>) {
         match self {
             Self::Plain { .. } | Self::Full { .. } => {
@@ -145,7 +153,7 @@ impl Form {
         }
     }
 
-    /// Appends what a stream ends with when the server ends it: when to come back.
+    /// Appends the end of a stream that the server ends: the reconnection time.
     pub fn goodbye(self, retry: Duration, out: &mut Vec<u8>) {
         match self {
             Self::Plain { .. } | Self::Full { .. } => {

@@ -9,8 +9,8 @@ use super::program::{
     Constant, Conversion, Id, MAX_ELEMENTS, Node, Program, Quantifier, Relation, StringTest,
 };
 use super::reading::Reading;
-use super::roots::Variable;
 use super::value::Value;
+use super::variable::Variable;
 use crate::event::Event;
 
 /// Returns whether a program is true of an event. `body` may be absent if the program does not read

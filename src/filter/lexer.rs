@@ -1,4 +1,4 @@
-//! From characters to tokens, in one pass and without recursion.
+//! Splits an expression into tokens, in one pass and without recursion.
 
 use super::error::FilterError;
 
@@ -17,7 +17,7 @@ pub(super) enum Token {
 }
 
 impl Token {
-    /// Says what it is to a person.
+    /// Returns the token as an error names it.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Integer(_) | Self::Unsigned(_) | Self::Double(_) => "a number".to_owned(),
@@ -29,7 +29,7 @@ impl Token {
     }
 }
 
-/// Returns a name as an error shows it: not longer than a line bears.
+/// Returns a name as an error shows it, at most 40 characters.
 pub(super) fn shortened(name: &str) -> String {
     const MOST: usize = 40;
     let mut short: String = name.chars().take(MOST).collect();
@@ -39,13 +39,13 @@ pub(super) fn shortened(name: &str) -> String {
     short
 }
 
-/// Those of two characters before those of one.
+/// Symbols of two characters come before those of one.
 const SYMBOLS: [&str; 26] = [
     "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "+", "-", "*", "/", "%", "?", ":", ".", ",",
     "(", ")", "[", "]", "{", "}", "=", "&",
 ];
 
-/// Cuts an expression into tokens; the last is the end.
+/// Splits an expression into tokens; the last is the end.
 pub(super) fn tokens(source: &str) -> Result<Vec<Located>, FilterError> {
     let mut lexer = Lexer { source, at: 0 };
     let mut tokens = Vec::new();
@@ -77,7 +77,7 @@ impl<'a> Lexer<'a> {
         FilterError::at(self.source, byte, wrong, expected)
     }
 
-    /// Takes characters as long as they fit.
+    /// Takes characters while they fit.
     fn take(&mut self, fits: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
         let taken = &rest[..rest.find(|char| !fits(char)).unwrap_or(rest.len())];

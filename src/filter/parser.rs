@@ -8,8 +8,8 @@ use super::lexer::{Located, Token, shortened, tokens};
 use super::program::{
     Constant, Conversion, Id, MAX_COST, MAX_DEPTH, Node, Program, Relation, TooMuch,
 };
-use super::roots::Variable;
 use super::value::Operator;
+use super::variable::Variable;
 
 /// The longest expression, in bytes.
 pub(super) const MAX_LENGTH: usize = 1024;
@@ -49,13 +49,12 @@ struct Parser<'a> {
     next: usize,
     program: Program,
     nesting: u8,
-    /// The name of the element, inside of a macro.
+    /// The name of the element, inside a macro.
     element: Option<String>,
     patterns: usize,
 }
 
-/// Operators between two operands, and how tightly they bind; those that bind alike go from left
-/// to right.
+/// Binary operators with their precedence. Those of the same precedence group from left to right.
 const BINARY: [(&str, u8); 13] = [
     ("||", 1),
     ("&&", 2),
@@ -72,7 +71,7 @@ const BINARY: [(&str, u8); 13] = [
     ("%", 5),
 ];
 
-/// How tightly `in` binds: as a comparison.
+/// The precedence of `in`: that of a comparison.
 const IN: u8 = 3;
 
 const VALUE: &str = "a value, such as size, 5, \"text\" or (…)";
@@ -157,7 +156,7 @@ impl Parser<'_> {
         parsed
     }
 
-    /// Reads operands that are joined by operators which bind at least so tightly.
+    /// Reads operands that are joined by operators of at least this precedence.
     fn binary(&mut self, least: u8) -> Parsed<Id> {
         let mut left = self.unary()?;
         loop {
@@ -221,7 +220,7 @@ impl Parser<'_> {
         self.member()
     }
 
-    /// Reads a number behind a minus.
+    /// Reads a number after a minus.
     fn negative(&mut self) -> Parsed<Id> {
         let at = self.at();
         let constant = match self.advance() {
@@ -246,7 +245,7 @@ impl Parser<'_> {
         self.members_of(operand)
     }
 
-    /// Reads what follows a value: `.field`, `[index]`, `.function(…)`.
+    /// Reads the accesses after a value: `.field`, `[index]`, `.function(…)`.
     fn members_of(&mut self, mut operand: Id) -> Parsed<Id> {
         loop {
             let start = self.at();
@@ -356,8 +355,7 @@ impl Parser<'_> {
         self.add(at, Node::Map(entries.into()))
     }
 
-    /// Returns whether a node can be true or false, as far as that is known before there are
-    /// events.
+    /// Returns whether a node can be true or false, as far as that is known without an event.
     fn may_be_condition(&self, id: Id) -> bool {
         match self.program.node(id) {
             Node::Constant(constant) => matches!(constant, Constant::Bool(_)),

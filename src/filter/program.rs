@@ -3,8 +3,8 @@
 
 use super::cost::NODE;
 use super::pattern::Pattern;
-use super::roots::Variable;
 use super::value::Operator;
+use super::variable::Variable;
 
 /// The deepest nesting of an expression: evaluation recurses as deep. A chain such as `1 + 1 + 1` or
 /// `a.b.c` nests too; `a && b && c` does not.

@@ -1,11 +1,11 @@
-//! Short forms of expressions, for the command line: `conn:room-7 dir:out "text" size>100`.
+//! Short forms of expressions for the command line: `conn:room-7 dir:out "text" size>100`.
 
 use std::fmt::Write as _;
 
-use super::Expression;
+use super::expression::Expression;
 use crate::event::{Direction, Kind};
 
-/// The keys of short forms: what stands before a colon, and what it asks.
+/// The keys of short forms: the name before the colon, and its meaning.
 const KEYS: [(&str, Key); 11] = [
     ("conn", Key::Connection),
     ("connection", Key::Connection),
@@ -32,13 +32,13 @@ enum Key {
     Pattern,
 }
 
-/// What is wrong with a short form.
+/// Error of a short form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTerm {
-    /// A quote has no second.
+    /// A quote is not closed.
     #[error("{0}: the quote does not end")]
     OpenQuote(String),
-    /// A key has a value that nothing can have.
+    /// A key has a value that no event can have.
     #[error("{term}: {right}")]
     Value {
         /// What was written.
@@ -48,7 +48,7 @@ pub enum InvalidTerm {
     },
 }
 
-/// Translates terms that white space parts; all have to hold, and of terms with the same key one:
+/// Translates terms separated by white space. All must hold; of terms with the same key, one:
 ///
 /// | term | expression |
 /// |---|---|
@@ -63,7 +63,7 @@ pub enum InvalidTerm {
 ///
 /// # Errors
 ///
-/// If a quote does not end, or a key has a value that nothing can have.
+/// If a quote is not closed, or a key has a value that no event can have.
 pub fn translate(terms: &str) -> Result<String, InvalidTerm> {
     let mut groups: Vec<(Option<Key>, Vec<String>)> = Vec::new();
     for term in split(terms)? {
@@ -77,13 +77,13 @@ pub fn translate(terms: &str) -> Result<String, InvalidTerm> {
     Ok(conditions.collect::<Vec<_>>().join(" && "))
 }
 
-/// Returns whether a word has one of our keys, and is no address such as `localhost:8080`.
+/// Returns whether a word has a key, and is not an address such as `localhost:8080`.
 #[must_use]
 pub fn has_key(word: &str) -> bool {
     keyed(word.trim_start_matches('!')).is_some()
 }
 
-/// Joins two expressions, of which either may be empty, to one that asks both.
+/// Joins two expressions by `&&`. Either may be empty.
 #[must_use]
 pub fn both(one: &str, other: &str) -> String {
     match (one.is_empty(), other.is_empty()) {
@@ -93,7 +93,7 @@ pub fn both(one: &str, other: &str) -> String {
     }
 }
 
-/// Cuts at white space that stands in no quotes.
+/// Splits at white space outside of quotes.
 fn split(terms: &str) -> Result<Vec<String>, InvalidTerm> {
     let mut all = Vec::new();
     let mut term = String::new();
@@ -161,7 +161,7 @@ fn condition(term: &str) -> Result<(Option<Key>, String), InvalidTerm> {
     Ok((Some(key), condition))
 }
 
-/// Asks for a name, or with a trailing `*` for all that begin alike.
+/// Compares a name, or with a trailing `*` its prefix.
 fn named(name: &str, value: &str) -> String {
     match value.strip_suffix('*') {
         Some(start) => format!("{name}.startsWith({})", quoted(start)),

@@ -8,23 +8,16 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::schema;
 use crate::control::answers::Time;
 use crate::control::channels::EventJson;
 use crate::event::Kind;
 use crate::wire;
 
-/// The full JSON of events as a JSON Schema, a definition a name. References are to
-/// `#/components/schemas/`, where `OpenAPI` and `AsyncAPI` look for them.
-pub(super) const SCHEMAS: &str = include_str!("../wire/schemas.json");
-
-/// Returns how `OpenAPI` tells the forms of an event apart. `AsyncAPI` does it differently.
+/// Returns the discriminator of the forms of an event in `OpenAPI`. `AsyncAPI` does it differently.
 pub(super) fn discriminator() -> Value {
-    let form = |name: &str| {
-        let (first, rest) = name.split_at(1);
-        format!("#/components/schemas/{}{rest}Event", first.to_uppercase())
-    };
-    let mapping: BTreeMap<_, _> =
-        Kind::ALL.iter().map(|kind| (kind.as_str(), form(kind.as_str()))).collect();
+    let form = |kind: Kind| format!("#/components/schemas/{}", schema::name(kind));
+    let mapping: BTreeMap<_, _> = Kind::ALL.map(|kind| (kind.as_str(), form(kind))).into();
     json!({"propertyName": "kind", "mapping": mapping})
 }
 

@@ -11,13 +11,13 @@ use crate::control::channels::{ChannelLine, ChannelPage};
 use crate::control::query::{Closing, Publishing, Sending};
 use crate::outlet::query::{Beginning, Finite, Live, Selection, Waiting};
 
-problems!(Streaming: Malformed, Full, Stopping);
+problems!(Streaming: Malformed, UriTooLong, Full, Stopping);
 problems!(Searching: Malformed);
 problems!(Finding: Malformed, NotFound);
 problems!(NotSent: Malformed, NotFound, Timeout, TooLarge, SlowDown, Full);
 problems!(NotPublished: Malformed, Timeout, TooLarge, Full);
 problems!(NotReady: Stopping);
-problems!(Refusing: Malformed, Forbidden, NotFound, Replaced, UpgradeRequired, Full, Stopping);
+problems!(Refusing: Malformed, Forbidden, NotFound, Replaced, UriTooLong, UpgradeRequired, Full, Stopping);
 
 #[utoipa::path(get, path = "/events", tag = "Events",
     summary = "The live stream",

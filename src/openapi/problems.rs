@@ -91,6 +91,7 @@ const fn meaning(code: Code) -> &'static str {
         Code::MethodNotAllowed => "the address does not take that method.",
         Code::Timeout => "the body did not arrive in time.",
         Code::Replaced => "the id is taken.",
+        Code::UriTooLong => "the path and query are longer than 8 KiB.",
         Code::TooLarge => "larger than `--max-message-bytes`.",
         Code::InvalidText => "text that is not UTF-8.",
         Code::Protocol => "against RFC 6455.",

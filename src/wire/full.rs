@@ -1,14 +1,13 @@
-//! The full JSON of an event: everything that is known of it, on one line.
+//! Writes the full JSON of an event on one line.
 
 use std::io::Write as _;
 
 use jiff::Timestamp;
 
-use super::plain::{body, gap_members, string};
-use crate::event::{
-    Answer, Body, Close, Connect, Event, EventBody, Flow, FrameInfo, Gap, Message, Presence,
-    Routing, User,
-};
+use super::field::{self, Field, Member};
+use super::json::{body, string};
+use super::layout::{MemberLayout, layout};
+use crate::event::{Body, Close, Event, Flow, Gap, Kind};
 use crate::json;
 
 /// Appends the full JSON of an event:
@@ -20,160 +19,125 @@ use crate::json;
 ///
 /// Keys that a client's own object has beside `connectionId` and `message` stand in `fields`.
 pub fn full(event: &Event, out: &mut Vec<u8>) {
-    if let EventBody::Lost(missed) = event.body {
-        let gap = Gap { missed: Some(missed), after: None, before: None };
-        write!(out, "{{\"id\":\"{}\",\"time\":\"{}\",", event.id, time(event.id.ms)).expect(VEC);
-        out.extend_from_slice(b"\"kind\":\"gap\",");
-        gap_members(&gap, out);
-        return out.push(b'}');
-    }
-    write!(out, "{{\"id\":\"{}\",\"time\":\"{}\"", event.id, time(event.id.ms)).expect(VEC);
-    write!(out, ",\"kind\":\"{}\",\"connectionId\":", event.kind().as_str()).expect(VEC);
-    connection(event, out);
-    match &event.body {
-        EventBody::Connect(connect) => self::connect(connect, out),
-        EventBody::Message(message) => self::message(message, out),
-        EventBody::Close(close) => self::close(close, out),
-        EventBody::Join(presence) | EventBody::Leave(presence) => {
-            out.push(b',');
-            self::presence(presence, out);
-        }
-        EventBody::Lost(_) => {}
-    }
-    out.push(b'}');
+    let start = out.len();
+    members(layout(event.kind()).members, |field| field::member(event, field), out);
+    enclose(start, out);
+}
+
+/// Appends `{"kind":"gap","missed":1234,"after":"…","before":"…"}`.
+pub fn gap(gap: &Gap, out: &mut Vec<u8>) {
+    let start = out.len();
+    members(layout(Kind::Gap).members, |field| field::of_gap(gap, field), out);
+    enclose(start, out);
+}
+
+/// Appends `{"missed":1234,"after":"…","before":"…"}`: a gap whose kind is known.
+pub(super) fn gap_alone(gap: &Gap, out: &mut Vec<u8>) {
+    let (start, all) = (out.len(), layout(Kind::Gap).members);
+    let kind = all.iter().position(|declared| declared.field == Field::Kind);
+    members(&all[kind.expect("a gap has a kind") + 1..], |field| field::of_gap(gap, field), out);
+    enclose(start, out);
 }
 
 /// Formats milliseconds since 1970 as RFC 3339 in UTC.
 #[must_use]
 pub fn time(ms: u64) -> impl std::fmt::Display {
     let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    // An id may name a moment that no calendar has; ids of our own clock never do.
+    // An id may name a moment that no calendar has; the clock never does.
     let time = time.unwrap_or(Timestamp::MAX);
     std::fmt::from_fn(move |f| write!(f, "{time:.3}"))
 }
 
 const VEC: &str = "a Vec takes all";
 
-fn connect(connect: &Connect, out: &mut Vec<u8>) {
-    write!(out, ",\"remote\":\"{}\",\"path\":", connect.remote).expect(VEC);
-    string(&connect.path, out);
-    out.extend_from_slice(b",\"headers\":{");
-    for (n, (name, value)) in connect.headers.iter().enumerate() {
+/// Makes an object of the members from `start` on: the first comma becomes its bracket.
+fn enclose(start: usize, out: &mut Vec<u8>) {
+    out[start] = b'{';
+    out.push(b'}');
+}
+
+fn members<'a>(
+    declared: &[MemberLayout],
+    value: impl Fn(Field) -> Option<Member<'a>>,
+    out: &mut Vec<u8>,
+) {
+    for MemberLayout { field, .. } in declared {
+        if let Some(value) = value(*field) {
+            out.extend_from_slice(field.key().as_bytes());
+            member(value, out);
+        }
+    }
+}
+
+fn member(member: Member<'_>, out: &mut Vec<u8>) {
+    match member {
+        Member::Null => out.extend_from_slice(b"null"),
+        Member::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
+        Member::Number(value) => number(value, out),
+        Member::Seconds(value, digits) => seconds(value.as_secs_f64(), digits, out),
+        Member::Name(name) => {
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'"');
+        }
+        Member::Text(text) => string(text, out),
+        Member::Id(id) => write!(out, "\"{id}\"").expect(VEC),
+        Member::Time(ms) => write!(out, "\"{}\"", time(ms)).expect(VEC),
+        Member::Address(address) => write!(out, "\"{address}\"").expect(VEC),
+        Member::Users(users) => list(users, |user, out| string(user.as_str(), out), *b"[]", out),
+        Member::Headers(headers) => {
+            let entry = |(name, value): &(&str, String), out: &mut Vec<u8>| {
+                string(name, out);
+                out.push(b':');
+                string(value, out);
+            };
+            list(headers, entry, *b"{}", out);
+        }
+        Member::Flow(Flow { inward, outward }) => {
+            write!(out, "{{\"in\":{inward},\"out\":{outward}}}").expect(VEC);
+        }
+        Member::Silence(inward, outward) => {
+            out.extend_from_slice(b"{\"in\":");
+            seconds(inward.as_secs_f64(), 3, out);
+            out.extend_from_slice(b",\"out\":");
+            seconds(outward.as_secs_f64(), 3, out);
+            out.push(b'}');
+        }
+        Member::Close(close) => self::close(close, out),
+        Member::Body(Body::Object(json)) => own_object(json, out),
+        Member::Body(other) => body(other, out),
+    }
+}
+
+fn number(number: u64, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, &number).expect("a number is always JSON");
+}
+
+fn seconds(seconds: f64, digits: i32, out: &mut Vec<u8>) {
+    let digits = usize::try_from(digits).unwrap_or(0);
+    write!(out, "{seconds:.digits$}").expect(VEC);
+}
+
+fn list<T>(
+    items: &[T],
+    write: impl Fn(&T, &mut Vec<u8>),
+    [open, close]: [u8; 2],
+    out: &mut Vec<u8>,
+) {
+    out.push(open);
+    for (n, item) in items.iter().enumerate() {
         if n > 0 {
             out.push(b',');
         }
-        string(name, out);
-        out.push(b':');
-        string(value, out);
+        write(item, out);
     }
-    out.push(b'}');
-    if let Some(user) = &connect.user {
-        self::user(user, out);
-    }
-    if let Some(answer) = &connect.answer {
-        self::answer(answer, out);
-    }
+    out.push(close);
 }
 
-/// Appends whose event it is; `null` for a message that no connection has sent.
-pub(super) fn connection(event: &Event, out: &mut Vec<u8>) {
-    if event.connection.is_nobody() {
-        out.extend_from_slice(b"null");
-    } else {
-        string(event.connection.as_str(), out);
-    }
-}
-
-/// Appends `"channel":"news","user":"ann"`.
-pub(super) fn presence(presence: &Presence, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"channel\":");
-    string(presence.channel.as_str(), out);
-    user(&presence.user, out);
-}
-
-fn user(user: &User, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"user\":");
-    string(user.as_str(), out);
-}
-
-fn answer(answer: &Answer, out: &mut Vec<u8>) {
-    for (name, value) in [("subprotocol", &answer.subprotocol), ("extensions", &answer.extensions)]
-    {
-        if let Some(value) = value {
-            write!(out, ",\"{name}\":").expect(VEC);
-            string(value, out);
-        }
-    }
-    out.extend_from_slice(b",\"upstream\":");
-    string(&answer.upstream, out);
-    let (status, time) = (answer.status, answer.time.as_secs_f64());
-    write!(out, ",\"status\":{status},\"upstreamTime\":{time:.6}").expect(VEC);
-}
-
-fn message(message: &Message, out: &mut Vec<u8>) {
-    write!(out, ",\"direction\":\"{}\",\"opcode\":", message.direction.as_str()).expect(VEC);
-    match message.opcode {
-        Some(opcode) => write!(out, "\"{}\"", opcode.as_str()).expect(VEC),
-        None => out.extend_from_slice(b"null"),
-    }
-    write!(out, ",\"size\":{},\"channel\":", message.size).expect(VEC);
-    match message.routing.as_ref().and_then(|routing| routing.channel.as_ref()) {
-        Some(channel) => string(channel.as_str(), out),
-        None => out.extend_from_slice(b"null"),
-    }
-    out.extend_from_slice(b",\"message\":");
-    match &message.body {
-        Body::Object(json) => own_object(json, out),
-        other => body(other, out),
-    }
-    how(message, out);
-}
-
-/// Appends the members that say how a message passed.
-pub(super) fn how(message: &Message, out: &mut Vec<u8>) {
-    if let Some(routing) = &message.routing {
-        self::routing(routing, out);
-    }
-    if message.synthetic {
-        out.extend_from_slice(b",\"synthetic\":true");
-    }
-    if let Some(frame_info) = &message.frame_info {
-        self::frame_info(frame_info, out);
-    }
-}
-
-/// Appends who has published a message, and for whom, beside its channel.
-fn routing(routing: &Routing, out: &mut Vec<u8>) {
-    if let Some(user) = &routing.user {
-        self::user(user, out);
-    }
-    for (name, users) in [("to", &routing.to), ("except", &routing.except)] {
-        for (n, user) in users.iter().enumerate() {
-            if n == 0 {
-                write!(out, ",\"{name}\":[").expect(VEC);
-            } else {
-                out.push(b',');
-            }
-            string(user.as_str(), out);
-        }
-        if !users.is_empty() {
-            out.push(b']');
-        }
-    }
-}
-
-fn frame_info(frame_info: &FrameInfo, out: &mut Vec<u8>) {
-    write!(out, ",\"wire\":{}", frame_info.wire).expect(VEC);
-    if frame_info.fragments > 1 {
-        write!(out, ",\"fragments\":{}", frame_info.fragments).expect(VEC);
-    }
-    if frame_info.compressed {
-        out.extend_from_slice(b",\"compressed\":true");
-    }
-    if let Some(note) = &frame_info.note {
-        out.extend_from_slice(b",\"note\":");
-        string(note, out);
-    }
+fn close(close: &Close, out: &mut Vec<u8>) {
+    write!(out, "{{\"code\":{},\"reason\":", close.code).expect(VEC);
+    string(&close.reason, out);
+    write!(out, ",\"clean\":{},\"by\":\"{}\"}}", close.clean, close.by.as_str()).expect(VEC);
 }
 
 /// Appends the value of `message` in a client's own object, and the other keys as `fields`.
@@ -194,41 +158,8 @@ fn own_object(object: &json::Json, out: &mut Vec<u8>) {
     .expect("it was read as an object when it came");
     out.extend_from_slice(value.as_bytes());
     if !fields.is_empty() {
-        out.extend_from_slice(b",\"fields\":");
+        out.extend_from_slice(Field::Fields.key().as_bytes());
         out.extend_from_slice(&fields);
         out.push(b'}');
     }
-}
-
-fn close(close: &Close, out: &mut Vec<u8>) {
-    write!(out, ",\"close\":{{\"code\":{},\"reason\":", close.code).expect(VEC);
-    string(&close.reason, out);
-    let (clean, by, duration) = (close.clean, close.by.as_str(), close.duration.as_secs_f64());
-    write!(out, ",\"clean\":{clean},\"by\":\"{by}\"}},\"duration\":{duration:.3}").expect(VEC);
-    flow("messages", close.messages, out);
-    flow("bytes", close.bytes, out);
-    if let Some(wire) = &close.wire {
-        flow("wire", wire.bytes, out);
-        let (client, server) = (wire.client_silence, wire.server_silence);
-        let (inward, outward) = (client.as_secs_f64(), server.as_secs_f64());
-        write!(out, ",\"silence\":{{\"in\":{inward:.3},\"out\":{outward:.3}}}").expect(VEC);
-        if let Some(note) = &wire.note {
-            out.extend_from_slice(b",\"note\":");
-            string(note, out);
-        }
-    }
-    if let Some(refused) = &close.refused {
-        connect(refused, out);
-    }
-}
-
-fn flow(name: &str, flow: Flow, out: &mut Vec<u8>) {
-    write!(out, ",\"{name}\":{{\"in\":{},\"out\":{}}}", flow.inward, flow.outward).expect(VEC);
-}
-
-/// Appends `{"kind":"gap","missed":1234,"after":"…","before":"…"}`.
-pub fn gap(gap: &Gap, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"kind\":\"gap\",");
-    gap_members(gap, out);
-    out.push(b'}');
 }

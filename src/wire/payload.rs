@@ -1,4 +1,4 @@
-//! What a message was on the wire, told from what is kept of it.
+//! The payload of a message on the wire, restored from its kept body.
 
 use std::borrow::Cow;
 
@@ -7,17 +7,17 @@ use crate::event::{Body, Message};
 /// The payload of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload<'a> {
-    /// Text, as its frames had it but for white space around JSON, and line breaks within, which
-    /// have become spaces.
+    /// Text, as in its frames. White space around JSON is lost, and line breaks in it have become
+    /// spaces.
     Text(Cow<'a, str>),
     /// Bytes.
     Binary(&'a [u8]),
 }
 
-/// Returns the payload of a message; `None` where nothing is kept of it.
+/// Returns the payload of a message; `None` if it is not kept.
 ///
-/// Of a JSON string only the size tells whether it was the text of the frame, in quotes, or stands
-/// for text that was no JSON.
+/// The size tells whether a JSON string was the text of the frame, in quotes, or stands for text that
+/// was not JSON.
 #[must_use]
 pub fn payload(message: &Message) -> Option<Payload<'_>> {
     match &message.body {
@@ -29,12 +29,12 @@ pub fn payload(message: &Message) -> Option<Payload<'_>> {
 }
 
 fn text(json: &str, size: u64) -> Cow<'_, str> {
-    // A line break after it is the white space that senders put there.
+    // Senders end JSON with a line break, if with any white space.
     let quoted = (json.len()..=json.len() + 2).any(|length| length as u64 == size);
     if !json.starts_with('"') || quoted {
         return Cow::Borrowed(json);
     }
-    // A lone surrogate is JSON and no text.
+    // A lone surrogate is JSON, but not text.
     serde_json::from_str(json).map_or(Cow::Borrowed(json), Cow::Owned)
 }
 

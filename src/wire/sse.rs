@@ -20,7 +20,7 @@ pub fn id(id: EventId, out: &mut Vec<u8>) {
     writeln!(out, "id: {id}").expect("a Vec takes all");
 }
 
-/// Appends `id: ID` with an id that is not one of ours.
+/// Appends `id: ID` with an id of another server.
 pub fn id_text(id: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"id: ");
     single_line(id, out);
@@ -31,7 +31,7 @@ pub fn retry(after: Duration, out: &mut Vec<u8>) {
     writeln!(out, "retry: {}", after.as_millis()).expect("a Vec takes all");
 }
 
-/// Appends a comment: nobody's event, but bytes on the connection.
+/// Appends a comment: bytes on the connection without an event.
 pub fn comment(text: &str, out: &mut Vec<u8>) {
     out.push(b':');
     if !text.is_empty() {
@@ -40,12 +40,12 @@ pub fn comment(text: &str, out: &mut Vec<u8>) {
     single_line(text, out);
 }
 
-/// Appends `data: …` with what `write` appends, split at line breaks.
+/// Appends `data: …` with the text that `write` appends, split at line breaks.
 pub fn data(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"data: ");
     let start = out.len();
     write(out);
-    // JSON is one line, so that this finds nothing, as fast as memory is read.
+    // JSON is one line: the search finds nothing, at the speed of memory.
     if memchr::memchr2(b'\r', b'\n', &out[start..]).is_some() {
         let text = out.split_off(start);
         let mut rest = text.as_slice();
@@ -60,7 +60,7 @@ pub fn data(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'\n');
 }
 
-/// Appends the empty line that makes an event of the fields before it.
+/// Appends the empty line that completes an event.
 pub fn end(out: &mut Vec<u8>) {
     out.push(b'\n');
 }
@@ -84,9 +84,9 @@ pub struct Message {
 /// Reads a stream in pieces of any size, as HTML section 9.2.6 says.
 #[derive(Debug, Default)]
 pub struct Parser {
-    /// What came of the line that is not complete yet.
+    /// The line so far.
     line: Vec<u8>,
-    /// The last byte was CR: an LF that follows belongs to it.
+    /// Whether the last byte was CR: an LF that follows belongs to it.
     after_cr: bool,
     started: bool,
     name: String,
@@ -97,8 +97,7 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// The longest line that is read; what is longer is cut, so that no server can fill the
-    /// memory of its reader.
+    /// The longest line; a longer one is cut, so that no server can fill the memory of its reader.
     const MAX_LINE: usize = 64 << 20;
 
     /// Reads the next piece and hands every event that it completes to `each`.
@@ -129,19 +128,19 @@ impl Parser {
         }
     }
 
-    /// Returns the id to resume from: the last that came with a completed event.
+    /// Returns the id to resume from: that of the last completed event.
     #[must_use]
     pub fn last_event_id(&self) -> Option<&str> {
         self.last_event_id.as_deref()
     }
 
-    /// Returns how long the server wants its readers to wait before they come back.
+    /// Returns the reconnection time that the server asked for.
     #[must_use]
     pub fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
-    /// Forgets what an interrupted stream left incomplete; keeps the id and the waiting time.
+    /// Drops the incomplete event of an interrupted stream; keeps the id and the reconnection time.
     pub fn reconnect(&mut self) {
         let (last_event_id, retry) = (self.last_event_id.take(), self.retry);
         *self = Self { id_field: last_event_id.clone(), last_event_id, retry, ..Self::default() };

@@ -1,11 +1,11 @@
-//! Calls: functions, functions of a value, and the macros that look at elements.
+//! Calls: functions, functions of a value, and macros over elements.
 
 use super::super::lexer::{Token, shortened};
 use super::super::pattern::Pattern;
 use super::super::program::{Conversion, Id, Node, Quantifier, StringTest};
 use super::{Parsed, Parser};
 
-/// The most patterns of an expression; each takes time to compile and memory. `a|b` is one.
+/// The most patterns of an expression: each takes time to compile, and memory. `a|b` is one.
 const MAX_PATTERNS: usize = 4;
 
 /// Reserved words of CEL.
@@ -31,7 +31,7 @@ const RESERVED: [&str; 18] = [
 ];
 
 impl Parser<'_> {
-    /// Reads the arguments of a function, behind its bracket.
+    /// Reads the arguments of a function, after its bracket.
     fn arguments(&mut self, at: usize, name: &str, count: usize) -> Parsed<Vec<Id>> {
         let mut arguments = Vec::new();
         while !self.takes(")") {
@@ -68,7 +68,7 @@ impl Parser<'_> {
         self.add(at, Node::Convert(conversion, arguments[0]))
     }
 
-    /// Reads `has(a.b)`, behind its bracket: as CEL has it, and `has(a)` for a name of an event.
+    /// Reads `has(a.b)` after its bracket, as in CEL, or `has(a)` of a variable.
     fn has(&mut self, at: usize) -> Parsed<Id> {
         let right = "a field, such as has(message.price)";
         let inside = self.at();
@@ -138,7 +138,7 @@ impl Parser<'_> {
         self.add(at, Node::Matches(of, Box::new(pattern)))
     }
 
-    /// Reads `exists(x, condition)` and its like, behind the bracket.
+    /// Reads `exists(x, condition)`, `all` or `exists_one`, after the bracket.
     fn each(&mut self, quantifier: Quantifier, of: Id, at: usize) -> Parsed<Id> {
         if self.element.is_some() {
             let right = "one level of exists, all and exists_one";
