@@ -1,19 +1,19 @@
-//! The one table of what can go wrong: its name, its HTTP status, its WebSocket close code.
+//! The table of errors: the name, the HTTP status and the WebSocket close code of each.
 //!
-//! No other file names an error status or a close code of ours.
+//! No other file names an error status or a close code that wstap sends.
 
 use std::ops::RangeInclusive;
 
-/// What went wrong, in the words that clients branch on.
+/// An error, as clients distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// A request or frame that cannot be read.
     Malformed,
-    /// No token, or one that is worth nothing.
+    /// No token, or an invalid one.
     Unauthorized,
     /// Not allowed; Origin or Host refused.
     Forbidden,
-    /// There is no such thing.
+    /// The resource does not exist.
     NotFound,
     /// The address exists, but not for this method.
     MethodNotAllowed,
@@ -21,9 +21,11 @@ pub enum Code {
     Timeout,
     /// The id is taken, or was taken over by a newer connection.
     Replaced,
+    /// The path and query of a request are longer than 8 KiB.
+    UriTooLong,
     /// Larger than `--max-message-bytes`.
     TooLarge,
-    /// Text that is no UTF-8.
+    /// Text that is not UTF-8.
     InvalidText,
     /// Against RFC 6455.
     Protocol,
@@ -31,17 +33,17 @@ pub enum Code {
     UpgradeRequired,
     /// Too fast, or too slow to take what is sent.
     SlowDown,
-    /// As many connections or listeners as there may be.
+    /// The limit of connections or listeners is reached.
     Full,
     /// The server is stopping.
     Stopping,
-    /// The server behind cannot be reached, or does not answer properly.
+    /// The upstream cannot be reached, or does not answer properly.
     Unavailable,
     /// The upstream did not accept the connection, or did not answer a handshake, in time.
     UpstreamTimeout,
-    /// The server behind is wstap itself.
+    /// The upstream is wstap itself.
     Loop,
-    /// Our fault.
+    /// An internal error.
     Internal,
 }
 
@@ -56,13 +58,13 @@ pub struct Row {
     pub close: u16,
     /// A short name for people.
     pub title: &'static str,
-    /// Whether trying again later may help.
+    /// Whether a later attempt may succeed.
     pub come_back: bool,
 }
 
 impl Code {
-    /// Every code there is.
-    pub const ALL: [Self; 18] = [
+    /// All codes.
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::Unauthorized,
         Self::Forbidden,
@@ -70,6 +72,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::Timeout,
         Self::Replaced,
+        Self::UriTooLong,
         Self::TooLarge,
         Self::InvalidText,
         Self::Protocol,
@@ -83,7 +86,7 @@ impl Code {
         Self::Internal,
     ];
 
-    /// Returns what the table says of it.
+    /// Returns the row of the table.
     #[must_use]
     pub const fn row(self) -> Row {
         let (name, status, close, title, come_back) = match self {
@@ -96,6 +99,7 @@ impl Code {
             }
             Self::Timeout => ("timeout", 408, 4408, "Silent too long", true),
             Self::Replaced => ("replaced", 409, 4409, "Taken", false),
+            Self::UriTooLong => ("uri_too_long", 414, 4400, "Address too long", false),
             Self::TooLarge => ("too_large", 413, 1009, "Too large", false),
             Self::InvalidText => ("invalid_text", 400, 1007, "Text is no UTF-8", false),
             Self::Protocol => ("protocol", 400, 1002, "Protocol violation", false),
@@ -126,21 +130,21 @@ pub mod absent {
     pub const ABNORMAL: u16 = 1006;
 }
 
-/// Statuses that the API of Channelstream has beside ours.
+/// Further statuses of the API of Channelstream.
 pub mod channelstream {
-    /// A body that is JSON, and not what the call takes.
+    /// The body is JSON of another form than the call takes.
     pub const INVALID: u16 = 422;
-    /// A call that has to come over TLS, and did not.
+    /// The call requires TLS.
     pub const NOT_ENCRYPTED: u16 = 406;
 }
 
-/// The end that nothing is wrong with.
+/// A normal end.
 pub const NORMAL: u16 = 1000;
 
-/// What [`may_be_sent`] says, for people.
+/// The codes of [`may_be_sent`], in words.
 pub const SENDABLE: &str = "a close code is 1000 to 1003, 1007 to 1014 or 3000 to 4999";
 
-/// What [`may_be_sent`] says, for programs.
+/// The codes of [`may_be_sent`].
 pub const SENDABLE_RANGES: [RangeInclusive<u16>; 3] = [1000..=1003, 1007..=1014, 3000..=4999];
 
 /// Returns whether a close frame may carry this code (RFC 6455 section 7.4 and the IANA registry).

@@ -1,17 +1,16 @@
-//! JSON text that is kept as it came: checked once, never rebuilt. The digits of numbers, the
-//! order of keys and the escapes in strings stay what the sender wrote.
+//! JSON text that is validated once and never rebuilt. The digits of numbers, the order of keys and the
+//! escapes in strings stay those of the sender.
 //!
-//! Knows nothing of events. Every function here is safe on any input: there is no recursion, and
-//! what is nested deeper than [`MAX_DEPTH`] does not count as JSON, because the parsers of
-//! listeners (jq, Python, `serde_json`) would break on it.
+//! Every function is safe on any input: none recurses, and text that nests deeper than [`MAX_DEPTH`]
+//! does not count as JSON, because parsers of listeners (jq, Python, `serde_json`) would fail on it.
 
 use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The deepest nesting that counts as JSON: below the 127 of `serde_json` with room for what the
-/// stream puts around a message, and far below what `jq` (10,000) and Python (1,000) bear.
+/// The deepest nesting that counts as JSON: below the 127 of `serde_json` with room for the object
+/// around a message, and far below the limits of `jq` (10,000) and Python (1,000).
 pub const MAX_DEPTH: usize = 100;
 
 /// One JSON value on one line.
@@ -19,10 +18,10 @@ pub const MAX_DEPTH: usize = 100;
 pub struct Json(Box<str>);
 
 impl Json {
-    /// Takes text if it is one JSON value, and returns `None` otherwise.
+    /// Takes text that is one JSON value; returns `None` for other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // Prose is told by its first letter, mostly.
+        // The first letter tells most prose from JSON.
         let first = text.trim_start_matches([' ', '\t', '\r', '\n']).bytes().next()?;
         let likely = matches!(first, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n');
         if !likely || too_deep(text) || serde_json::from_str::<IgnoredAny>(text).is_err() {
@@ -34,7 +33,7 @@ impl Json {
     /// Makes a JSON string of any text.
     #[must_use]
     pub fn string(text: &str) -> Self {
-        // Text without anything to escape is copied whole: ten times as fast for a large one.
+        // Text with nothing to escape is copied whole: ten times as fast for large text.
         let plain = text.as_bytes().chunks(64).all(|chunk| {
             let odd = |byte: &u8| u8::from(*byte < b' ' || *byte == b'"' || *byte == b'\\');
             chunk.iter().map(odd).fold(0, |any, odd| any | odd) == 0
@@ -45,8 +44,8 @@ impl Json {
         Self(serde_json::to_string(text).expect("a string is always JSON").into())
     }
 
-    /// Takes text that a JSON parser has accepted. Line breaks, which JSON has between its tokens
-    /// only, become spaces; white space around the value goes.
+    /// Takes text that a JSON parser has accepted. Line breaks, which JSON has between tokens only,
+    /// become spaces; white space around the value is dropped.
     fn from_valid(text: &str) -> Self {
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
         if memchr::memchr2(b'\r', b'\n', text.as_bytes()).is_some() {
@@ -63,21 +62,21 @@ impl Json {
     }
 }
 
-/// Why a text is not read as a JSON object.
+/// Error of a text that is not a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoObject {
-    /// It is this other JSON value.
+    /// It is another JSON value.
     OtherJson(Json),
-    /// It is no JSON, or nested too deep to be handed on as JSON.
+    /// It is not JSON, or nests too deep.
     NoJson,
 }
 
-/// A key of an object, as it was written.
+/// A key of an object, as the sender wrote it.
 #[derive(Debug, Clone, Copy)]
 pub struct Key<'a>(&'a str);
 
 impl<'a> Key<'a> {
-    /// Returns whether this is `name`, which holds no escapes, also when it was written with some.
+    /// Returns whether this is `name`, written with or without escapes.
     #[must_use]
     pub fn is(self, name: &str) -> bool {
         let inner = &self.0[1..self.0.len() - 1];
@@ -90,19 +89,18 @@ impl<'a> Key<'a> {
         self.0
     }
 
-    /// Returns the key as text; JSON allows keys that are no text (`"\ud800"`).
+    /// Returns the key as text, if it is text: JSON allows keys such as `"\ud800"`.
     fn unescaped(self) -> Option<String> {
         serde_json::from_str(self.0).ok()
     }
 }
 
-/// Reads a JSON object in one pass: `member` is called for each key and its value, both as they
-/// came. Returns the whole object.
+/// Reads a JSON object in one pass: calls `member` for each key and its value, both as they were
+/// written. Returns the whole object.
 ///
 /// # Errors
 ///
-/// If the text is another JSON value, or no JSON. `member` may have been called before that
-/// came out.
+/// If the text is another JSON value, or not JSON. `member` may have been called by then.
 pub fn object<'a>(
     text: &'a str,
     mut member: impl FnMut(Key<'a>, &'a RawValue),
@@ -124,7 +122,7 @@ pub fn object<'a>(
 /// Returns whether the brackets of a text nest deeper than [`MAX_DEPTH`].
 fn too_deep(text: &str) -> bool {
     let opening = memchr::memchr2_iter(b'[', b'{', text.as_bytes());
-    // Almost all messages end here: too few brackets to be deep.
+    // Most messages have too few brackets to be deep.
     if opening.take(MAX_DEPTH + 1).count() <= MAX_DEPTH {
         return false;
     }

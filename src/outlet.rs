@@ -1,5 +1,4 @@
-//! How listeners read the stream over HTTP: as a live stream, by long polling, or as a finite
-//! answer. All read the same [`Subscription`](crate::hub::Subscription) or
+//! The stream over HTTP: live, by long polling, or as a finite answer. All read the same [`Subscription`](crate::hub::Subscription) or
 //! [`Scan`](crate::hub::Scan) and differ in framing only.
 
 pub(crate) mod export;
@@ -11,16 +10,16 @@ pub(crate) mod query;
 
 use std::time::Duration;
 
-/// How long an EventSource waits before it comes back to a healthy server.
+/// The reconnection time of an EventSource while the server is healthy.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Returns a waiting time for those who all come back at once: after a restart, or to a full
-/// server. Between half of [`RETRY`] and two and a half times that: 1 to 5 s.
+/// Returns a random reconnection time of 1 to 5 s, so that clients do not return all at once after a
+/// restart or to a full server.
 pub(crate) fn retry_with_jitter() -> Duration {
     RETRY.mul_f64(0.5 + 2.0 * fastrand::f64())
 }
 
-/// Marks a response whose body ends only when the listener or the server goes. A server may serve
-/// it in a way that would not pay for others.
+/// Marks a response whose body ends only with the listener or the server, for which a server may have
+/// a path of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Endless;

@@ -14,7 +14,7 @@ use axum::extract::{ConnectInfo, FromRequestParts, Path};
 use bytes::Bytes;
 use http::header::{ACCEPT, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Uri};
 
 use crate::code::Code;
 use crate::problem::Problem;
@@ -22,6 +22,24 @@ pub(crate) use query::{
     Count, Faults, Field, Moment, Parameter, Query, Value, Values, choice, duration, parameters,
     read,
 };
+
+/// The most bytes of the path and query of a request: enough for everything that wstap reads, and
+/// what other servers take. A connection and a listener keep theirs.
+pub(crate) const MAX_ADDRESS: usize = 8 << 10;
+
+/// Checks the length of the path and query of a request.
+///
+/// # Errors
+///
+/// If they are longer than [`MAX_ADDRESS`].
+pub(crate) fn check_address(uri: &Uri) -> Result<(), Problem> {
+    let length = uri.path_and_query().map_or(0, |address| address.as_str().len());
+    if length <= MAX_ADDRESS {
+        return Ok(());
+    }
+    let detail = format!("the path and query have {length} bytes; at most {MAX_ADDRESS} are right");
+    Err(Problem::new(Code::UriTooLong, detail))
+}
 
 /// The part of the path that an address leaves open, decoded. One that is no UTF-8 is malformed.
 #[derive(Debug)]

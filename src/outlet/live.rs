@@ -1,7 +1,7 @@
 //! `GET /events`: the live stream, as Server-Sent Events or as lines of JSON.
 //!
-//! The body is a `http_body::Body` of its own over the subscription: it hands the rendered bytes
-//! of a batch to hyper as they are, shared by all listeners, without a copy.
+//! The body is a `http_body::Body` over the subscription. It passes the rendered bytes of a batch to
+//! hyper without a copy; all listeners share them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -38,6 +38,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     let start = beginning.start(&parts.headers, &mut faults).unwrap_or(hub.beginning());
     let form = live.form(&parts.headers);
     faults.finish()?;
+    request::check_address(&parts.uri)?;
     if parts.method == Method::HEAD {
         return Ok((head(form), Body::empty()).into_response());
     }
@@ -51,7 +52,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
             let body = Stream::new(subscription, hub, form);
             Ok((Extension(Endless), head(form), Body::new(body)).into_response())
         }
-        // Any status but 200 would stop an EventSource for ever.
+        // An EventSource never reconnects after another status than 200.
         Err(_) if accepts(&parts.headers, "text/event-stream") => {
             let mut goodbye = Vec::new();
             form.goodbye(retry_with_jitter(), &mut goodbye);
@@ -64,7 +65,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
 fn head(form: Form) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
-    // no-transform: a proxy that compresses would hold events back.
+    // no-transform: a proxy that compresses would delay events.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     headers
@@ -75,15 +76,15 @@ struct Stream {
     subscription: Subscription,
     hub: Hub,
     form: Form,
-    /// Pieces that are ready, beyond the one that is being handed over.
+    /// Pieces that are ready, after the one that is returned next.
     ready: VecDeque<Bytes>,
-    state: Reading,
-    /// Nothing was sent since the last tick of the heartbeat.
+    state: StreamState,
+    /// Whether nothing was sent since the last tick of the heartbeat.
     quiet: bool,
 }
 
 #[derive(PartialEq, Eq)]
-enum Reading {
+enum StreamState {
     Fresh,
     Running,
     Done,
@@ -92,7 +93,7 @@ enum Reading {
 impl Stream {
     fn new(subscription: Subscription, hub: Hub, form: Form) -> Self {
         let ready = VecDeque::new();
-        Self { subscription, hub, form, ready, state: Reading::Fresh, quiet: true }
+        Self { subscription, hub, form, ready, state: StreamState::Fresh, quiet: true }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -100,12 +101,12 @@ impl Stream {
             return Poll::Ready(Some(piece));
         }
         match self.state {
-            Reading::Fresh => {
-                self.state = Reading::Running;
+            StreamState::Fresh => {
+                self.state = StreamState::Running;
                 return Poll::Ready(Some(self.written(|form, out| form.hello(RETRY, out))));
             }
-            Reading::Running => {}
-            Reading::Done => return Poll::Ready(None),
+            StreamState::Running => {}
+            StreamState::Done => return Poll::Ready(None),
         }
         loop {
             match ready!(self.subscription.poll_next(cx)) {
@@ -129,7 +130,7 @@ impl Stream {
                     }
                 }
                 None => {
-                    self.state = Reading::Done;
+                    self.state = StreamState::Done;
                     let goodbye = self.written(|form, out| form.goodbye(retry_with_jitter(), out));
                     return Poll::Ready(Some(goodbye).filter(|bytes| !bytes.is_empty()));
                 }

@@ -1,5 +1,5 @@
-//! `GET /listen`: long polling, for those who cannot hold a stream open. An answer is a JSON array
-//! of full events: what came after `after`, as soon as there is something, `[]` when nothing came.
+//! `GET /listen`: long polling, for clients that cannot hold a stream open. The answer is a JSON array
+//! of full events: those after `after`, as soon as there is one, or `[]` when the wait ends.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::problem::Problem;
 use crate::request::{self, remote};
 use crate::wire;
 
-/// How long an answer waits for an event, if the client does not say.
+/// How long an answer waits for an event by default.
 const WAIT: Duration = Duration::from_secs(25);
 
-/// An answer that is larger than this is sent; the rest is the next one's.
+/// An answer that reaches this size is sent; the next one continues.
 const FULL: usize = 1 << 20;
 
 /// Answers `GET /listen`.
@@ -28,6 +28,7 @@ pub(crate) async fn listen(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         request::read::<(Selection, Waiting)>(parts.uri.query());
     let filter = selection.filter(|source| hub.expression(source), &mut faults);
     faults.finish()?;
+    request::check_address(&parts.uri)?;
     let about = About {
         remote: remote(&parts),
         form: "poll",
@@ -38,7 +39,7 @@ pub(crate) async fn listen(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     let deadline = Instant::now() + waiting.wait.map_or(WAIT, |Wait(wait)| wait);
     let mut out = vec![b'['];
     while out.len() < FULL {
-        // Once there is something, only what is there already goes with it.
+        // After the first event, only events that are ready are added.
         let until = if out.len() > 1 { Instant::now() } else { deadline };
         match tokio::time::timeout_at(until, subscription.next()).await {
             Ok(Some(Delivery::Events(selection))) => {

@@ -115,6 +115,7 @@ impl Handshake {
     /// A [`Problem`] to answer with: the request is not a valid handshake, or its origin is not
     /// allowed.
     pub fn check(context: &UpgradeContext, request: &Request<Body>) -> Result<Self, Problem> {
+        request::check_address(request.uri())?;
         let headers = request.headers();
         let accept = check(request.method(), request.version(), headers)?;
         if let Some(origin) = headers.get(ORIGIN) {

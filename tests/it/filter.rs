@@ -258,3 +258,68 @@ fn watch_translates_short_terms_and_shows_what_holds() {
     let (code, _, words) = output(&["watch", "localhost:1", "http://localhost:2"]);
     assert!(code == 2 && words.contains("one server is right"), "{words}");
 }
+
+#[tokio::test]
+async fn an_expression_without_budget_for_an_event_selects_nothing_and_is_counted() {
+    let tap = Tap::start().await;
+    let mut ws = tap.registered("a").await;
+    // The pattern takes a new state at each letter.
+    let mut random = 12_345_u64;
+    let letters: String = (0..60_000)
+        .map(|_| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if random >> 63 == 0 { 'a' } else { 'b' }
+        })
+        .collect();
+    ws.send(&format!("\"{letters}\"")).await;
+    ws.send("\"short\"").await;
+    until("both messages", || tap.hub.head().1 == 3).await;
+    let pattern = query("kind == 'message' && !message.matches('a[ab]{60}c')");
+    let selected = tap.get(&format!("/api/events?{pattern}")).await.json();
+    let selected = selected.as_array().expect("an array");
+    assert_eq!(selected.len(), 1, "{selected:?}");
+    assert_eq!(selected[0]["message"], "short");
+    let metrics = tap.get("/metrics").await.body;
+    assert!(metrics.contains("wstap_filter_exhausted_total 1\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn errors_of_a_query_are_bounded_and_selections_too() {
+    let tap = Tap::start().await;
+    let unknown = (0..10_000).map(|n| format!("&{n}")).collect::<Vec<_>>().concat();
+    let wrong = "&kind=x".repeat(8000);
+    for query in [unknown, wrong, format!("kind={}", "%ff".repeat(18_000))] {
+        for address in ["/events", "/api/events", "/listen"] {
+            let answer = tap.get(&format!("{address}?{query}")).await;
+            answer.is_problem(400, "malformed", "");
+            assert!(answer.body.len() < 6000, "{} bytes", answer.body.len());
+        }
+    }
+    let selections = |count: usize| (0..count).map(|n| format!("&connection=c{n}"));
+    let most = selections(100).collect::<Vec<_>>().concat();
+    assert_eq!(tap.get(&format!("/api/events?{most}")).await.status, 200);
+    let over = tap.get(&format!("/api/events?{most}&channel=a")).await;
+    over.is_problem(400, "malformed", "at most 100");
+    let text = tap.get(&format!("/api/events?text={}", "x".repeat(1025))).await;
+    text.is_problem(400, "malformed", "at most 1024 bytes");
+}
+
+#[tokio::test]
+async fn long_addresses_of_sockets_and_listeners_are_refused() {
+    let tap = Tap::start().await;
+    let handshake = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let path = format!("/ws?{}", "x".repeat(8192));
+    let answer = tap.fetch("GET", &path, &handshake, "").await;
+    answer.is_problem(414, "uri_too_long", "at most 8192");
+    let channel = "%f0%9f%98%80".repeat(256);
+    let channels = (0..3).map(|_| format!("&channel={channel}")).collect::<Vec<_>>().concat();
+    for address in ["/events", "/listen"] {
+        let answer = tap.get(&format!("{address}?{channels}")).await;
+        answer.is_problem(414, "uri_too_long", "at most 8192");
+    }
+}
