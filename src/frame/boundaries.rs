@@ -144,7 +144,7 @@ impl Boundaries {
         let mut first = self.open().then_some(0);
         let mut rest = bytes;
         loop {
-            self.payload(&mut rest);
+            self.payload(&mut rest, usize::MAX);
             if first.is_none() && self.open() {
                 first = Some(bytes.len() - rest.len());
             }
@@ -177,7 +177,7 @@ impl Boundaries {
                 }
             }
             let offset = current.length - self.remaining;
-            let length = self.payload(&mut &bytes[at..]).len();
+            let length = self.payload(&mut &bytes[at..], usize::MAX).len();
             let more = each(current, offset, &mut bytes[at..at + length]);
             at += length;
             if !more {
@@ -187,9 +187,10 @@ impl Boundaries {
         None
     }
 
-    /// Takes payload bytes of the current frame off the front.
-    pub(super) fn payload<'a>(&mut self, rest: &mut &'a [u8]) -> &'a [u8] {
-        let count = usize::try_from(self.remaining).map_or(rest.len(), |n| n.min(rest.len()));
+    /// Takes payload bytes of the current frame off the front, `most` at most.
+    pub(super) fn payload<'a>(&mut self, rest: &mut &'a [u8], most: usize) -> &'a [u8] {
+        let most = rest.len().min(most);
+        let count = usize::try_from(self.remaining).map_or(most, |n| n.min(most));
         let (payload, after) = rest.split_at(count);
         *rest = after;
         self.remaining -= count as u64;

@@ -59,7 +59,7 @@ impl Message {
 
     /// Returns whether it is inflated, even if it is too large: later messages may refer to it.
     pub(super) fn inflates(&self) -> bool {
-        self.compressed && matches!(self.absent, None | Some(Note::TooLarge(_)))
+        self.compressed && matches!(self.absent, None | Some(Note::TooLarge(_) | Note::NoRoom))
     }
 
     /// Returns its size, decoded if it was.

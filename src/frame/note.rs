@@ -48,6 +48,8 @@ pub enum Note {
     TooLarge(usize),
     /// Its start was skimmed.
     Skimmed,
+    /// There is no memory for it.
+    NoRoom,
 }
 
 impl Note {
@@ -56,7 +58,11 @@ impl Note {
     pub fn violation(self) -> bool {
         !matches!(
             self,
-            Self::NotDecoded | Self::UnknownExtension | Self::TooLarge(_) | Self::Skimmed
+            Self::NotDecoded
+                | Self::UnknownExtension
+                | Self::TooLarge(_)
+                | Self::Skimmed
+                | Self::NoRoom
         )
     }
 }
@@ -89,6 +95,7 @@ impl fmt::Display for Note {
                 return write!(f, "larger than the limit of {limit} bytes, not kept");
             }
             Self::Skimmed => "began before anybody listened, not kept",
+            Self::NoRoom => "no memory for it, not kept",
         })
     }
 }

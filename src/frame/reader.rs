@@ -20,6 +20,10 @@ pub enum Side {
     Server,
 }
 
+/// Compressed bytes that are inflated in one step: at most 2 MiB come of them, and the cost of a step
+/// is small beside that of its bytes.
+const STEP: usize = 2 << 10;
+
 /// Reads one direction.
 ///
 /// It is fed a copy of relayed bytes, in any pieces. A message that is neither masked, compressed nor
@@ -83,12 +87,40 @@ impl Reader {
     }
 
     /// Reads more bytes; `each` gets what they complete, in order.
-    pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Seen<'_>)) {
+    pub fn feed(&mut self, bytes: &[u8], each: impl FnMut(Seen<'_>)) {
+        self.feed_within(bytes, &mut usize::MAX.clone(), each);
+    }
+
+    /// Reads bytes until `budget` is used, and returns how many it has read. The budget counts these
+    /// bytes and those that they inflate to, which may exceed it by two megabytes.
+    pub fn feed_within(
+        &mut self,
+        bytes: &[u8],
+        budget: &mut usize,
+        mut each: impl FnMut(Seen<'_>),
+    ) -> usize {
         let mut scratch = Scratch::take();
         let lent = scratch.lend(&mut self.kept);
-        self.follow::<true>(bytes, &mut scratch, &mut each);
+        let read = self.follow::<true>(bytes, budget, &mut scratch, &mut each);
         scratch.back(&mut self.kept, lent);
         scratch.give();
+        read
+    }
+
+    /// Returns the bytes that are kept of an incomplete message.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Drops the payload of an incomplete message. The message gets [`Note::NoRoom`].
+    pub fn drop_payload(&mut self) {
+        if let Some(message) = &mut self.message
+            && message.absent.is_none()
+        {
+            message.absent = Some(Note::NoRoom);
+            self.kept = Vec::new();
+        }
     }
 
     /// Follows more bytes without reading payloads: counts messages, and reports close frames and the
@@ -105,7 +137,8 @@ impl Reader {
             message.absent = Some(Note::Skimmed);
             self.kept = Vec::new();
         }
-        self.follow::<false>(bytes, &mut Scratch::default(), &mut each);
+        let budget = &mut usize::MAX.clone();
+        self.follow::<false>(bytes, budget, &mut Scratch::default(), &mut each);
     }
 
     /// Returns the counts so far.
@@ -130,27 +163,38 @@ impl Reader {
     fn follow<const LISTEN: bool>(
         &mut self,
         bytes: &[u8],
+        budget: &mut usize,
         scratch: &mut Scratch,
         each: &mut impl FnMut(Seen<'_>),
-    ) {
+    ) -> usize {
         let mut rest = bytes;
         loop {
+            if *budget == 0 {
+                return bytes.len() - rest.len();
+            }
             if self.boundaries.between() {
                 match self.boundaries.head(&mut rest) {
                     NextHead::Head(head) => self.begin::<LISTEN>(head, scratch, each),
-                    NextHead::Incomplete => return,
+                    NextHead::Incomplete => return bytes.len(),
                     NextHead::Unreadable => {
                         each(Seen::Unreadable { note: Note::ImpossibleLength });
                         self.message = None;
                         self.kept = Vec::new();
                         self.inflate.skip();
-                        return;
+                        return bytes.len();
                     }
                 }
             }
-            let part = self.boundaries.payload(&mut rest);
+            let data = self.head.opcode <= BINARY;
+            let compressed = data && self.message.as_ref().is_some_and(Message::inflates);
+            let most = if LISTEN && compressed { STEP } else { usize::MAX };
+            let part = self.boundaries.payload(&mut rest, most);
+            *budget = budget.saturating_sub(part.len());
             match self.head.opcode {
-                CONTINUATION..=BINARY => self.data_part::<LISTEN>(part, scratch, each),
+                CONTINUATION..=BINARY => {
+                    let made = self.data_part::<LISTEN>(part, scratch, each);
+                    *budget = budget.saturating_sub(made);
+                }
                 CLOSE => self.control_part::<LISTEN>(part, each),
                 PING | PONG if self.control => self.control_part::<LISTEN>(part, each),
                 PING | PONG => {}
@@ -161,8 +205,8 @@ impl Reader {
                 }
                 _ => {}
             }
-            if !self.boundaries.between() {
-                return;
+            if !self.boundaries.between() && rest.is_empty() {
+                return bytes.len();
             }
         }
     }
@@ -240,21 +284,21 @@ impl Reader {
         }
     }
 
-    /// Takes payload of a data frame.
+    /// Takes payload of a data frame, and returns how many bytes it inflates to.
     fn data_part<const LISTEN: bool>(
         &mut self,
         part: &[u8],
         scratch: &mut Scratch,
         each: &mut impl FnMut(Seen<'_>),
-    ) {
+    ) -> usize {
         let message = self.message.as_mut().expect("begun with its first frame");
         let first = message.sent == 0;
         message.sent += part.len() as u64;
         self.counts.payload += part.len() as u64;
         let last = self.head.fin && self.boundaries.between();
-        let mut whole = None;
+        let (mut whole, mut inflated) = (None, 0);
         if message.inflates() {
-            self.inflate_part(part, last, scratch);
+            inflated = self.inflate_part(part, last, scratch);
         } else if message.absent.is_none() {
             if first && last && self.head.mask.is_none() {
                 whole = Some(part);
@@ -270,15 +314,17 @@ impl Reader {
         if last {
             self.finish::<LISTEN>(whole, scratch, each);
         }
+        inflated
     }
 
-    /// Inflates a piece of a message; to its end, with `last`.
-    fn inflate_part(&mut self, part: &[u8], last: bool, scratch: &mut Scratch) {
-        let Some(message) = self.message.as_mut() else { return };
+    /// Inflates a piece of a message; to its end, with `last`. Returns how many bytes came of it.
+    fn inflate_part(&mut self, part: &[u8], last: bool, scratch: &mut Scratch) -> usize {
+        let Some(message) = self.message.as_mut() else { return 0 };
+        let before = message.inflated;
         if message.sent == 0 {
             // RFC 7692 compresses an empty message to one byte. Some senders send none, which is
             // not a whole block once the tail is added.
-            return;
+            return 0;
         }
         scratch.compressed.clear();
         scratch.compressed.extend_from_slice(part);
@@ -290,6 +336,8 @@ impl Reader {
             Ok(()) if message.inflated > limit as u64 => {
                 message.absent = Some(Note::TooLarge(limit));
             }
+            // Inflated for the context alone.
+            Ok(()) if message.absent.is_some() => kept.clear(),
             Ok(()) => {}
             Err(stop) => {
                 let note = match stop {
@@ -301,6 +349,8 @@ impl Reader {
                 self.inflate.skip();
             }
         }
+        let inflated = self.message.as_ref().map_or(before, |message| message.inflated) - before;
+        usize::try_from(inflated).unwrap_or(usize::MAX)
     }
 
     /// Hands a message out, from `whole` if it came in one piece.

@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connect::{ConnectError, Dialer};
 use super::headers::{self, Hops};
+use super::held::Held;
 use super::interim;
 use super::route::Route;
 use super::tap::TapSettings;
@@ -28,6 +29,10 @@ use crate::socket::SocketControl;
 
 /// How long an unused connection to an upstream is kept.
 const KEEP: Duration = Duration::from_secs(15);
+
+/// Memory for the incomplete messages of all relayed connections. Payloads that find no room are not
+/// kept.
+const MAX_HELD: usize = 64 << 20;
 
 /// Forwards the requests of the traffic side. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,6 +46,7 @@ pub(super) struct Shared {
     routes: Vec<Route>,
     preserve_host: bool,
     pub(super) tap: TapSettings,
+    pub(super) held: Arc<Held>,
     pub(super) dialer: Dialer,
     client: Client<Dialer, Body>,
     /// The name of this proxy in `Via`, by which it recognizes its own requests.
@@ -82,7 +88,8 @@ impl Proxy {
         };
         let ProxySettings { routes, preserve_host, .. } = settings;
         let pseudonym = format!("wstap-{:016x}", fastrand::u64(..));
-        let shared = Shared { hub, routes, preserve_host, tap, dialer, client, pseudonym };
+        let held = Held::new(MAX_HELD);
+        let shared = Shared { hub, routes, preserve_host, tap, held, dialer, client, pseudonym };
         Self { shared: Arc::new(shared) }
     }
 

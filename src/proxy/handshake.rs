@@ -64,7 +64,9 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     }
     let extensions = headers::text(response.headers(), SEC_WEBSOCKET_EXTENSIONS);
     let (connection, mailbox) = handshake.accepted(&response)?;
-    let tap = Tap::new(connection, &extensions.unwrap_or_default(), proxy.shared.tap);
+    let share = proxy.shared.held.share();
+    let extensions = extensions.unwrap_or_default();
+    let tap = Tap::new(connection, &extensions, proxy.shared.tap, share);
     Ok(switch(hub, client, response, server_control, tap, mailbox, permit))
 }
 

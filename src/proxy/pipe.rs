@@ -163,7 +163,7 @@ impl Pipe {
     ) -> io::Result<bool> {
         let mut moved = self.insert(tap);
         moved |= self.poll_write(to, cx)?;
-        if self.reads() {
+        if self.reads() && tap.may_read(self.direction) {
             moved |= self.poll_read(from, to, tap, cx)?;
         }
         Ok(moved)

@@ -4,7 +4,8 @@
 //! afterwards. Bytes that the other end does not take are kept, up to a bound, and reading stops
 //! until there is room, so that a slow end slows its own peer only. Ends, half-closes and resets
 //! are passed on. While a direction is not read, the state of its source is asked for at intervals,
-//! so that a reset is noticed whatever waits. No await point holds a lock.
+//! so that a reset is noticed whatever waits. A poll ends when the tap has used its budget. No await
+//! point holds a lock.
 
 use std::future::poll_fn;
 use std::io;
@@ -85,6 +86,7 @@ struct Blocked {
 
 impl Relay {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.tap.begin_turn();
         loop {
             self.poll_requests(cx);
             self.poll_pipes(cx);
@@ -112,6 +114,9 @@ impl Relay {
                 }
                 return Poll::Ready(());
             }
+        }
+        if self.tap.needs_turn() {
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     }

@@ -1,7 +1,9 @@
-//! What a relayed connection says, made events of: the reader of each direction, and who ended it.
+//! The tap of a relayed connection: a reader for each direction, and the cause of the end.
 //!
-//! It sees bytes after they have passed, and whatever it makes of them, they have passed. A reader
-//! that fails is put aside; the connection goes on without it.
+//! It reads bytes after they have passed. A reader that fails is dropped; the connection goes on
+//! without it. Work is done in turns: a turn of the relay has a budget of bytes that are read and
+//! inflated. Bytes that it does not reach are kept, and nothing more is read off their direction
+//! until they are done.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -9,24 +11,30 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use super::held::Share;
+use super::messages::{is_violation, message, unreadable, words};
 use crate::code::absent;
-use crate::event::{
-    Body, ClosedBy, Direction, Draft, Flow, FrameInfo, Message, Opcode, TransportStats,
-};
-use crate::frame::{Boundaries, Control, Extensions, Note, Payload, Reader, Seen, Side};
+use crate::event::{ClosedBy, Direction, Draft, EventBody, Flow, Message, TransportStats};
+use crate::frame::{Boundaries, Extensions, Reader, Seen, Side};
 use crate::hub::{CloseRequest, Connection, Ending};
-use crate::json::Json;
 use crate::redact::Redacted;
 
 thread_local! {
     static DRAFTS: RefCell<Vec<Redacted<Draft>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Violations in a row after which a direction is not shown any more: whoever speaks something
-/// else than WebSocket would fill the stream with them, one for every few bytes.
+/// Violations in a row after which a direction is not shown any more. A peer that does not speak
+/// WebSocket would fill the stream with them, one for every few bytes.
 const VIOLATIONS: u32 = 32;
 
-/// What a tap shows.
+/// Bytes that a turn reads and inflates, which takes about a millisecond.
+const BUDGET: usize = 1 << 20;
+
+/// Bytes of messages that are handed to the hub at once: fewer than wait in its inbox, so that the
+/// messages of one read do not all exist beside it.
+const HANDED: usize = 256 << 10;
+
+/// Settings of a tap.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TapSettings {
     /// Whether pings and pongs are events.
@@ -38,7 +46,7 @@ pub(super) struct TapSettings {
 /// The tap of one connection.
 pub(super) struct Tap {
     connection: Connection,
-    /// `None`: this direction cannot be read any more.
+    /// `None` if a direction cannot be read any more.
     readers: [Option<Reader>; 2],
     /// The close frame of each side.
     closes: [Option<CloseFrame>; 2],
@@ -50,11 +58,17 @@ pub(super) struct Tap {
     last: [Instant; 2],
     /// The end is published.
     published: bool,
-    /// What came in a row that was against the protocol.
+    /// Consecutive violations of the protocol.
     violations: [u32; 2],
+    /// Bytes that have passed and are not read yet, and whether they are events.
+    behind: [(Vec<u8>, bool); 2],
+    /// What is left of the budget of this turn.
+    budget: usize,
+    /// Memory of the incomplete messages.
+    share: Share,
 }
 
-/// What a close frame says, and what is odd about it.
+/// A close frame, and its anomaly.
 #[derive(Debug, Clone)]
 struct CloseFrame {
     code: u16,
@@ -75,7 +89,12 @@ enum First {
 }
 
 impl Tap {
-    pub(super) fn new(connection: Connection, extensions: &str, settings: TapSettings) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        extensions: &str,
+        settings: TapSettings,
+        share: Share,
+    ) -> Self {
         let reader = |side| {
             let extensions = Extensions::negotiated(extensions);
             Some(Reader::new(side, extensions, settings.max_message_bytes, settings.control))
@@ -91,18 +110,62 @@ impl Tap {
             last: [now; 2],
             published: false,
             violations: [0; 2],
+            behind: [(Vec::new(), false), (Vec::new(), false)],
+            budget: BUDGET,
+            share,
         }
     }
 
-    /// Reads a copy of bytes that have come. With `shown` they were passed on, and are events.
+    /// Begins a turn: reads on where the last one stopped.
+    pub(super) fn begin_turn(&mut self) {
+        self.budget = BUDGET;
+        for direction in [Direction::In, Direction::Out] {
+            let (bytes, shown) = std::mem::take(&mut self.behind[direction as usize]);
+            self.advance(direction, &bytes, shown);
+        }
+    }
+
+    /// Returns whether bytes of a direction may be read in this turn.
+    pub(super) fn may_read(&self, direction: Direction) -> bool {
+        self.budget > 0 && self.is_up_to_date(direction)
+    }
+
+    /// Returns whether another turn has to follow.
+    pub(super) fn needs_turn(&self) -> bool {
+        self.budget == 0 || self.behind.iter().any(|(bytes, _)| !bytes.is_empty())
+    }
+
+    fn is_up_to_date(&self, direction: Direction) -> bool {
+        self.behind[direction as usize].0.is_empty()
+    }
+
+    /// Reads a copy of bytes that came. With `shown` they were passed on, and are events.
     pub(super) fn feed(&mut self, direction: Direction, bytes: &[u8], shown: bool) {
         let n = direction as usize;
         self.bytes[n] += bytes.len() as u64;
         self.last[n] = Instant::now();
-        self.guard(direction, |tap, reader| tap.read(reader, direction, bytes, shown));
+        self.advance(direction, bytes, shown);
     }
 
-    /// Has the reader of a direction do something, and puts it aside if that panics.
+    /// Reads bytes as far as the budget goes, and keeps the others.
+    fn advance(&mut self, direction: Direction, bytes: &[u8], shown: bool) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut read = bytes.len();
+        self.guard(direction, |tap, reader| read = tap.read(reader, direction, bytes, shown));
+        if read < bytes.len() {
+            self.behind[direction as usize] = (bytes[read..].to_vec(), shown);
+        }
+        let held = self.readers.iter().flatten().map(Reader::held).sum();
+        if !self.share.resize(held)
+            && let Some(reader) = &mut self.readers[direction as usize]
+        {
+            reader.drop_payload();
+        }
+    }
+
+    /// Runs the reader of a direction, and drops it if it panics.
     fn guard(&mut self, direction: Direction, read: impl FnOnce(&mut Self, &mut Reader)) {
         let n = direction as usize;
         let Some(mut reader) = self.readers[n].take() else { return };
@@ -117,14 +180,21 @@ impl Tap {
         self.offer(unreadable(direction, note));
     }
 
-    fn read(&mut self, reader: &mut Reader, direction: Direction, bytes: &[u8], shown: bool) {
+    fn read(
+        &mut self,
+        reader: &mut Reader,
+        direction: Direction,
+        bytes: &[u8],
+        shown: bool,
+    ) -> usize {
         let n = direction as usize;
         let wanted = shown && self.violations[n] < VIOLATIONS && self.connection.wanted();
         DRAFTS.with_borrow_mut(|drafts| {
             drafts.clear();
             let connection = &self.connection;
             let (closes, first) = (&mut self.closes, &mut self.first);
-            let violations = &mut self.violations[n];
+            let (violations, budget) = (&mut self.violations[n], &mut self.budget);
+            let (mut size, mut room) = (0, wanted && connection.has_room());
             let each = |seen: Seen<'_>| {
                 if let Seen::Close { code, reason, note } = &seen {
                     first.get_or_insert(First::Close(direction));
@@ -136,21 +206,30 @@ impl Tap {
                 }
                 *violations = if is_violation(&seen) { *violations + 1 } else { 0 };
                 let message = if *violations < VIOLATIONS {
-                    message(direction, &seen)
+                    message(direction, &seen, room)
                 } else {
                     let note = "protocol violation: one after the other; nothing more of this direction is shown";
                     Some(unreadable(direction, note))
                 };
                 if let Some(message) = message {
-                    drafts.push(connection.draft(message));
+                    let draft = connection.draft(message);
+                    if let EventBody::Message(message) = &draft.body {
+                        size += message.body.len();
+                    }
+                    drafts.push(draft);
+                    if size >= HANDED {
+                        connection.offer(drafts);
+                        (size, room) = (0, connection.has_room());
+                    }
                 }
             };
             let before = reader.counts();
-            if wanted {
-                reader.feed(bytes, each);
+            let read = if wanted {
+                reader.feed_within(bytes, budget, each)
             } else {
                 reader.skim(bytes, each);
-            }
+                bytes.len()
+            };
             let passed = reader.counts();
             if shown && passed.messages > before.messages {
                 let (messages, bytes) =
@@ -160,25 +239,26 @@ impl Tap {
             if !drafts.is_empty() {
                 connection.offer(drafts);
             }
-        });
+            read
+        })
     }
 
-    /// Publishes what nobody has read off the wire.
+    /// Publishes a message that no reader has read.
     fn offer(&self, message: Message) {
         self.connection.offer(&mut vec![self.connection.draft(message)]);
     }
 
-    /// Returns whether a message may be put behind what was fed in a direction.
+    /// Returns whether a message may be injected after the bytes fed in a direction.
     pub(super) fn between_messages(&self, direction: Direction) -> bool {
-        self.boundaries(direction).is_some_and(Boundaries::open)
+        self.is_up_to_date(direction) && self.boundaries(direction).is_some_and(Boundaries::open)
     }
 
-    /// Returns whether there may ever be a place for a message in a direction.
+    /// Returns whether a place for a message may still come in a direction.
     pub(super) fn takes_messages(&self, direction: Direction) -> bool {
         self.boundaries(direction).is_some_and(|boundaries| !boundaries.over())
     }
 
-    /// Returns where in the bytes that come next a message may be put for the first time.
+    /// Returns the first place for a message in the next bytes of a direction, which is up to date.
     pub(super) fn place(&self, direction: Direction, bytes: &[u8]) -> Option<usize> {
         self.boundaries(direction)?.clone().scan(bytes)
     }
@@ -206,7 +286,7 @@ impl Tap {
         self.stuck = Some((far, time));
     }
 
-    /// Tells that messages of ours found no place before the end of a direction.
+    /// Publishes that injected messages found no place before the end of a direction.
     pub(super) fn unplaced(&self, direction: Direction) {
         let note = "messages that wstap was to send here found no place any more, and are not sent";
         self.offer(unreadable(direction, note));
@@ -241,6 +321,11 @@ impl Tap {
     pub(super) fn end(&mut self) {
         if std::mem::replace(&mut self.published, true) {
             return;
+        }
+        for direction in [Direction::In, Direction::Out] {
+            // Their close frames and counts matter, and their payloads would take time.
+            let (bytes, _) = std::mem::take(&mut self.behind[direction as usize]);
+            self.advance(direction, &bytes, false);
         }
         let clean = self.both_closed();
         let silence = |n: usize| self.last[n].elapsed();
@@ -291,90 +376,15 @@ fn side(direction: Direction) -> ClosedBy {
     }
 }
 
-/// Makes a message of what a reader has seen; a close frame is part of the `close` event.
-fn message(direction: Direction, seen: &Seen<'_>) -> Option<Message> {
-    let (opcode, size, body, frame_info) = match seen {
-        Seen::Message { opcode, payload, size, wire, fragments, compressed, note: odd } => {
-            let frame_info = FrameInfo {
-                wire: *wire,
-                fragments: *fragments,
-                compressed: *compressed,
-                note: words(*odd),
-            };
-            (Some(*opcode), *size, body(payload), frame_info)
-        }
-        Seen::Control { kind, payload, wire, note: odd } => {
-            let opcode = match kind {
-                Control::Ping => Opcode::Ping,
-                Control::Pong => Opcode::Pong,
-            };
-            let frame_info = frame_alone(*wire, words(*odd));
-            (Some(opcode), payload.len() as u64, Body::Binary((*payload).into()), frame_info)
-        }
-        Seen::Reserved { size, wire, note, .. } => {
-            (None, *size, Body::Absent, frame_alone(*wire, words(Some(*note))))
-        }
-        Seen::Unreadable { note } => return Some(unreadable(direction, &note.to_string())),
-        Seen::Close { .. } => return None,
-    };
-    Some(Message {
-        direction,
-        opcode,
-        size,
-        body,
-        synthetic: false,
-        frame_info: Some(frame_info),
-        routing: None,
-    })
-}
-
-fn body(payload: &Payload<'_>) -> Body {
-    match payload {
-        Payload::Text(text) => Body::Value(Json::parse(text).unwrap_or_else(|| Json::string(text))),
-        Payload::Bytes(bytes) => Body::Binary((*bytes).into()),
-        Payload::Absent => Body::Absent,
-    }
-}
-
-fn is_violation(seen: &Seen<'_>) -> bool {
-    match seen {
-        Seen::Reserved { .. } | Seen::Unreadable { .. } => true,
-        Seen::Message { note, .. } | Seen::Control { note, .. } | Seen::Close { note, .. } => {
-            note.is_some_and(Note::violation)
-        }
-    }
-}
-
-fn frame_alone(wire: u64, note: Option<Box<str>>) -> FrameInfo {
-    FrameInfo { wire, fragments: 1, compressed: false, note }
-}
-
-fn words(note: Option<Note>) -> Option<Box<str>> {
-    note.map(|note| note.to_string().into())
-}
-
-fn unreadable(direction: Direction, note: &str) -> Message {
-    let frame_info = Some(frame_alone(0, Some(note.into())));
-    Message {
-        direction,
-        opcode: None,
-        size: 0,
-        body: Body::Absent,
-        synthetic: false,
-        frame_info,
-        routing: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::held::Held;
     use super::*;
-    use crate::event::{Answer, Connect, EventBody};
+    use crate::event::{Answer, Connect};
     use crate::hub::{Hub, Order, Range, Scanned, Settings, Start};
 
-    #[tokio::test]
-    async fn a_reader_that_panics_is_put_aside_and_the_other_reads_on() {
-        let hub = Hub::new(Settings::default());
+    /// A tap of a connection to a hub of its own.
+    fn tap(hub: &Hub, extensions: &str) -> Tap {
         let answer = Answer {
             upstream: "ws://a".into(),
             status: 101,
@@ -389,9 +399,79 @@ mod tests {
             answer: Some(Box::new(answer)),
             user: None,
         };
-        let (connection, _orders) = hub.connect_with_generated_id(None, connect).expect("room");
+        let (connection, _mailbox) = hub.connect_with_generated_id(None, connect).expect("room");
         let settings = TapSettings { control: false, max_message_bytes: 1 << 20 };
-        let mut tap = Tap::new(connection, "", settings);
+        Tap::new(connection, extensions, settings, Held::new(1 << 20).share())
+    }
+
+    /// Compressed messages of a server that inflate to a mebibyte each.
+    fn bombs(count: usize) -> Vec<u8> {
+        let mut deflate = flate2::Compress::new(flate2::Compression::best(), false);
+        let mut bytes = Vec::new();
+        for _ in 0..count {
+            let mut message = Vec::with_capacity(4096);
+            let flush = flate2::FlushCompress::Sync;
+            deflate.compress_vec(&vec![b'x'; 1 << 20], &mut message, flush).expect("room");
+            let length = u16::try_from(message.len() - 4).expect("it is small");
+            bytes.extend_from_slice(&[0xC2, 126]);
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(&message[..usize::from(length)]);
+        }
+        bytes
+    }
+
+    #[tokio::test]
+    async fn turn_inflates_no_more_than_its_budget_and_the_next_ones_read_the_rest() {
+        let hub = Hub::new(Settings::default());
+        let mut tap = tap(&hub, "permessage-deflate");
+        let bytes = bombs(40);
+        assert!(bytes.len() < 64 << 10, "one read of a relay");
+        tap.begin_turn();
+        tap.feed(Direction::Out, &bytes, true);
+        let mut turns = 1;
+        while tap.needs_turn() {
+            assert!(!tap.may_read(Direction::Out));
+            let behind = !tap.is_up_to_date(Direction::Out);
+            assert!(!(behind && tap.between_messages(Direction::Out)), "bytes have passed unread");
+            let read = hub.connections()[0].messages().outward;
+            assert!(read <= 4 * turns, "{read} messages after {turns} turns");
+            tap.begin_turn();
+            turns += 1;
+        }
+        assert!(tap.may_read(Direction::Out) && tap.between_messages(Direction::Out));
+        assert_eq!(hub.connections()[0].messages().outward, 40);
+    }
+
+    #[tokio::test]
+    async fn close_frame_that_is_behind_is_read_at_the_end() {
+        let hub = Hub::new(Settings::default());
+        let mut tap = tap(&hub, "permessage-deflate");
+        let bytes = [bombs(20), b"\x88\x02\x03\xf3".to_vec()].concat();
+        tap.feed(Direction::Out, &bytes, true);
+        assert!(tap.needs_turn());
+        tap.end();
+        drop(tap);
+        assert_eq!(closes(&hub), [1011]);
+    }
+
+    fn closes(hub: &Hub) -> Vec<u16> {
+        let range =
+            Range { start: Start::Oldest, until: None, limit: 100, order: Order::Ascending };
+        let mut codes = Vec::new();
+        for scanned in hub.scan(range, crate::filter::Filter::default()) {
+            let Scanned::Events(events) = scanned else { continue };
+            codes.extend(events.iter().filter_map(|event| match &event.body {
+                EventBody::Close(close) => Some(close.code),
+                _ => None,
+            }));
+        }
+        codes
+    }
+
+    #[tokio::test]
+    async fn reader_that_panics_is_dropped_and_the_other_reads_on() {
+        let hub = Hub::new(Settings::default());
+        let mut tap = tap(&hub, "");
         tap.guard(Direction::In, |_, _| panic!("a fault of the reader, for this test"));
         tap.feed(Direction::In, b"\x81\x80\0\0\0\0", true);
         tap.feed(Direction::Out, b"\x81\x02hi", true);

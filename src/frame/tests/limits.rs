@@ -136,6 +136,77 @@ fn a_message_far_beyond_the_limit_ends_decoding_where_the_context_is_carried_ove
 }
 
 #[test]
+fn budget_stops_reading_and_changes_nothing() {
+    for extensions in [DEFLATE, NO_TAKEOVER] {
+        let mut deflate = flate2::Compress::new(flate2::Compression::fast(), false);
+        let mut bytes = Vec::new();
+        for length in [3 << 20, 10, 1 << 20, 300_000] {
+            bytes.extend(compressed(&mut deflate, &vec![b'x'; length]));
+            if extensions == NO_TAKEOVER {
+                deflate.reset();
+            }
+        }
+        bytes.extend_from_slice(b"\x89\x81\0\0\0\0p\x82\x81\0\0\0\0x\x88\x80\0\0\0\0");
+        let read = |budget: usize| {
+            let mut reader = Reader::new(Side::Client, extensions, 1 << 20, true);
+            let (mut seen, mut calls, mut rest) = (Vec::new(), 0, &bytes[..]);
+            while !rest.is_empty() {
+                let before = reader.counts().decoded;
+                let count = reader.feed_within(rest, &mut budget.clone(), |one| match one {
+                    Seen::Message { size, note, payload, .. } => {
+                        seen.push(format!("{size} {note:?} {}", payload == Payload::Absent));
+                    }
+                    other => seen.push(told(&other)),
+                });
+                assert!(count > 0, "each call goes on");
+                let decoded =
+                    usize::try_from(reader.counts().decoded - before).expect("it is small");
+                assert!(decoded <= budget.saturating_add(5 << 20), "{decoded}");
+                rest = &rest[count..];
+                calls += 1;
+            }
+            (seen, calls)
+        };
+        let (whole, once) = read(usize::MAX);
+        assert_eq!((whole.len(), once), (7, 1));
+        for budget in [1, 1000, 100_000, 1 << 20] {
+            let (seen, calls) = read(budget);
+            assert_eq!(seen, whole);
+            assert!(calls > 1, "{budget}");
+        }
+    }
+}
+
+#[test]
+fn dropped_payload_is_noted_and_the_next_message_is_read() {
+    for extensions in [Extensions::None, DEFLATE, NO_TAKEOVER] {
+        let mut reader = Reader::new(Side::Client, extensions, 1 << 20, false);
+        let mut deflate = flate2::Compress::new(flate2::Compression::fast(), false);
+        let mut message = |text: &[u8]| {
+            let mut bytes = Vec::new();
+            if extensions == Extensions::None {
+                data_frame(Opcode::Binary, text, KEY, &mut bytes);
+            } else {
+                bytes = compressed(&mut deflate, text);
+            }
+            if extensions == NO_TAKEOVER {
+                deflate.reset();
+            }
+            bytes
+        };
+        let payload: Vec<u8> = (0..300_000_u32).flat_map(u32::to_be_bytes).take(900_000).collect();
+        let (first, next) = (message(&payload), message(&payload[..1000]));
+        let (half, rest) = first.split_at(first.len() / 2);
+        reader.feed(half, |_| panic!("not complete"));
+        assert!(reader.held() > 100_000);
+        reader.drop_payload();
+        assert_eq!(reader.held(), 0);
+        assert_eq!(sole(&mut reader, rest), (true, Some(Note::NoRoom), 900_000));
+        assert_eq!(sole(&mut reader, &next), (false, None, 1000));
+    }
+}
+
+#[test]
 fn a_silent_reader_holds_nothing() {
     assert!(size_of::<Reader>() <= 288, "{}", size_of::<Reader>());
     let mut deflate = flate2::Compress::new(flate2::Compression::fast(), false);
