@@ -1,5 +1,5 @@
-//! A chat with rooms: who is there, who comes and goes, and the last ten messages for those who come
-//! later. One user may have several tabs, and goes with the last.
+//! A chat with rooms, presence, and the last ten messages for new members. A user may have several
+//! tabs, and leaves with the last one.
 //!
 //! ```sh
 //! cargo run --example chat
@@ -66,7 +66,7 @@ impl JsonConsumer for Member {
     }
 }
 
-/// Believes everybody who they say they are: a real program looks at a session or a token here.
+/// Accepts any name. A real program verifies a session or a token here.
 async fn enter(
     State(door): State<UpgradeContext>,
     Path((room, user)): Path<(String, String)>,
@@ -88,7 +88,7 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:8000".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("http://{}/?room=tea&user=ann", listener.local_addr()?);
-    // Small messages go out at once. An error is that the client has gone already.
+    // Sends small messages at once. An error means that the client has disconnected.
     let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
 }

@@ -1,5 +1,5 @@
-//! The quick start of oak-channels: text comes back, and everybody in the group "foo" hears who has
-//! come. At /ws-json, `{"ping":1}` is answered `{"pong":1}`. What happens is on the event stream.
+//! The quick start of oak-channels: text is sent back, and the group "foo" receives a message for each
+//! new connection. At /ws-json, `{"ping":1}` is answered `{"pong":1}`. The event stream shows it all.
 //!
 //! ```sh
 //! cargo run --example echo
@@ -70,7 +70,7 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:8000".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("http://{}/", listener.local_addr()?);
-    // Small messages go out at once. An error is that the client has gone already.
+    // Sends small messages at once. An error means that the client has disconnected.
     let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
 }

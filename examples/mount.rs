@@ -1,5 +1,4 @@
-//! wstap inside an axum program that exists already: its own routes, the tap at /tap, and an order
-//! to stop that both follow.
+//! wstap in an existing axum program: its own routes, wstap at /tap, and a shutdown that covers both.
 //!
 //! ```sh
 //! cargo run --example mount
@@ -30,21 +29,21 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:8000".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("http://{}/tap", listener.local_addr()?);
-    // Small messages go out at once. An error is that the client has gone already.
+    // Sends small messages at once. An error means that the client has disconnected.
     let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
-    // With connect info, events tell where a connection came from.
+    // With connect info, events contain the address of a client.
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     let stop = async move {
-        // An error would be that there is no Ctrl-C, and then nobody stops it that way.
+        // An error means that Ctrl-C cannot be received; then the program does not stop by it.
         let _ = tokio::signal::ctrl_c().await;
-        // Connections are closed with 1001, their last events told, and the streams ended; axum
-        // alone would wait for them for ever.
+        // Closes the connections with 1001, delivers their last events, and ends the streams. axum
+        // alone would wait for them without limit.
         hub.shutdown(Duration::from_secs(5)).await;
     };
     axum::serve(listener, service).with_graceful_shutdown(stop).await
 }
 
-/// A route of the program: who is connected right now.
+/// A route of the program: the connections of this moment.
 async fn visitors(State(hub): State<Hub>) -> Json<Vec<String>> {
     Json(hub.connections().iter().map(|connection| connection.id.to_string()).collect())
 }

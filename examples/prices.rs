@@ -1,5 +1,5 @@
-//! Prices on private channels: a subscriber needs a token that names the channel. Tokens are JSON
-//! Web Tokens here; whatever else says who may do what is an `Authority` just as well.
+//! Prices on private channels: a subscriber needs a token for the channel. The tokens are JSON Web
+//! Tokens; an `Authority` of the program may verify others.
 //!
 //! ```sh
 //! cargo run --example prices
@@ -27,10 +27,10 @@ use wstap::hub::{ChannelRules, Declared, Publication};
 use wstap::json::Json;
 use wstap::{Hub, Settings};
 
-/// For a demonstration; a real one is kept in a file that nobody else reads.
+/// The key of this demonstration. A real key is in a file that only the server can read.
 const SECRET: &[u8] = b"at least thirty-two bytes that nobody guesses";
 
-/// Gives everybody who asks a token for ten minutes: a real program looks who it is first.
+/// Issues a token for ten minutes. A real program authenticates the user first.
 async fn token(Path(user): Path<String>) -> String {
     let claims = json!({
         "sub": user,
@@ -67,7 +67,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:8000".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("http://{}/token/ann", listener.local_addr()?);
-    // Small messages go out at once. An error is that the client has gone already.
+    // Sends small messages at once. An error means that the client has disconnected.
     let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())

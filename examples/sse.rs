@@ -1,5 +1,4 @@
-//! Server-Sent Events by hand: a clock with named events, ids, resume and a comment, in a plain
-//! axum program.
+//! Server-Sent Events in a plain axum program: a clock with named events, ids, resume and a comment.
 //!
 //! ```sh
 //! cargo run --example sse
@@ -28,11 +27,11 @@ async fn main() -> std::io::Result<()> {
 }
 
 async fn clock(LastEventId(last): LastEventId) -> Response {
-    // A browser that comes back goes on where it was.
+    // A browser that reconnects continues after its last event.
     let next = last.and_then(|id| id.parse().ok()).map_or(0, |last: u64| last + 1);
     let (target, response) = sse::open();
     tokio::spawn(async move {
-        // The only error is that the client has gone, and then there is nothing left to do.
+        // An error means that the client has disconnected.
         let _ = tick(&target, next).await;
     });
     response

@@ -1,5 +1,5 @@
-//! Server-Sent Events by hand: a stream for a handler of any axum program, and the target that
-//! writes into it.
+//! Server-Sent Events for any axum program: a response that streams, and the target that writes into
+//! it.
 //!
 //! ```
 //! use axum::response::Response;
@@ -9,7 +9,7 @@
 //!     let (target, response) = sse::open();
 //!     tokio::spawn(async move {
 //!         let mut price = 100;
-//!         // It ends when the client has gone.
+//!         // Ends when the client has disconnected.
 //!         while target.send(Event::text(format!("{price}")).name("price").id(price)).await.is_ok() {
 //!             price += 1;
 //!         }
@@ -19,9 +19,9 @@
 //! let app: axum::Router = axum::Router::new().route("/prices", axum::routing::get(prices));
 //! ```
 //!
-//! It knows nothing of a hub. The queue between target and client is bounded: where the client
-//! does not keep up, [`Target::send`] waits and [`Target::try_send`] refuses. The body is polled by
-//! the server and starts no task; its clock runs only while nothing is sent.
+//! It is independent of the hub. The queue between target and client is bounded: if the client is too
+//! slow, [`Target::send`] waits and [`Target::try_send`] returns an error. The server polls the body,
+//! which starts no task; its timer runs only while nothing is sent.
 
 mod body;
 mod event;
@@ -44,18 +44,17 @@ use tokio_util::sync::CancellationToken;
 use body::Queue;
 pub use event::Event;
 
-/// What a stream is told when it is opened.
+/// Options of a stream.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many events wait for a client that does not keep up; 0 counts as 1. Default 64.
+    /// How many events may wait for a slow client; 0 counts as 1. Default: 64.
     pub queue: usize,
-    /// How long nothing is sent before a comment is, `:` alone, so that nobody on the way takes
-    /// the stream for dead and a client that went is noticed. `None` and zero are never. Default
-    /// 15 s.
+    /// The silence after which a comment (`:` alone) is sent, so that no proxy closes the stream and a
+    /// client that is gone is noticed. `None` and zero disable it. Default: 15 s.
     pub keep_alive: Option<Duration>,
-    /// Fields of the head. Where one of the defaults has the same name, this one takes its place.
+    /// Further header fields. A field replaces the default of the same name.
     pub headers: HeaderMap,
-    /// Ends the stream when it is cancelled, as [`Target::close`] does: for a program that stops.
+    /// Ends the stream when cancelled, as [`Target::close`] does, for a program that shuts down.
     pub stop: CancellationToken,
 }
 
@@ -71,8 +70,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Opens a stream: the target to write into, and the answer for the handler to return. The
-    /// head goes out with that, before the first event.
+    /// Opens a stream: returns the target, and the response for the handler to return. The head is
+    /// sent before the first event.
     ///
     /// ```text
     /// content-type: text/event-stream
@@ -104,7 +103,7 @@ pub fn open() -> (Target, Response) {
 fn head() -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    // no-transform: a proxy that compresses would hold events back.
+    // no-transform: a proxy that compresses would delay events.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     headers
@@ -133,19 +132,19 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// What a hook says of an event.
+/// The decision of a hook about an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on, to the next hook or the client.
+    /// The event goes to the next hook, or to the client.
     Send,
-    /// It is not sent.
+    /// The event is not sent.
     Cancel,
 }
 
-/// What has become of an event.
+/// The outcome of sending an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// It is on its way.
+    /// The event is queued.
     Queued,
     /// A hook has cancelled it.
     Cancelled,
@@ -154,10 +153,10 @@ pub enum Sent {
 /// Why an event was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unsent {
-    /// The client has gone, or the stream was closed.
+    /// The client has disconnected, or the stream was closed.
     #[error("the stream has ended")]
     Closed,
-    /// The client does not keep up: as many events wait as may.
+    /// The queue is full: the client is too slow.
     #[error("the client does not keep up with what it is sent; try again later")]
     Full,
 }
@@ -182,7 +181,7 @@ impl Target {
         }
     }
 
-    /// Sends an event if there is room for it, and never waits.
+    /// Sends an event without waiting.
     ///
     /// # Errors
     ///
@@ -196,9 +195,9 @@ impl Target {
         Ok(Sent::Queued)
     }
 
-    /// Adds a hook that sees every event before it is queued, and may cancel it. Hooks are asked
-    /// in the order in which they came, until one cancels. A keep-alive is no event. A hook that
-    /// holds a clone of the target keeps the stream open until it is closed.
+    /// Adds a hook that is called with every event before it is queued, and may cancel it. Hooks are
+    /// called in the order in which they were added, until one cancels. A keep-alive comment is not an
+    /// event. A hook that holds a clone of the target keeps the stream open until it is closed.
     ///
     /// ```
     /// use wstap::sse::{self, Event, Sent, Verdict};
@@ -216,18 +215,18 @@ impl Target {
         self.shared.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(hook));
     }
 
-    /// Ends the stream, for all clones: what was sent still goes out, and nothing after it.
+    /// Ends the stream for all clones, after the queued events are sent.
     pub fn close(&self) {
         self.shared.closed.cancel();
     }
 
-    /// Returns whether nothing can be sent any more: the client has gone, or the stream was closed.
+    /// Returns whether the stream has ended: the client has disconnected, or the stream was closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.closed.is_cancelled() || self.queue.is_closed()
     }
 
-    /// Waits until nothing can be sent any more. Cancel safe.
+    /// Waits until the stream has ended. Cancel safe.
     pub async fn closed(&self) {
         tokio::select! {
             () = self.shared.closed.cancelled() => {}
@@ -237,12 +236,12 @@ impl Target {
 }
 
 impl Shared {
-    /// Asks the hooks and returns the bytes of an event, or nothing if it is cancelled.
+    /// Calls the hooks, and returns the bytes of an event, or `None` if a hook cancels it.
     fn passed(&self, event: &Event) -> Result<Option<Bytes>, Unsent> {
         if self.closed.is_cancelled() {
             return Err(Unsent::Closed);
         }
-        // Without the lock, so that a hook may send and add hooks itself.
+        // Hooks are called without the lock, so that a hook may send, and add hooks.
         let hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if hooks.iter().any(|hook| hook(event) == Verdict::Cancel) {
             return Ok(None);
@@ -253,7 +252,7 @@ impl Shared {
     }
 }
 
-/// The id after which a client that comes back wants to go on, from the header `Last-Event-ID`.
+/// The id after which a client that reconnects wants to continue, from the header `Last-Event-ID`.
 ///
 /// ```
 /// use wstap::sse::LastEventId;

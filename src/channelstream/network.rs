@@ -1,22 +1,22 @@
-//! Addresses from which something is allowed. Pure.
+//! Networks of addresses. Pure.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// An address, or all those that begin with the same bits: `10.0.0.0/8`.
+/// An address, or all addresses with the same prefix: `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
     bits: u8,
 }
 
-/// What is wrong with a text that should be a [`Network`].
+/// A text is not a [`Network`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an address such as 10.1.2.3 or ::1, or a network such as 10.0.0.0/8")]
 pub struct InvalidNetwork;
 
 impl Network {
-    /// Those of this machine: 127.0.0.0/8 and `::1`.
+    /// Returns the networks of this machine: 127.0.0.0/8 and `::1`.
     #[must_use]
     pub fn loopback() -> Vec<Self> {
         vec![
@@ -25,8 +25,7 @@ impl Network {
         ]
     }
 
-    /// Returns whether an address is in it. One of IPv4 that is written as one of IPv6 counts as
-    /// what it is.
+    /// Returns whether an address is in the network. An IPv4-mapped IPv6 address counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let (own, other) = match (self.address, address.to_canonical()) {
@@ -36,7 +35,7 @@ impl Network {
             (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits(), other.to_bits()),
             _ => return false,
         };
-        // Shifting by all 128 bits is no shift that there is.
+        // A shift by all 128 bits is not defined.
         (own ^ other).checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
     }
 }
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_contains_what_begins_like_it() {
+    fn a_network_contains_the_addresses_with_its_prefix() {
         for (network, address, inside) in [
             ("10.1.2.3", "10.1.2.3", true),
             ("10.1.2.3", "10.1.2.4", false),

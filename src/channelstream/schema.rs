@@ -1,9 +1,9 @@
-//! Reads a JSON object field by field and says what is wrong with it in the words that clients of
-//! Channelstream know (those of the Python package marshmallow, version 2). Pure.
+//! Parses a JSON object field by field, and reports faults in the words that clients of Channelstream
+//! know: those of the Python package marshmallow, version 2. Pure.
 //!
-//! All faults are told at once: `{"username":["Missing data for required field."]}`, with the
+//! All faults are reported at once: `{"username":["Missing data for required field."]}`, with the
 //! place of a value within a list or an object: `{"channels":{"1":["Not a valid string."]}}`.
-//! Members that nobody asks for are no fault.
+//! Unknown members are not a fault.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::time::Moment;
 use crate::json;
 
-/// What is wrong with a value, as the answer tells it.
+/// The faults of a value, as the answer reports them.
 pub(super) type Fault = Value;
 
 /// A value as it was written.
@@ -24,12 +24,12 @@ pub(super) type Raw = Box<RawValue>;
 const MISSING: &str = "Missing data for required field.";
 const NULL: &str = "Field may not be null.";
 
-/// One fault in words.
+/// Returns a fault in words.
 pub(super) fn fault(words: &str) -> Fault {
     json!([words])
 }
 
-/// The members of an object, and what was wrong with those that were read.
+/// The unread members of an object, and the faults of those that were read.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     members: BTreeMap<String, &'a RawValue>,
@@ -37,13 +37,13 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Begins to read an object.
+    /// Begins to parse an object.
     pub(super) fn of(raw: &'a RawValue) -> Result<Self, Fault> {
         let members = object(raw).ok_or_else(|| json!({"_schema": ["Invalid input type."]}))?;
         Ok(Self { members, faults: Map::new() })
     }
 
-    /// Reads what has to be there. `None`: it is at fault, which [`Fields::finish`] tells.
+    /// Parses a required member. Returns `None` for a fault, which [`Fields::finish`] reports.
     pub(super) fn required<T>(
         &mut self,
         name: &'static str,
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
         value
     }
 
-    /// Reads what may be left out, but may not be null.
+    /// Parses a member that may be missing but not null.
     pub(super) fn optional<T>(
         &mut self,
         name: &'static str,
@@ -67,7 +67,7 @@ impl<'a> Fields<'a> {
         value.map_err(|fault| self.faults.insert(name.to_owned(), fault)).ok()
     }
 
-    /// Reads what has to be here or, if it is left out here, elsewhere.
+    /// Parses a member that is required here or, if it is missing here, in `elsewhere`.
     pub(super) fn required_or<T>(
         &mut self,
         name: &'static str,
@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
         self.optional(name, read)
     }
 
-    /// Reads what may be left out or null, which is the same.
+    /// Parses a member that may be missing or null.
     pub(super) fn nullable<T>(
         &mut self,
         name: &'static str,
@@ -95,12 +95,12 @@ impl<'a> Fields<'a> {
         self.optional(name, read)
     }
 
-    /// Notes a fault that reading alone has not found.
+    /// Adds a fault that parsing has not found.
     pub(super) fn fault(&mut self, name: &'static str, words: &str) {
         self.faults.entry(name).or_insert_with(|| fault(words));
     }
 
-    /// Ends the reading and returns what nobody has read.
+    /// Returns the members that were not read.
     ///
     /// # Errors
     ///
@@ -110,7 +110,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Returns the members of an object; the last of a name counts. Keys that are no text are nobody's.
+/// Returns the members of an object. Of repeated keys the last counts; keys that are not valid text
+/// are ignored.
 fn object(raw: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
     let mut members = BTreeMap::new();
     let read = json::object(raw.get(), |key, value| {
@@ -125,12 +126,12 @@ fn is_null(raw: &RawValue) -> bool {
     raw.get() == "null"
 }
 
-/// Reads a string.
+/// Parses a string.
 pub(super) fn text(raw: &RawValue) -> Result<String, Fault> {
     serde_json::from_str(raw.get()).map_err(|_| fault("Not a valid string."))
 }
 
-/// Reads a name such as that of a channel, of at most `max` characters.
+/// Parses a name, such as that of a channel, of at most `max` characters.
 pub(super) fn name<T: std::str::FromStr>(max: usize) -> impl Fn(&RawValue) -> Result<T, Fault> {
     move |raw| {
         let text = text(raw)?;
@@ -141,7 +142,7 @@ pub(super) fn name<T: std::str::FromStr>(max: usize) -> impl Fn(&RawValue) -> Re
     }
 }
 
-/// Reads an object without looking into it.
+/// Accepts an object with any members.
 pub(super) fn mapping(raw: &RawValue) -> Result<Raw, Fault> {
     if raw.get().starts_with('{') {
         Ok(raw.to_owned())
@@ -150,19 +151,19 @@ pub(super) fn mapping(raw: &RawValue) -> Result<Raw, Fault> {
     }
 }
 
-/// Reads a UUID in any of its usual forms.
+/// Parses a UUID in any of its usual forms.
 pub(super) fn uuid(raw: &RawValue) -> Result<Uuid, Fault> {
     let text = text(raw).unwrap_or_default();
     text.parse().map_err(|_| fault("Not a valid UUID."))
 }
 
-/// Reads a time: ISO 8601, with or without a zone.
+/// Parses a time in ISO 8601, with or without a zone.
 pub(super) fn moment(raw: &RawValue) -> Result<Moment, Fault> {
     let text = text(raw).unwrap_or_default();
     text.parse().map_err(|()| fault("Not a valid datetime."))
 }
 
-/// Reads a truth value, also as a word or a number.
+/// Parses a boolean, also as a word or a number.
 pub(super) fn boolean(raw: &RawValue) -> Result<bool, Fault> {
     match raw.get().trim_matches('"') {
         "true" | "True" | "TRUE" | "t" | "T" | "1" | "1.0" => Ok(true),
@@ -171,7 +172,7 @@ pub(super) fn boolean(raw: &RawValue) -> Result<bool, Fault> {
     }
 }
 
-/// Reads a count; a string of digits is one too.
+/// Parses a count, also as a string of digits.
 pub(super) fn count(raw: &RawValue) -> Result<usize, Fault> {
     let number = raw.get().trim_matches('"').trim();
     let whole = number.split_once('.').map_or(number, |(whole, _)| whole);
@@ -182,7 +183,7 @@ pub(super) fn count(raw: &RawValue) -> Result<usize, Fault> {
     }
 }
 
-/// Reads what a user's state may hold: a string, a number, a truth value or null.
+/// Parses a value of a user's state: a string, a number, a boolean or null.
 pub(super) fn scalar(raw: &RawValue) -> Result<Raw, Fault> {
     if raw.get().starts_with(['{', '[']) {
         Err(fault("Value is not type of string, integer, boolean or float."))
@@ -191,7 +192,7 @@ pub(super) fn scalar(raw: &RawValue) -> Result<Raw, Fault> {
     }
 }
 
-/// Reads a list.
+/// Parses a list.
 pub(super) fn list<'a, T>(
     read: impl Fn(&'a RawValue) -> Result<T, Fault>,
 ) -> impl Fn(&'a RawValue) -> Result<Vec<T>, Fault> {
@@ -201,7 +202,7 @@ pub(super) fn list<'a, T>(
     }
 }
 
-/// Reads an object of names and values.
+/// Parses an object of names and values.
 pub(super) fn dictionary<'a, T>(
     read: impl Fn(&'a RawValue) -> Result<T, Fault>,
 ) -> impl Fn(&'a RawValue) -> Result<BTreeMap<String, T>, Fault> {
@@ -218,7 +219,7 @@ pub(super) fn dictionary<'a, T>(
     }
 }
 
-/// Reads a body that is a list of objects.
+/// Parses a body that is a list of objects.
 pub(super) fn many<'a, T>(
     raw: &'a RawValue,
     read: impl Fn(&'a RawValue) -> Result<T, Fault>,
@@ -231,7 +232,7 @@ fn items(raw: &RawValue) -> Option<Vec<&RawValue>> {
     Vec::deserialize(&mut serde_json::Deserializer::from_str(raw.get())).ok()
 }
 
-/// Reads each item; faults are told by the places of the items.
+/// Parses each item. Faults are reported by the indices of the items.
 fn each<'a, T>(
     items: Vec<&'a RawValue>,
     read: impl Fn(&'a RawValue) -> Result<T, Fault>,

@@ -1,12 +1,12 @@
-//! How a server of the Channelstream API shows that it knows the secret: the `TimestampSigner` of
-//! the Python package `itsdangerous`, with which all clients of that API sign. Pure.
+//! Signatures of calls: the `TimestampSigner` of the Python package `itsdangerous`, which all clients
+//! of the API use. Pure.
 //!
 //! ```text
 //! channelstream.XlBvAA.FktB9ImnoY1rZoZBmHvYDi5f9fA
 //! value         time   HMAC-SHA1(SHA1("itsdangerous.Signer" "signer" secret), "value.time")
 //! ```
 //!
-//! SHA-1 is what the scheme has; as the hash of an HMAC it is not broken.
+//! The scheme requires SHA-1, which is not broken as the hash of an HMAC.
 
 use std::fmt;
 
@@ -16,14 +16,14 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, Mac as _};
 use sha1::{Digest as _, Sha1};
 
-/// How many seconds a signature is good for.
+/// How many seconds a signature is valid.
 const MAX_AGE: u64 = 60;
 
-/// How many seconds a server's clock may be ahead of ours. The scheme itself sets no limit, so that
-/// a signature could be made today for next year.
+/// How many seconds the clock of a caller may be ahead. The scheme sets no limit, so that a signature
+/// could be made today for next year.
 const MAX_AHEAD: u64 = 60;
 
-/// Signatures come with and without padding, and with bits in the last character that say nothing.
+/// Accepts signatures with and without padding, and with unused bits in the last character.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -32,7 +32,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Signs, and checks what others have signed with the same secret.
+/// Signs values, and verifies signatures with the same secret.
 #[derive(Clone)]
 pub struct Signer {
     key: Hmac<Sha1>,
@@ -44,7 +44,7 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// A word that only some know, and no log tells.
+/// A secret word. Its `Debug` form does not show it.
 #[derive(Clone)]
 pub struct Secret(Box<str>);
 
@@ -55,13 +55,13 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// Takes the word.
+    /// Creates a secret.
     #[must_use]
     pub fn new(word: &str) -> Self {
         Self(word.into())
     }
 
-    /// Returns whether somebody knows it. That takes the same time however near a guess is.
+    /// Returns whether a guess is right. The time does not depend on how close the guess is.
     #[must_use]
     pub fn is(&self, guess: &str) -> bool {
         let hash = |word: &str| Signer::new(word.as_bytes()).key;
@@ -70,14 +70,14 @@ impl Secret {
     }
 }
 
-/// A signature is not right, or not any more. What of it is not said: that would help nobody but
-/// whoever guesses.
+/// A signature is wrong or has expired. The error does not tell which, so that it does not help to
+/// guess one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the signature is not right, or older than {MAX_AGE} s")]
 pub struct BadSignature;
 
 impl Signer {
-    /// Makes a signer of a secret.
+    /// Creates a signer with a secret.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
         let mut derived = Sha1::new();
@@ -99,28 +99,28 @@ impl Signer {
         format!("{signed}.{signature}")
     }
 
-    /// Checks a signature that is at most a minute old at `now`, in seconds since 1970.
+    /// Verifies a signature that is at most a minute old at `now`, in seconds since 1970.
     ///
     /// # Errors
     ///
-    /// [`BadSignature`], whatever is wrong with it.
+    /// [`BadSignature`].
     pub fn check(&self, token: &[u8], now: u64) -> Result<(), BadSignature> {
         let signed_at = self.signed_at(token)?;
         let (age, ahead) = (now.saturating_sub(signed_at), signed_at.saturating_sub(now));
         if age <= MAX_AGE && ahead <= MAX_AHEAD { Ok(()) } else { Err(BadSignature) }
     }
 
-    /// Checks a signature of any age and returns when it was made, in seconds since 1970.
+    /// Verifies a signature of any age, and returns its time in seconds since 1970.
     ///
     /// # Errors
     ///
-    /// [`BadSignature`], whatever is wrong with it.
+    /// [`BadSignature`].
     pub fn signed_at(&self, token: &[u8]) -> Result<u64, BadSignature> {
         let (signed, signature) = split(token)?;
         let signature = decode(signature)?;
         let mut mac = self.key.clone();
         mac.update(signed);
-        // This comparison takes the same time wherever the two differ.
+        // The comparison takes constant time.
         mac.verify_slice(&signature).map_err(|_| BadSignature)?;
         let (_, time) = split(signed)?;
         let time = decode(time)?;
@@ -131,14 +131,14 @@ impl Signer {
     }
 }
 
-/// Splits at the last dot: values may have dots of their own.
+/// Splits at the last dot, since values may contain dots.
 fn split(text: &[u8]) -> Result<(&[u8], &[u8]), BadSignature> {
     let dot = memchr::memrchr(b'.', text).ok_or(BadSignature)?;
     Ok((&text[..dot], &text[dot + 1..]))
 }
 
-/// Reads base64 of either alphabet: the signer in JavaScript turns only the first `+`, `/` and `=`
-/// into what the URL alphabet has instead.
+/// Decodes base64 of either alphabet: the signer in JavaScript replaces only the first `+`, `/` and
+/// `=` by those of the URL alphabet.
 fn decode(text: &[u8]) -> Result<Vec<u8>, BadSignature> {
     let url = |byte: &u8| match byte {
         b'+' => b'-',
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What itsdangerous 1.1.0 makes of a secret, a value and a time.
+    /// Signatures of itsdangerous 1.1.0 for a secret, a value and a time.
     const VECTORS: [(&str, &str, u64, &str); 3] = [
         (
             "secret",
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_was_changed_is_refused() {
+    fn a_changed_token_is_invalid() {
         let signer = Signer::new(b"secret");
         let token = VECTORS[0].3;
         for at in 0..token.len() - 1 {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signer_tells_nobody_its_key() {
+    fn debug_form_of_a_signer_does_not_show_its_key() {
         assert_eq!(format!("{:?}", Signer::new(b"secret")), "Signer(…)");
         let secret = Secret::new("secret");
         assert_eq!(format!("{secret:?}"), "Secret(…)");
@@ -228,7 +228,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_signed_is_checked(secret: Vec<u8>, value: String, time: u64) {
+        fn own_signatures_are_valid(secret: Vec<u8>, value: String, time: u64) {
             let signer = Signer::new(&secret);
             let token = signer.sign(&value, time);
             prop_assert_eq!(signer.signed_at(token.as_bytes()), Ok(time));
@@ -236,7 +236,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_makes_it_panic(token: Vec<u8>, now: u64) {
+        fn no_token_causes_a_panic(token: Vec<u8>, now: u64) {
             let _ = Signer::new(b"secret").check(&token, now);
         }
     }

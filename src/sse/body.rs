@@ -1,4 +1,4 @@
-//! The body of a stream: what waits in the queue, and a sign of life when nothing does.
+//! The body of a stream: the queued events, and a comment after a time of silence.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// What is sent when nothing is. No empty line follows: some clients take one for an event.
+/// The comment. No empty line follows, since some clients take one for an event.
 const BEAT: &[u8] = b":\n";
 
 pub(super) struct Queue {
@@ -19,7 +19,7 @@ pub(super) struct Queue {
     closed: Pin<Box<WaitForCancellationFutureOwned>>,
     ended: bool,
     beat: Option<Duration>,
-    /// Set when it is first waited for, within the runtime of the server.
+    /// Created at the first wait, within the runtime of the server.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -36,7 +36,7 @@ impl Queue {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if !self.ended && self.closed.as_mut().poll(cx).is_ready() {
             self.ended = true;
-            // What is queued already is still handed out.
+            // Queued events are still sent.
             self.waiting.close();
         }
         if let Poll::Ready(piece) = self.waiting.poll_recv(cx) {
@@ -50,7 +50,7 @@ impl Queue {
         Poll::Ready(Some(Bytes::from_static(BEAT)))
     }
 
-    /// Lets the time of silence begin again.
+    /// Restarts the time of silence.
     fn wind(&mut self) {
         if let (Some(pause), Some(timer)) = (self.beat, &mut self.timer) {
             timer.as_mut().reset(Instant::now() + pause);

@@ -1,4 +1,4 @@
-//! One event as a program makes it, and its bytes.
+//! An event of a program, and its bytes.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::wire::sse;
 
-/// An event: any of its fields, in any combination. Whatever they hold, nobody can put a field of
-/// their own into the stream: line breaks (CR, LF, CRLF) in `data` and `comment` begin a new line of
-/// it, and in `name` and `id` they and NUL become spaces.
+/// An event: any of its fields, in any combination. No content of a field can inject another field
+/// into the stream: line breaks (CR, LF, CRLF) in `data` and `comment` begin a new line of the field,
+/// and in `name` and `id` line breaks and NUL become spaces.
 ///
 /// ```
 /// use wstap::sse::Event;
@@ -21,36 +21,36 @@ use crate::wire::sse;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
-    /// What listeners of the client are called by; without one they are those of `message`.
+    /// The type of the event; without it the client dispatches `message`.
     pub name: Option<String>,
-    /// What the client sends as `Last-Event-ID` when it comes back.
+    /// The id, which the client sends as `Last-Event-ID` when it reconnects.
     pub id: Option<String>,
-    /// How long the client waits before it comes back.
+    /// How long the client waits before it reconnects.
     pub retry: Option<Duration>,
-    /// What the client is given. Without it a browser dispatches nothing, and keeps id and retry.
+    /// The data. Without it a browser dispatches no event, and stores `id` and `retry`.
     pub data: Option<String>,
-    /// What no client is given.
+    /// A comment, which clients ignore.
     pub comment: Option<String>,
 }
 
 impl Event {
-    /// Makes a message of a text.
+    /// Creates a message from a text.
     #[must_use]
     pub fn text(data: impl Into<String>) -> Self {
         Self { data: Some(data.into()), ..Self::default() }
     }
 
-    /// Makes a message of a value, as JSON on one line.
+    /// Creates a message from a value, as JSON on one line.
     ///
     /// # Errors
     ///
-    /// If JSON cannot hold the value: a map whose keys are no text, for example.
+    /// If the value cannot be serialized as JSON, such as a map whose keys are not text.
     pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
         serde_json::to_string(value).map(Self::text)
     }
 
-    /// Makes a message of a value, as JSON with a line for each member and two spaces of
-    /// indentation.
+    /// Creates a message from a value, as JSON with a line for each member and an indentation of two
+    /// spaces.
     ///
     /// # Errors
     ///
@@ -59,31 +59,31 @@ impl Event {
         serde_json::to_string_pretty(value).map(Self::text)
     }
 
-    /// Makes a comment: nobody's event, but bytes on the connection.
+    /// Creates a comment, which is no event but keeps the connection busy.
     #[must_use]
     pub fn comment(text: impl Into<String>) -> Self {
         Self { comment: Some(text.into()), ..Self::default() }
     }
 
-    /// Gives it a name.
+    /// Sets the name.
     #[must_use]
     pub fn name(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }
     }
 
-    /// Gives it an id: a number or a text. An empty one makes the client forget the last.
+    /// Sets the id, a number or a text. An empty id resets the last id of the client.
     #[must_use]
     pub fn id(self, id: impl Display) -> Self {
         Self { id: Some(id.to_string()), ..self }
     }
 
-    /// Has the client wait so long before it comes back; whole milliseconds count.
+    /// Sets the reconnection time, in whole milliseconds.
     #[must_use]
     pub fn retry(self, after: Duration) -> Self {
         Self { retry: Some(after), ..self }
     }
 
-    /// Appends its bytes.
+    /// Appends the bytes of the event.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         for line in self.comment.iter().flat_map(|text| lines(text)) {
             sse::comment(line, out);
@@ -104,7 +104,7 @@ impl Event {
     }
 }
 
-/// Splits a text where a client would: at CR, LF and CRLF.
+/// Splits a text at CR, LF and CRLF, as clients do.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -153,7 +153,7 @@ mod tests {
         Event::json(value).expect("JSON")
     }
 
-    /// What a browser would dispatch.
+    /// Returns what a browser would dispatch.
     fn read(event: &Event) -> (Vec<Message>, Parser) {
         let (mut parser, mut all) = (Parser::default(), Vec::new());
         parser.feed(event.to_string().as_bytes(), |message| all.push(message));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_zero_is_not_dropped_and_any_text_is_one() {
+    fn an_id_of_zero_is_kept_and_any_text_is_an_id() {
         assert_eq!(Event::text("x").id(0).to_string(), "id: 0\ndata: x\n\n");
         assert_eq!(Event::text("x").id("é/ü").to_string(), "id: é/ü\ndata: x\n\n");
         assert_eq!(Event::default().id("").to_string(), "id: \n\n");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_told_how_long_to_wait() {
+    fn retry_sets_the_reconnection_time() {
         let (messages, parser) = read(&Event::default().retry(Duration::from_millis(2500)));
         assert_eq!((messages.len(), parser.retry()), (0, Some(Duration::from_millis(2500))));
     }
@@ -226,7 +226,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_in_it_one_event_comes_out(name: String, id: String, data: String, comment: String) {
+        fn any_content_is_parsed_as_one_event(name: String, id: String, data: String, comment: String) {
             let event = Event { name: Some(name), id: Some(id), comment: Some(comment), ..Event::text(&data) };
             let (messages, parser) = read(&event);
             prop_assert_eq!(messages.len(), 1);

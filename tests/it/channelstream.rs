@@ -19,7 +19,7 @@ use wstap::web::Web;
 
 use crate::harness::{Answer, Tap, Ws, until, within};
 
-/// What servers and wstap know.
+/// The secret for signatures.
 const SECRET: &str = "secret";
 
 /// A server with the API, and a client that signs.
@@ -34,17 +34,17 @@ impl Api {
         Self::with(|_| {}).await
     }
 
-    /// Starts with other settings than the defaults.
+    /// Starts with changed settings.
     async fn with(change: impl FnOnce(&mut ChannelstreamSettings)) -> Self {
         Self::over(hub::Settings::default(), change).await
     }
 
-    /// Starts with a hub that has settings of its own.
+    /// Starts with settings of the hub.
     async fn over(hub: hub::Settings, change: impl FnOnce(&mut ChannelstreamSettings)) -> Self {
         Self::among(hub, |_| {}, change).await
     }
 
-    /// Starts with a server that has settings of its own, too.
+    /// Starts with settings of the hub and of the server.
     async fn among(
         hub: hub::Settings,
         server: impl FnOnce(&mut Web),
@@ -71,7 +71,7 @@ impl Api {
         self.tap.fetch(method, &format!("/channelstream{path}"), &headers, body).await
     }
 
-    /// Posts JSON and returns the answer to it, which is 200.
+    /// Posts JSON, and returns the answer, which has status 200.
     async fn post(&self, path: &str, body: Value) -> Value {
         let answer = self.call("POST", path, &body.to_string()).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
@@ -102,7 +102,7 @@ impl Api {
         self.tap.get(&format!("/channelstream/listen?conn_id={id}")).await
     }
 
-    /// Asks without a signature.
+    /// Sends a GET request without a signature.
     async fn get(&self, path: &str) -> Answer {
         self.tap.get(&format!("/channelstream{path}")).await
     }
@@ -132,7 +132,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
-/// Returns the next frame that is no heartbeat.
+/// Returns the next frame that is not a heartbeat.
 async fn frame(ws: &mut Ws) -> Value {
     within("a frame that is no heartbeat", async {
         loop {
@@ -147,9 +147,8 @@ async fn frame(ws: &mut Ws) -> Value {
     .await
 }
 
-/// Patience of a server with clients of which something is to arrive before it ends, also on a busy
-/// machine.
+/// A time limit of the server within which a client acts, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long something lasts that a test waits for the end of, and does nothing meanwhile.
+/// A time limit of the server that a test waits to pass.
 const SHORT: Duration = Duration::from_millis(300);

@@ -1,5 +1,5 @@
-//! Consumers in somebody else's axum program, served by axum's own server. What was wrong with
-//! oak-channels is named in the tests that show it right here.
+//! Consumers in an axum program, served by axum's own server. Tests are named after faults of
+//! oak-channels that wstap does not have.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use wstap::hub::{ChannelRules, Declared, Ending, Hub, Settings, SlowClient};
 
 use crate::harness::{Tap, Ws, until, within};
 
-/// Does what its client tells it, and says what it hears.
+/// Executes commands of its client, and reports what its hooks receive.
 struct Puppet {
     test: mpsc::UnboundedSender<Note>,
     held: Arc<Notify>,
     fails: bool,
 }
 
-/// What a puppet tells the test.
+/// A report of a puppet to the test.
 #[derive(Debug)]
 enum Note {
     Peer(Peer),
@@ -132,7 +132,7 @@ impl JsonConsumer for Pinged {
     }
 }
 
-/// A program with consumers at `/ws` (puppets), `/as/{user}` and `/json`, and the tap beside them.
+/// A program with consumers at `/ws` (puppets), `/as/{user}` and `/json`, and the routes of wstap.
 struct Program {
     tap: Tap,
     notes: mpsc::UnboundedReceiver<Note>,
@@ -148,7 +148,7 @@ impl Program {
         Self::of(Hub::new(settings), None).await
     }
 
-    /// Pings users so often, and waits so long for their pongs.
+    /// Starts with this interval between pings, and this time for their pongs.
     async fn patient(time: Duration) -> Self {
         Self::of(Hub::new(Settings::default()), Some(time)).await
     }
@@ -210,7 +210,7 @@ impl Program {
 struct Puppeteer(Ws);
 
 impl Puppeteer {
-    /// Gives an order, and returns what comes until it is done.
+    /// Sends a command, and returns the frames until it is done.
     async fn order(&mut self, order: &str) -> Vec<String> {
         self.0.send(order).await;
         let mut before = Vec::new();
@@ -283,7 +283,7 @@ async fn one_failing_member_stops_nobody() {
 }
 
 impl Program {
-    /// Waits for so many ends, then connects.
+    /// Waits for the ends of connections, then connects.
     async fn puppet_after_endings(&mut self, count: usize) -> (Puppeteer, Peer) {
         for _ in 0..count {
             self.ending().await;
@@ -317,7 +317,7 @@ async fn a_hook_that_panics_or_fails_ends_its_own_connection_alone() {
 #[tokio::test]
 async fn a_client_is_told_a_close_code_and_nothing_of_the_error_of_a_hook() {
     let mut program = Program::start().await;
-    // What fails by itself, and what a PeerError stands for.
+    // An error of the program, and each `PeerError`.
     for (order, code, reason) in [
         ("fail", 1011, "a hook has failed"),
         ("flood 1000", 4429, "the client does not keep up with what it is sent"),
@@ -406,7 +406,7 @@ async fn what_is_sent_to_a_group_arrives_as_it_was_sent() {
         assert_eq!(both, [heard.to_owned(), format!("done {order}")]);
         assert_eq!(tapped.json().await, json!({"channel": "a", "data": data}));
     }
-    // Clients of the tap and consumers are in the same groups.
+    // Clients in hub mode and consumers are in the same groups.
     tapped.send(r#"{"type":"publish","params":{"channel":"a","message":[1]}}"#).await;
     assert_eq!(one.0.text().await, "a: [1]");
     one.0.send("bytes a \u{0}x").await;
@@ -452,7 +452,7 @@ async fn a_slow_hook_holds_up_its_own_client_alone() {
         slow.0.send(&number.to_string()).await;
         other.orders(&["group a x"]).await;
     }
-    // What is sent from elsewhere waits for no hook.
+    // Messages from elsewhere do not wait for the hook.
     peer.send("from elsewhere").await.expect("there is room");
     assert_eq!(slow.0.text().await, "from elsewhere");
     program.held.notify_one();
@@ -473,11 +473,11 @@ async fn a_client_whose_frames_wait_for_a_hook_is_not_taken_for_dead() {
     let (mut slow, _) = program.puppet_at("/as/ann").await;
     slow.0.send("wait").await;
     assert_eq!(slow.0.text().await, "waiting");
-    // More than may wait, so that its pongs are not read.
+    // More frames than may wait, so that its pongs are not read.
     for number in 0..100 {
         slow.0.send(&number.to_string()).await;
     }
-    // A dead one that came later, twice: all that would have ended the first was due before.
+    // Two dead clients that connected later: their ends show that the time of the first has passed.
     for _ in 0..2 {
         let (_silent, _) = program.puppet_at("/as/bob").await;
         tokio::select! {
@@ -490,7 +490,7 @@ async fn a_client_whose_frames_wait_for_a_hook_is_not_taken_for_dead() {
     for number in 0..100 {
         assert_eq!(slow.0.text().await, format!("done {number}"));
     }
-    // From here on its silence is its own.
+    // From here on the client is silent.
     assert_eq!(program.ending().await.code, 4408);
 }
 
@@ -537,7 +537,7 @@ async fn a_hook_may_send_any_number_and_waits_for_its_client() {
     let (mut other, _) = program.puppet().await;
     one.orders(&["join a"]).await;
     one.0.send("pour 5000").await;
-    // Whatever else comes meanwhile.
+    // Other frames may arrive first.
     for number in 0..100 {
         one.0.send(&number.to_string()).await;
         other.orders(&["group a x"]).await;
@@ -559,7 +559,7 @@ async fn a_hook_that_still_sends_when_its_client_goes_is_told_so() {
     one.send("pour 1000000").await;
     assert_eq!(one.text().await, "0");
     one.reset();
-    // Not that it waits for ever, or keeps others from their turns.
+    // It neither waits without limit nor delays others.
     program.ending().await;
     until("the end", || program.tap.hub.connections().is_empty()).await;
     assert_eq!(peer.send("x").await, Err(PeerError::Ended));
@@ -613,7 +613,7 @@ async fn members_of_a_group_with_presence_hear_who_comes_and_goes() {
     assert_eq!(ann.0.text().await, "a: bob came");
     let users = peer.users("a").expect("a name");
     assert_eq!(users.iter().map(User::as_str).collect::<Vec<_>>(), ["ann", "bob"]);
-    // A second tab is no second user.
+    // A second tab is not a second user.
     let (mut tab, _) = program.puppet_at("/as/bob").await;
     tab.orders(&["join a"]).await;
     bob.0.close(1000, "").await;
@@ -678,7 +678,7 @@ async fn a_hook_that_never_returns_does_not_hold_back_the_end_of_its_connection(
     let close = events.json().await;
     assert_eq!(close["close"]["connectionId"], peer.id().as_str());
     assert_eq!(peer.send("x").await, Err(PeerError::Ended));
-    // And it is not cut off: it ends when it ends.
+    // The hook is not cancelled.
     program.held.notify_one();
     program.ending().await;
 }

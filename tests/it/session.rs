@@ -1,4 +1,4 @@
-//! WebSockets in hub mode: registration, frames, and every way to end.
+//! WebSockets in hub mode: registration, frames, and ends.
 
 use std::time::Duration;
 
@@ -292,7 +292,7 @@ async fn a_missed_pong_is_a_close() {
     })
     .await;
     let mut events = tap.events("?kind=close&format=full").await;
-    // A client that is there for TCP and for nobody else: it never reads, so it never answers.
+    // This client keeps the TCP connection and does not read, so that it answers no ping.
     let _ws = tap.registered("half-open").await;
     let close = events.json().await;
     assert_eq!((&close["close"]["code"], &close["close"]["clean"]), (&json!(4408), &json!(false)));

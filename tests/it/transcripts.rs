@@ -1,19 +1,19 @@
-//! Conversations as they are written down in `tests/fixtures/dialects`, played against a server.
+//! Plays the conversations in `tests/fixtures/dialects` against a server.
 //!
 //! ```text
-//! # what it shows
+//! # a comment
 //! channel room presence history=3     rules of a channel (before all else)
 //! open a /ws?ack=1                     a client connects
-//! a> {"type":"subscribe",…}            it says text
-//! a< {"ack":"ID"}                      it is told text; `a< close 4400` is a close frame
+//! a> {"type":"subscribe",…}            it sends text
+//! a< {"ack":"ID"}                      it receives text; `a< close 4400` is a close frame
 //! close a 1000                         it closes
 //! post /api/channels/room/messages 1   a body by HTTP
 //! = 202 {"id":"ID"}                    the answer
-//! events< {"connectionId":"a"}         what the event stream says next
+//! events< {"connectionId":"a"}         the next event of the stream
 //! ```
 //!
-//! Ids of events stand as `ID`, those of connections that are made as `MADE`. With
-//! `UPDATE_EXPECT=1` the lines that a server says are written anew.
+//! `ID` stands for ids of events, `MADE` for generated ids of connections. With `UPDATE_EXPECT=1` the
+//! lines of the server are written anew.
 
 use std::collections::HashMap;
 use std::fs;
@@ -40,7 +40,7 @@ fn declared(line: &str) -> Declared {
     Declared { name, rules }
 }
 
-/// Plays a conversation and returns it as it went.
+/// Plays a conversation, and returns it with the answers of the server.
 async fn played(script: &str) -> String {
     let channels = script.lines().filter_map(|line| line.strip_prefix("channel "));
     let channels = channels.map(declared).collect();

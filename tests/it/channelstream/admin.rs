@@ -1,4 +1,4 @@
-//! The numbers, and who may see them.
+//! The page of figures, and access to it.
 
 use std::time::{Duration, Instant};
 
@@ -82,11 +82,11 @@ async fn guesses_at_a_password_come_one_at_a_time() {
     for other in &others {
         other.is_problem(429, "slow_down", "try again");
     }
-    // As many as there was time for, however many come at once.
+    // One for each half second, however many are sent at once.
     let time = u32::try_from(looked_at.len()).expect("few") * Duration::from_millis(500);
     assert!(begun.elapsed() >= time, "{} in {:?}", looked_at.len(), begun.elapsed());
     assert_eq!(guess().await.status, 200, "later is looked at again");
-    // Hanging up makes it no shorter.
+    // A client that hangs up does not shorten it.
     let hasty = tokio::time::timeout(Duration::from_millis(100), guess()).await;
     assert!(hasty.is_err() && guess().await.status == 429);
 }

@@ -1,4 +1,4 @@
-//! Who gets what: channels, users, presence, state, edits; and what others see of it.
+//! Delivery to channels and users: messages, presence, states, edits; and the event stream.
 
 use serde_json::{Value, json};
 use wstap::hub;

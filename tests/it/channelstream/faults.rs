@@ -1,5 +1,4 @@
-//! What is wrong with Channelstream 0.7.1, and not here. Each test is named after a fault that was
-//! found in it.
+//! Faults of Channelstream 0.7.1 that wstap does not have. Each test is named after one.
 
 use std::time::Duration;
 
@@ -78,7 +77,7 @@ async fn a_conn_id_that_is_used_again_makes_no_ghost() {
     assert_eq!(api.channel("a").await["total_connections"], 1);
     api.say("b", "both").await;
     assert_eq!(frame(&mut ws).await["message"]["text"], "both", "the same connection goes on");
-    // Somebody else's takes its place.
+    // The connection of another user replaces it.
     let other = json!({"username": "bob", "channels": ["b"], "conn_id": id});
     api.post("/connect", other).await;
     assert_eq!(ws.closed().await, 4409);
@@ -141,7 +140,7 @@ async fn users_who_poll_are_not_forgotten() {
     })
     .await;
     let ann = api.connect("ann", &["a"]).await;
-    // This one came later, and would be forgotten later.
+    // This user connects later, and would be forgotten later.
     api.connect("eve", &["a"]).await;
     let polls = async {
         loop {
@@ -149,7 +148,7 @@ async fn users_who_poll_are_not_forgotten() {
         }
     };
     let eve_goes = async {
-        // To ask for a user would be a use.
+        // A query for the user would count as a use.
         while api.post("/admin/admin.json", json!({})).await["remembered_user_count"] == 2 {
             tokio::time::sleep(SHORT / 10).await;
         }
@@ -320,7 +319,7 @@ async fn channels_of_others_are_shown_and_make_no_room_for_themselves() {
     other.close(1000, "").await;
     until("its end", || api.tap.hub.channels().is_empty()).await;
     assert_eq!(names(&api.post("/info", json!({"info": {}})).await), ["a", "b"]);
-    // What is wanted takes the place of what has been idle for longest, and of nothing else.
+    // A new channel replaces the one that has been idle for longest.
     api.post("/channel_config", json!({"a": {"notify_state": true}})).await;
     api.post("/channel_config", json!({"c": {"store_history": true}})).await;
     assert_eq!(names(&api.post("/info", json!({"info": {}})).await), ["a", "c"]);

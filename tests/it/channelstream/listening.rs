@@ -1,4 +1,4 @@
-//! WebSockets and polls: what came meanwhile, takeovers, heartbeats, ends.
+//! WebSockets and polls: late frames, takeovers, heartbeats, ends.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use wstap::web::Web;
 use super::{Api, PATIENCE, SHORT, frame};
 use crate::harness::{Tap, until, within};
 
-/// What a poll has brought.
+/// Returns the texts of a poll, and whether they were late.
 fn texts(answer: &Value) -> Vec<(&str, bool)> {
     let items = answer.as_array().expect("an array").iter();
     items
@@ -141,7 +141,7 @@ async fn a_client_that_answers_no_ping_is_gone() {
     let api = Api::among(hub::Settings::default(), limits, |_| {}).await;
     let mut events = api.tap.events("?kind=close&format=full").await;
     let (silent, quiet) = (api.connect("silent", &["a"]).await, api.connect("quiet", &["a"]).await);
-    // It reads nothing, and so answers nothing.
+    // It does not read, and so answers no ping.
     let _silent = api.ws(&silent).await;
     let mut quiet = api.ws(&quiet).await;
     let answers = async { while quiet.next().await.is_some() {} };
@@ -175,8 +175,8 @@ async fn what_a_client_that_went_did_not_take_waits_for_the_next() {
     let path = format!("/channelstream/listen?conn_id={id}");
     within("one that goes in time", async {
         for handed in 1.. {
-            // It goes after a message has been handed over, and before the poll is answered; a busy
-            // machine may be too slow for that once.
+            // The client disconnects after a message was handed over and before the poll is answered. A
+            // busy machine may be too slow for that in one round.
             let goes = async {
                 api.listeners(1).await;
                 api.say("a", "one").await;
@@ -190,7 +190,7 @@ async fn what_a_client_that_went_did_not_take_waits_for_the_next() {
         }
     })
     .await;
-    // The server has to notice first; until then it is still that poll that listens.
+    // The server has to notice the end first; until then the first poll listens.
     within("the message", async {
         loop {
             let answer = api.poll(&id).await.json();
@@ -246,7 +246,7 @@ async fn whoever_connects_again_has_time_anew_to_listen() {
     api.ws(&id).await.close(1000, "").await;
     let again = json!({"username": "ann", "conn_id": id});
     assert_eq!(api.post("/connect", again).await["conn_id"], id.as_str());
-    // Longer than a connection stays whose WebSocket has gone.
+    // Longer than a connection is kept after its WebSocket has ended.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let mut ws = api.ws(&id).await;
     api.say("a", "here again").await;
@@ -271,7 +271,7 @@ async fn disconnect_closes_the_websocket() {
     api.say("a", "hi").await;
     frame(&mut ws).await;
     let body = json!({"conn_id": id}).to_string();
-    // As the client in JavaScript does it: without a signature.
+    // As the JavaScript client does, without a signature.
     let path = format!("/channelstream/disconnect?conn_id={id}");
     assert_eq!(api.tap.fetch("POST", &path, &[], &body).await.body, "true");
     assert_eq!(ws.closed().await, 1000);
@@ -315,7 +315,7 @@ async fn one_who_reads_nothing_keeps_nobody_waiting() {
     let large = "x".repeat(LARGE);
     let mut told = 0;
     while api.tap.hub.numbers().connections == 2 {
-        // 4 MiB wait with the keeper and as much in the hub's queue, some in the kernel.
+        // 4 MiB wait in the keeper, as many in the queue of the hub, and some in the kernel.
         assert!(told < 150, "30 MB wait for one who reads nothing");
         api.say("a", &format!("{told} {large}")).await;
         let frame = frame(&mut quick).await;

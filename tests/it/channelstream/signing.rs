@@ -1,4 +1,4 @@
-//! Who may call, and what those are told who may not.
+//! Signatures and addresses of calls, and the errors for others.
 
 use serde_json::json;
 use wstap::channelstream::{Channelstream, Network, Signer};
@@ -123,7 +123,7 @@ async fn where_https_is_enforced_a_trusted_proxy_says_what_came_over_it() {
     headers[1].1 = "https, http";
     let answer = api.tap.fetch("POST", "/channelstream/connect", &headers, connect).await;
     assert_eq!(answer.status, 406, "the last hop counts");
-    // As in the original, WebSockets are not looked at.
+    // As in the original, WebSockets are exempt.
     let id = Api::start().await.connect("bob", &[]).await;
     assert_eq!(api.ws(&id).await.closed().await, 1000);
 }
@@ -150,7 +150,7 @@ async fn the_api_stands_on_the_traffic_side() {
     serving.abort();
 }
 
-/// Makes room by leaving a channel, which is then given up for another.
+/// Makes room by leaving a channel, which is then replaced by another.
 async fn more_room(api: &Api) -> String {
     let numbers = api.post("/admin/admin.json", json!({})).await;
     let id = numbers["users"][0]["connections"][0].as_str().expect("an id").to_owned();

@@ -1,15 +1,15 @@
-//! Conversations as files: `>` a client says, `<` the server does. `UPDATE_EXPECT=1` writes down
-//! what the server says now.
+//! Conversations as files: `>` lines are sent by a client, `<` lines by the server. `UPDATE_EXPECT=1`
+//! writes the lines of the server anew.
 //!
 //! ```text
 //! > POST /connect {"username":"ann"}      a signed call, and its body
 //! < 200 {"channels":[],…}                 status and body of the answer
-//! > ann opens 11111111-…                  a WebSocket that is called ann from here on
-//! < ann [{…}]                             a frame that it gets; heartbeats are left out
-//! > ann closes                            it goes
+//! > ann opens 11111111-…                  a WebSocket named ann
+//! < ann [{…}]                             a frame that it receives; heartbeats are left out
+//! > ann closes                            it closes
 //! ```
 //!
-//! Ids and times that the server has made up stand as `UUID` and `TIME`.
+//! `UUID` and `TIME` stand for generated ids and times.
 
 use std::collections::HashMap;
 use std::fs;
@@ -43,14 +43,14 @@ async fn transcripts_are_what_happens() {
     assert!(played >= 5, "the transcripts are there");
 }
 
-/// Plays a conversation and returns it as it went.
+/// Plays a conversation, and returns it with the answers of the server.
 async fn play(text: &str) -> String {
     let api = Api::start().await;
     let mut sockets: HashMap<String, Ws> = HashMap::new();
     let mut now = Vec::new();
     for line in text.lines() {
         if let Some(answer) = line.strip_prefix("< ") {
-            // What a call is answered stands there already.
+            // The answer of a call was added with the call.
             let who = answer.split(' ').next().unwrap_or_default();
             if let Some(ws) = sockets.get_mut(who) {
                 now.push(format!("< {who} [{}]", told(frame(ws).await, text)));
@@ -75,14 +75,14 @@ async fn play(text: &str) -> String {
     now.join("\n") + "\n"
 }
 
-/// Returns JSON without what the server makes up.
+/// Returns JSON without generated values.
 fn told(mut value: Value, transcript: &str) -> String {
     fn hide(value: &mut Value, transcript: &str) {
         match value {
             Value::Array(items) => items.iter_mut().for_each(|item| hide(item, transcript)),
             Value::Object(members) => {
                 for (name, value) in members {
-                    // What a client has chosen itself is no secret.
+                    // Values that a client has chosen are not replaced.
                     let chosen = value.as_str().is_some_and(|it| chosen(it, transcript));
                     match (name.as_str(), chosen) {
                         ("uuid" | "conn_id", false) if value.is_string() => *value = "UUID".into(),
@@ -100,7 +100,7 @@ fn told(mut value: Value, transcript: &str) -> String {
     value.to_string()
 }
 
-/// Returns whether a client says a text somewhere in a transcript.
+/// Returns whether a client sends a text somewhere in a transcript.
 fn chosen(text: &str, transcript: &str) -> bool {
     transcript.lines().any(|line| line.starts_with('>') && line.contains(text))
 }
