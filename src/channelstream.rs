@@ -19,6 +19,7 @@
 //!
 //! This module uses only the public API of the library.
 
+mod account;
 mod admin;
 mod answer;
 mod calls;
@@ -26,6 +27,7 @@ mod channels;
 mod edits;
 mod encoding;
 mod guard;
+mod handle;
 mod info;
 mod keeper;
 mod listener;
@@ -36,7 +38,9 @@ mod publishing;
 mod request;
 mod routes;
 mod schema;
+mod settings;
 mod shape;
+mod shared;
 mod signature;
 mod state;
 mod time;
@@ -44,67 +48,24 @@ mod users;
 mod waiting;
 mod websocket;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use hmac::{Hmac, Mac as _};
-use sha1::Sha1;
 use tokio::time::{MissedTickBehavior, interval_at};
-use uuid::Uuid;
 
 use crate::event::ConnectionId;
 use crate::hub::Hub;
 use crate::session::UpgradeContext;
 use crate::web::Api;
 
-pub use admin::Admin;
+pub use account::Admin;
 pub use network::{InvalidNetwork, Network};
+pub use settings::ChannelstreamSettings;
 pub use signature::{BadSignature, Secret, Signer};
 
-use state::Tables;
-
-/// Settings of the API.
-#[derive(Debug, Clone)]
-pub struct ChannelstreamSettings {
-    /// Checks signatures with the secret.
-    pub signer: Signer,
-    /// Whether signatures of any age are valid.
-    pub any_age: bool,
-    /// Addresses that signed calls may come from.
-    pub allow_from: Vec<Network>,
-    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
-    pub trusted_proxies: Vec<Network>,
-    /// Whether calls must arrive over TLS.
-    pub enforce_https: bool,
-    /// How long a connection without a listener is kept.
-    pub gc_connections: Duration,
-    /// How long a user without connections is remembered.
-    pub gc_users: Duration,
-    /// How long a channel without members is remembered.
-    pub gc_channels: Duration,
-    /// The account that may sign in to the page of figures; `None` for no account.
-    pub admin: Option<Admin>,
-}
-
-impl ChannelstreamSettings {
-    /// Creates settings with all defaults, for servers that sign with this secret.
-    #[must_use]
-    pub fn new(secret: &str) -> Self {
-        Self {
-            signer: Signer::new(secret.as_bytes()),
-            any_age: false,
-            allow_from: Network::loopback(),
-            trusted_proxies: Network::loopback(),
-            enforce_https: false,
-            gc_connections: Duration::from_secs(30),
-            gc_users: Duration::from_hours(24),
-            gc_channels: Duration::from_hours(72),
-            admin: None,
-        }
-    }
-}
+use shared::{ApiState, Shared};
 
 /// The API of Channelstream over a hub. Clones are handles of the same API.
 ///
@@ -136,16 +97,7 @@ impl Channelstream {
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn new(hub: Hub, settings: ChannelstreamSettings) -> Self {
-        let shared = Arc::new(Shared {
-            hub,
-            settings,
-            tables: Mutex::default(),
-            edits: edits::Edits::default(),
-            ids: Hmac::new_from_slice(Uuid::new_v4().as_bytes()).expect("a key has any length"),
-            delivered: AtomicU64::new(0),
-            listeners: AtomicUsize::new(0),
-            started: Instant::now(),
-        });
+        let shared = Arc::new(Shared::new(hub, settings));
         shared.hub.run(housekeeping(Arc::clone(&shared)));
         Self { shared }
     }
@@ -171,48 +123,6 @@ impl Api for Channelstream {
 
     fn routes(&self, context: UpgradeContext, api: &str) -> Router {
         routes::routes(ApiState { shared: Arc::clone(&self.shared), context, api: api.into() })
-    }
-}
-
-/// The state of the handlers.
-#[derive(Debug, Clone)]
-struct ApiState {
-    shared: Arc<Shared>,
-    context: UpgradeContext,
-    api: Arc<str>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    hub: Hub,
-    settings: ChannelstreamSettings,
-    tables: Mutex<Tables>,
-    edits: edits::Edits,
-    /// Derives the ids of connections. The key is new in each process, so that a `conn_id` that is
-    /// easy to guess cannot be found by trying.
-    ids: Hmac<Sha1>,
-    /// Frames that were handed to listeners.
-    delivered: AtomicU64,
-    listeners: AtomicUsize,
-    started: Instant,
-}
-
-impl Shared {
-    fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().expect("nothing panics while it holds this lock")
-    }
-
-    fn count_delivery(&self) {
-        self.delivered.fetch_add(1, Relaxed);
-    }
-
-    /// Returns the id of a connection in the hub.
-    fn own_id(&self, id: Uuid) -> ConnectionId {
-        let hash = self.ids.clone().chain_update(id.as_bytes()).finalize().into_bytes();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash[..16]);
-        let derived = uuid::Builder::from_custom_bytes(bytes).into_uuid();
-        derived.to_string().parse().expect("a UUID is an id")
     }
 }
 

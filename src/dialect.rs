@@ -11,48 +11,17 @@
 //! Every input is parsed or refused with an [`InvalidFrame`], which states what is right.
 
 mod channelize;
+mod invalid;
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::event::{Body, ConnectionId, InvalidChannel, InvalidConnectionId};
+use crate::event::{Body, ConnectionId, InvalidConnectionId};
 use crate::json::{self, Json, Key, NoObject};
+use channelize::Name;
 pub use channelize::{Command, delivery, expelled, present};
-use channelize::{MAX_NAMES, Name};
-
-/// Why a frame is not accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidFrame {
-    /// The first frame does not register.
-    #[error(
-        "the first frame must be a JSON object with a connectionId, such as {{\"connectionId\":\"a\"}}"
-    )]
-    NoRegistration,
-    /// The first frame registers with an invalid id.
-    #[error(transparent)]
-    InvalidId(#[from] InvalidConnectionId),
-    /// The key `connectionId` occurs twice: parsers would disagree on the sender of the frame.
-    #[error("connectionId stands twice in the object; once would be right")]
-    RepeatedId,
-    /// A registered client names the id of another connection.
-    #[error(
-        "this connection is registered under another connectionId; leave the key out or send the same"
-    )]
-    IdMismatch,
-    /// The key `close` is reserved for the event with which the server reports the end of a connection.
-    #[error("the key \"close\" is reserved for the server; put it inside \"message\"")]
-    ReservedKey,
-    /// A command whose parameters cannot be parsed.
-    #[error("this command cannot be read; something like {0} is right")]
-    Command(&'static str),
-    /// A command names too many channels.
-    #[error("a command names at most {MAX_NAMES} channels; several commands are right for more")]
-    TooManyNames,
-    /// A command names an invalid channel.
-    #[error(transparent)]
-    InvalidChannel(#[from] InvalidChannel),
-}
+pub use invalid::InvalidFrame;
 
 /// The first frame of a connection.
 #[derive(Debug)]

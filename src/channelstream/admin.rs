@@ -1,162 +1,35 @@
 //! The figures of the API, as JSON and as a page, for signed calls and for the account that may sign
 //! in.
 
-use std::collections::{HashSet, VecDeque};
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_SECURITY_POLICY, COOKIE, LOCATION, SET_COOKIE};
+use http::header::{CONTENT_SECURITY_POLICY, LOCATION, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::account::{TICKET, TICKET_AGE};
 use super::answer::{ApiError, json, parameter, read};
 use super::guard::{SIGNATURE, caller, check_same_site, check_signature, is_encrypted};
 use super::request::Info;
+use super::settings::ChannelstreamSettings;
 use super::shape::Object;
-use super::signature::{Secret, Signer};
-use super::{ApiState, ChannelstreamSettings, Shared};
+use super::shared::{ApiState, Shared};
 use crate::code::Code;
 use crate::pages;
 use crate::problem::Problem;
 
-/// The cookie that holds a ticket.
-const TICKET: &str = "auth_tkt";
-
-/// How long a ticket is valid: 30 days.
-const TICKET_AGE: u64 = 30 * 24 * 60 * 60;
-
-/// Tickets that are valid at one time; beyond it the oldest ends.
-const TICKETS: usize = 1000;
-
 /// How long a wrong password takes, which limits each address to two guesses a second.
 const WRONG: Duration = Duration::from_millis(500);
-
-/// Addresses that guess at one time. Beyond it nobody signs in for half a second, which takes an
-/// attacker with as many addresses.
-const GUESSING: usize = 1024;
 
 /// The most bytes of a name and a password.
 const FORM: usize = 4096;
 
 /// The version of Channelstream that has this API.
 const VERSION: &str = "0.7.1";
-
-/// The account that may sign in.
-#[derive(Debug, Clone)]
-pub struct Admin {
-    user: String,
-    secret: Secret,
-    /// Signs tickets. The key is new in each process.
-    signer: Signer,
-    state: Arc<Mutex<SignIns>>,
-}
-
-/// Who has signed in, and who is trying to.
-#[derive(Debug, Default)]
-struct SignIns {
-    /// The values of the valid tickets, the oldest first.
-    tickets: VecDeque<String>,
-    /// Addresses whose last guess is not answered yet. A further guess of one of them is refused, so
-    /// that many at a time are not faster than one; other addresses are not affected.
-    guessing: HashSet<IpAddr>,
-}
-
-/// An address that guesses, until it is dropped.
-#[derive(Debug)]
-struct Guess {
-    address: IpAddr,
-    state: Arc<Mutex<SignIns>>,
-}
-
-impl Drop for Guess {
-    fn drop(&mut self) {
-        let mut state = self.state.lock().expect("nothing panics while it holds this lock");
-        state.guessing.remove(&self.address);
-    }
-}
-
-impl Admin {
-    /// Creates an account from a name and a password.
-    #[must_use]
-    pub fn new(user: &str, secret: Secret) -> Self {
-        let random = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
-        let (user, signer) = (user.to_owned(), Signer::new(&random));
-        Self { user, secret, signer, state: Arc::default() }
-    }
-
-    /// Returns whether a request carries a valid ticket.
-    fn knows(&self, headers: &HeaderMap) -> bool {
-        ticket(headers).is_some_and(|ticket| {
-            let made = self.signer.signed_at(ticket.as_bytes()).ok();
-            let fresh = made.is_some_and(|made| now().saturating_sub(made) <= TICKET_AGE);
-            fresh && self.state().tickets.iter().any(|valid| valid == value_of(ticket))
-        })
-    }
-
-    /// Makes a ticket.
-    fn sign_in(&self) -> String {
-        let value = format!("admin-{}", Uuid::new_v4().simple());
-        let ticket = self.signer.sign(&value, now());
-        let mut state = self.state();
-        if state.tickets.len() == TICKETS {
-            state.tickets.pop_front();
-        }
-        state.tickets.push_back(value);
-        ticket
-    }
-
-    /// Ends the ticket of a request.
-    fn sign_out(&self, headers: &HeaderMap) {
-        if let Some(ticket) = ticket(headers)
-            && self.signer.signed_at(ticket.as_bytes()).is_ok()
-        {
-            self.state().tickets.retain(|valid| valid != value_of(ticket));
-        }
-    }
-
-    /// Begins a guess of an address. Returns `None` while the last one is not answered.
-    fn guess(&self, address: IpAddr) -> Option<Guess> {
-        let address = network_of(address);
-        let mut state = self.state();
-        if state.guessing.len() >= GUESSING || !state.guessing.insert(address) {
-            return None;
-        }
-        Some(Guess { address, state: Arc::clone(&self.state) })
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, SignIns> {
-        self.state.lock().expect("nothing panics while it holds this lock")
-    }
-}
-
-/// Returns the network of which a single client may use all addresses: a /64 of IPv6.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(six) => IpAddr::from((six.to_bits() & !u128::from(u64::MAX)).to_be_bytes()),
-    }
-}
-
-/// Returns the ticket in the cookies of a request.
-fn ticket(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|it| it.to_str().ok());
-    let mut pairs = cookies.flat_map(|it| it.split(';')).filter_map(|it| it.split_once('='));
-    pairs.find(|(name, _)| name.trim() == TICKET).map(|(_, ticket)| ticket.trim())
-}
-
-/// Returns the value of a ticket, which precedes its time and its signature.
-fn value_of(ticket: &str) -> &str {
-    ticket.rsplitn(3, '.').nth(2).unwrap_or_default()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
 
 /// Who asks for the figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,9 +114,7 @@ pub(super) async fn sign_in(
         let words = "another sign-in from this address is not answered yet; try again in a second";
         return Err(Problem::new(Code::SlowDown, words).into());
     };
-    // Both are compared, so that the time does not show which of them was wrong.
-    let name_is_right = Secret::new(&admin.user).is(&field("username"));
-    if !(name_is_right & admin.secret.is(&field("password"))) {
+    if !admin.is(&field("username"), &field("password")) {
         // In a task of its own, so that a client that hangs up does not shorten it.
         let (done, waited) = oneshot::channel::<()>();
         api.shared.hub.run(async move {

@@ -9,11 +9,12 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::Shared;
 use super::answer::ApiError;
-use super::keeper::{Command, SessionHandle, SessionTask, commands};
+use super::handle::{Command, SessionHandle, commands};
+use super::keeper::SessionTask;
 use super::request::{self, Delivery, Info, Raw};
 use super::shape::{self, Connected};
+use super::shared::Shared;
 use super::state::Tables;
 use super::time::Moment;
 use crate::code;

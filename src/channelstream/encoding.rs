@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
-use super::Shared;
 use super::request::{Delivery, Raw, State};
 use super::shape::{Object, Post, Presence};
+use super::shared::Shared;
 use super::state::Tables;
 use super::time::Moment;
 use super::users::KnownUser;

@@ -16,7 +16,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::answer::{ApiError, parameter};
-use super::{ApiState, ChannelstreamSettings};
+use super::settings::ChannelstreamSettings;
+use super::shared::ApiState;
 use crate::auth::Origins;
 use crate::code::{self, Code};
 use crate::problem::Problem;

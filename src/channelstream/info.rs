@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::Shared;
 use super::channels::KnownChannel;
 use super::encoding::channel_uuid;
 use super::request::Info;
 use super::shape::{ChannelInfo, ChannelsInfo, UserInfo};
+use super::shared::Shared;
 use super::state::Tables;
 use super::time::Moment;
 use crate::event::{Channel, User};

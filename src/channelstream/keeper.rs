@@ -7,68 +7,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::mpsc::{self, OwnedPermit, Receiver, Sender};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{OwnedPermit, Receiver};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::Shared;
+use super::handle::{Command, Listener, SessionHandle};
+use super::shared::Shared;
 use super::waiting::{Frame, Waiting};
 use crate::code::{self, Code};
-use crate::event::{ClosedBy, User};
-use crate::hub::{CloseRequest, Connection, Ending, Hub, Mailbox, Outgoing};
+use crate::event::ClosedBy;
+use crate::hub::{CloseRequest, Ending, Mailbox, Outgoing};
 
 /// How long a connection is kept after its WebSocket has ended: time to open another.
 const AFTER_SOCKET: Duration = Duration::from_secs(1);
-
-/// Commands that wait for the task.
-const COMMANDS: usize = 16;
-
-/// A connection in the tables.
-#[derive(Debug)]
-pub(super) struct SessionHandle {
-    pub(super) id: Uuid,
-    pub(super) user: User,
-    /// The connection in the hub.
-    pub(super) connection: Connection,
-    pub(super) commands: Sender<Command>,
-}
-
-impl SessionHandle {
-    /// Restarts the time in which a listener has to come.
-    pub(super) fn renew(&self, hub: &Hub) {
-        if let Err(TrySendError::Full(renew)) = self.commands.try_send(Command::Renew) {
-            let commands = self.commands.clone();
-            hub.run(async move {
-                let _ = commands.send(renew).await;
-            });
-        }
-    }
-}
-
-/// A command to the task.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// A listener has come.
-    Listen(Listener),
-    /// A listener has gone. It returns frames that it could not send, and how its WebSocket ended.
-    Left { listener: Uuid, returned: Vec<Frame>, ending: Option<Ending> },
-    /// The user has connected again, which restarts the time for a listener.
-    Renew,
-    /// The connection is to end.
-    Disconnect,
-}
-
-/// A listener. When `frames` is closed, another has taken over or the connection has ended.
-#[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) id: Uuid,
-    /// Takes frames to send.
-    pub(super) frames: Sender<Frame>,
-    /// Takes the code and reason of the close frame.
-    pub(super) close: oneshot::Sender<CloseRequest>,
-}
 
 /// The state of the task.
 #[derive(Debug)]
@@ -93,11 +44,6 @@ enum Turn {
     Hand(Option<OwnedPermit<Frame>>),
     Alone,
     Over,
-}
-
-/// Creates the channel from calls to a task.
-pub(super) fn commands() -> (Sender<Command>, Receiver<Command>) {
-    mpsc::channel(COMMANDS)
 }
 
 impl SessionTask {
@@ -272,11 +218,13 @@ fn unheard(patience: Duration) -> Ending {
 pub(super) mod tests {
     use std::net::SocketAddr;
 
+    use tokio::sync::{mpsc, oneshot};
+
     use super::super::request::{self, Info, State};
     use super::super::{Channelstream, ChannelstreamSettings};
     use super::*;
-    use crate::event::{Channel, Connect};
-    use crate::hub;
+    use crate::event::{Channel, Connect, User};
+    use crate::hub::{self, Hub};
 
     const LIMIT: Duration = Duration::from_secs(20);
 

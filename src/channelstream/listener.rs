@@ -10,8 +10,8 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::Shared;
-use super::keeper::{Command, Listener, SessionHandle};
+use super::handle::{Command, Listener, SessionHandle};
+use super::shared::Shared;
 use super::waiting::Frame;
 use crate::code;
 use crate::hub::{CloseRequest, Ending};

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::Shared;
 use super::request::{Change, Changes, ChannelSettings, Info};
 use super::shape::ChannelsInfo;
+use super::shared::Shared;
 use super::state::Tables;
 use super::time::Moment;
 use crate::event::Channel;

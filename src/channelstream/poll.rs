@@ -10,11 +10,11 @@ use http::{HeaderValue, Method, Uri};
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
-use super::ApiState;
 use super::answer::{ApiError, json, parameter};
 use super::guard::check_page;
 use super::listener::ListenerGuard;
 use super::schema;
+use super::shared::ApiState;
 use super::waiting::{BOUND, Frame};
 use crate::code::Code;
 use crate::problem::Problem;

@@ -8,10 +8,10 @@ use std::time::Instant;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::Shared;
 use super::answer::ApiError;
 use super::request::{self, Delete, Delivery, Edit, Raw};
 use super::shape::{self, Post};
+use super::shared::Shared;
 use super::time::Moment;
 use crate::event::{Body, EventId, Opcode, User};
 use crate::hub::Publication;

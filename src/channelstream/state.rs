@@ -11,7 +11,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use super::channels::Channels;
-use super::keeper::SessionHandle;
+use super::handle::SessionHandle;
 use super::users::Users;
 use crate::event::EventId;
 

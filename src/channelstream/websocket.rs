@@ -8,10 +8,10 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::ApiState;
 use super::answer::ApiError;
 use super::listener::ListenerGuard;
 use super::poll::conn_id;
+use super::shared::ApiState;
 use super::waiting;
 use crate::code;
 use crate::hub::CloseRequest;

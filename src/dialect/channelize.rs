@@ -18,13 +18,9 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::InvalidFrame;
+use super::invalid::{InvalidFrame, MAX_NAMES};
 use crate::event::{Body, Channel, EventBody, User};
 use crate::json::Json;
-
-/// Channels that one command may name. A connection may be in as many, and the lock of the stream is
-/// held while all of them are joined.
-pub(super) const MAX_NAMES: usize = 1000;
 
 /// A command on channels.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Frames of hub mode, valid and invalid.
 
+use super::invalid::MAX_NAMES;
 use super::*;
+use crate::event::InvalidChannel;
 use proptest::prelude::*;
 use serde_json::json;
 
