@@ -22,6 +22,7 @@ mod clock;
 mod connections;
 mod history;
 mod listeners;
+mod pieces;
 mod refusal;
 mod runtime;
 mod sequence;
@@ -63,9 +64,6 @@ use runtime::shared::Shared;
 pub struct Hub {
     shared: Arc<Shared>,
 }
-
-/// Listeners that are looked at under the lock of their table at once.
-const PIECE: usize = 256;
 
 impl Hub {
     /// Makes a hub and starts its tasks, which end with [`Hub::shutdown`].
@@ -184,23 +182,16 @@ impl Hub {
     #[must_use]
     pub fn listeners_after(&self, after: u64, limit: usize) -> Vec<Seen> {
         let (id, head) = self.head();
-        let mut all: Vec<Seen> = Vec::new();
-        while all.len() < limit {
-            let after = all.last().map_or(after, |seen| seen.listener.number);
-            let wanted = PIECE.min(limit - all.len());
-            let piece = self.shared.listeners.after(after, wanted);
-            let end = piece.len() < wanted;
-            all.extend(piece.into_iter().map(|listener| {
-                let position = listener.position();
-                let lag = head.saturating_sub(position);
-                let id = if lag == 0 { id } else { self.shared.store.id_at(position) };
-                Seen { position: id, lag, listener }
-            }));
-            if end {
-                break;
-            }
-        }
-        all
+        let all = pieces::in_pieces(limit, |last: Option<&Arc<Listener>>, wanted| {
+            self.shared.listeners.after(last.map_or(after, |it| it.number), wanted)
+        });
+        let seen = |listener: Arc<Listener>| {
+            let position = listener.position();
+            let lag = head.saturating_sub(position);
+            let id = if lag == 0 { id } else { self.shared.store.id_at(position) };
+            Seen { position: id, lag, listener }
+        };
+        all.into_iter().map(seen).collect()
     }
 
     /// Ends the stream of a listener. Returns whether there was one with that number.

@@ -277,9 +277,21 @@ proptest! {
 
     #[test]
     fn every_listener_reads_what_the_list_says(acts in prop::collection::vec(act(), 1..120)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(play(acts));
+        run(play(acts));
     }
+}
+
+#[test]
+fn many_listeners_read_many_segments() {
+    let listen = (0..12).map(|_| Act::Listen(From::Now, None));
+    run(play(listen.chain((0..24).map(|_| Act::Connect(0))).collect()));
+}
+
+/// Readers are polled by hand, many of them in one turn of the task: a budget of tokio's for a turn
+/// would end that early.
+fn run(play: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(tokio::task::unconstrained(play));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,6 +1,7 @@
 //! Tokens for private channels: verified when they are shown, and again when they have expired. The
 //! authority is called without any lock: it is another's code and may take its time.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::fanout::{Lane, Members};
@@ -8,9 +9,10 @@ use super::member::Membership;
 use super::membership::Credential;
 use super::outbox::Outbox;
 use crate::auth::Denied;
-use crate::event::Channel;
+use crate::event::{Channel, ConnectionId};
 use crate::hub::clock::now_ms;
 use crate::hub::connections::handle::{ChannelAuthorization, ConnectionHandle};
+use crate::hub::pieces::in_pieces;
 use crate::hub::refusal::NotAllowed;
 use crate::hub::runtime::shared::Shared;
 use crate::hub::sequence::record::Record;
@@ -80,11 +82,7 @@ impl Shared {
             }
             self.renew_member(member, now);
         }
-        if let Some(end) = outbox.next_expiry(now)
-            && let Some(member) = expired.first()
-        {
-            self.sequence().state.channels.note_expiry(&member.channel, end);
-        }
+        outbox.find_soonest(now);
     }
 
     fn renew_member(&self, member: &Arc<Membership>, now: u64) {
@@ -114,16 +112,31 @@ impl Shared {
         let Ok(_) = decided;
     }
 
-    /// Has the channels looked after in which tokens have expired.
-    pub(in crate::hub) fn renew_due(&self) {
-        let outboxes: Vec<_> = {
-            let mut sequence = self.sequence();
-            let channels = &mut sequence.state.channels;
-            let due = channels.take_due(now_ms() / 1000);
-            due.iter().filter_map(|it| channels.room(it)?.outbox.clone()).collect()
-        };
-        for outbox in outboxes {
-            self.schedule(Lane::Channel(outbox));
+    /// Has the channels looked after in which tokens have expired, and notes when the next token of
+    /// each expires.
+    pub(in crate::hub) async fn renew_due(&self) {
+        let now = now_ms() / 1000;
+        let due = self.sequence().state.channels.take_due(now);
+        for channel in due {
+            let members = in_pieces(usize::MAX, |last: Option<&Arc<Membership>>, wanted| {
+                let sequence = self.sequence();
+                let Some(room) = sequence.state.channels.room(&channel) else { return Vec::new() };
+                let after = last.map_or(Bound::Unbounded, |last| Bound::Excluded(&last.handle.id));
+                let after = room.members.range::<ConnectionId, _>((after, Bound::Unbounded));
+                after.take(wanted).map(|(_, member)| Arc::clone(member)).collect()
+            });
+            let next = members.iter().filter_map(|it| it.expires()).filter(|end| *end > now).min();
+            let outbox = {
+                let channels = &mut self.sequence().state.channels;
+                // Tokens that were shown meanwhile are noted already.
+                next.inspect(|end| channels.note_expiry(&channel, *end));
+                channels.room(&channel).and_then(|room| room.outbox.clone())
+            };
+            if let Some(outbox) = outbox {
+                outbox.note_expiry(now);
+                self.schedule(Lane::Channel(outbox));
+            }
+            tokio::task::yield_now().await;
         }
     }
 }

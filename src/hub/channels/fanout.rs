@@ -167,14 +167,14 @@ impl Outbox<Members> {
         self.soonest.fetch_min(end, Relaxed);
     }
 
-    /// Returns when the first token expires, in seconds since 1970, after expired ones have been
-    /// asked for again.
-    pub(in crate::hub) fn next_expiry(&self, now_ms: u64) -> Option<u64> {
+    /// Finds when the next token expires, after expired ones have been asked for again.
+    pub(in crate::hub) fn find_soonest(&self, now_ms: u64) {
         let active = self.active();
         self.soonest.store(u64::MAX, Relaxed);
-        let soonest = active.recipients.list.iter().filter_map(|member| member.expires());
-        let soonest = soonest.filter(|end| *end > now_ms / 1000).min();
-        soonest.inspect(|end| self.note_expiry(*end))
+        let ends = active.recipients.list.iter().filter_map(|member| member.expires());
+        if let Some(end) = ends.filter(|end| *end > now_ms / 1000).min() {
+            self.note_expiry(end);
+        }
     }
 
     /// Returns the members whose tokens have expired at `now_ms`.

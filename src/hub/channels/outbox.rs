@@ -7,7 +7,7 @@
 //! that, and nothing else.
 //!
 //! Locks: `waiting` is a leaf. `recipients` is held while a piece is delivered and is only ever tried
-//! by publishers; mailboxes are lock-free.
+//! by publishers; the locks of mailboxes are leaves.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed};

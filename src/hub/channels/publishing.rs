@@ -1,6 +1,6 @@
 //! Publishing to channels and users: one event on the stream, and a delivery for each recipient.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -15,13 +15,11 @@ use crate::hub::Hub;
 use crate::hub::clock::now_ms;
 use crate::hub::connections::connection::Connection;
 use crate::hub::connections::handle::ConnectionHandle;
+use crate::hub::pieces::in_pieces;
 use crate::hub::refusal::NotAllowed;
 use crate::hub::runtime::shared::Shared;
 use crate::hub::sequence::decide;
 use crate::hub::sequence::record::{Record, Routed};
-
-/// Channels, members or users that are looked at under the lock at once.
-const PIECE: usize = 256;
 
 /// A message to publish to a channel, or to users.
 #[derive(Debug)]
@@ -121,18 +119,10 @@ impl Hub {
     /// Returns up to `limit` channels with names after `after`, in order.
     #[must_use]
     pub fn channels_after(&self, after: Option<&Channel>, limit: usize) -> Vec<ChannelSeen> {
-        let mut all: Vec<ChannelSeen> = Vec::new();
-        while all.len() < limit {
-            let wanted = PIECE.min(limit - all.len());
-            let after = all.last().map(|seen| &seen.channel).or(after).cloned();
-            let piece = self.shared.sequence().state.channels.seen(after.as_ref(), wanted);
-            let end = piece.len() < wanted;
-            all.extend(piece);
-            if end {
-                break;
-            }
-        }
-        all
+        in_pieces(limit, |last: Option<&ChannelSeen>, wanted| {
+            let after = last.map(|seen| &seen.channel).or(after);
+            self.shared.sequence().state.channels.seen(after, wanted)
+        })
     }
 
     /// Returns the content of a channel; `None` if it is empty.
@@ -143,39 +133,32 @@ impl Hub {
             let room = sequence.state.channels.room(channel)?;
             (room.seen(channel), room.history.iter().cloned().collect())
         };
-        let mut members = Vec::with_capacity(seen.members);
-        self.in_pieces(channel, |room| {
-            let after = members.last().map_or(Bound::Unbounded, Bound::Excluded);
-            let piece = room.members.range::<ConnectionId, _>((after, Bound::Unbounded));
-            let piece: Vec<_> = piece.take(PIECE).map(|(id, _)| id.clone()).collect();
-            let more = piece.len() == PIECE;
-            members.extend(piece);
-            more
-        });
-        let (mut users, mut last) = (Vec::with_capacity(seen.users), None);
-        self.in_pieces(channel, |room| {
-            let after = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let piece = room.users.range::<MemberIdentity, _>((after, Bound::Unbounded));
-            let piece: Vec<_> = piece.take(PIECE).map(|(identity, _)| identity.clone()).collect();
-            let more = piece.len() == PIECE;
-            users.extend(piece.iter().map(MemberIdentity::name));
-            last = piece.last().cloned().or(last.take());
-            more
-        });
+        let members = self.keys_in(channel, |room| &room.members);
+        let identities = self.keys_in(channel, |room| &room.users);
+        let mut users: Vec<_> = identities.iter().map(MemberIdentity::name).collect();
         users.sort_unstable();
         users.dedup();
         Some(ChannelInside { seen, members, users, history })
+    }
+
+    /// Returns the keys of a table of a channel, in order.
+    fn keys_in<K: Ord + Clone, V>(
+        &self,
+        channel: &Channel,
+        table: impl Fn(&Room) -> &BTreeMap<K, V>,
+    ) -> Vec<K> {
+        in_pieces(usize::MAX, |last: Option<&K>, wanted| {
+            let sequence = self.shared.sequence();
+            let Some(room) = sequence.state.channels.room(channel) else { return Vec::new() };
+            let after = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+            table(room).range::<K, _>(after).take(wanted).map(|(key, _)| key.clone()).collect()
+        })
     }
 
     /// Returns how many connections are in a channel, in constant time.
     #[must_use]
     pub fn members(&self, channel: &Channel) -> usize {
         self.shared.sequence().state.channels.room(channel).map_or(0, |room| room.members.len())
-    }
-
-    /// Looks at a channel under the lock as often as `look` returns true.
-    fn in_pieces(&self, channel: &Channel, mut look: impl FnMut(&Room) -> bool) {
-        while self.shared.sequence().state.channels.room(channel).is_some_and(&mut look) {}
     }
 
     /// Returns the rules of a channel, whether it is there or not.

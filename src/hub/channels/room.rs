@@ -17,6 +17,8 @@ pub(in crate::hub) struct Room {
     pub(in crate::hub) users: BTreeMap<MemberIdentity, usize>,
     pub(in crate::hub) history: VecDeque<Arc<Event>>,
     pub(in crate::hub) messages: u64,
+    /// When the first token of a member expires, in seconds since 1970: its entry in the index.
+    pub(in crate::hub) expiry: Option<u64>,
     /// It stays when it is empty: its rules were set.
     pub(in crate::hub) pinned: bool,
     /// Delivers to the members; there is none without members.

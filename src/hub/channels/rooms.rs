@@ -132,6 +132,9 @@ impl Channels {
     fn drop_room(&mut self, channel: &Channel) -> Option<Box<Room>> {
         let room = self.rooms.remove(channel)?;
         self.names.remove(channel);
+        if let Some(end) = room.expiry {
+            self.expiring.remove(&(end, channel.clone()));
+        }
         for event in &room.history {
             self.kept.remove(&event.id);
             self.kept_bytes -= event.weight();
@@ -171,18 +174,28 @@ impl Channels {
 
     /// Notes when a token of a member of a channel expires, in seconds since 1970.
     pub(in crate::hub) fn note_expiry(&mut self, channel: &Channel, end: u64) {
-        if self.rooms.contains_key(channel) {
-            self.expiring.insert((end, channel.clone()));
+        let Some(room) = self.rooms.get_mut(channel) else { return };
+        // One entry for each channel, however often tokens are shown to it.
+        if let Some(held) = room.expiry {
+            if held <= end {
+                return;
+            }
+            self.expiring.remove(&(held, channel.clone()));
         }
+        room.expiry = Some(end);
+        self.expiring.insert((end, channel.clone()));
     }
 
     /// Takes the channels in which a token has expired by `now`, in seconds since 1970.
     pub(in crate::hub) fn take_due(&mut self, now: u64) -> Vec<Channel> {
         let mut due = Vec::new();
         while self.expiring.first().is_some_and(|(end, _)| *end <= now) {
-            due.extend(self.expiring.pop_first().map(|(_, channel)| channel));
+            let Some((_, channel)) = self.expiring.pop_first() else { break };
+            if let Some(room) = self.rooms.get_mut(&channel) {
+                room.expiry = None;
+            }
+            due.push(channel);
         }
-        due.dedup();
         due
     }
 
@@ -285,5 +298,30 @@ impl Channels {
         self.change(channel, None, |room| room.pinned = false);
         (0..kept).for_each(|_| self.drop_oldest(channel));
         self.tidy(channel, dropped);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_of_expiring_tokens_has_one_entry_for_each_channel() {
+        let mut channels = Channels::new(10);
+        let [a, b] = ["a", "b"].map(|name| name.parse().expect("a channel"));
+        for channel in [&a, &b] {
+            channels.set(channel, ChannelRules::default());
+        }
+        for end in (100..1000).rev() {
+            channels.note_expiry(&a, end);
+        }
+        for end in 200..1000 {
+            channels.note_expiry(&b, end);
+        }
+        assert_eq!(channels.expiring.len(), 2);
+        assert_eq!(channels.take_due(99), []);
+        assert_eq!(channels.take_due(150), [a]);
+        channels.unset(&b, &mut Vec::new());
+        assert!(channels.expiring.is_empty(), "a channel takes its entry with it");
     }
 }

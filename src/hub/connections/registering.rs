@@ -17,6 +17,7 @@ use crate::event::{
 };
 use crate::hub::Hub;
 use crate::hub::clock::now_ms;
+use crate::hub::pieces::in_pieces;
 use crate::hub::refusal::{Refused, Undelivered};
 use crate::hub::runtime::shared::Shared;
 use crate::hub::sequence::decide;
@@ -26,9 +27,6 @@ use crate::redact::Redacted;
 
 /// The close reason of a client whose id a newer connection has taken.
 const REPLACED: &str = "replaced by a newer connection with the same connectionId";
-
-/// Connections that are listed under the lock at once.
-const PIECE: usize = 256;
 
 impl Hub {
     /// Takes one of the `max_connections` permits, for a socket that may register later.
@@ -171,18 +169,10 @@ impl Hub {
     /// order of registration. See [`ConnectionInfo::number`].
     #[must_use]
     pub fn connections_after(&self, after: u64, limit: usize) -> Vec<Arc<ConnectionHandle>> {
-        let mut all: Vec<Arc<ConnectionHandle>> = Vec::new();
-        while all.len() < limit {
-            let after = all.last().map_or(after, |handle| handle.number);
-            let wanted = PIECE.min(limit - all.len());
-            let piece = self.shared.sequence().state.connections(after, wanted);
-            let end = piece.len() < wanted;
-            all.extend(piece);
-            if end {
-                break;
-            }
-        }
-        all
+        in_pieces(limit, |last: Option<&Arc<ConnectionHandle>>, wanted| {
+            let after = last.map_or(after, |handle| handle.number);
+            self.shared.sequence().state.connections(after, wanted)
+        })
     }
 
     /// Returns a registered connection.

@@ -48,7 +48,7 @@ async fn heartbeat(shared: Arc<Shared>) {
             () = shared.stopped.cancelled() => return,
         }
         shared.store.evict(now_ms());
-        shared.renew_due();
+        shared.renew_due().await;
         shared.signal(Signal::Pulse);
     }
 }
