@@ -268,6 +268,25 @@ async fn a_publisher_does_not_verify_the_expired_tokens_of_others() {
 }
 
 #[tokio::test]
+async fn a_token_expires_in_its_time_whoever_has_left_before() {
+    let authority = Arc::new(Named::default());
+    let heartbeat = Duration::from_millis(20);
+    let hub = Hub::new(Settings { heartbeat, ..private(&authority) });
+    let channel = ["private/x".parse().expect("a channel")];
+    let expires = |seconds| {
+        *authority.until.lock().expect("it is not poisoned") = Some(now() + seconds);
+    };
+    let ((a, _a), (b, _b)) = (open(&hub, "a"), open(&hub, "b"));
+    expires(1);
+    a.join(&channel, Credential::Token("ann"), 0).expect("granted");
+    expires(2);
+    b.join(&channel, Credential::Token("bob"), 0).expect("granted");
+    a.leave(&channel).expect("it may leave");
+    assert_eq!(hub.members(&channel[0]), 1);
+    until("the second token has expired", || hub.members(&channel[0]) == 0).await;
+}
+
+#[tokio::test]
 async fn generated_ids_cannot_be_predicted_and_avoid_those_that_are_taken() {
     let hub = Hub::new(Settings::default());
     let ids: Vec<_> = (0..1000)
