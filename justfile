@@ -8,11 +8,11 @@ default:
 run *flags:
     cargo run --release -- {{flags}}
 
-# Formatting, lints, unit and integration tests without a browser: the inner loop.
+# Formatting, lints, unit and integration tests: under a minute after a change of one file.
 quick:
     tests/run quick
 
-# Formatting, lints, tests of the Rust code, documentation.
+# The same, and each feature alone, doc tests, documentation.
 check:
     tests/run rust
 

@@ -1,8 +1,9 @@
-//! Who may do what: Host and Origin of browsers here, tokens in [`Authority`] and [`Grant`]. Pure;
-//! the answers are given elsewhere.
+//! Access control: `Host` and `Origin` of browsers, and tokens ([`Authority`], [`Grant`]). Pure; the
+//! handlers turn a refusal into a response.
 //!
-//! A page of a stranger reaches a server on loopback in two ways: its own requests, which carry
-//! its Origin, and DNS rebinding, where its name resolves to our address and the Host betrays it.
+//! A foreign page reaches a server on loopback in two ways: by requests that carry its `Origin`, and
+//! by DNS rebinding, where a foreign name resolves to the address of the server. Then the `Host`
+//! header carries the foreign name.
 
 mod grant;
 #[cfg(feature = "jwt")]
@@ -14,24 +15,24 @@ pub use grant::{Authority, Denied, Grant, InvalidPattern, Pattern};
 #[cfg(feature = "jwt")]
 pub use jwt::{InvalidKey, JwtKey};
 
-/// The host names that the observers' side answers to.
+/// The host names that the observers' side accepts.
 #[derive(Debug, Clone)]
 pub struct Hosts {
     names: Vec<String>,
-    /// Addresses in figures that count, beside loopback: those that are bound, or all of them if
-    /// all are bound. An address in figures cannot be rebound.
+    /// IP addresses that are accepted beside loopback: the bound ones, or all if an unspecified
+    /// address is bound. An IP address cannot be rebound.
     addresses: Vec<IpAddr>,
 }
 
 impl Hosts {
-    /// Makes the list for the bound addresses and the names given by `--host`.
+    /// Creates the list from the bound addresses and the names of `--host`.
     #[must_use]
     pub fn new(bound: &[SocketAddr], names: &[String]) -> Self {
         let names = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         Self { names, addresses: bound.iter().map(SocketAddr::ip).collect() }
     }
 
-    /// Returns whether a `Host` (with or without port) is ours.
+    /// Returns whether a `Host` (with or without port) is accepted.
     #[must_use]
     pub fn accept(&self, host: &str) -> bool {
         let name = without_port(host).to_ascii_lowercase();
@@ -42,26 +43,26 @@ impl Hosts {
             })
     }
 
-    /// Returns whether an `Origin` is a page of our own: `http` or `https`, a host of ours.
+    /// Returns whether an `Origin` is `http` or `https` with an accepted host: a page of this server.
     #[must_use]
     pub fn accept_origin(&self, origin: &str) -> bool {
         origin_host(origin).is_some_and(|host| self.accept(host))
     }
 }
 
-/// The origins of other servers' pages that may do something: listed, or on loopback.
+/// The origins of pages of other servers that are allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
-    /// Every one: `*`.
+    /// Every origin: `*`.
     Any,
-    /// Pages on loopback, whatever their port.
+    /// Pages on loopback, on any port.
     Loopback,
     /// Exactly these.
     Listed(Vec<String>),
 }
 
 impl Origins {
-    /// Returns whether an `Origin` is among them. `null` is only if all are.
+    /// Returns whether an `Origin` is allowed. `null` is allowed by [`Any`](Self::Any) only.
     #[must_use]
     pub fn accept(&self, origin: &str) -> bool {
         match self {
@@ -73,9 +74,9 @@ impl Origins {
     }
 }
 
-/// Returns whether a name always means this machine.
+/// Returns whether a name always resolves to this machine.
 fn is_loopback_name(name: &str) -> bool {
-    // RFC 6761 section 6.3: names below localhost are loopback too, and browsers keep to that.
+    // RFC 6761 section 6.3: names below localhost are loopback too. Browsers respect that.
     name == "localhost"
         || name.ends_with(".localhost")
         || parse_ip(name).is_some_and(|ip| ip.to_canonical().is_loopback())

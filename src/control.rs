@@ -1,4 +1,7 @@
-//! `/api`, `/metrics` and health: what is here, and what to do with it.
+//! `/api`, `/metrics` and health checks: connections, channels and listeners, listed and changed.
+//!
+//! A connection that has been told to close is no longer found here: after a DELETE is answered, its
+//! id is unknown until a client connects with it again. Its `close` event follows on the stream.
 
 pub(crate) mod answers;
 pub(crate) mod channels;
@@ -19,7 +22,7 @@ use self::answers::{Connection, Listener, Sent, Server};
 use self::query::{CloseCode, Closing, Reason, Sending, To};
 use crate::code::{self, Code};
 use crate::event::{Body as Payload, ConnectionId, Direction, Message, Opcode};
-use crate::hub::{CloseRequest, Hub, Outgoing, Undelivered};
+use crate::hub::{CloseRequest, ConnectionHandle, Hub, Outgoing, Undelivered};
 use crate::json;
 use crate::problem::Problem;
 use crate::request::{self, Segment, read_body};
@@ -28,7 +31,8 @@ pub(crate) use self::info::Info;
 
 /// Answers `GET /api/connections`.
 pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Connection>> {
-    Json(hub.connections().iter().map(|entry| Connection::of(&hub, entry)).collect())
+    let open = hub.connections().into_iter().filter(|entry| !entry.is_closing());
+    Json(open.map(|entry| Connection::of(&hub, &entry)).collect())
 }
 
 /// Answers `GET /api/connections/{id}`.
@@ -36,13 +40,11 @@ pub(crate) async fn connection(
     State(hub): State<Hub>,
     Segment(id): Segment,
 ) -> Result<Json<Connection>, Problem> {
-    let entry = hub.connection(&connection_id(&id)?);
-    let entry = entry.ok_or_else(|| no_connection(&id))?;
+    let entry = open(&hub, &id)?;
     Ok(Json(Connection::of(&hub, &entry)))
 }
 
-/// Answers `POST /api/connections/{id}/messages`: sends the body to that client, or to the server
-/// behind it.
+/// Answers `POST /api/connections/{id}/messages`: sends the body to that client, or to its upstream.
 pub(crate) async fn send(
     State(hub): State<Hub>,
     State(max): State<MaxMessageBytes>,
@@ -58,6 +60,7 @@ pub(crate) async fn send(
         To::Server => Direction::In,
     };
     let to = connection_id(&id)?;
+    open(&hub, &id)?;
     let body = read_body(body, max.0, "a message").await?;
     let (opcode, payload) = payload(&headers, &body)?;
     let outgoing = match opcode {
@@ -71,7 +74,7 @@ pub(crate) async fn send(
     Ok((StatusCode::ACCEPTED, Json(event.into())))
 }
 
-/// Answers `DELETE /api/connections/{id}`: closes it.
+/// Answers `DELETE /api/connections/{id}`: tells it to close.
 pub(crate) async fn close(
     State(hub): State<Hub>,
     Segment(id): Segment,
@@ -83,6 +86,7 @@ pub(crate) async fn close(
         code: query.code.map_or(code::NORMAL, |CloseCode(code)| code),
         reason: query.reason.map(|Reason(reason)| reason).unwrap_or_default(),
     };
+    open(&hub, &id)?;
     let closed = hub.close(&connection_id(&id)?, order);
     closed.map_err(|undelivered| undeliverable(undelivered, &id))?;
     Ok(StatusCode::NO_CONTENT)
@@ -117,7 +121,7 @@ pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Answers `GET /readyz`: whether new connections and listeners are taken.
+/// Answers `GET /readyz`: whether new connections and listeners are accepted.
 pub(crate) async fn ready(State(hub): State<Hub>) -> Result<&'static str, Problem> {
     if hub.stopping().is_cancelled() {
         return Err(Problem::new(Code::Stopping, "this server is stopping"));
@@ -125,16 +129,16 @@ pub(crate) async fn ready(State(hub): State<Hub>) -> Result<&'static str, Proble
     Ok("ready\n")
 }
 
-/// Answers `GET /api/info`: what runs here.
+/// Answers `GET /api/info`: the server, its limits and its current numbers.
 pub(crate) async fn info(State(hub): State<Hub>, State(info): State<Arc<Info>>) -> Json<Server> {
     Json(Server::of(&hub, &info))
 }
 
-/// The most bytes of a message.
+/// The limit for the body of a message, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MaxMessageBytes(pub(crate) usize);
 
-/// Reads a body as what a client would have sent.
+/// Reads a body as the message that a client would have sent.
 fn payload(headers: &HeaderMap, body: &[u8]) -> Result<(Opcode, Payload), Problem> {
     let value = match media_type(headers) {
         "application/octet-stream" => return Ok((Opcode::Binary, Payload::Binary(body.into()))),
@@ -163,6 +167,12 @@ fn utf8(body: &[u8]) -> Result<&str, Problem> {
 fn media_type(headers: &HeaderMap) -> &str {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
+}
+
+/// Returns an open connection.
+fn open(hub: &Hub, id: &str) -> Result<Arc<ConnectionHandle>, Problem> {
+    let entry = hub.connection(&connection_id(id)?).filter(|entry| !entry.is_closing());
+    entry.ok_or_else(|| no_connection(id))
 }
 
 fn connection_id(text: &str) -> Result<ConnectionId, Problem> {

@@ -1,7 +1,7 @@
-//! The numbers that Prometheus asks for. Names begin with `wstap_`, units are base units.
+//! Metrics for Prometheus. Names begin with `wstap_`, units are base units.
 //!
-//! Counters are atomics that the hot path holds in its hand; gauges are read off the hub when
-//! somebody asks. No label takes a value from the network.
+//! Counters are atomics that the hot path holds; gauges are read from the hub when they are scraped.
+//! No label takes a value from the network.
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -20,37 +20,37 @@ pub struct Metrics {
     events: [Counter; Kind::ALL.len()],
     /// WebSocket connections that registered.
     pub(crate) connections_opened: Counter,
-    /// Listeners that were let in.
+    /// Listeners that were accepted.
     pub(crate) listeners_opened: Counter,
     /// Payload bytes of messages from WebSocket clients.
     pub(crate) received_bytes: Counter,
     /// Payload bytes of messages to WebSocket clients.
     pub(crate) sent_bytes: Counter,
-    /// Bytes of the event stream handed to listeners.
+    /// Bytes of the event stream given to listeners.
     pub(crate) delivered_bytes: Counter,
     /// Bytes rendered, once for all listeners of a form.
     pub(crate) rendered_bytes: Counter,
-    /// Evaluations of filter expressions at an event, once for all listeners of equal ones.
+    /// Evaluations of filter expressions at an event, once for all listeners of an equal one.
     pub(crate) filter_evaluations: Counter,
     /// Evaluations that ended without an answer because their budget was used up.
     pub(crate) filter_exhausted: Counter,
-    /// Gaps told to listeners.
+    /// Gaps sent to listeners.
     pub(crate) gaps: Counter,
     /// Events in these gaps, as far as their number is known.
     pub(crate) missed_events: Counter,
-    /// Messages that relays passed on and the tap had no room for.
+    /// Messages that a relay forwarded and the tap had no room for.
     pub(crate) unseen_messages: Counter,
-    /// Times that a listener fell behind the live channel and was fed from history.
+    /// Times that a listener fell behind the live channel and was served from history.
     pub(crate) lagged: Counter,
-    /// Messages to a WebSocket client that its full queue did not take.
+    /// Messages that did not fit into the queue of a WebSocket client.
     pub queue_refusals: Counter,
-    /// Messages, joins and leaves handed to members of channels.
+    /// Messages, joins and leaves given to members of channels.
     pub(crate) deliveries: Counter,
-    /// Frames of clients that were answered with an error.
+    /// Frames that were answered with an error.
     pub(crate) frame_errors: Counter,
 }
 
-/// What can be read off the hub at any time.
+/// The current numbers of a hub.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Numbers {
     /// Registered connections.
@@ -61,17 +61,17 @@ pub struct Numbers {
     pub history_events: usize,
     /// Bytes of memory that the history takes.
     pub history_bytes: usize,
-    /// How many events the listener furthest behind has not been given yet.
+    /// Events that the slowest listener has not been given yet.
     pub max_lag: u64,
-    /// Channels in which somebody or something is.
+    /// Channels that have members or a history.
     pub channels: usize,
-    /// Channels in which a connection is.
+    /// Channels that have members.
     pub populated_channels: usize,
-    /// Connections that are in a channel.
+    /// Connections that are members of a channel.
     pub subscribed_connections: usize,
-    /// Connections that are in a private channel.
+    /// Connections that are members of a private channel.
     pub private_connections: usize,
-    /// Users that these belong to.
+    /// Users of these connections.
     pub private_users: usize,
 }
 
@@ -83,7 +83,7 @@ struct Gauges {
     history_bytes: Gauge,
     max_lag: Gauge,
     channels: Gauge,
-    /// The five of channelize, under the names that its documentation has.
+    /// The five gauges of channelize, under the names of its documentation.
     channelize: [Gauge; 5],
 }
 
@@ -92,14 +92,14 @@ impl Gauges {
         let gauges = Self::default();
         let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
         gauge("connections", "WebSocket connections registered now", &gauges.connections);
-        gauge("listeners", "Readers of the event stream now", &gauges.listeners);
-        gauge("history_events", "Events kept in memory for resume", &gauges.history_events);
+        gauge("listeners", "Listeners of the event stream now", &gauges.listeners);
+        gauge("history_events", "Events in the history", &gauges.history_events);
         gauge(
             "listener_lag_events",
-            "Events that the listener furthest behind has yet to be given",
+            "Events that the slowest listener has not been given yet",
             &gauges.max_lag,
         );
-        gauge("channels", "Channels in which somebody or something is", &gauges.channels);
+        gauge("channels", "Channels that have members or a history", &gauges.channels);
         let channelize = [
             ("open_connections", "Connections that are registered"),
             ("private_connections", "Connections that are in a private channel"),
@@ -115,7 +115,7 @@ impl Gauges {
         }
         registry.register_with_unit(
             "history",
-            "Memory that the kept events take",
+            "Memory of the events in the history",
             Unit::Bytes,
             gauges.history_bytes.clone(),
         );
@@ -131,7 +131,7 @@ impl Metrics {
         evaluation.holds
     }
 
-    /// Makes all numbers, at zero.
+    /// Creates all metrics, at zero.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("wstap");
@@ -163,14 +163,14 @@ impl Metrics {
                 "WebSocket connections that registered",
                 None,
             ),
-            listeners_opened: counter("listeners_opened", "Listeners that were let in", None),
+            listeners_opened: counter("listeners_opened", "Listeners that were accepted", None),
             received_bytes: counter(
                 "received",
                 "Payload of messages from WebSocket clients",
                 bytes(),
             ),
             sent_bytes: counter("sent", "Payload of messages to WebSocket clients", bytes()),
-            delivered_bytes: counter("delivered", "Event stream handed to listeners", bytes()),
+            delivered_bytes: counter("delivered", "Event stream given to listeners", bytes()),
             rendered_bytes: counter(
                 "rendered",
                 "Event stream rendered, once for all listeners of a form",
@@ -178,7 +178,7 @@ impl Metrics {
             ),
             filter_evaluations: counter(
                 "filter_evaluations",
-                "Evaluations of filter expressions, once for all listeners of equal ones",
+                "Evaluations of filter expressions, once for all listeners of an equal one",
                 None,
             ),
             filter_exhausted: counter(
@@ -186,7 +186,7 @@ impl Metrics {
                 "Evaluations of filter expressions that used up their budget and have no answer",
                 None,
             ),
-            gaps: counter("gaps", "Gaps told to listeners", None),
+            gaps: counter("gaps", "Gaps sent to listeners", None),
             missed_events: counter(
                 "missed_events",
                 "Events in gaps, as far as their number is known",
@@ -194,25 +194,25 @@ impl Metrics {
             ),
             unseen_messages: counter(
                 "unseen_messages",
-                "Messages that passed and were told as a gap, since the tap had no room for them",
+                "Messages that were forwarded and became a gap, because the tap had no room for them",
                 None,
             ),
             lagged: counter(
                 "lagged",
-                "Times a listener fell behind and was fed from history",
+                "Times a listener fell behind and was served from history",
                 None,
             ),
             queue_refusals: counter(
                 "queue_refusals",
-                "Messages to a WebSocket client that its full queue did not take",
+                "Messages that did not fit into the queue of a WebSocket client",
                 None,
             ),
             deliveries: counter(
                 "channel_deliveries",
-                "Messages, joins and leaves handed to members of channels",
+                "Messages, joins and leaves given to members of channels",
                 None,
             ),
-            frame_errors: counter("frame_errors", "Frames of clients answered with an error", None),
+            frame_errors: counter("frame_errors", "Frames that were answered with an error", None),
             events: by_kind,
             gauges,
             registry,

@@ -1,7 +1,7 @@
-//! The routes: which address answers what, and what stands before all of them.
+//! The routes, and the layers in front of them: `Host` and `Origin` checks, CORS, panics.
 //!
-//! Two sides. Clients speak WebSocket to the *traffic* side; people and programs watch on the
-//! *observers'* side. They share an address unless `--tap-listen` parts them.
+//! There are two sides. WebSocket clients connect to the *traffic* side; people and programs use the
+//! *observers'* side. Both share an address unless `--tap-listen` separates them.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -31,26 +31,26 @@ use crate::proxy::{self, Proxy};
 use crate::request::is_websocket;
 use crate::session::{self, Limits, UpgradeContext};
 
-/// What the routes are made of.
+/// Settings of the routes.
 #[derive(Debug, Clone)]
 pub struct Web {
-    /// The hub behind them.
+    /// The hub that they serve.
     pub hub: Hub,
     /// Limits of WebSocket sessions and of messages.
     pub limits: Limits,
-    /// Who may read the observers' side from a page of another origin.
+    /// Origins whose pages may read the observers' side.
     pub cors: Origins,
-    /// Whose pages may open WebSockets.
+    /// Origins whose pages may open WebSockets.
     pub ws_origins: Origins,
-    /// Our own host names.
+    /// Host names of the server.
     pub hosts: Arc<Hosts>,
     /// URLs for WebSocket clients, without path.
     pub websocket: Vec<String>,
     /// URLs of the observers' side, without path.
     pub observers: Vec<String>,
-    /// Whether the two have different addresses.
+    /// Whether both sides have different addresses.
     pub apart: bool,
-    /// What the traffic side does in proxy mode; it has an address of its own then.
+    /// The traffic side in proxy mode. It needs an address of its own.
     pub proxy: Option<Proxy>,
     /// Other APIs over the hub, on the traffic side.
     pub apis: Vec<Arc<dyn Api>>,
@@ -70,7 +70,7 @@ pub trait Api: fmt::Debug + Send + Sync {
 }
 
 impl Web {
-    /// Makes the routes of a hub on loopback, with all defaults.
+    /// Creates the defaults for a hub on loopback.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
         Self {
@@ -87,7 +87,8 @@ impl Web {
         }
     }
 
-    /// Both sides on one address: what is taken by neither and carries an Upgrade is traffic.
+    /// Returns the routes of both sides on one address. A WebSocket handshake on a path without a
+    /// route belongs to the traffic side.
     pub fn together(&self) -> Router {
         let index = get(index_or_socket).fallback(wrong_method);
         let doors = Router::new()
@@ -98,7 +99,7 @@ impl Web {
         self.with_apis(self.observing(doors))
     }
 
-    /// The observers' side alone.
+    /// Returns the routes of the observers' side.
     pub fn observers(&self) -> Router {
         let index = get(pages::index).fallback(wrong_method);
         let others = Router::new()
@@ -109,8 +110,8 @@ impl Web {
         self.observing(others)
     }
 
-    /// The traffic side alone: WebSockets on every path, and nothing else. In proxy mode it is the
-    /// upstream's in all that it does.
+    /// Returns the routes of the traffic side: WebSockets on every path. In proxy mode every request is
+    /// forwarded to an upstream.
     pub fn traffic(&self) -> Router {
         let routes = match &self.proxy {
             Some(proxy) => Router::new().fallback(proxy::handle).with_state(proxy.clone()),
@@ -158,7 +159,7 @@ impl Web {
         Guard { hosts: Arc::clone(&self.hosts), cors: self.cors.clone() }
     }
 
-    /// Joins the observers' routes, guarded, with `others`, which have a guard of their own.
+    /// Merges the observers' routes, with their guard, and `others`, which have their own.
     fn observing(&self, others: Router<App>) -> Router {
         routes()
             .layer(from_fn_with_state(self.guard(), guard))
@@ -170,7 +171,7 @@ impl Web {
     }
 }
 
-/// The observers' routes, without `/` and without what answers unknown paths.
+/// Returns the observers' routes without `/` and without a fallback.
 fn routes() -> Router<App> {
     Router::new()
         .route("/events", get(live::events))
@@ -194,7 +195,7 @@ fn routes() -> Router<App> {
         .method_not_allowed_fallback(wrong_method)
 }
 
-/// What handlers are given.
+/// State of the handlers.
 #[derive(Debug, Clone)]
 struct App {
     hub: Hub,
@@ -260,14 +261,15 @@ async fn wrong_method(request: Request) -> Problem {
     Problem::new(Code::MethodNotAllowed, format!("{path} does not take {method}"))
 }
 
-/// What a browser may do on the observers' side.
+/// Checks requests of browsers on the observers' side.
 #[derive(Debug, Clone)]
 struct Guard {
     hosts: Arc<Hosts>,
     cors: Origins,
 }
 
-/// Lets WebSocket handshakes through to a door, which judges them itself; all else as [`guard`].
+/// Passes WebSocket handshakes on: their handler checks `Host` and `Origin` itself. All other
+/// requests are checked as by [`guard`].
 async fn guard_at_door(guard: State<Guard>, request: Request, next: Next) -> Response {
     if request.method() == Method::GET && is_websocket(request.headers()) {
         return next.run(request).await;
@@ -275,8 +277,7 @@ async fn guard_at_door(guard: State<Guard>, request: Request, next: Next) -> Res
     self::guard(guard, request, next).await
 }
 
-/// Refuses names that are not ours (DNS rebinding), and strangers' pages that want to change
-/// something.
+/// Refuses foreign host names (DNS rebinding), and requests of foreign pages that change something.
 async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     match guard.check(&request) {
         Ok(()) => next.run(request).await,
@@ -302,7 +303,7 @@ impl Guard {
                     ),
                 ));
             }
-            // Only HTTP/1.0 may leave it out, and no browser speaks that.
+            // Only HTTP/1.0 may omit it, which no browser uses.
             None if request.version() == Version::HTTP_10 => {}
             None => return Err(Problem::malformed("a request by HTTP/1.1 has a Host header")),
         }
@@ -346,7 +347,7 @@ fn cors(origins: &Origins) -> CorsLayer {
         .max_age(Duration::from_hours(24))
 }
 
-/// An answer to OPTIONS has nothing in it, and says so.
+/// Answers OPTIONS with 204 and no body.
 async fn no_content_for_options(request: Request, next: Next) -> Response {
     let options = request.method() == Method::OPTIONS;
     let mut response = next.run(request).await;
@@ -357,8 +358,8 @@ async fn no_content_for_options(request: Request, next: Next) -> Response {
     response
 }
 
-/// Answers for a handler that panics. (The layer of tower-http puts another box around every
-/// body, and a stream pays for that at each event.)
+/// Answers 500 for a handler that panics. (The layer of tower-http boxes every body again, which costs
+/// a stream at each event.)
 async fn catch_panic(request: Request, next: Next) -> Response {
     AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!("a handler panicked; this is a fault of wstap");

@@ -1,21 +1,21 @@
-//! What a token lets its bearer do with channels, and who decides that.
+//! Grants: what the bearer of a token may do with channels, and the trait that decides it.
 //!
-//! Pure: the time is an argument, so that a test can let a grant run out.
+//! Pure: the time is an argument, so that tests can let a grant expire.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::event::{Channel, User};
 
-/// Knows what tokens are worth. One is given to a hub with its settings. It is asked each time that a
-/// client brings a token to a private channel, and again for a member whose grant has run out, when
-/// the next message comes to the channel. A grant without `expires` is never asked for again: what it
-/// has opened stays open until its bearer leaves. It must not wait for anything.
+/// Turns tokens into grants. The settings of a hub hold one. The hub calls it for each token that a
+/// client presents at a private channel, and again for a member whose grant has expired, before the
+/// next message is delivered. A grant without `expires` is not checked again: the member stays until
+/// it leaves. An implementation must not block.
 ///
 /// ```
 /// use wstap::auth::{Authority, Denied, Grant};
 ///
-/// /// Takes the name of a user for a token: for a demonstration, and for nothing else.
+/// /// Accepts the name of a user as a token. For demonstration only.
 /// #[derive(Debug)]
 /// struct Trusting;
 ///
@@ -27,62 +27,62 @@ use crate::event::{Channel, User};
 /// }
 /// ```
 pub trait Authority: Send + Sync + fmt::Debug {
-    /// Says what a token grants at `now`, in seconds since 1970.
+    /// Returns the grant of a token at `now`, in seconds since 1970.
     ///
     /// # Errors
     ///
-    /// If it grants nothing: a forged, foreign or outdated token. The words are shown to the
-    /// client, and must not hold the token.
+    /// If the token is forged, foreign or expired. The message is sent to the client and must not
+    /// contain the token.
     fn grant(&self, token: &str, now: u64) -> Result<Grant, Denied>;
 }
 
-/// What a bearer may do. The default is nobody, who may nothing.
+/// The permissions of a bearer. The default is an unknown user without permissions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grant {
-    /// Who it is.
+    /// The user.
     pub user: Option<User>,
-    /// From when on it is worth nothing any more, in seconds since 1970; `None` is never, and then it
-    /// cannot be taken back.
+    /// The time of expiry, in seconds since 1970. A grant without one never expires and cannot be
+    /// revoked.
     pub expires: Option<u64>,
-    /// The private channels that it may enter.
+    /// The private channels that the bearer may join.
     pub subscribe: Vec<Pattern>,
-    /// The private channels that it may publish to.
+    /// The private channels that the bearer may publish to.
     pub publish: Vec<Pattern>,
 }
 
 impl Grant {
-    /// Makes the grant of a user who may enter every channel and publish to none, without end.
+    /// Creates the grant of a user who may join every channel and publish to none. It does not expire.
     #[must_use]
     pub fn of(user: User) -> Self {
         Self { user: Some(user), subscribe: vec![Pattern::all()], ..Self::default() }
     }
 
-    /// Returns whether it is worth nothing any more at `now`, in seconds since 1970.
+    /// Returns whether it has expired at `now`, in seconds since 1970.
     #[must_use]
     pub fn expired(&self, now: u64) -> bool {
         self.expires.is_some_and(|end| now >= end)
     }
 
-    /// Returns whether it lets its bearer into a channel. When it ends is not looked at.
+    /// Returns whether the bearer may join a channel. Does not check the expiry.
     #[must_use]
     pub fn may_subscribe(&self, channel: &Channel) -> bool {
         self.subscribe.iter().any(|pattern| pattern.fits(channel))
     }
 
-    /// Returns whether it lets its bearer publish to a channel. When it ends is not looked at.
+    /// Returns whether the bearer may publish to a channel. Does not check the expiry.
     #[must_use]
     pub fn may_publish(&self, channel: &Channel) -> bool {
         self.publish.iter().any(|pattern| pattern.fits(channel))
     }
 }
 
-/// Why a token grants nothing, in words that its bearer may read: `the token has expired`.
+/// Why a token is refused, in words for its bearer: `the token has expired`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Denied(pub String);
 
-/// Names of channels: one name, or with a trailing `*` all that begin alike. `news/*` fits
-/// `news/sport` and not `news`; `*` fits every one. A `*` elsewhere stands for itself.
+/// A pattern of channel names: one name, or a prefix and a trailing `*`. `news/*` matches `news/sport`
+/// and not `news`; `*` matches every name. A `*` in another place is a plain character.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pattern {
     start: Box<str>,
@@ -90,19 +90,19 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Makes the pattern that fits every channel: `*`.
+    /// Creates the pattern that matches every channel: `*`.
     #[must_use]
     pub fn all() -> Self {
         Self { start: "".into(), open: true }
     }
 
-    /// Returns the name, if it is the pattern of one channel.
+    /// Returns the name if the pattern is that of one channel.
     #[must_use]
     pub fn name(&self) -> Option<Channel> {
         if self.open { None } else { self.start.parse().ok() }
     }
 
-    /// Returns whether a channel is one of them.
+    /// Returns whether the pattern matches a channel.
     #[must_use]
     pub fn fits(&self, channel: &Channel) -> bool {
         match channel.as_str().strip_prefix(&*self.start) {
@@ -119,7 +119,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// What is wrong with a text that should be a pattern of channels.
+/// The error of a text that is not a pattern of channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a pattern is the name of a channel, or the beginning of names and a *, such as news/*")]
 pub struct InvalidPattern;
@@ -129,7 +129,7 @@ impl FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
         let (start, open) = text.strip_suffix('*').map_or((text, false), |start| (start, true));
-        // What can begin no name fits nothing, which nobody means.
+        // A prefix that no name can have would match nothing.
         if !(open && start.is_empty()) && start.parse::<Channel>().is_err() {
             return Err(InvalidPattern);
         }

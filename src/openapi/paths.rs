@@ -87,12 +87,13 @@ pub(super) fn send() {}
 
 #[utoipa::path(delete, path = "/api/connections/{id}", tag = "Connections",
     summary = "Close a connection",
-    description = "In proxy mode both sides are closed.",
+    description = "In proxy mode both sides are closed. The connection is not found any more once this is answered; \
+        its `close` event follows on the stream when it has ended.",
     params(
         ("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a"),
         Closing,
     ),
-    responses((status = NO_CONTENT, description = "It is told to close."), Finding))]
+    responses((status = NO_CONTENT, description = "It has been told to close."), Finding))]
 pub(super) fn close() {}
 
 #[utoipa::path(get, path = "/api/channels", tag = "Channels",

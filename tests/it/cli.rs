@@ -84,10 +84,7 @@ impl Running {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs").success()
-        );
+        crate::harness::signal(name, self.child.id());
     }
 
     fn end(&mut self) -> ExitStatus {

@@ -89,6 +89,27 @@ async fn a_queue_that_is_full_refuses_and_counts() {
 }
 
 #[tokio::test]
+async fn a_connection_is_not_found_once_its_delete_is_answered() {
+    let tap = Tap::start().await;
+    // It reads nothing yet, so that the close handshake cannot end.
+    let mut ws = tap.registered("a").await;
+    let _other = tap.registered("b").await;
+    let path = "/api/connections/a";
+    assert_eq!(tap.fetch("DELETE", path, &[], "").await.status, 204);
+    tap.get(path).await.is_problem(404, "not_found", "\"a\"");
+    tap.fetch("DELETE", path, &[], "").await.is_problem(404, "not_found", "\"a\"");
+    let sent = tap.fetch("POST", &format!("{path}/messages"), &[], "hello").await;
+    sent.is_problem(404, "not_found", "\"a\"");
+    let listed = tap.get("/api/connections").await.json();
+    let ids: Vec<_> =
+        listed.as_array().expect("a list").iter().map(|it| &it["connectionId"]).collect();
+    assert_eq!(ids, ["b"]);
+    assert_eq!(ws.closed().await, 1000);
+    let _again = tap.registered("a").await;
+    assert_eq!(tap.get(path).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_connection_is_closed_with_code_and_reason() {
     let tap = Tap::start().await;
     let mut events = tap.events("?kind=close&format=full").await;

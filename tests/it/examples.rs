@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 use wstap::hub::{Hub, Settings};
 
-use crate::harness::{Tap, Ws};
+use crate::harness::{Tap, Ws, signal};
 
 /// An example that runs, until it is dropped.
 struct Example {
@@ -158,9 +158,7 @@ async fn mount_stops_in_good_order() {
     let mut events = example.at.events_at("/tap/events").await;
     let mut ws = example.at.ws("/tap/ws?connectionId=a").await;
     assert_eq!(events.data().await, r#"{"connectionId":"a"}"#);
-    let pid = example.child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status().expect("kill runs");
-    assert!(sent.success());
+    signal("INT", example.child.id());
     assert_eq!(ws.closed().await, 1001);
     assert_eq!(events.rest().await.len(), 1, "the close event");
     let ended = tokio::task::spawn_blocking(move || example.child.wait()).await;

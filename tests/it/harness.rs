@@ -40,6 +40,14 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     .await;
 }
 
+/// Sends a signal such as `TERM` to a process. `kill` is built into every shell; the program of that
+/// name is missing on a bare machine.
+pub(crate) fn signal(name: &str, pid: u32) {
+    let mut shell = std::process::Command::new("sh");
+    let sent = shell.args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()]).status();
+    assert!(sent.expect("a shell runs").success(), "{name} to {pid}");
+}
+
 /// A server of its own.
 pub(crate) struct Tap {
     pub(crate) addr: SocketAddr,
@@ -274,6 +282,18 @@ impl Ws {
     pub(crate) async fn closed(&mut self) -> u16 {
         let mut code = 1006;
         while let Some(frame) = self.next().await {
+            if let Frame::Close(frame) = frame {
+                code = frame.map_or(1005, |frame| frame.code.into());
+            }
+        }
+        code
+    }
+
+    /// Reads to the end as [`closed`](Self::closed) does, however long that takes: a client in the
+    /// background. The test limits its own wait for the end.
+    pub(crate) async fn stay(mut self) -> u16 {
+        let mut code = 1006;
+        while let Some(Ok(frame)) = self.socket.next().await {
             if let Frame::Close(frame) = frame {
                 code = frame.map_or(1005, |frame| frame.code.into());
             }

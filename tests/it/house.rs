@@ -235,3 +235,29 @@ fn every_file_says_what_it_is() {
         assert!(code.starts_with("//!"), "{}", path.display());
     }
 }
+
+#[test]
+fn features_switch_modules_and_nothing_else() {
+    let mut seen = 0;
+    for (path, code) in sources() {
+        let lines: Vec<&str> = code.lines().collect();
+        for (n, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("feature = \""))
+        {
+            seen += 1;
+            // The schemas of answers are derived from the fields that serde writes.
+            if *line == "#[cfg_attr(feature = \"openapi\", derive(utoipa::ToSchema))]" {
+                continue;
+            }
+            let is_attribute = |line: &&&str| {
+                line.starts_with("#[") || line.starts_with(' ') || line.starts_with(")]")
+            };
+            let item = lines[n..].iter().find(|line| !is_attribute(line)).expect("an item");
+            let item = item.trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+            let allowed = item.starts_with("mod ") || item.starts_with("use ");
+            // The allocator is a static of the program.
+            let allowed = allowed || path == Path::new("main.rs");
+            assert!(allowed, "{}: a feature switches {item:?}", path.display());
+        }
+    }
+    assert!(seen > 10, "{seen} lines name a feature");
+}

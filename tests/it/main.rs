@@ -10,6 +10,7 @@ mod cli;
 mod consumer;
 mod control;
 mod examples;
+mod features;
 mod filter;
 mod harness;
 mod hostile;

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::harness::{LIMIT, Tap, until};
+use crate::harness::{LIMIT, Tap, signal, until, within};
 use crate::pages::{blocks, documents, root, text};
 
 /// How a command is tested.
@@ -107,6 +107,7 @@ const COMMANDS: &[(&str, Expect)] = &[
     ("wstap replay --serve day.ndjson --listen localhost:9000", Parses),
     ("wstap completions bash > ~/.local/share/bash-completion/completions/wstap", Parses),
     ("cargo run --release", Builds),
+    ("cargo build --profile dist --features jemalloc", Builds),
     (
         "cargo test --test it \
          stream_resumes_after_last_event_id_without_hole_or_double_while_events_flow",
@@ -161,7 +162,7 @@ async fn every_recipe_prints_what_it_promises() {
         let mut ws = tap.registered("a").await;
         ws.send(r#"{"price":125.5}"#).await;
         until("the message", || tap.hub.head().1 == 2).await;
-        let reader = tokio::spawn(async move { ws.closed().await });
+        let reader = tokio::spawn(ws.stay());
         let folder = tempfile::tempdir().expect("a folder");
         prepare(folder.path(), &path, &tap).await;
         for command in &block {
@@ -180,7 +181,8 @@ async fn every_recipe_prints_what_it_promises() {
             run_count += 1;
         }
         if block.iter().any(|command| command.contains("-X DELETE")) {
-            assert_eq!(reader.await.expect("no panic"), 4000, "{path}: the recipe has closed it");
+            let code = within("the close", reader).await.expect("no panic");
+            assert_eq!(code, 4000, "{path}: the recipe has closed it");
         }
     }
     assert!(run_count > 40, "{run_count} commands ran");
@@ -232,7 +234,7 @@ fn run(script: &str, folder: &Path, part: &str, endless: bool) -> String {
     }
     if endless {
         // `timeout` passes the signal on to all processes that the shell has started.
-        let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+        signal("TERM", child.id());
         let _ = child.wait();
     } else {
         let status = child.wait().expect("it ends");

@@ -315,9 +315,7 @@ impl Running {
     }
 
     pub(crate) async fn ends(&mut self, signal: &str) -> String {
-        let pid = self.0.id().to_string();
-        let killed = std::process::Command::new("kill").args(["-s", signal, &pid]).status();
-        assert!(killed.expect("kill runs").success());
+        crate::harness::signal(signal, self.0.id());
         let child = std::cell::RefCell::new(&mut self.0);
         let ended = || child.borrow_mut().try_wait().expect("it can be asked").is_some();
         until("the end of a program", ended).await;

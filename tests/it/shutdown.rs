@@ -15,8 +15,8 @@ async fn close_events_are_delivered_before_the_streams_end() {
     let mut events = tap.events("?kind=close&format=full").await;
     let mut clients = Vec::new();
     for n in 0..10 {
-        let mut ws = tap.registered(&format!("c{n}")).await;
-        clients.push(tokio::spawn(async move { ws.closed().await }));
+        let ws = tap.registered(&format!("c{n}")).await;
+        clients.push(tokio::spawn(ws.stay()));
     }
     let mut unregistered = tap.ws("/ws").await;
     let (closes, unregistered, ()) = tokio::join!(events.rest(), unregistered.closed(), tap.stop());

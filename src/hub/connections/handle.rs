@@ -322,6 +322,12 @@ impl ConnectionHandle {
         }
     }
 
+    /// Returns whether its session has been told to close. Its `close` follows.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.close.lock().expect("nothing panics while it holds this lock").is_none()
+    }
+
     /// Returns the time since it registered.
     pub(in crate::hub) fn age(&self) -> Duration {
         self.since.elapsed()
