@@ -7,7 +7,11 @@
 pub(crate) mod query;
 mod value;
 
+use std::any::Any;
+use std::fmt;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -71,6 +75,56 @@ pub(crate) const MAX_FIELDS: usize = 2 << 10;
 /// place of those that it does not hold.
 #[derive(Debug, Clone)]
 pub(crate) struct RawTarget(pub(crate) Bytes);
+
+/// A task.
+pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a handler keeps with the connection of a client, from one request to the next: a value, and
+/// tasks. A server puts it beside each request.
+#[derive(Clone, Default)]
+pub(crate) struct ConnectionState {
+    value: Arc<Mutex<Option<Box<dyn Any + Send>>>>,
+    run: Option<Arc<dyn Fn(Task) + Send + Sync>>,
+}
+
+impl ConnectionState {
+    /// Creates the state of a connection. `run` runs tasks that end soon after the connection.
+    pub(crate) fn new(run: Arc<dyn Fn(Task) + Send + Sync>) -> Self {
+        Self { value: Arc::default(), run: Some(run) }
+    }
+
+    /// Returns the value, or the default if there is none, or one of another type.
+    pub(crate) fn take<T: Any + Default>(&self) -> T {
+        let value = self.value.lock().expect("nothing panics while it holds this lock").take();
+        value.and_then(|value| value.downcast().ok()).map_or_else(T::default, |value| *value)
+    }
+
+    pub(crate) fn put<T: Any + Send>(&self, value: T) {
+        *self.value.lock().expect("nothing panics while it holds this lock") =
+            Some(Box::new(value));
+    }
+
+    /// Runs a task.
+    ///
+    /// # Errors
+    ///
+    /// The task, if the server is one that runs none.
+    pub(crate) fn run(&self, task: Task) -> Result<(), Task> {
+        match &self.run {
+            Some(run) => {
+                run(task);
+                Ok(())
+            }
+            None => Err(task),
+        }
+    }
+}
+
+impl fmt::Debug for ConnectionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionState").finish_non_exhaustive()
+    }
+}
 
 /// The bit that a server in front of an upstream flips in the first character of `Expect`, so that
 /// it does not answer `100 Continue` itself.

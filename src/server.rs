@@ -42,7 +42,7 @@ use tower::ServiceExt as _;
 
 use crate::hub::Hub;
 use crate::problem::Problem;
-use crate::request::{MAX_FIELDS, RawTarget};
+use crate::request::{ConnectionState, MAX_FIELDS, RawTarget, Task};
 use crate::socket::keep_alive;
 pub use bind::{BindError, bind};
 use budget::Budget;
@@ -107,6 +107,7 @@ impl Server {
         let settings = hub.settings();
         let room = settings.max_connections.saturating_add(settings.max_listeners);
         let room = room.saturating_add(SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
+        let tasks = TaskTracker::new();
         let state = Arc::new(ServerState {
             room: Arc::new(Semaphore::new(room)),
             per_address: PerAddress::new(self.max_per_address),
@@ -114,7 +115,13 @@ impl Server {
             tracker: ConnectionTracker::default(),
             heads: Budget::new(HEADS),
             bodies: Budget::new(BODIES),
-            tasks: TaskTracker::new(),
+            run: {
+                let tasks = tasks.clone();
+                Arc::new(move |task| {
+                    tasks.spawn(task);
+                })
+            },
+            tasks,
         });
         let accepting = TaskTracker::new();
         for endpoint in self.endpoints {
@@ -141,6 +148,8 @@ struct ServerState {
     heads: Arc<Budget>,
     bodies: Arc<Budget>,
     tasks: TaskTracker,
+    /// Runs the tasks of connections.
+    run: Arc<dyn Fn(Task) + Send + Sync>,
 }
 
 async fn accept(endpoint: Endpoint, state: Arc<ServerState>, stop: CancellationToken) {
@@ -178,7 +187,7 @@ async fn accept(endpoint: Endpoint, state: Arc<ServerState>, stop: CancellationT
         let handover = Handover::new(patient, state.heads.share(), state.bodies.share());
         let arrival = Arrival { stream, permit, remote, handover: Arc::new(handover) };
         let (router, state) = (router.clone(), Arc::clone(&state));
-        state.tasks.clone().spawn(async move { serve(arrival, router, &state.tracker).await });
+        state.tasks.clone().spawn(async move { serve(arrival, router, &state).await });
     }
 }
 
@@ -191,13 +200,15 @@ struct Arrival {
 }
 
 /// Serves one connection until it ends or becomes a WebSocket.
-async fn serve(arrival: Arrival, router: Router, tracker: &ConnectionTracker) {
+async fn serve(arrival: Arrival, router: Router, state: &ServerState) {
+    let tracker = &state.tracker;
     let (remote, handover) = (arrival.remote, Arc::clone(&arrival.handover));
     if let Err(error) = tune(&arrival.stream, handover.patient) {
         tracing::debug!(%remote, %error, "a connection ended at once");
         return;
     }
-    let http = Box::pin(Http1Connection { connection: Some(http(arrival, router)), handover });
+    let http =
+        Box::pin(Http1Connection { connection: Some(http(arrival, router, &state.run)), handover });
     let error = match tracker.serve(http).await {
         Some(Ok(Some(endless))) => {
             tracker.serve(endless).await.and_then(Result::err).map(Into::into)
@@ -214,6 +225,7 @@ async fn serve(arrival: Arrival, router: Router, tracker: &ConnectionTracker) {
 fn http(
     arrival: Arrival,
     router: Router,
+    run: &Arc<dyn Fn(Task) + Send + Sync>,
 ) -> UpgradeableConnection<
     TokioIo<Guarded>,
     impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<>,
@@ -221,12 +233,14 @@ fn http(
     let Arrival { stream, permit, remote, handover } = arrival;
     let io = Guarded::new(stream, Arc::clone(&handover), permit);
     let patient = handover.patient;
+    let state = ConnectionState::new(Arc::clone(run));
     let service = service_fn(move |request: Request<Incoming>| {
         let head = handover.heads.take(&request);
         let refused = refusal(&request, head.ambiguous);
         let mut request = request.map(|body| request_body::wrap(body, Arc::clone(&handover)));
         request.extensions_mut().insert(ConnectInfo(remote));
         request.extensions_mut().insert(handover.control.clone());
+        request.extensions_mut().insert(state.clone());
         if let Some(target) = head.target {
             request.extensions_mut().insert(RawTarget(target));
         }

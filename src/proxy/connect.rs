@@ -2,30 +2,27 @@
 //! our own sockets are refused.
 
 use std::fmt;
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
 use super::io::{Io, Stream};
+use super::resolve::Resolver;
 use super::target::Targets;
-use super::tls::Connector;
+use super::tls::{self, Connector};
 use super::trust::{TlsError, Trust};
 use crate::socket::keep_alive;
 
 /// Opens connections to upstreams. Cheap to clone.
 #[derive(Clone)]
 pub struct Dialer {
-    tcp: HttpConnector,
+    tcp: HttpConnector<Resolver>,
     tls: Option<Connector>,
     own: Arc<[SocketAddr]>,
     limit: Duration,
@@ -47,11 +44,23 @@ pub enum ConnectError {
     /// The connection failed.
     #[error("cannot be reached: {0}")]
     Failed(String),
+    /// The handshake of TLS failed.
+    #[error("is reached, but TLS with it fails: {0}")]
+    Tls(String),
+    /// A server of TLS was spoken to without it.
+    #[error("speaks TLS; its URL begins with https: or wss:")]
+    SpeaksTls,
+    /// The answer is not HTTP, or breaks off.
+    #[error("did not answer properly: {0}")]
+    Answer(String),
+    /// The body of the request that is forwarded cannot be read.
+    #[error("is waiting for the body of this request, which cannot be read")]
+    Body,
 }
 
 impl From<hyper::Error> for ConnectError {
     fn from(error: hyper::Error) -> Self {
-        Self::Failed(causes(&error))
+        if error.is_user() { Self::Body } else { Self::Answer(causes(&error)) }
     }
 }
 
@@ -67,7 +76,7 @@ impl Dialer {
         trust: Option<&Trust>,
         limit: Duration,
     ) -> Result<Self, TlsError> {
-        let mut tcp = HttpConnector::new();
+        let mut tcp = HttpConnector::new_with_resolver(Resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let tls = trust.map(Connector::new);
@@ -107,7 +116,7 @@ impl Dialer {
             return Ok(Io::new(Stream::Plain(tcp), Arc::clone(&self.targets)));
         };
         let tls = connector.connect(host, tcp).await;
-        let tls = tls.map_err(|error| ConnectError::Failed(causes(&error)))?;
+        let tls = tls.map_err(|error| ConnectError::Tls(tls::words(&error)))?;
         Ok(Io::new(Stream::Tls(Box::new(tls)), Arc::clone(&self.targets)))
     }
 
@@ -127,21 +136,6 @@ impl Dialer {
 impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dialer").field("own", &self.own).finish_non_exhaustive()
-    }
-}
-
-impl Service<Uri> for Dialer {
-    type Response = TokioIo<Io>;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Io>, ConnectError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let dialer = self.clone();
-        Box::pin(async move { dialer.dial(&uri).await.map(TokioIo::new) })
     }
 }
 

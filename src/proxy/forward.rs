@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -12,23 +11,17 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode, Uri, Version};
 use http_body::Frame;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connect::{ConnectError, Dialer};
 use super::headers::{self, Hops};
 use super::held::Held;
-use super::interim;
+use super::link::{self, Client};
 use super::route::Route;
 use super::tap::TapSettings;
 use crate::code::Code;
 use crate::hub::Hub;
 use crate::problem::Problem;
-use crate::request::{MAX_FIELDS, RawTarget, remote};
-use crate::socket::SocketControl;
-
-/// How long an unused connection to an upstream is kept.
-const KEEP: Duration = Duration::from_secs(15);
+use crate::request::{RawTarget, remote};
 
 /// Memory for the incomplete messages of all relayed connections. Payloads that find no room are not
 /// kept.
@@ -48,7 +41,6 @@ pub(super) struct Shared {
     pub(super) tap: TapSettings,
     pub(super) held: Arc<Held>,
     pub(super) dialer: Dialer,
-    client: Client<Dialer, Body>,
     /// The name of this proxy in `Via`, by which it recognizes its own requests.
     pseudonym: String,
 }
@@ -70,18 +62,6 @@ impl Proxy {
     /// Makes a proxy that publishes to a hub.
     #[must_use]
     pub fn new(hub: Hub, settings: ProxySettings, dialer: Dialer) -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(KEEP)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .set_host(false)
-            .http1_preserve_header_case(true)
-            .http1_max_headers(MAX_FIELDS)
-            // Browsers take such answers, and so does curl.
-            .http1_allow_spaces_after_header_name_in_responses(true)
-            .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .http1_ignore_invalid_headers_in_responses(true)
-            .build(dialer.clone());
         let tap = TapSettings {
             control: settings.control,
             max_message_bytes: settings.max_message_bytes,
@@ -89,7 +69,7 @@ impl Proxy {
         let ProxySettings { routes, preserve_host, .. } = settings;
         let pseudonym = format!("wstap-{:016x}", fastrand::u64(..));
         let held = Held::new(MAX_HELD);
-        let shared = Shared { hub, routes, preserve_host, tap, held, dialer, client, pseudonym };
+        let shared = Shared { hub, routes, preserve_host, tap, held, dialer, pseudonym };
         Self { shared: Arc::new(shared) }
     }
 
@@ -157,11 +137,11 @@ impl Proxy {
     /// Forwards a request that is not a WebSocket handshake.
     pub(super) async fn forward(&self, request: Request<Body>) -> Result<Response, Problem> {
         let head = request.method() == Method::HEAD;
-        let (version, control) = (request.version(), control(&request));
+        let client = Client::of(&request);
         let (url, request) = self.outgoing(request, Hops::Drop)?;
-        let send = |request| self.shared.client.request(request);
-        let response = interim::pass_on(request, (version, &control), send).await;
-        let response = response.map_err(|error| failed(&url, &error))?;
+        let sent =
+            link::send((&self.shared.hub, &self.shared.dialer), &client, &url, request, None).await;
+        let (response, _) = sent.map_err(|error| unreachable(&url, &error))?;
         Ok(answer(response, head))
     }
 }
@@ -172,11 +152,6 @@ pub(super) fn target<'a>(uri: &'a Uri, raw: Option<&'a RawTarget>) -> Cow<'a, st
         Some(RawTarget(raw)) => String::from_utf8_lossy(raw),
         None => Cow::Borrowed(uri.path_and_query().map_or("/", PathAndQuery::as_str)),
     }
-}
-
-/// Returns the control of the socket that a request came by.
-pub(super) fn control(request: &Request<Body>) -> SocketControl {
-    request.extensions().get::<SocketControl>().cloned().unwrap_or_default()
 }
 
 /// Returns an answer of an upstream as the client gets it. `head` says that it answers a HEAD.
@@ -207,28 +182,18 @@ impl http_body::Body for NoBody {
     }
 }
 
-fn failed(url: &str, error: &hyper_util::client::legacy::Error) -> Problem {
-    use std::error::Error as _;
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<ConnectError>() {
-            return unreachable(url, error);
-        }
-        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user) {
-            return Problem::malformed("the body of this request cannot be read");
-        }
-        source = cause.source();
-    }
-    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-    Problem::new(Code::Unavailable, format!("{url} did not answer properly: {cause}"))
-}
-
 /// Returns why there is no answer of an upstream.
 pub(super) fn unreachable(url: &str, error: &ConnectError) -> Problem {
     let code = match error {
         ConnectError::Slow(_) | ConnectError::Silent(_) => Code::UpstreamTimeout,
         ConnectError::Loop => Code::Loop,
-        ConnectError::Failed(_) => Code::Unavailable,
+        ConnectError::Body => {
+            return Problem::malformed("the body of this request cannot be read");
+        }
+        ConnectError::Failed(_)
+        | ConnectError::Tls(_)
+        | ConnectError::SpeaksTls
+        | ConnectError::Answer(_) => Code::Unavailable,
     };
     Problem::new(code, format!("{url} {error}"))
 }

@@ -9,22 +9,20 @@ use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::connect::ConnectError;
-use super::forward::{Proxy, answer, control, target, unreachable};
+use super::forward::{Proxy, answer, target, unreachable};
 use super::headers::{self, Hops};
-use super::io::Io;
 use super::tap::Tap;
-use super::{interim, relay};
+use super::{link, relay};
 use crate::event::{Answer, ClosedBy, Connect, ConnectionId};
 use crate::hub::{Connection, ConnectionPermit, Hub, Mailbox};
 use crate::problem::Problem;
-use crate::request::{MAX_FIELDS, RawTarget, remote, worth_knowing};
+use crate::request::{RawTarget, remote, worth_knowing};
 use crate::socket::SocketControl;
 
-/// Forwards a handshake on a connection of its own, since the server may be closing a kept one. The
-/// answer of the server returns as it is.
+/// Forwards a handshake on the connection to the upstream that belongs to the client. The answer of
+/// the server returns as it is.
 pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Response, Problem> {
     if request.version() != Version::HTTP_11 {
         let only = "a WebSocket handshake is a request of HTTP/1.1";
@@ -37,14 +35,17 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     let path = target(&parts.uri, parts.extensions.get::<RawTarget>()).into_owned();
     let wish = wish(path.split_once('?').map(|(_, query)| query));
     let mut request = Request::from_parts(parts, body);
-    let client = Client { upgrade: hyper::upgrade::on(&mut request), control: control(&request) };
-    let version = request.version();
+    let upgrade = hyper::upgrade::on(&mut request);
+    let client = link::Client::of(&request);
     let headers = worth_knowing(request.headers());
     let (url, request) = proxy.outgoing(request, Hops::Upgrade)?;
     let connect = Connect { remote, path, headers, answer: None, user: None };
     let handshake = Handshake { hub, wish, url, connect, asked: Instant::now() };
 
-    let (response, server_control) = match ask(proxy, request, (version, &client.control)).await {
+    let dialer = &proxy.shared.dialer;
+    let limit = Some(dialer.limit());
+    let asked = link::send((hub, dialer), &client, &handshake.url, request, limit).await;
+    let (response, server_control) = match asked {
         Ok(answered) => answered,
         Err(error) => {
             let problem = unreachable(&handshake.url, &error);
@@ -67,6 +68,7 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     let share = proxy.shared.held.share();
     let extensions = extensions.unwrap_or_default();
     let tap = Tap::new(connection, &extensions, proxy.shared.tap, share);
+    let client = Client { upgrade, control: client.control };
     Ok(switch(hub, client, response, server_control, tap, mailbox, permit))
 }
 
@@ -115,33 +117,6 @@ impl Handshake<'_> {
         let connect = Connect { answer: Some(Box::new(answer)), ..self.connect };
         Ok(self.hub.connect_with_generated_id(self.wish, connect)?)
     }
-}
-
-/// Sends a handshake to its server, and returns the answer and the control of the socket.
-async fn ask(
-    proxy: &Proxy,
-    mut request: Request<Body>,
-    client: (Version, &SocketControl),
-) -> Result<(Response<Incoming>, SocketControl), ConnectError> {
-    let io: Io = proxy.shared.dialer.dial(request.uri()).await?;
-    let control = io.control();
-    let mut builder = hyper::client::conn::http1::Builder::new();
-    let builder = builder.preserve_header_case(true).max_headers(MAX_FIELDS);
-    // Browsers take such answers, and so does curl.
-    let builder = builder
-        .allow_spaces_after_header_name_in_responses(true)
-        .allow_obsolete_multiline_headers_in_responses(true)
-        .ignore_invalid_headers_in_responses(true);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(io)).await?;
-    proxy.shared.hub.run(async move {
-        // Its error is that of the request.
-        let _ = connection.with_upgrades().await;
-    });
-    headers::origin_form(request.uri_mut());
-    let limit = proxy.shared.dialer.limit();
-    let answer = interim::pass_on(request, client, |request| sender.send_request(request));
-    let answer = timeout(limit, answer).await;
-    Ok((answer.map_err(|_elapsed| ConnectError::Silent(limit))??, control))
 }
 
 /// Starts the relay, and returns the answer for the client.

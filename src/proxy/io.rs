@@ -3,9 +3,9 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -21,6 +21,30 @@ pub struct Io {
     targets: Arc<Targets>,
     /// The start of a request with its target, which the socket has not taken yet.
     start: Vec<u8>,
+    heard: Heard,
+}
+
+/// The kind of the first byte that came by a connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard(Arc<AtomicU8>);
+
+/// The first byte of an alert of TLS (RFC 8446 section 5.1): the answer of a server of TLS to a
+/// request of plain HTTP.
+const ALERT: u8 = 21;
+
+impl Heard {
+    /// Returns whether the first byte is an alert of TLS.
+    pub(super) fn tls(&self) -> bool {
+        self.0.load(Relaxed) == ALERT
+    }
+
+    fn note(&self, bytes: &[u8]) {
+        if let Some(first) = bytes.first()
+            && self.0.load(Relaxed) == 0
+        {
+            self.0.store((*first).max(1), Relaxed);
+        }
+    }
 }
 
 /// The transport of an upstream.
@@ -32,12 +56,23 @@ pub(super) enum Stream {
 
 impl Io {
     pub(super) fn new(stream: Stream, targets: Arc<Targets>) -> Self {
-        Self { stream, control: SocketControl::default(), targets, start: Vec::new() }
+        Self {
+            stream,
+            control: SocketControl::default(),
+            targets,
+            start: Vec::new(),
+            heard: Heard::default(),
+        }
     }
 
     /// Returns what lets a relay watch and reset the connection.
     pub(super) fn control(&self) -> SocketControl {
         self.control.clone()
+    }
+
+    /// Returns what tells the kind of the first byte.
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     fn tcp(&self) -> &TcpStream {
@@ -54,19 +89,16 @@ impl Drop for Io {
     }
 }
 
-impl Connection for Io {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
 impl AsyncRead for Io {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.heard.note(&buf.filled()[before..]);
+        read
     }
 }
 

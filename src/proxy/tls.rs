@@ -36,6 +36,41 @@ impl Connector {
     }
 }
 
+/// Returns why a handshake failed, and the flag that would help.
+pub(super) fn words(error: &io::Error) -> String {
+    use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+    let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                format!("{error}; a server without TLS has a URL with http: or ws:")
+            }
+            _ => error.to_string(),
+        };
+    };
+    let insecure = "--upstream-insecure accepts any certificate";
+    match fault {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the server does not speak TLS; its URL begins with http: or ws:".to_owned()
+        }
+        // No authority helps against a wrong name or date.
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName
+            | CertificateError::NotValidForNameContext { .. }
+            | CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => format!("{fault}; {insecure}"),
+        Error::InvalidCertificate(_) => format!(
+            "its certificate is not trusted ({fault}); --upstream-ca FILE names its authority or the certificate itself, {insecure}"
+        ),
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server asks for a certificate of the client, and wstap has none".to_owned()
+        }
+        _ => fault.to_string(),
+    }
+}
+
 /// Returns the TCP connection below.
 pub(super) fn tcp(tls: &TlsStream) -> &TcpStream {
     tls.get_ref().0

@@ -23,6 +23,7 @@ mod model;
 mod openapi;
 mod pages;
 mod proxy;
+mod proxy_connections;
 mod proxy_ends;
 mod proxy_faults;
 mod proxy_heads;

@@ -116,7 +116,7 @@ async fn interim_answers_pass_before_the_final_one() {
     let mut old = TcpStream::connect(front.traffic).await.expect("there");
     old.write_all(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n").await.expect("sent");
     let answer = async {
-        read_head(&mut server).await;
+        let (mut server, _) = back.accept().await;
         server.write_all(rest).await.expect("sent");
     };
     let (got, ()) = tokio::join!(read_head(&mut old), answer);

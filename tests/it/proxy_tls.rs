@@ -87,10 +87,11 @@ async fn a_certificate_of_a_stranger_is_a_502_that_says_so() {
     let front = front(port, &Trust::System).await;
     let (mut client, head) = front.shake("/", "").await;
     assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
-    let mut body = [0; 400];
+    let mut body = [0; 800];
     let read = within("a body", client.read(&mut body)).await.expect("a body");
     let body = String::from_utf8_lossy(&body[..read]).into_owned();
     assert!(body.contains("certificate"), "{body}");
+    assert!(body.contains("--upstream-ca FILE") && body.contains("--upstream-insecure"), "{body}");
 }
 
 #[tokio::test]
@@ -120,6 +121,10 @@ async fn a_listed_certificate_of_another_name_is_refused() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), pem).expect("written");
     let front = named("127.0.0.1", port, &Trust::File(file.path().display().to_string())).await;
-    let (_, head) = front.shake("/", "").await;
+    let (mut client, head) = front.shake("/", "").await;
     assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    let mut body = [0; 800];
+    let read = within("a body", client.read(&mut body)).await.expect("a body");
+    let body = String::from_utf8_lossy(&body[..read]).into_owned();
+    assert!(body.contains("--upstream-insecure accepts any certificate"), "{body}");
 }

@@ -25,6 +25,11 @@ impl Connector {
     }
 }
 
+/// Returns why a handshake failed.
+pub(super) fn words(error: &io::Error) -> String {
+    error.to_string()
+}
+
 /// Returns the TCP connection below.
 pub(super) fn tcp(tls: &TlsStream) -> &TcpStream {
     tls
