@@ -60,8 +60,8 @@ pub(crate) async fn send(
         To::Server => Direction::In,
     };
     let to = connection_id(&id)?;
-    open(&hub, &id)?;
     let body = read_body(body, max.0, "a message").await?;
+    open(&hub, &id)?;
     let (opcode, payload) = payload(&headers, &body)?;
     let outgoing = match opcode {
         Opcode::Binary => Outgoing::Binary(body.clone()),
