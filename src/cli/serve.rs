@@ -12,6 +12,9 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::failure::{Failure, print};
 use super::file;
@@ -305,20 +308,26 @@ fn log_to_stderr(format: LogFormat, filter: &str) {
         Ok(filter) => (filter, None),
         Err(fault) => (EnvFilter::new("info"), Some(fault)),
     };
-    // At debug and trace level it logs every frame; the logs of wstap never contain payloads.
-    let quiet = "tungstenite=error".parse().expect("that is a directive");
-    let filter = filter.add_directive(quiet);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second logger in one process exists in tests only.
     let _ = match format {
         LogFormat::Text => {
-            logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+            let colours = std::io::stderr().is_terminal();
+            let logs = logs.with_ansi(colours).with_target(false).finish();
+            logs.with(filter_fn(has_no_payload)).try_init()
         }
-        LogFormat::Json => logs.json().try_init(),
+        LogFormat::Json => logs.json().finish().with(filter_fn(has_no_payload)).try_init(),
     };
     if let Some(fault) = fault {
         tracing::warn!("RUST_LOG: {fault}; expected a filter such as info or wstap=debug");
     }
+}
+
+/// Returns whether a log line may be printed, whatever `RUST_LOG` says. At debug and trace level the
+/// libraries log frames, heads and headers; the lines of wstap contain none of these.
+fn has_no_payload(line: &tracing::Metadata<'_>) -> bool {
+    let own = line.target() == "wstap" || line.target().starts_with("wstap::");
+    own || *line.level() <= tracing::Level::INFO
 }
 
 /// Logs only the place of a panic: its message may contain data that redaction hides.

@@ -83,11 +83,15 @@ impl Running {
         self.url().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port")
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         crate::harness::signal(name, self.child.id());
     }
 
-    fn end(&mut self) -> ExitStatus {
+    pub(crate) fn end(&mut self) -> ExitStatus {
         let end = Instant::now() + LIMIT;
         loop {
             if let Some(status) = self.child.try_wait().expect("it can be asked") {
@@ -108,9 +112,25 @@ impl Drop for Running {
 
 /// Opens a WebSocket by hand and sends text frames.
 pub(crate) fn speak(port: u16, frames: &[&str]) -> TcpStream {
+    let head = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    speak_after(port, head, frames)
+}
+
+/// Returns the answer to a GET.
+fn got(port: u16, path: &str) -> String {
     use std::io::Write as _;
     let mut tcp = TcpStream::connect(("127.0.0.1", port)).expect("the server is there");
-    let head = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    tcp.write_all(head.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+/// The same with another handshake.
+fn speak_after(port: u16, head: &str, frames: &[&str]) -> TcpStream {
+    use std::io::Write as _;
+    let mut tcp = TcpStream::connect(("127.0.0.1", port)).expect("the server is there");
     tcp.write_all(head.as_bytes()).expect("sent");
     let mut answer = [0; 512];
     let read = tcp.read(&mut answer).expect("an answer");
@@ -217,6 +237,48 @@ fn print_config_prints_the_values_that_apply_and_their_sources() {
         assert!(printed.lines().any(|l| l == line), "{line} in {printed}");
     }
     assert!(toml::from_str::<toml::Table>(&printed).is_ok(), "{printed}");
+}
+
+#[test]
+fn no_log_level_prints_payloads_heads_or_tokens() {
+    const SECRETS: [&str; 3] = ["open-sesame", "t0ken-of-ann", "agent-007"];
+    let trace = ["trace", "tungstenite::protocol=trace", "tokio_tungstenite=trace", "hyper=trace"];
+    for format in ["text", "json"] {
+        let mut command = wstap();
+        command.env(
+            "RUST_LOG",
+            format!("{},hyper::proto=trace,wstap::session=trace", trace.join(",")),
+        );
+        let mut server =
+            Running::start(command.args(["--listen", "127.0.0.1:0", "--log-format", format]));
+        server.until("http://127.0.0.1:");
+        let words = server.words();
+        let digits = words.split("http://127.0.0.1:").nth(1).expect("the address is printed");
+        let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
+        let port = digits.parse().expect("a port");
+        let head = format!(
+            "GET /ws?access_token={} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nUser-Agent: {}\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            SECRETS[1], SECRETS[2]
+        );
+        let subscribe =
+            r#"{"type":"subscribe","params":{"channels":["a"],"token":"t0ken-of-ann"}}"#;
+        let frames = [r#"{"connectionId":"a"}"#, "open-sesame", subscribe];
+        let tcp = speak_after(port, &head, &frames);
+        let end = Instant::now() + LIMIT;
+        while !got(port, "/api/events").contains("open-sesame") {
+            assert!(Instant::now() < end, "the message is an event: {}", server.words());
+        }
+        drop(tcp);
+        server.signal("TERM");
+        assert!(server.end().success());
+        let words = server.words();
+        assert!(words.contains("stopped"), "{words}");
+        for secret in SECRETS {
+            assert!(!words.contains(secret), "{secret} in {words}");
+        }
+    }
 }
 
 #[test]
