@@ -97,6 +97,7 @@ impl Hub {
         let (history_events, history_bytes) = self.shared.store.size();
         let sequence = self.shared.sequence();
         let mut numbers = Numbers {
+            clock_behind: clock::ahead(sequence.order.head().1, now_ms()),
             connections: sequence.state.connection_count(),
             listeners: self.shared.listeners.len(),
             history_events,

@@ -3,6 +3,9 @@
 //! Counters are atomics that the hot path holds; gauges are read from the hub when they are scraped.
 //! No label takes a value from the network.
 
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -63,6 +66,8 @@ pub struct Numbers {
     pub history_bytes: usize,
     /// Events that the slowest listener has not been given yet.
     pub max_lag: u64,
+    /// How far the id of the newest event is ahead of the clock, which was set back.
+    pub clock_behind: Duration,
     /// Channels that have members or a history.
     pub channels: usize,
     /// Channels that have members.
@@ -82,6 +87,7 @@ struct Gauges {
     history_events: Gauge,
     history_bytes: Gauge,
     max_lag: Gauge,
+    clock_behind: Gauge<f64, AtomicU64>,
     channels: Gauge,
     /// The five gauges of channelize, under the names of its documentation.
     channelize: [Gauge; 5],
@@ -113,6 +119,12 @@ impl Gauges {
         for ((name, help), at) in channelize.into_iter().zip(&gauges.channelize) {
             gauge(name, help, at);
         }
+        registry.register_with_unit(
+            "clock_behind",
+            "How far the time of the newest event is ahead of the clock, which was set back",
+            Unit::Seconds,
+            gauges.clock_behind.clone(),
+        );
         registry.register_with_unit(
             "history",
             "Memory of the events in the history",
@@ -233,6 +245,7 @@ impl Metrics {
         set(&self.gauges.history_events, now.history_events);
         set(&self.gauges.history_bytes, now.history_bytes);
         set(&self.gauges.max_lag, usize::try_from(now.max_lag).unwrap_or(usize::MAX));
+        self.gauges.clock_behind.set(now.clock_behind.as_secs_f64());
         set(&self.gauges.channels, now.channels);
         let channelize = [
             now.connections,

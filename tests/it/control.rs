@@ -1,6 +1,7 @@
 //! `/api`, metrics and health.
 
 use serde_json::json;
+use wstap::event::{Body, Direction, Event, EventBody, EventId, Message, Opcode};
 use wstap::hub::Settings;
 
 use crate::harness::{Tap, until};
@@ -213,6 +214,27 @@ async fn metrics_count_what_happens() {
     }
     assert!(!metrics.body.contains("wstap_rendered_bytes_total 0\n"));
     assert!(!metrics.body.contains("wstap_delivered_bytes_total 0\n"));
+}
+
+#[tokio::test]
+async fn clock_behind_the_newest_event_is_a_metric() {
+    let tap = Tap::start().await;
+    let behind = async || {
+        let metrics = tap.get("/metrics").await.body;
+        let line = metrics.lines().find(|line| line.starts_with("wstap_clock_behind_seconds "));
+        line.and_then(|line| line.split(' ').nth(1)?.parse::<f64>().ok()).expect("a number")
+    };
+    let _ws = tap.registered("a").await;
+    assert!(behind().await.abs() < 0.001);
+    // What the newest event is after the clock was set back by an hour.
+    let EventId { ms, .. } = tap.hub.head().0.expect("an event");
+    let id = EventId { ms: ms + 3_600_000, seq: 0 };
+    let message = Message::new(Direction::In, Opcode::Text, 2, Body::Binary(Box::from(*b"hi")));
+    let connection = "a".parse().expect("an id");
+    tap.hub.restore(Event { id, connection, body: EventBody::Message(message) });
+    assert!((3000.0..=3600.0).contains(&behind().await));
+    let _ws = tap.registered("b").await;
+    assert_eq!(tap.hub.head().0, Some(EventId { ms: id.ms, seq: 1 }), "ids grow");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::shared::Shared;
 use crate::hub::channels::fanout::Lane;
 use crate::hub::channels::outbox::PIECE;
-use crate::hub::clock::now_ms;
+use crate::hub::clock::{ClockWatch, now_ms};
 use crate::hub::listeners::listener::Signal;
 
 /// Starts the tasks of a hub.
@@ -42,12 +42,20 @@ async fn heartbeat(shared: Arc<Shared>) {
     let period = shared.settings.heartbeat;
     let mut clock = interval_at(Instant::now() + period, period);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut watch = ClockWatch::default();
     loop {
         tokio::select! {
             _ = clock.tick() => {}
             () = shared.stopped.cancelled() => return,
         }
-        shared.store.evict(now_ms());
+        let (now, (_, newest)) = (now_ms(), shared.sequence().order.head());
+        // A recording has events of any time.
+        if !shared.settings.recording
+            && let Some(change) = watch.look(newest, now)
+        {
+            change.log();
+        }
+        shared.store.evict(now);
         shared.renew_due().await;
         shared.signal(Signal::Pulse);
     }
