@@ -141,6 +141,7 @@ impl Config {
                 channels,
                 max_channels: limits.max_channels,
                 slow_client: limits.slow_client,
+                search_time: times.search_time,
                 authority: None,
             },
             limits: Limits {

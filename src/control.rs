@@ -6,6 +6,7 @@
 pub(crate) mod answers;
 pub(crate) mod channels;
 mod info;
+pub(crate) mod list;
 pub(crate) mod query;
 
 use std::sync::Arc;
@@ -19,20 +20,37 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use self::answers::{Connection, Listener, Sent, Server};
+use self::list::{Number, Numbered};
 use self::query::{CloseCode, Closing, Reason, Sending, To};
 use crate::code::{self, Code};
 use crate::event::{Body as Payload, ConnectionId, Direction, Message, Opcode};
-use crate::hub::{CloseRequest, ConnectionHandle, Hub, Outgoing, Undelivered};
+use crate::hub::{CloseRequest, ConnectionHandle, Hub, Outgoing, Seen, Undelivered};
 use crate::json;
 use crate::problem::Problem;
 use crate::request::{self, Segment, read_body};
 
 pub(crate) use self::info::Info;
 
-/// Answers `GET /api/connections`.
-pub(crate) async fn connections(State(hub): State<Hub>) -> Json<Vec<Connection>> {
-    let open = hub.connections().into_iter().filter(|entry| !entry.is_closing());
-    Json(open.map(|entry| Connection::of(&hub, &entry)).collect())
+/// Answers `GET /api/connections`, in the order of registration.
+pub(crate) async fn connections(
+    State(hub): State<Hub>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let (query, faults): (Numbered, _) = request::read(query.as_deref());
+    faults.finish()?;
+    let page = Page::of(&query, |after, limit| {
+        hub.connections_after(after, limit).iter().map(|entry| entry.number).collect()
+    });
+    let (after, end, of) = (page.after, page.end, hub.clone());
+    let read = move |last: Option<&Arc<ConnectionHandle>>, wanted| {
+        let mut next = hub.connections_after(last.map_or(after, |entry| entry.number), wanted);
+        next.retain(|entry| entry.number <= end);
+        next
+    };
+    let item = move |entry: &Arc<ConnectionHandle>| {
+        (!entry.is_closing()).then(|| Connection::of(&of, entry))
+    };
+    Ok((page.headers, list::answer(list::array(read, item))).into_response())
 }
 
 /// Answers `GET /api/connections/{id}`.
@@ -92,9 +110,51 @@ pub(crate) async fn close(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Answers `GET /api/listeners`.
-pub(crate) async fn listeners(State(hub): State<Hub>) -> Json<Vec<Listener>> {
-    Json(hub.listeners().iter().map(Listener::of).collect())
+/// Answers `GET /api/listeners`, in the order in which they subscribed.
+pub(crate) async fn listeners(
+    State(hub): State<Hub>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let (query, faults): (Numbered, _) = request::read(query.as_deref());
+    faults.finish()?;
+    let page = Page::of(&query, |after, limit| {
+        hub.listeners_after(after, limit).iter().map(|seen| seen.listener.number).collect()
+    });
+    let (after, end) = (page.after, page.end);
+    let read = move |last: Option<&Seen>, wanted| {
+        let mut next = hub.listeners_after(last.map_or(after, |it| it.listener.number), wanted);
+        next.retain(|seen| seen.listener.number <= end);
+        next
+    };
+    let item = |seen: &Seen| Some(Listener::of(seen));
+    Ok((page.headers, list::answer(list::array(read, item))).into_response())
+}
+
+/// A part of a list that is ordered by number.
+struct Page {
+    /// Not this number and none below.
+    after: u64,
+    /// None above this number.
+    end: u64,
+    /// The address of the next page, if there is one.
+    headers: HeaderMap,
+}
+
+impl Page {
+    /// Looks a page up. `numbers` returns the next numbers after one, up to a limit.
+    fn of(query: &Numbered, numbers: impl Fn(u64, usize) -> Vec<u64>) -> Self {
+        let after = query.after.map_or(0, |Number(after)| after);
+        let whole = Self { after, end: u64::MAX, headers: HeaderMap::new() };
+        let Some(limit) = query.limit else { return whole };
+        let found = numbers(after, limit.0 + 1);
+        match found.get(limit.0 - 1) {
+            Some(&end) if found.len() > limit.0 => {
+                Self { end, headers: list::next_page(limit, &end.to_string()), ..whole }
+            }
+            Some(&end) => Self { end, ..whole },
+            None => whole,
+        }
+    }
 }
 
 /// Answers `DELETE /api/listeners/{id}`: ends its stream.

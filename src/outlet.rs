@@ -7,6 +7,7 @@ pub(crate) mod live;
 mod needle;
 pub(crate) mod poll;
 pub(crate) mod query;
+mod search_time;
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, post};
 use futures_util::FutureExt as _;
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, LINK, ORIGIN};
 use http::{HeaderValue, Method, StatusCode, Version};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -344,6 +344,7 @@ fn cors(origins: &Origins) -> CorsLayer {
         .allow_origin(origin)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS])
         .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([LINK])
         .max_age(Duration::from_hours(24))
 }
 

@@ -137,6 +137,10 @@ pub(super) struct TimeArgs {
     /// Time limit for a WebSocket to send something after a ping
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = values::nonzero_duration)]
     pub(super) pong_timeout: Duration,
+    /// Processor time that a response of /api/events may use for events that its filter or text
+    /// passes over
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::nonzero_duration)]
+    pub(super) search_time: Duration,
     /// Time between two heartbeats of an idle event stream
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = values::nonzero_duration)]
     pub(super) heartbeat: Duration,

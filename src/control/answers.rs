@@ -25,6 +25,8 @@ impl Time {
 pub(crate) struct Connection {
     #[serde(rename = "connectionId")]
     id: String,
+    /// Counts the connections in the order of registration: where a page of the list continues.
+    number: u64,
     since: Time,
     /// The other end of its TCP connection.
     remote: String,
@@ -49,6 +51,7 @@ impl Connection {
         let channels = entry.channels().into_iter().map(|it| redaction.channel(it).to_string());
         Self {
             id: entry.id.as_str().to_owned(),
+            number: entry.number,
             since: Time::of(entry.since_ms()),
             remote: connect.remote.to_string(),
             path: connect.path.clone(),

@@ -1,18 +1,23 @@
 //! `/api/channels`: lists channels, shows one, publishes to one.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::answers::Sent;
+use super::list::{self, Named, PageLimit};
 use super::query::Publishing;
 use super::{MaxMessageBytes, payload};
 use crate::code::Code;
-use crate::event::{Channel, Event};
-use crate::hub::{ChannelInside, ChannelSeen, Hub, Publication};
+use crate::event::{Channel, ConnectionId, Event, User};
+use crate::hub::{ChannelSeen, Hub, Publication};
 use crate::problem::Problem;
 use crate::request::{self, Segment, read_body};
 use crate::wire;
@@ -34,61 +39,156 @@ pub(crate) struct ChannelLine {
     messages: u64,
 }
 
-/// A channel with its members and its history.
+/// The beginning of the answer about one channel, before its lists. `openapi` describes all of it.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub(crate) struct ChannelPage {
+struct ChannelHead {
     channel: String,
-    /// Whether joining needs a token.
     private: bool,
-    /// Whether members get presence events.
     presence: bool,
-    /// Messages published to it.
     messages: u64,
-    /// Ids of the connections in it.
-    members: Vec<String>,
-    /// Their users.
-    users: Vec<String>,
-    /// Full events, the oldest first.
-    history: Vec<EventJson>,
 }
 
-/// Answers `GET /api/channels`.
-pub(crate) async fn all(State(hub): State<Hub>) -> Json<Vec<ChannelLine>> {
-    let redaction = &hub.settings().redaction;
-    let line = |seen: ChannelSeen| ChannelLine {
-        channel: redaction.channel(seen.channel).to_string(),
-        private: seen.rules.private,
-        presence: seen.rules.presence,
-        members: seen.members,
-        users: seen.users,
-        messages: seen.messages,
+/// Answers `GET /api/channels`, in the order of their names.
+pub(crate) async fn all(
+    State(hub): State<Hub>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let (Named { limit, after }, faults) = request::read(query.as_deref());
+    faults.finish()?;
+    let after = match after {
+        Some(shown) => Some(listed_as(&hub, &shown).await?),
+        None => None,
     };
-    Json(hub.channels().into_iter().map(line).collect())
+    let (end, headers) = match limit {
+        Some(limit) => page(&hub, after.as_ref(), limit),
+        None => (None, HeaderMap::new()),
+    };
+    let redaction = hub.settings().redaction.clone();
+    let read = move |last: Option<&ChannelSeen>, wanted| {
+        let mut next = hub.channels_after(last.map(|it| &it.channel).or(after.as_ref()), wanted);
+        next.retain(|seen| end.as_ref().is_none_or(|end| seen.channel <= *end));
+        next
+    };
+    let item = move |seen: &ChannelSeen| {
+        Some(ChannelLine {
+            channel: redaction.channel(seen.channel.clone()).to_string(),
+            private: seen.rules.private,
+            presence: seen.rules.presence,
+            members: seen.members,
+            users: seen.users,
+            messages: seen.messages,
+        })
+    };
+    Ok((headers, list::answer(list::array(read, item))).into_response())
 }
+
+/// Returns the last channel of a page, and the headers that name the next one, if there is one.
+fn page(hub: &Hub, after: Option<&Channel>, limit: PageLimit) -> (Option<Channel>, HeaderMap) {
+    let mut found = hub.channels_after(after, limit.0 + 1);
+    let more = found.len() > limit.0;
+    found.truncate(limit.0);
+    let Some(last) = found.pop().filter(|_| more) else { return (None, HeaderMap::new()) };
+    let shown = hub.settings().redaction.channel(last.channel.clone());
+    (Some(last.channel), list::next_page(limit, shown.as_str()))
+}
+
+/// Returns the channel that the list has under a name. Redaction shows some under another name than
+/// their own: they are searched for, a piece of the list at a time.
+async fn listed_as(hub: &Hub, shown: &str) -> Result<Channel, Problem> {
+    let redaction = &hub.settings().redaction;
+    let named = shown.parse::<Channel>();
+    let is_shown = |channel: &Channel| redaction.channel(channel.clone()).as_str() == shown;
+    let is_listed = |channel: &Channel| is_shown(channel) && hub.channel_seen(channel).is_some();
+    if !redaction.is_on() || named.as_ref().is_ok_and(is_listed) {
+        return channel(shown);
+    }
+    let mut last = None;
+    loop {
+        let piece = hub.channels_after(last.as_ref(), SEARCHED);
+        if let Some(found) = piece.iter().find(|seen| is_shown(&seen.channel)) {
+            return Ok(found.channel.clone());
+        }
+        match piece.last() {
+            Some(seen) if piece.len() == SEARCHED => last = Some(seen.channel.clone()),
+            // It is gone.
+            _ => return channel(shown),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Channels that are compared with a shown name in one turn.
+const SEARCHED: usize = 64;
 
 /// Answers `GET /api/channels/{channel}`: its members and its history.
 pub(crate) async fn one(
     State(hub): State<Hub>,
     Segment(name): Segment,
-) -> Result<Json<ChannelPage>, Problem> {
-    let nothing = || {
+) -> Result<Response, Problem> {
+    let channel = channel(&name)?;
+    let seen = hub.channel_seen(&channel).ok_or_else(|| {
         let words = format!("nobody is in the channel {name:?}, and nothing is kept of it");
         Problem::new(Code::NotFound, words)
-    };
-    let ChannelInside { seen, members, users, history } =
-        hub.channel(&channel(&name)?).ok_or_else(nothing)?;
-    let redaction = &hub.settings().redaction;
-    Ok(Json(ChannelPage {
-        channel: redaction.channel(seen.channel).to_string(),
-        private: seen.rules.private,
-        presence: seen.rules.presence,
-        messages: seen.messages,
-        members: members.iter().map(ToString::to_string).collect(),
-        users: users.into_iter().map(|user| redaction.user(user).to_string()).collect(),
-        history: history.iter().map(|event| EventJson::from(&**event)).collect(),
-    }))
+    })?;
+    Ok(list::answer(written(hub, seen)))
 }
+
+/// Writes a channel with its members and its history, its lists in pieces.
+fn written(hub: Hub, seen: ChannelSeen) -> impl FnMut(&mut Vec<u8>) -> bool {
+    let redaction = hub.settings().redaction.clone();
+    let ChannelSeen { channel, rules, messages, .. } = seen;
+    let head = ChannelHead {
+        channel: redaction.channel(channel.clone()).to_string(),
+        private: rules.private,
+        presence: rules.presence,
+        messages,
+    };
+    let mut head = Some(head);
+    let mut members = list::array(
+        {
+            let (hub, channel) = (hub.clone(), channel.clone());
+            move |last: Option<&ConnectionId>, wanted| hub.members_after(&channel, last, wanted)
+        },
+        |id| Some(id.to_string()),
+    );
+    let mut users = list::array(
+        {
+            let (hub, channel) = (hub.clone(), channel.clone());
+            move |last: Option<&User>, wanted| hub.users_after(&channel, last, wanted)
+        },
+        move |user| Some(redaction.user(user.clone()).to_string()),
+    );
+    let mut history = list::array(
+        move |last: Option<&Arc<Event>>, wanted| {
+            hub.kept_after(&channel, last.map(|event| event.id), wanted)
+        },
+        |event| Some(EventJson::from(&**event)),
+    );
+    let mut parts: VecDeque<(&str, Part)> = VecDeque::from([
+        (",\"members\":", Box::new(move |out: &mut _| members(out)) as Part),
+        (",\"users\":", Box::new(move |out: &mut _| users(out))),
+        (",\"history\":", Box::new(move |out: &mut _| history(out))),
+    ]);
+    move |out| {
+        if let Some(head) = head.take() {
+            serde_json::to_writer(&mut *out, &head).expect("an answer is JSON");
+            // The lists are further members of the object.
+            out.pop();
+        }
+        while let Some((name, part)) = parts.front_mut() {
+            out.extend_from_slice(std::mem::take(name).as_bytes());
+            if part(out) {
+                return true;
+            }
+            parts.pop_front();
+        }
+        out.push(b'}');
+        false
+    }
+}
+
+/// A list within an answer, to be written in pieces.
+type Part = Box<dyn FnMut(&mut Vec<u8>) -> bool + Send>;
 
 /// Answers `POST /api/channels/{channel}/messages`: publishes the body to all in it, or with
 /// `?user=` to these only.

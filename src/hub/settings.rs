@@ -31,6 +31,9 @@ pub struct Settings {
     pub max_channels: usize,
     /// What becomes of a client that does not keep up with its channels.
     pub slow_client: SlowClient,
+    /// How much processor time a finite reading may take for events that it does not return. Then it
+    /// ends, and says where to continue.
+    pub search_time: Duration,
     /// Verifies the tokens for private channels.
     pub authority: Option<Arc<dyn Authority>>,
 }
@@ -48,6 +51,7 @@ impl Default for Settings {
             channels: Vec::new(),
             max_channels: 100_000,
             slow_client: SlowClient::Drop,
+            search_time: Duration::from_secs(10),
             authority: None,
         }
     }

@@ -9,6 +9,7 @@ use utoipa::openapi::{RefOr, Required, Schema};
 use utoipa::{IntoParams, ToSchema};
 
 use super::names::FullEvent;
+use crate::control::list::{Named, Numbered};
 use crate::control::query::{Closing, Publishing, Sending};
 use crate::outlet::query::{Beginning, Finite, Live, Selection, Waiting};
 use crate::request::{self, Query};
@@ -23,7 +24,7 @@ macro_rules! described {
         }
     )+};
 }
-described!(Selection Beginning Live Finite Waiting Sending Closing Publishing);
+described!(Selection Beginning Live Finite Waiting Sending Closing Publishing Numbered Named);
 
 /// Returns the parameters of a query as `OpenAPI` describes them.
 fn parameters<Q: Query>() -> Vec<Parameter> {
@@ -59,6 +60,24 @@ pub(super) struct LastEventId {
     last_event_id: Option<String>,
 }
 
+/// A channel with its members and its history.
+#[derive(ToSchema)]
+pub(super) struct ChannelPage {
+    channel: String,
+    /// Whether joining needs a token.
+    private: bool,
+    /// Whether members get presence events.
+    presence: bool,
+    /// Messages published to it.
+    messages: u64,
+    /// Ids of the connections in it.
+    members: Vec<String>,
+    /// Their users.
+    users: Vec<String>,
+    /// Full events, the oldest first.
+    history: Vec<FullEvent>,
+}
+
 /// A finite answer.
 #[derive(ToSchema)]
 #[serde(untagged)]
@@ -86,6 +105,23 @@ pub(super) struct Marks {
     first: Option<String>,
     #[schema(required, example = "1763670000456-0")]
     last: Option<String>,
+    /// What was not counted, as a gap: the search took too long.
+    unfinished: Option<Rest>,
+}
+
+/// What a search has left out that took too long.
+#[derive(ToSchema)]
+pub(super) struct Rest {
+    #[schema(example = "gap")]
+    kind: String,
+    /// Number of events, selected or not.
+    #[schema(required)]
+    missed: Option<u64>,
+    /// The last event that was looked at.
+    #[schema(required, example = "1763670000123-0")]
+    after: Option<String>,
+    #[schema(required)]
+    before: Option<String>,
 }
 
 /// HTTP Archive 1.2, with WebSocket messages as Chrome writes them.

@@ -4,10 +4,11 @@
 #![expect(dead_code, reason = "the functions carry a description and are never called")]
 
 use super::names::{ChannelName, ConnectionName, FullEvent, KnownId};
-use super::parameters::{Found, LastEventId};
+use super::parameters::{ChannelPage, Found, LastEventId};
 use super::problems::problems;
 use crate::control::answers::{Connection, Listener, Sent, Server};
-use crate::control::channels::{ChannelLine, ChannelPage};
+use crate::control::channels::ChannelLine;
+use crate::control::list::{Named, Numbered};
 use crate::control::query::{Closing, Publishing, Sending};
 use crate::outlet::query::{Beginning, Finite, Live, Selection, Waiting};
 
@@ -44,7 +45,9 @@ pub(super) fn listen() {}
 
 #[utoipa::path(get, path = "/api/events", tag = "Events",
     summary = "Events as a finite response",
-    description = "Selects events of the history by the same parameters as the stream.",
+    description = "Selects events of the history by the same parameters as the stream. A search that takes longer \
+        than `--search-time` ends with a gap that has `\"unfinished\":true`: repeat it with `last_event_id` of its \
+        `after`.",
     params(Selection, Beginning, LastEventId, Finite),
     responses((status = OK, description = "The events.", content(
         (Found = "application/json"),
@@ -60,7 +63,11 @@ pub(super) fn event() {}
 
 #[utoipa::path(get, path = "/api/connections", tag = "Connections",
     summary = "List the live connections",
-    responses((status = OK, description = "All of them.", body = Vec<Connection>)))]
+    description = "In the order of registration. The answer is sent in pieces.",
+    params(Numbered),
+    responses((status = OK, description = "All of them, or a page.", body = Vec<Connection>, headers(
+        ("Link" = String, description = "With `limit`: the address of the next page as `<?limit=…&after=…>; \
+            rel=\"next\"`, if there is one."))), Searching))]
 pub(super) fn connections() {}
 
 #[utoipa::path(get, path = "/api/connections/{id}", tag = "Connections",
@@ -98,8 +105,12 @@ pub(super) fn close() {}
 
 #[utoipa::path(get, path = "/api/channels", tag = "Channels",
     summary = "List the channels",
-    description = "The channels that have members or a history.",
-    responses((status = OK, description = "All of them.", body = Vec<ChannelLine>)))]
+    description = "The channels that have members or a history, in the order of their names. The answer is sent \
+        in pieces.",
+    params(Named),
+    responses((status = OK, description = "All of them, or a page.", body = Vec<ChannelLine>, headers(
+        ("Link" = String, description = "With `limit`: the address of the next page as `<?limit=…&after=…>; \
+            rel=\"next\"`, if there is one."))), Searching))]
 pub(super) fn channels() {}
 
 #[utoipa::path(get, path = "/api/channels/{channel}", tag = "Channels",
@@ -127,7 +138,11 @@ pub(super) fn publish() {}
 
 #[utoipa::path(get, path = "/api/listeners", tag = "Listeners",
     summary = "List the listeners of the stream",
-    responses((status = OK, description = "All of them.", body = Vec<Listener>)))]
+    description = "In the order in which they subscribed. The answer is sent in pieces.",
+    params(Numbered),
+    responses((status = OK, description = "All of them, or a page.", body = Vec<Listener>, headers(
+        ("Link" = String, description = "With `limit`: the address of the next page as `<?limit=…&after=…>; \
+            rel=\"next\"`, if there is one."))), Searching))]
 pub(super) fn listeners() {}
 
 #[utoipa::path(delete, path = "/api/listeners/{id}", tag = "Listeners",

@@ -3,6 +3,10 @@
 //! The response is written while the history is read, a page at a time: it is never in memory as a
 //! whole. `format=marks` returns the number of events of a selection and the id of every nth one, so
 //! that a client can count a long history, draw it over time and read any part of it alone.
+//!
+//! A response has a budget of processor time for the events that it does not contain: those that its
+//! filter or its text passes over. When it is used up, the response ends with a gap that says how far
+//! it came.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -22,8 +26,9 @@ use http_body::Frame;
 use super::har::Archive;
 use super::needle::Needle;
 use super::query::{Beginning, Every, Finite, FiniteFormat, InOrder, Limit, Selection};
+use super::search_time::{SearchTime, unfinished};
 use crate::code::Code;
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, Gap};
 use crate::hub::{Hub, Order, Pace, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
 use crate::request::{self, Moment, Segment, accepts};
@@ -67,12 +72,15 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         FiniteFormat::Ndjson => "application/x-ndjson",
     };
     let marks = Marks { every: every.map_or(EVERY, |Every(every)| every), ..Marks::default() };
+    let search_time = hub.settings().search_time;
     let body = match format {
         FiniteFormat::Har => Body::new(Archive::new(hub, range, filter)),
         FiniteFormat::Json | FiniteFormat::Ndjson | FiniteFormat::Marks => {
             let scan = hub.scan(range, filter);
             let scanned = VecDeque::new();
-            Body::new(Answer { scan, scanned, format, stage: Stage::Nothing, text, left, marks })
+            let budget = SearchTime::new(search_time);
+            let stage = Stage::Nothing;
+            Body::new(Answer { scan, scanned, format, stage, text, left, marks, budget })
         }
     };
     let headers = [
@@ -108,6 +116,7 @@ struct Answer {
     /// Events that may still be written.
     left: usize,
     marks: Marks,
+    budget: SearchTime,
 }
 
 /// The part of the response that is written.
@@ -127,6 +136,8 @@ struct Marks {
     count: u64,
     first: Option<EventId>,
     last: Option<EventId>,
+    /// What was not read, if the search took too long.
+    unfinished: Option<Gap>,
 }
 
 /// A piece of an answer is handed over once it is this large.
@@ -154,7 +165,14 @@ impl Answer {
                 }
                 continue;
             }
-            let scanned = if self.left > 0 { self.scan.poll_next(cx) } else { Poll::Ready(None) };
+            let scanned = if self.left == 0 {
+                Poll::Ready(None)
+            } else if self.budget.is_used_up() {
+                self.break_off(&mut out);
+                Poll::Ready(None)
+            } else {
+                self.budget.charge(|| self.scan.poll_next(cx))
+            };
             match scanned {
                 Poll::Ready(Some(Scanned::Events(events))) => self.scanned.extend(events),
                 Poll::Ready(Some(Scanned::Gap(gap))) if self.format != FiniteFormat::Marks => {
@@ -191,7 +209,28 @@ impl Answer {
         }
     }
 
+    /// Says where the reading has come that ends before its end.
+    fn break_off(&mut self, out: &mut Vec<u8>) {
+        self.marks.unfinished = self.scan.rest();
+        if self.format != FiniteFormat::Marks
+            && let Some(rest) = self.scan.rest()
+        {
+            self.item(out, |out| unfinished(&rest, out));
+        }
+    }
+
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if self.text.is_some() {
+            let mut budget = self.budget;
+            budget.charge(|| self.select(event, out));
+            self.budget = budget;
+        } else {
+            self.select(event, out);
+        }
+    }
+
+    /// Writes an event, if it contains the text.
+    fn select(&mut self, event: &Event, out: &mut Vec<u8>) {
         if self.left == 0 {
             return;
         }
@@ -231,8 +270,13 @@ impl Answer {
                 let id = |id: Option<EventId>| id.map_or("null".into(), |id| format!("\"{id}\""));
                 let Marks { count, first, last, .. } = &self.marks;
                 let (first, last) = (id(*first), id(*last));
-                let end = format!("],\"count\":{count},\"first\":{first},\"last\":{last}}}\n");
+                let end = format!("],\"count\":{count},\"first\":{first},\"last\":{last}");
                 out.extend_from_slice(end.as_bytes());
+                if let Some(rest) = &self.marks.unfinished {
+                    out.extend_from_slice(b",\"unfinished\":");
+                    wire::full_gap(rest, out);
+                }
+                out.extend_from_slice(b"}\n");
             }
         }
     }

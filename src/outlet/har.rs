@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Frame;
 
+use super::search_time::{SearchTime, unfinished};
 use crate::event::{ConnectionId, Event, EventId, Kind};
 use crate::filter::Filter;
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
@@ -30,6 +31,8 @@ pub(super) struct Archive {
     index: Index,
     /// The gaps of the stream, in full JSON.
     gaps: Vec<Vec<u8>>,
+    /// For the first pass.
+    budget: SearchTime,
 }
 
 enum Stage {
@@ -87,7 +90,9 @@ impl Archive {
             entries: Vec::new(),
             open: HashMap::new(),
         };
-        Self { hub, stage: Stage::Beginning(Box::new(selected), range), index, gaps: Vec::new() }
+        let budget = SearchTime::new(hub.settings().search_time);
+        let stage = Stage::Beginning(Box::new(selected), range);
+        Self { hub, stage, index, gaps: Vec::new(), budget }
     }
 
     /// Begins the first pass, once it is known where the selection begins.
@@ -102,34 +107,58 @@ impl Archive {
         Stage::Index(Box::new(scan))
     }
 
+    /// Takes events into the index.
+    fn note(&mut self, events: &[Arc<Event>]) {
+        for event in events {
+            if event.kind() == Kind::Gap {
+                self.gaps.push(written(|out| wire::full(event, out)));
+            } else {
+                self.index.note(event);
+            }
+        }
+    }
+
+    /// Says where the first pass has come that ends before its end.
+    fn break_off(&mut self, scan: &Scan) {
+        self.gaps.extend(scan.rest().map(|rest| written(|out| unfinished(&rest, out))));
+    }
+
     /// Polls for the next piece, or for `None` during the first pass.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
         let mut out = Vec::new();
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         self.stage = match stage {
-            Stage::Beginning(mut selected, range) => match selected.poll_first(cx) {
-                Poll::Ready(first) => {
-                    self.stage = self.index(&selected, first, range);
-                    return Poll::Ready(None);
+            Stage::Beginning(selected, _) if self.budget.is_used_up() => {
+                self.break_off(&selected);
+                har::begin(&mut out);
+                Stage::Entry(0)
+            }
+            Stage::Index(scan) if self.budget.is_used_up() && scan.rest().is_some() => {
+                self.break_off(&scan);
+                har::begin(&mut out);
+                Stage::Entry(0)
+            }
+            Stage::Beginning(mut selected, range) => {
+                match self.budget.charge(|| selected.poll_first(cx)) {
+                    Poll::Ready(first) => {
+                        self.stage = self.index(&selected, first, range);
+                        return Poll::Ready(None);
+                    }
+                    Poll::Pending => {
+                        self.stage = Stage::Beginning(selected, range);
+                        return Poll::Pending;
+                    }
                 }
-                Poll::Pending => {
-                    self.stage = Stage::Beginning(selected, range);
-                    return Poll::Pending;
-                }
-            },
-            Stage::Index(mut scan) => match scan.poll_next(cx) {
+            }
+            Stage::Index(mut scan) => match self.budget.charge(|| scan.poll_next(cx)) {
                 Poll::Pending => {
                     self.stage = Stage::Index(scan);
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Scanned::Events(events))) => {
-                    for event in events {
-                        if event.kind() == Kind::Gap {
-                            self.gaps.push(written(|out| wire::full(&event, out)));
-                        } else {
-                            self.index.note(&event);
-                        }
-                    }
+                    let mut budget = self.budget;
+                    budget.charge(|| self.note(&events));
+                    self.budget = budget;
                     self.stage = Stage::Index(scan);
                     return Poll::Ready(None);
                 }

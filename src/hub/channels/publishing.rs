@@ -1,15 +1,14 @@
 //! Publishing to channels and users: one event on the stream, and a delivery for each recipient.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::fanout::Audience;
-use super::member::MemberIdentity;
-use super::room::Room;
 use super::rules::{ChannelInside, ChannelRules, ChannelSeen};
 use crate::event::{
-    Body, Channel, ConnectionId, Direction, EventBody, EventId, Message, Opcode, Routing, User,
+    Body, Channel, ConnectionId, Direction, Event, EventBody, EventId, Message, Opcode, Routing,
+    User,
 };
 use crate::hub::Hub;
 use crate::hub::clock::now_ms;
@@ -125,34 +124,59 @@ impl Hub {
         })
     }
 
+    /// Returns a channel as it is in the list of all; `None` if it is empty.
+    #[must_use]
+    pub fn channel_seen(&self, channel: &Channel) -> Option<ChannelSeen> {
+        Some(self.shared.sequence().state.channels.room(channel)?.seen(channel))
+    }
+
     /// Returns the content of a channel; `None` if it is empty.
     #[must_use]
     pub fn channel(&self, channel: &Channel) -> Option<ChannelInside> {
-        let (seen, history) = {
-            let sequence = self.shared.sequence();
-            let room = sequence.state.channels.room(channel)?;
-            (room.seen(channel), room.history.iter().cloned().collect())
-        };
-        let members = self.keys_in(channel, |room| &room.members);
-        let identities = self.keys_in(channel, |room| &room.users);
-        let mut users: Vec<_> = identities.iter().map(MemberIdentity::name).collect();
-        users.sort_unstable();
-        users.dedup();
+        let seen = self.channel_seen(channel)?;
+        let members =
+            in_pieces(usize::MAX, |last, wanted| self.members_after(channel, last, wanted));
+        let users = in_pieces(usize::MAX, |last, wanted| self.users_after(channel, last, wanted));
+        let kept = self.shared.sequence().state.channels.room(channel).map(|it| it.history.clone());
+        let history = kept.unwrap_or_default().into();
         Some(ChannelInside { seen, members, users, history })
     }
 
-    /// Returns the keys of a table of a channel, in order.
-    fn keys_in<K: Ord + Clone, V>(
+    /// Returns up to `limit` connections in a channel with ids after `after`, in order.
+    #[must_use]
+    pub fn members_after(
         &self,
         channel: &Channel,
-        table: impl Fn(&Room) -> &BTreeMap<K, V>,
-    ) -> Vec<K> {
-        in_pieces(usize::MAX, |last: Option<&K>, wanted| {
-            let sequence = self.shared.sequence();
-            let Some(room) = sequence.state.channels.room(channel) else { return Vec::new() };
-            let after = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-            table(room).range::<K, _>(after).take(wanted).map(|(key, _)| key.clone()).collect()
-        })
+        after: Option<&ConnectionId>,
+        limit: usize,
+    ) -> Vec<ConnectionId> {
+        let sequence = self.shared.sequence();
+        let Some(room) = sequence.state.channels.room(channel) else { return Vec::new() };
+        let after = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        room.members.range::<ConnectionId, _>(after).take(limit).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Returns up to `limit` users of the connections in a channel with names after `after`, in order.
+    /// A connection without a user stands under its id.
+    #[must_use]
+    pub fn users_after(&self, channel: &Channel, after: Option<&User>, limit: usize) -> Vec<User> {
+        let sequence = self.shared.sequence();
+        let Some(room) = sequence.state.channels.room(channel) else { return Vec::new() };
+        room.users_after(after, limit)
+    }
+
+    /// Returns up to `limit` messages that a channel keeps, those after `after`, the oldest first.
+    #[must_use]
+    pub fn kept_after(
+        &self,
+        channel: &Channel,
+        after: Option<EventId>,
+        limit: usize,
+    ) -> Vec<Arc<Event>> {
+        let sequence = self.shared.sequence();
+        let Some(room) = sequence.state.channels.room(channel) else { return Vec::new() };
+        let next = room.history.partition_point(|event| Some(event.id) <= after);
+        room.history.iter().skip(next).take(limit).cloned().collect()
     }
 
     /// Returns how many connections are in a channel, in constant time.

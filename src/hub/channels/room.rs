@@ -1,13 +1,14 @@
 //! One channel: its rules, its members and the messages that it keeps.
 
 use std::collections::{BTreeMap, VecDeque, btree_map};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::fanout::Members;
 use super::member::{MemberIdentity, Membership};
 use super::outbox::Outbox;
 use super::rules::{ChannelRules, ChannelSeen};
-use crate::event::{Channel, ConnectionId, Event, EventId};
+use crate::event::{Channel, ConnectionId, Event, EventId, User};
 
 /// A channel with members, kept messages or rules of its own.
 #[derive(Debug, Default)]
@@ -51,6 +52,27 @@ impl Room {
         count(&mut self.users, member.identity.clone(), false);
         let last = !self.users.contains_key(&member.identity);
         Some((member, last))
+    }
+
+    /// Returns up to `limit` names of users after `after`, in order. A connection without a user has
+    /// its id for a name.
+    pub(in crate::hub) fn users_after(&self, after: Option<&User>, limit: usize) -> Vec<User> {
+        // The ids that come after a name are those that come after as much of it as an id may have.
+        let id = after.map(|name| {
+            let short: String = name.as_str().chars().take(ConnectionId::MAX_CHARS).collect();
+            MemberIdentity::Nobody(short.parse().unwrap_or_else(|_| ConnectionId::nobody()))
+        });
+        let first_id = MemberIdentity::Nobody(ConnectionId::nobody());
+        let user = after.map(|name| MemberIdentity::User(name.clone()));
+        let users = user.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let ids = Bound::Excluded(id.as_ref().unwrap_or(&first_id));
+        let users = self.users.range((users, Bound::Excluded(&first_id))).take(limit);
+        let ids = self.users.range((ids, Bound::Unbounded)).take(limit);
+        let mut names: Vec<_> = users.chain(ids).map(|(identity, _)| identity.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.truncate(limit);
+        names
     }
 
     /// Returns the last `count` kept messages, as many as fit into `bytes`, the oldest first.

@@ -87,6 +87,21 @@ impl Scan {
         self.lost.as_ref()
     }
 
+    /// Returns what has not been read yet as a gap: up to where a reading has come that ends early.
+    /// `None` at the end.
+    #[must_use]
+    pub fn rest(&self) -> Option<Gap> {
+        if self.begin.is_some() {
+            return Some(Gap { missed: None, after: None, before: None });
+        }
+        let missed = self.to.saturating_sub(self.from.position);
+        let before = match self.range.order {
+            Order::Ascending => None,
+            Order::Descending => self.shared.store.id_at(self.to + 1),
+        };
+        (missed > 0).then_some(Gap { missed: Some(missed), after: self.from.id, before })
+    }
+
     fn poll_begin(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<()> {
         if let Some(begin) = &mut self.begin {
             (self.from, self.lost) = ready!(begin.poll(cx, &self.shared, &self.filter, pace));
