@@ -56,6 +56,10 @@ fuzz target="frame" seconds="60":
 soak:
     WSTAP_SOAK=1 cargo test --release --test it channels_crowd
 
+# Attacks wstap beside a well-behaved client and listener, for long: memory, latency, shutdown.
+siege *names:
+    ulimit -n 65536 || ulimit -n $(ulimit -Hn); WSTAP_SIEGE=1 cargo test --release --test it -- --test-threads 1 --nocapture beside::{{names}}
+
 # Renders the picture of the README again.
 picture:
     cargo build

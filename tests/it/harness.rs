@@ -155,19 +155,7 @@ impl Tap {
         headers: &[(&str, &str)],
         body: &str,
     ) -> hyper::Response<Incoming> {
-        let tcp = TcpStream::connect(self.addr).await.expect("the server is there");
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await.expect("a connection");
-        tokio::spawn(connection);
-        let mut request = hyper::Request::builder().method(method).uri(path);
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            request = request.header("host", self.addr.to_string());
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::new(Bytes::from(body.to_owned()))).expect("a request");
-        within("an answer", sender.send_request(request)).await.expect("an answer")
+        request_at(self.addr, method, path, headers, body).await
     }
 
     /// Sends a request and returns status, headers and body.
@@ -207,6 +195,29 @@ impl Drop for Tap {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Sends a request to an address and returns the head of the answer; the body follows.
+pub(crate) async fn request_at(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> hyper::Response<Incoming> {
+    let tcp = TcpStream::connect(addr).await.expect("the server is there");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await.expect("a connection");
+    tokio::spawn(connection);
+    let mut request = hyper::Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        request = request.header("host", addr.to_string());
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::from(body.to_owned()))).expect("a request");
+    within("an answer", sender.send_request(request)).await.expect("an answer")
 }
 
 /// A complete answer.

@@ -1,6 +1,7 @@
 //! Everything that is seen from outside, over real sockets.
 
 mod asyncapi;
+mod beside;
 mod cel;
 mod channels;
 mod channels_crowd;
