@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 use wstap::hub::{Retention, Settings};
 
@@ -68,6 +69,37 @@ async fn of_a_thousand_members_one_that_never_reads_and_one_that_fails_hold_nobo
     })
     .await;
     drop(dumb);
+}
+
+/// Both clients have sent everything before the server, which runs on the same thread, reads it.
+#[tokio::test]
+async fn client_that_changes_many_channels_at_once_lets_others_in_between() {
+    const CHANGES: usize = 10_000;
+    let tap = Tap::start().await;
+    let mut greedy = tap.registered("greedy").await.socket.into_inner();
+    let mut modest = tap.registered("modest").await.socket.into_inner();
+    let mut events = tap.events("?format=full&last=1").await;
+    assert_eq!(events.json().await["kind"], "connect");
+    let channels: Vec<_> = (0..1000).map(|n| n.to_string()).collect();
+    let command = |kind| {
+        let command = json!({"type": kind, "params": {"channels": channels}}).to_string();
+        let length = u16::try_from(command.len()).expect("short").to_be_bytes();
+        [&[0x81, 0xfe], &length[..], &[0; 4], command.as_bytes()].concat()
+    };
+    let commands = [command("subscribe"), command("unsubscribe")].concat().repeat(CHANGES / 2000);
+    let mut left = &commands[..];
+    while !left.is_empty() {
+        let written = greedy.try_write(left).expect("the kernel has room for 60 KB");
+        left = &left[written..];
+    }
+    let message = [&[0x81, 0x82, 0, 0, 0, 0], &b"hi"[..]].concat();
+    assert_eq!(modest.try_write(&message).expect("it has room"), message.len());
+    let mut changes = 0;
+    while events.json().await["kind"] != "message" {
+        changes += 1;
+    }
+    assert!(changes < CHANGES / 2, "{changes} changes come first");
+    let _ = (greedy.shutdown().await, modest.shutdown().await);
 }
 
 /// A tenth of a million, unless `WSTAP_SOAK` is set (`just soak`).
