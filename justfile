@@ -58,7 +58,8 @@ soak:
 
 # Attacks wstap beside a well-behaved client and listener, for long: memory, latency, shutdown.
 siege *names:
-    ulimit -n 65536 || ulimit -n $(ulimit -Hn); WSTAP_SIEGE=1 cargo test --release --test it -- --test-threads 1 --nocapture beside::{{names}}
+    cargo build --release
+    ulimit -n $(ulimit -Hn); WSTAP_SIEGE=1 WSTAP_BINARY=${CARGO_TARGET_DIR:-target}/release/wstap cargo test --test it -- --test-threads 1 --nocapture beside::{{names}}
 
 # Renders the picture of the README again.
 picture:

@@ -183,7 +183,7 @@ fn schemas(derived: impl IntoIterator<Item = (String, RefOr<Schema>)>) -> Schema
         derived.into_iter().filter(|(name, _)| !events.contains_key(name)).collect();
     for (name, schema) in &mut derived {
         if let RefOr::T(Schema::Object(answer)) = schema
-            && name != "Problem"
+            && !["Problem", "Marks"].contains(&name.as_str())
         {
             // `serde` writes every member of an answer: one without a value is `null`.
             answer.required = answer.properties.keys().cloned().collect();

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use crate::harness::LIMIT;
 
 pub(crate) fn wstap() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wstap"));
+    let built = env!("CARGO_BIN_EXE_wstap").into();
+    let mut command = Command::new(std::env::var_os("WSTAP_BINARY").unwrap_or(built));
     command
         .env_remove("RUST_LOG")
         .stdin(Stdio::null())

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::harness::{LIMIT, within};
+use crate::harness::within;
 use crate::proxy::read_head;
 
 /// Connections of an attacker, until they are dropped.
@@ -145,7 +145,8 @@ pub(super) async fn flood(mut tcp: TcpStream, time: Duration, frames: Vec<Vec<u8
     let end = Instant::now() + time;
     let mut dropped = vec![0; 64 << 10];
     for frame in frames.iter().cycle() {
-        if Instant::now() >= end || timeout(LIMIT, tcp.write_all(frame)).await.is_err() {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || !matches!(timeout(left, tcp.write_all(frame)).await, Ok(Ok(()))) {
             break;
         }
         while let Ok(1..) = tcp.try_read(&mut dropped) {}
