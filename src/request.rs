@@ -5,6 +5,7 @@
     expect(dead_code, reason = "the description reads all of a declaration")
 )]
 pub(crate) mod query;
+mod turns;
 mod value;
 
 use std::any::Any;
@@ -24,6 +25,7 @@ use http::{HeaderMap, HeaderName, Uri};
 use crate::code::Code;
 use crate::problem::Problem;
 pub(crate) use query::{Faults, Field, Parameter, Query, Value, Values, parameters, read};
+pub(crate) use turns::InTurns;
 pub(crate) use value::{Count, Moment, choice, duration};
 
 /// The most bytes of the path and query of a request: enough for everything that wstap reads, and

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::hub::Pace;
-use crate::request::{Value, parameters};
+use crate::request::{InTurns, Value, parameters};
 
 parameters! {
     /// The part of a list that is ordered by number.
@@ -106,7 +106,7 @@ pub(super) fn answer(
 ) -> Response {
     let mut first = Vec::new();
     let body = if write(&mut first) {
-        Body::new(Pieces { first: Some(first.into()), write: Some(write) })
+        Body::new(InTurns::new(Pieces { first: Some(first.into()), write: Some(write) }))
     } else {
         Body::from(first)
     };

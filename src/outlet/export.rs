@@ -31,7 +31,7 @@ use crate::code::Code;
 use crate::event::{Event, EventId, Gap};
 use crate::hub::{Hub, Order, Pace, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
-use crate::request::{self, Moment, Segment, accepts};
+use crate::request::{self, InTurns, Moment, Segment, accepts};
 use crate::wire;
 
 /// Default for the number of events in a response.
@@ -74,13 +74,14 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     let marks = Marks { every: every.map_or(EVERY, |Every(every)| every), ..Marks::default() };
     let search_time = hub.settings().search_time;
     let body = match format {
-        FiniteFormat::Har => Body::new(Archive::new(hub, range, filter)),
+        FiniteFormat::Har => Body::new(InTurns::new(Archive::new(hub, range, filter))),
         FiniteFormat::Json | FiniteFormat::Ndjson | FiniteFormat::Marks => {
             let scan = hub.scan(range, filter);
             let scanned = VecDeque::new();
             let budget = SearchTime::new(search_time);
             let stage = Stage::Nothing;
-            Body::new(Answer { scan, scanned, format, stage, text, left, marks, budget })
+            let answer = Answer { scan, scanned, format, stage, text, left, marks, budget };
+            Body::new(InTurns::new(answer))
         }
     };
     let headers = [
