@@ -3,14 +3,18 @@
 //! Plain data: no clock, no I/O, no JSON of events (`wire` writes it). A value that exists is valid.
 
 mod connection;
+mod handshake;
 mod id;
 mod message;
 mod routing;
 
 pub use connection::{Answer, Close, ClosedBy, Connect, Flow, TransportStats};
+pub use handshake::Handshake;
 pub use id::{ConnectionId, EventId, InvalidConnectionId, InvalidEventId};
 pub use message::{Body, Direction, FrameInfo, Message, Opcode};
 pub use routing::{Channel, InvalidChannel, InvalidUser, Presence, Routing, User};
+
+use std::sync::Arc;
 
 /// One event, as every listener sees it. It does not change once it has its id.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub struct Event {
     pub id: EventId,
     /// The connection that the event belongs to.
     pub connection: ConnectionId,
+    /// The handshake of that connection, as far as it is known.
+    pub handshake: Option<Arc<Handshake>>,
     /// What happened.
     pub body: EventBody,
 }
@@ -28,6 +34,8 @@ pub struct Event {
 pub struct Draft {
     /// The connection that the event will belong to.
     pub connection: ConnectionId,
+    /// The handshake of that connection, as far as it is known.
+    pub handshake: Option<Arc<Handshake>>,
     /// What happened.
     pub body: EventBody,
 }
@@ -79,10 +87,17 @@ pub struct Gap {
 }
 
 impl Draft {
+    /// Makes the draft of an event of a connection whose handshake is not known.
+    #[must_use]
+    pub fn new(connection: ConnectionId, body: EventBody) -> Self {
+        Self { connection, handshake: None, body }
+    }
+
     /// Makes the draft an event.
     #[must_use]
     pub fn stamp(self, id: EventId) -> Event {
-        Event { id, connection: self.connection, body: self.body }
+        let Self { connection, handshake, body } = self;
+        Event { id, connection, handshake, body }
     }
 }
 
@@ -119,6 +134,10 @@ impl Event {
         }
     }
 
+    fn handshake_weight(&self) -> usize {
+        self.handshake.as_ref().map_or(0, |handshake| handshake.weight())
+    }
+
     /// Returns about how many bytes of memory it takes to keep this event: what
     /// `--history-bytes` counts.
     #[must_use]
@@ -128,14 +147,16 @@ impl Event {
         const FIXED: usize = size_of::<Event>() + 2 * size_of::<usize>() + size_of::<usize>() + 32;
         FIXED
             + match &self.body {
-                EventBody::Connect(connect) => connect.weight(),
+                EventBody::Connect(connect) => connect.weight() + self.handshake_weight(),
                 EventBody::Message(message) => {
                     message.body.len() + message.routing.as_ref().map_or(0, |it| it.weight())
                 }
                 EventBody::Join(presence) | EventBody::Leave(presence) => presence.weight(),
                 EventBody::Close(close) => {
                     let refused = close.refused.as_ref().map_or(0, |connect| connect.weight());
-                    size_of::<Close>() + close.reason.len() + refused
+                    // Without a `connect` it is counted here.
+                    let own = if refused > 0 { self.handshake_weight() } else { 0 };
+                    size_of::<Close>() + close.reason.len() + refused + own
                 }
                 EventBody::Lost(_) => 0,
             }

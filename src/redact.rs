@@ -23,11 +23,15 @@
 mod address;
 mod body;
 mod builtin;
+mod edit;
+mod escapes;
+mod islands;
 mod json;
 mod non_json;
 mod path;
 mod rules;
 mod search;
+mod text;
 mod tokens;
 
 use std::fmt;
@@ -36,7 +40,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{
-    Channel, Close, Connect, ConnectionId, Draft, EventBody, Flow, Message, Presence, Routing, User,
+    Channel, Close, Connect, ConnectionId, Draft, EventBody, Flow, Handshake, Message, Presence,
+    Routing, User,
 };
 use search::Search;
 
@@ -67,7 +72,13 @@ impl Redacted<Draft> {
     /// Makes the draft of a gap: so many messages passed unseen.
     #[must_use]
     pub fn lost(missed: u64) -> Self {
-        Self(Draft { connection: ConnectionId::nobody(), body: EventBody::Lost(missed) })
+        Self(Draft::new(ConnectionId::nobody(), EventBody::Lost(missed)))
+    }
+
+    /// Says which handshake its connection began with.
+    #[must_use]
+    pub fn after(self, handshake: Arc<Handshake>) -> Self {
+        Self(Draft { handshake: Some(handshake), ..self.0 })
     }
 
     /// Moves the draft to another connection, whose shown id this is.
@@ -81,7 +92,7 @@ impl Redacted<Connect> {
     /// Makes the draft of this connection, under its shown id.
     #[must_use]
     pub fn draft(self, id: ConnectionId) -> Redacted<Draft> {
-        Redacted(Draft { connection: id, body: EventBody::Connect(Box::new(self.0)) })
+        Redacted(Draft::new(id, EventBody::Connect(Box::new(self.0))))
     }
 }
 
@@ -96,7 +107,7 @@ impl Redacted<Close> {
         bytes: Flow,
     ) -> Redacted<Draft> {
         let close = Close { duration, messages, bytes, ..self.0 };
-        Redacted(Draft { connection: id.clone(), body: EventBody::Close(Box::new(close)) })
+        Redacted(Draft::new(id.clone(), EventBody::Close(Box::new(close))))
     }
 }
 
@@ -106,7 +117,7 @@ impl Redacted<Presence> {
     pub(crate) fn draft(self, id: &ConnectionId, joins: bool) -> Redacted<Draft> {
         let presence = Box::new(self.0);
         let body = if joins { EventBody::Join(presence) } else { EventBody::Leave(presence) };
-        Redacted(Draft { connection: id.clone(), body })
+        Redacted(Draft::new(id.clone(), body))
     }
 }
 
@@ -170,7 +181,7 @@ impl Redaction {
             | EventBody::Leave(_)
             | EventBody::Lost(_) => {}
         }
-        Redacted(Draft { connection: id.clone(), body })
+        Redacted(Draft::new(id.clone(), body))
     }
 
     /// Hides the secrets of a handshake.
@@ -274,19 +285,28 @@ fn user(search: &Search, user: User) -> User {
     search.name(user.as_str()).map_or(user, User::shown)
 }
 
+/// The field in which subprotocols are offered and agreed on.
+const PROTOCOL: &str = "sec-websocket-protocol";
+
 fn connect(search: &Search, connect: &mut Connect) {
     if let Some(shown) = address::hidden(&connect.path, search) {
         connect.path = shown;
     }
     connect.user = connect.user.take().map(|it| user(search, it));
+    let agreed = connect.subprotocol().map(str::to_owned);
     for (name, value) in &mut connect.headers {
-        if let Some(shown) = search.header(name, value) {
+        let shown = if *name == PROTOCOL {
+            search.offered(value, agreed.as_deref())
+        } else {
+            search.header(name, value)
+        };
+        if let Some(shown) = shown {
             *value = shown;
         }
     }
     if let Some(answer) = &mut connect.answer {
         let fields = [
-            ("sec-websocket-protocol", &mut answer.subprotocol),
+            (PROTOCOL, &mut answer.subprotocol),
             ("sec-websocket-extensions", &mut answer.extensions),
         ];
         for (name, field) in fields {

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::event::{Event, EventId, Gap, Kind};
 
-pub(crate) use field::{Field, Member, member};
+pub(crate) use field::{Field, Member, selected};
 pub use full::{full, gap as full_gap, time};
 pub use payload::{Payload, payload};
 pub use plain::plain;

@@ -21,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
             let Some(body) = body(message) else { return };
             let message = Message::new(Direction::In, Opcode::Text, body.len(), body);
             let connection = "a".parse().expect("an id");
-            let draft = Draft { connection, body: EventBody::Message(message) };
+            let draft = Draft::new(connection, EventBody::Message(message));
             let _ = expression.holds(&draft.stamp(EventId { ms: 1, seq: 0 }));
         }
         Err(fault) => {

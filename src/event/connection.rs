@@ -96,6 +96,18 @@ pub enum ClosedBy {
 }
 
 impl Connect {
+    /// Returns the subprotocol that was agreed on: the one of the upstream's answer, and in hub mode,
+    /// where no upstream answers, the first one offered.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        if let Some(answer) = &self.answer {
+            return answer.subprotocol.as_deref();
+        }
+        let name = "sec-websocket-protocol";
+        let offered = self.headers.iter().find(|(field, _)| *field == name)?;
+        offered.1.split(',').next().map(str::trim).filter(|first| !first.is_empty())
+    }
+
     /// The most bytes that are kept of the path and query.
     const MAX_PATH: usize = 8 << 10;
 

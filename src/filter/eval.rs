@@ -11,7 +11,7 @@ use super::program::{
 use super::reading::Reading;
 use super::value::Value;
 use super::variable::Variable;
-use crate::event::Event;
+use crate::event::{Body, Event, EventBody, Message};
 
 /// Returns whether a program is true of an event. `body` may be absent if the program does not read
 /// it.
@@ -76,7 +76,10 @@ impl<'a> Run<'a> {
                 let entry = |(key, one): &'a (Box<str>, Id)| Ok(((&**key).into(), value(one)?));
                 Ok(Value::Map(entries.iter().map(entry).collect::<Answer<Vec<_>>>()?.into()))
             }
-            Node::Convert(conversion, of) => self.convert(*conversion, value(of)?),
+            Node::Convert(conversion, of) => match (conversion, self.bytes(*of)) {
+                (Conversion::Text, Some(bytes)) => self.text_of_bytes(bytes),
+                _ => self.convert(*conversion, value(of)?),
+            },
             Node::Test(kind, a, b) => {
                 let (text, part) = (value(a)?, value(b)?);
                 self.test(*kind, text.str()?, part.str()?).map(Value::Bool)
@@ -89,6 +92,25 @@ impl<'a> Run<'a> {
                 self.each(*quantifier, &value(of)?, *body).map(Value::Bool)
             }
         }
+    }
+
+    /// Returns the bytes of a binary message, if a node is `message`.
+    fn bytes(&self, node: Id) -> Option<&'a [u8]> {
+        let Node::Variable(variable) = self.program.node(node) else { return None };
+        match &self.event.body {
+            EventBody::Message(Message { body: Body::Binary(bytes), .. })
+                if variable.is_message() =>
+            {
+                Some(bytes)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the UTF-8 within bytes; what is none becomes U+FFFD.
+    fn text_of_bytes(&self, bytes: &'a [u8]) -> Answer<Value<'a>> {
+        self.meter.charge(cost::NODE + cost::VALUE + 3 * cost::copy(bytes.len()))?;
+        Ok(Value::Text(String::from_utf8_lossy(bytes)))
     }
 
     fn variable(&self, variable: Variable) -> Answer<Value<'a>> {

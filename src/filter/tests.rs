@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::event::{
-    Body, Close, ClosedBy, Connect, Draft, EventBody, EventId, Flow, Message, Opcode,
+    Body, Close, ClosedBy, Connect, Draft, EventBody, EventId, Flow, Handshake, Message, Opcode,
 };
 use crate::json::{Json, NoObject};
 use std::time::{Duration, Instant};
 
 fn stamped(body: EventBody) -> Event {
     let connection = "a".parse().expect("an id");
-    Draft { connection, body }.stamp(EventId { ms: 1_763_670_000_123, seq: 0 })
+    Draft::new(connection, body).stamp(EventId { ms: 1_763_670_000_123, seq: 0 })
 }
 
 fn with_body(body: Body) -> Event {
@@ -51,6 +51,43 @@ fn close() -> Event {
     })))
 }
 
+#[test]
+fn every_event_of_a_connection_has_its_handshake() {
+    let handshake = Arc::new(Handshake {
+        remote: ([127, 0, 0, 1], 4711).into(),
+        path: "/graphql?a=1".into(),
+        subprotocol: Some("graphql-ws".into()),
+        user: "ann".parse().ok(),
+    });
+    for event in [message("1"), close()] {
+        assert!(!holds("has(path) || has(remote) || has(subprotocol) || has(user)", &event));
+        let event = Event { handshake: Some(Arc::clone(&handshake)), ..event };
+        all_hold(
+            &event,
+            &[
+                "path.startsWith(\"/graphql\") && kind in [\"message\", \"close\"]",
+                "subprotocol == \"graphql-ws\" && user == \"ann\"",
+                "remote == \"127.0.0.1:4711\"",
+                "!has(headers) && !has(upstream)",
+            ],
+        );
+    }
+}
+
+#[test]
+fn text_sees_utf8_within_bytes() {
+    let event = with_body(Body::Binary(b"\x00\x01hello \xc3\xa4\xff\x80world".to_vec().into()));
+    all_hold(
+        &event,
+        &[
+            "text(message).contains(\"hello \u{e4}\")",
+            "text(message).matches(\"wor.d$\")",
+            "message.startsWith(\"AAFoZWxsb\")",
+        ],
+    );
+    assert!(!holds("text(message).contains(\"AAFo\")", &event));
+}
+
 fn holds(expression: &str, event: &Event) -> bool {
     let parsed = Expression::parse(expression);
     parsed.unwrap_or_else(|fault| panic!("{expression}: {fault}")).holds(event)
@@ -76,7 +113,7 @@ fn values_of_a_field_are_alternatives_and_fields_are_conditions() {
         let body = Body::Binary(Box::default());
         let message = Message::new(direction, Opcode::Binary, 0, body);
         let connection = connection.parse().expect("an id");
-        Draft { connection, body: EventBody::Message(message) }.stamp(EventId::default())
+        Draft::new(connection, EventBody::Message(message)).stamp(EventId::default())
     };
     let filter = Filter {
         connections: ["a", "b"].map(|id| id.parse().expect("an id")).into(),

@@ -1,4 +1,6 @@
 //! The variables of expressions: the members of the full JSON, by the list that writing follows too.
+//! Those of the handshake (`path`, `subprotocol`, `remote`, `user`) are there at every event of its
+//! connection.
 //! `message` and `fields` need the body of the event read; the others are borrowed from the event.
 
 use super::cost::{self, Meter};
@@ -29,6 +31,11 @@ impl Variable {
         matches!(self.0, Field::Message | Field::Fields)
     }
 
+    /// Returns whether it is the payload of a message.
+    pub(super) fn is_message(self) -> bool {
+        self.0 == Field::Message
+    }
+
     /// Returns whether its values may be true or false.
     pub(super) fn may_be_bool(self) -> bool {
         matches!(self.0, Field::Message | Field::Compressed | Field::Synthetic)
@@ -44,7 +51,7 @@ impl Variable {
         if self.is_body() {
             return self.of_body(event, body, meter);
         }
-        wire::member(event, self.0).map(value).ok_or(EvalError)
+        wire::selected(event, self.0).map(value).ok_or(EvalError)
     }
 
     fn of_body<'a>(

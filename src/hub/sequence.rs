@@ -8,6 +8,7 @@
 
 pub(super) mod apply;
 pub(super) mod decide;
+mod handshakes;
 pub(super) mod order;
 pub(super) mod record;
 pub(super) mod state;

@@ -28,7 +28,7 @@ use super::needle::Needle;
 use super::query::{Beginning, Every, Finite, FiniteFormat, InOrder, Limit, Selection};
 use super::search_time::{SearchTime, unfinished};
 use crate::code::Code;
-use crate::event::{Event, EventId, Gap};
+use crate::event::{Body as Payload, Event, EventBody, EventId, Gap, Message};
 use crate::hub::{Hub, Order, Pace, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
 use crate::request::{self, InTurns, Moment, Segment, accepts};
@@ -240,7 +240,10 @@ impl Answer {
         if self.format != FiniteFormat::Marks || self.text.is_some() {
             self.item(out, |out| wire::full(event, out));
         }
-        if self.text.as_ref().is_some_and(|text| !text.is_in(&out[start..])) {
+        let occurs = |text: &Needle| {
+            text.is_in(&out[start..]) || bytes(event).is_some_and(|it| text.is_in(it))
+        };
+        if self.text.as_ref().is_some_and(|text| !occurs(text)) {
             out.truncate(start);
             self.stage = stage;
             return;
@@ -291,6 +294,14 @@ impl Answer {
             out.push(b'\n');
         }
         self.stage = Stage::Items;
+    }
+}
+
+/// Returns the payload of a binary message, whose JSON is base64.
+fn bytes(event: &Event) -> Option<&[u8]> {
+    match &event.body {
+        EventBody::Message(Message { body: Payload::Binary(bytes), .. }) => Some(bytes),
+        _ => None,
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! One pass over the tokens, without a tree and without recursion; the stack is as deep as the nesting.
 
+use super::builtin::Secret;
+use super::edit::{Edit, applied};
 use super::path::{By, PathReader, Taken};
 use super::rules::{HIDDEN, HIDDEN_JSON};
 use super::search::Search;
@@ -11,39 +13,35 @@ use super::tokens::{end_of_string, unescaped, value_end};
 /// Returns JSON text with the values hidden that the rules name, or `None` if they hide nothing. `id`
 /// is for a client's own object: it replaces a `connectionId` that holds something to hide.
 pub(super) fn rewritten(text: &str, id: Option<&str>, search: &Search) -> Option<String> {
-    let mut pass = Pass {
-        text,
-        search,
-        id,
-        at: 0,
-        copied: 0,
-        out: String::new(),
-        levels: Vec::new(),
-        taken: Vec::new(),
-        next: search.readers.iter().map(PathReader::begin).collect(),
-        secret: false,
-        own_id: false,
-    };
-    pass.run();
-    (pass.copied > 0).then(|| pass.out + &text[pass.copied..])
+    let next = search.readers.iter().map(PathReader::begin).collect();
+    let edits = Pass::new(text, id, search, next).run();
+    (!edits.is_empty()).then(|| applied(text, edits))
+}
+
+/// Returns the edits of JSON that is a part of a text. Paths begin nowhere in it: the last key of each
+/// is hidden anywhere.
+pub(super) fn edits_of_part(text: &str, search: &Search) -> Vec<Edit> {
+    let mut pass = Pass::new(text, None, search, Vec::new());
+    pass.anywhere = true;
+    pass.run()
 }
 
 struct Pass<'a> {
     text: &'a str,
     search: &'a Search,
     id: Option<&'a str>,
+    /// Whether keys are looked for at any place, instead of along the paths.
+    anywhere: bool,
     at: usize,
-    /// How far the text has been taken over into `out`.
-    copied: usize,
-    out: String,
+    edits: Vec<Edit>,
     /// The objects and arrays around this place.
     levels: Vec<Level>,
     /// For each of them, how far each path has been followed.
     taken: Vec<Taken>,
     /// The same for the value that comes next.
     next: Vec<Taken>,
-    /// Whether the key before it says that it is a secret.
-    secret: bool,
+    /// What the key before it says of it.
+    secret: Secret,
     /// Whether it is the connection's own id.
     own_id: bool,
 }
@@ -53,8 +51,24 @@ enum Level {
     Array { index: usize },
 }
 
-impl Pass<'_> {
-    fn run(&mut self) {
+impl<'a> Pass<'a> {
+    fn new(text: &'a str, id: Option<&'a str>, search: &'a Search, next: Vec<Taken>) -> Self {
+        Self {
+            text,
+            search,
+            id,
+            anywhere: false,
+            at: 0,
+            edits: Vec::new(),
+            levels: Vec::new(),
+            taken: Vec::new(),
+            next,
+            secret: Secret::No,
+            own_id: false,
+        }
+    }
+
+    fn run(mut self) -> Vec<Edit> {
         while let Some(byte) = self.text.as_bytes().get(self.at) {
             match byte {
                 b'"' if matches!(self.levels.last(), Some(Level::Object { key: true })) => {
@@ -71,12 +85,13 @@ impl Pass<'_> {
                 }
                 b'}' | b']' => {
                     self.levels.pop();
-                    self.taken.truncate(self.levels.len() * self.search.readers.len());
+                    self.taken.truncate(self.levels.len() * self.next.len());
                     self.at += 1;
                 }
                 byte => self.value(*byte),
             }
         }
+        self.edits
     }
 
     /// Reads a key, and what it says of the value that comes next.
@@ -84,7 +99,8 @@ impl Pass<'_> {
         let end = end_of_string(self.text, self.at);
         let key = unescaped(&self.text[self.at + 1..end - 1]);
         self.follow(By::Key(&key));
-        self.secret = self.search.is_secret(&key);
+        self.secret =
+            if self.anywhere { self.search.named(&key) } else { self.search.secret(&key) };
         self.own_id = self.id.is_some() && self.levels.len() == 1 && key == "connectionId";
         if let Some(Level::Object { key }) = self.levels.last_mut() {
             *key = false;
@@ -95,7 +111,7 @@ impl Pass<'_> {
     fn value(&mut self, first: u8) {
         if let Some(Level::Array { index }) = self.levels.last() {
             let index = *index;
-            self.secret = false;
+            self.secret = Secret::No;
             self.own_id = false;
             self.follow(By::Element(index));
         }
@@ -141,7 +157,7 @@ impl Pass<'_> {
     /// Takes a step on all paths, from the innermost object or array to a value in it.
     fn follow(&mut self, by: By<'_>) {
         let readers = &self.search.readers;
-        let here = &self.taken[self.taken.len() - readers.len()..];
+        let here = &self.taken[self.taken.len() - self.next.len()..];
         for ((next, here), reader) in self.next.iter_mut().zip(here).zip(readers) {
             *next = reader.follow(*here, by);
         }
@@ -150,11 +166,13 @@ impl Pass<'_> {
     /// Returns whether a path ends at the value that comes next, or its key is one of the usual
     /// ones. A path that ends at a client's own object ends at each of its members.
     fn hides(&self) -> bool {
-        let width = self.search.readers.len();
+        let width = self.next.len();
         let in_own_object = self.id.is_some() && self.levels.len() == 1;
-        self.secret
-            || self.search.readers.iter().enumerate().any(|(n, reader)| {
-                reader.arrived(self.next[n])
+        let named = self.secret != Secret::No
+            && self.secret.hides(&self.text[self.at..value_end(self.text, self.at)]);
+        named
+            || self.search.readers.iter().zip(&self.next).enumerate().any(|(n, (reader, next))| {
+                reader.arrived(*next)
                     || in_own_object && reader.arrived(self.taken[self.taken.len() - width + n])
             })
     }
@@ -166,9 +184,7 @@ impl Pass<'_> {
 
     /// Puts JSON in the place of everything up to `end`.
     fn replace(&mut self, end: usize, json: &str) {
-        self.out.push_str(&self.text[self.copied..self.at]);
-        self.out.push_str(json);
-        self.copied = end;
+        self.edits.push(Edit::new(self.at..end, json.to_owned()));
         self.at = end;
     }
 }

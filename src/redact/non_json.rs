@@ -1,17 +1,21 @@
-//! Keys in text that is not JSON as a whole: `42["login",{"password":"x"}]` of Socket.IO, JSON in a
-//! JSON string, truncated JSON. Finds `"key":` anywhere, and the value that follows.
+//! Keys in text that is not JSON, not even in part: truncated JSON, JSON with `NaN`, JSON in a JSON
+//! string. Finds `"key":` anywhere, and the value that follows.
 //!
 //! Quotes may not pair up, so that any of them may begin a key. In doubt more is hidden.
 
 use std::ops::Range;
 
+use super::builtin::Secret;
+use super::edit::Edit;
+use super::rules::HIDDEN;
 use super::tokens::{unescaped, value_end};
 
 /// The longest key that is found, as it is written. It bounds the work at each quote.
 const MAX_KEY: usize = 256;
 
-/// Appends the spans of the values of secret keys.
-pub(super) fn spans(text: &str, secret: impl Fn(&str) -> bool, spans: &mut Vec<Range<usize>>) {
+/// Appends edits that hide the values of secret keys. A string keeps its quotes; anything else becomes
+/// a string with the quotes of its key.
+pub(super) fn edits(text: &str, secret: impl Fn(&str) -> Secret, edits: &mut Vec<Edit>) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(quote) = memchr::memchr(b'"', &bytes[at..]).map(|n| at + n) {
@@ -20,14 +24,22 @@ pub(super) fn spans(text: &str, secret: impl Fn(&str) -> bool, spans: &mut Vec<R
         let Some(end) = memchr::memchr(b'"', window).map(|n| at + n) else { continue };
         let Some(value) = after_colon(bytes, end + 1) else { continue };
         let key = text[at..end].trim_end_matches('\\');
-        if !secret(key) && !key.contains('\\') || key.contains('\\') && !secret(&once(key)) {
+        let secret = if key.contains('\\') { secret(&once(key)) } else { secret(key) };
+        if secret == Secret::No {
             continue;
         }
-        let span = value_span(text, value);
-        at = span.end.max(at);
-        if !span.is_empty() {
-            spans.push(span);
+        let (span, quoted) = value_span(text, value);
+        let written = if quoted { value..span.end + 1 } else { span.clone() };
+        if span.is_empty() || !secret.hides(text.get(written).unwrap_or(&text[value..])) {
+            continue;
         }
+        at = span.end.max(at);
+        edits.push(if quoted {
+            Edit::mark(span)
+        } else {
+            let escapes = "\\".repeat(end - quote - 1 - key.len());
+            Edit::new(span, format!("{escapes}\"{HIDDEN}{escapes}\""))
+        });
     }
 }
 
@@ -50,18 +62,19 @@ fn after_colon(bytes: &[u8], start: usize) -> Option<usize> {
     (bytes.get(colon) == Some(&b':')).then(|| blank(colon + 1))
 }
 
-/// Returns the span of the value that begins at `start`; of a string, what its quotes enclose.
-fn value_span(text: &str, start: usize) -> Range<usize> {
+/// Returns the span of the value that begins at `start`, and whether it is a string; of a string, the
+/// span of what its quotes enclose.
+fn value_span(text: &str, start: usize) -> (Range<usize>, bool) {
     let bytes = text.as_bytes();
     let escapes = bytes[start..].iter().take_while(|byte| **byte == b'\\').count();
     let first = start + escapes;
     match bytes.get(first) {
-        Some(b'"') => first + 1..string_end(bytes, first + 1, escapes),
-        Some(b'{' | b'[') => start..value_end(text, start),
+        Some(b'"') => (first + 1..string_end(bytes, first + 1, escapes), true),
+        Some(b'{' | b'[') => (start..value_end(text, start), false),
         _ => {
-            let stops = |byte: &u8| byte.is_ascii_whitespace() || b",}]\"".contains(byte);
+            let stops = |byte: &u8| byte.is_ascii_whitespace() || b",}]\"\\".contains(byte);
             let length = bytes[start..].iter().position(stops);
-            start..length.map_or(bytes.len(), |length| start + length)
+            (start..length.map_or(bytes.len(), |length| start + length), false)
         }
     }
 }
@@ -84,10 +97,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn password(key: &str) -> Secret {
+        if key == "password" { Secret::Always } else { Secret::No }
+    }
+
     fn found(text: &str) -> Vec<&str> {
         let mut all = Vec::new();
-        spans(text, |key| key == "password", &mut all);
-        all.into_iter().map(|span| &text[span]).collect()
+        edits(text, password, &mut all);
+        all.into_iter().map(|edit| &text[edit.range]).collect()
     }
 
     #[test]
@@ -111,13 +128,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_mark_is_a_string_where_a_value_was() {
+        for (text, shown) in [
+            (r#"{"password":12345,"x":"#, r#"{"password":"[redacted]","x":"#),
+            (r#"{"password":{"a":1},"x":"#, r#"{"password":"[redacted]","x":"#),
+            (r#"{\"password\":12345\"#, r#"{\"password\":\"[redacted]\"\"#),
+            (r#"{"password":"a\"b"#, r#"{"password":"[redacted]"#),
+        ] {
+            let mut all = Vec::new();
+            edits(text, password, &mut all);
+            assert_eq!(super::super::edit::applied(text, all), shown, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_searched_without_harm(text in "[\"\\\\:{}\\[\\],é a]{0,60}") {
             let mut all = Vec::new();
-            spans(&text, |_| true, &mut all);
-            for span in all {
-                prop_assert!(text.get(span).is_some());
+            edits(&text, |_| Secret::Always, &mut all);
+            for edit in all {
+                prop_assert!(text.get(edit.range).is_some());
             }
         }
     }

@@ -2,18 +2,14 @@
 //! that are hidden.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::ops::Range;
 
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
+use super::builtin;
+use super::builtin::Secret;
 use super::path::{Path, PathReader};
 use super::rules::{Binary, HIDDEN, Rules};
-use super::{builtin, non_json};
 use crate::event::ConnectionId;
-
-/// The most matches that are hidden one by one; a text with more of them is hidden whole. Finding
-/// each may take time linear in the text, so that this bounds the work.
-const MAX_MATCHES: usize = 256;
 
 /// The memory that all patterns together may take when they are looked for at once.
 const PROBE_SIZE: usize = 16 << 20;
@@ -21,9 +17,11 @@ const PROBE_SIZE: usize = 16 << 20;
 pub(super) struct Search {
     pub(super) readers: Vec<PathReader>,
     /// The keys that paths end with, for text that is not JSON.
-    keys: Vec<String>,
-    patterns: Vec<Regex>,
-    usual: bool,
+    pub(super) keys: Vec<String>,
+    pub(super) patterns: Vec<Regex>,
+    /// Whether a pattern may match a string or number by its ends.
+    pub(super) anchored: bool,
+    pub(super) usual: bool,
     headers: Vec<String>,
     query: Vec<String>,
     binary: Binary,
@@ -41,9 +39,11 @@ impl Search {
             readers.iter().filter_map(PathReader::last_key).map(str::to_owned).collect();
         keys.sort();
         keys.dedup();
+        let anchored = rules.patterns.iter().any(|pattern| is_anchored(pattern.0.as_str()));
         Self {
             readers,
             keys,
+            anchored,
             patterns: rules.patterns.into_iter().map(|pattern| pattern.0).collect(),
             usual: rules.defaults,
             headers: rules.headers,
@@ -103,52 +103,36 @@ impl Search {
             || self.usual && builtin::is_secret_parameter(name)
     }
 
-    /// Returns whether a value is hidden because of its key, wherever it stands.
-    pub(super) fn is_secret(&self, key: &str) -> bool {
-        self.usual && builtin::is_secret_key(key)
+    /// Returns a list of offered subprotocols with what is hidden of it, or `None` if that is nothing.
+    pub(super) fn offered(&self, list: &str, agreed: Option<&str>) -> Option<String> {
+        let shown = self.header("sec-websocket-protocol", list);
+        if !self.usual {
+            return shown;
+        }
+        let shown = shown.unwrap_or_else(|| list.to_owned());
+        let shown = builtin::offered_subprotocols(&shown, agreed).unwrap_or(shown);
+        (shown != list).then_some(shown)
+    }
+
+    /// Returns what a key says of its value, wherever it is.
+    pub(super) fn secret(&self, key: &str) -> Secret {
+        if self.usual { builtin::secret(key) } else { Secret::No }
+    }
+
+    /// Returns the same where no path can be followed: the last key of each is a secret.
+    pub(super) fn named(&self, key: &str) -> Secret {
+        if self.keys.iter().any(|k| k == key) { Secret::Always } else { self.secret(key) }
     }
 
     /// Returns whether one of the patterns fits a text.
     pub(super) fn by_pattern(&self, text: &str) -> bool {
         self.patterns.iter().any(|pattern| pattern.is_match(text))
     }
+}
 
-    /// Returns a text with its secrets hidden, or `None` if it has none.
-    pub(super) fn hidden(&self, text: &str) -> Option<String> {
-        let mut spans: Vec<Range<usize>> = Vec::new();
-        for pattern in &self.patterns {
-            let found = pattern.find_iter(text).take(MAX_MATCHES + 1);
-            spans.extend(found.filter(|found| !found.is_empty()).map(|found| found.range()));
-        }
-        if self.usual {
-            builtin::spans(text, &mut spans);
-        }
-        if self.usual || !self.keys.is_empty() {
-            let secret = |key: &str| self.keys.iter().any(|k| k == key) || self.is_secret(key);
-            non_json::spans(text, secret, &mut spans);
-        }
-        if spans.is_empty() {
-            return None;
-        }
-        if spans.len() > MAX_MATCHES {
-            return Some(HIDDEN.to_owned());
-        }
-        spans.sort_unstable_by_key(|span| (span.start, span.end));
-        let mut out = String::with_capacity(text.len());
-        let mut at = 0;
-        let mut spans = spans.into_iter().peekable();
-        while let Some(mut span) = spans.next() {
-            // Spans that touch are joined: two marks side by side would reveal the seam.
-            while let Some(next) = spans.next_if(|next| next.start <= span.end) {
-                span.end = span.end.max(next.end);
-            }
-            out.push_str(&text[at..span.start]);
-            out.push_str(HIDDEN);
-            at = span.end;
-        }
-        out.push_str(&text[at..]);
-        Some(out)
-    }
+fn is_anchored(pattern: &str) -> bool {
+    let inner = pattern.replace("[^", "[");
+    inner.contains(['^', '$']) || inner.contains("\\A") || inner.contains("\\z")
 }
 
 /// Makes the patterns of a first search, if there is one for everything that may be hidden.
@@ -157,12 +141,11 @@ fn probe(readers: &[PathReader], rules: &Rules) -> Option<RegexSet> {
     let mut all = keys.collect::<Option<Vec<_>>>()?;
     for pattern in &rules.patterns {
         // A text begins and ends within the JSON around it.
-        let inner = pattern.0.as_str().replace("[^", "[");
-        if inner.contains(['^', '$']) || inner.contains("\\A") || inner.contains("\\z") {
+        if is_anchored(pattern.0.as_str()) {
             return None;
         }
         all.push(pattern.0.as_str().to_owned());
     }
-    all.extend(rules.defaults.then(|| builtin::PROBE.to_owned()));
+    all.extend(rules.defaults.then(|| builtin::PROBE.clone()));
     RegexSetBuilder::new(all).size_limit(PROBE_SIZE).build().ok()
 }

@@ -130,6 +130,21 @@ pub(crate) fn member(event: &Event, field: Field) -> Option<Member<'_>> {
     }
 }
 
+/// Returns a member that an event is selected by: one that it has, or one of the handshake of its
+/// connection, which only its `connect` event writes.
+pub(crate) fn selected(event: &Event, field: Field) -> Option<Member<'_>> {
+    member(event, field).or_else(|| {
+        let handshake = event.handshake.as_ref()?;
+        match field {
+            Field::Remote => Some(Member::Address(handshake.remote)),
+            Field::Path => Some(Member::Text(&handshake.path)),
+            Field::Subprotocol => handshake.subprotocol.as_deref().map(Member::Text),
+            Field::User => handshake.user.as_ref().map(|user| Member::Text(user.as_str())),
+            _ => None,
+        }
+    })
+}
+
 /// Returns a member of a gap.
 pub(super) fn of_gap(gap: &Gap, field: Field) -> Option<Member<'static>> {
     let id = |id: Option<EventId>| id.map_or(Member::Null, Member::Id);

@@ -75,7 +75,7 @@ pub fn read(text: &str) -> Result<Recorded, Unreadable> {
         "leave" => EventBody::Leave(Box::new(line.presence()?)),
         other => return Err(Unreadable(format!("there is no kind of events {other:?}"))),
     };
-    Ok(Recorded::Event(Draft { connection, body }.stamp(id)))
+    Ok(Recorded::Event(Draft::new(connection, body).stamp(id)))
 }
 
 /// Returns the header fields that an event keeps, in their order.
@@ -217,8 +217,7 @@ impl<'a> Line<'a> {
         let missed = self.get(Field::Missed)?;
         Ok(match (self.parsed(Field::Id)?, missed) {
             (Some(at), Some(missed)) => {
-                let draft =
-                    Draft { connection: ConnectionId::nobody(), body: EventBody::Lost(missed) };
+                let draft = Draft::new(ConnectionId::nobody(), EventBody::Lost(missed));
                 Recorded::Event(draft.stamp(at))
             }
             (_, missed) => {

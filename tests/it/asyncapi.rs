@@ -146,7 +146,8 @@ async fn what_the_tap_had_no_room_for_fits_its_schema() {
     let tap = Tap::start().await;
     let described = Described::of(&tap, "/api/asyncapi.json").await;
     let id = EventId { ms: 1_763_670_000_000, seq: 3 };
-    let event = Event { id, connection: ConnectionId::nobody(), body: EventBody::Lost(7) };
+    let event =
+        Event { id, connection: ConnectionId::nobody(), handshake: None, body: EventBody::Lost(7) };
     let mut out = Vec::new();
     wire::full(&event, &mut out);
     described.is("GapEvent", &serde_json::from_slice(&out).expect("JSON"));

@@ -377,6 +377,6 @@ fn event() -> impl Strategy<Value = Event> {
     ];
     what.prop_map(|what| {
         let connection = "a".parse().expect("an id");
-        Draft { connection, body: what }.stamp(EventId { ms: 1_763_670_000_123, seq: 0 })
+        Draft::new(connection, what).stamp(EventId { ms: 1_763_670_000_123, seq: 0 })
     })
 }

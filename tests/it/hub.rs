@@ -336,7 +336,7 @@ async fn the_largest_sequence_number_is_followed_by_the_next_millisecond() {
     for (ms, seq) in [(10, u64::MAX), (10, u64::MAX), (u64::MAX, u64::MAX)] {
         let connection = "a".parse().expect("an id");
         let body = EventBody::Message(message(1));
-        hub.restore(Event { id: EventId { ms, seq }, connection, body });
+        hub.restore(Event { id: EventId { ms, seq }, connection, handshake: None, body });
     }
     let range = wstap::hub::Range {
         start: Start::Oldest,

@@ -153,6 +153,19 @@ test("STOMP frames come several in a message, over several messages, and within 
   assert.match(decode("stomp", message("the rest\0")).error, /may be the rest of a frame/);
 });
 
+test("STOMP frames whose body was redacted end at their zero byte", () => {
+  for (const length of [5, 500]) {
+    const frame = `SEND\ndestination:/login\ncontent-length:${length}\n\n{"password":"[redacted]"}\0`;
+    const state = {};
+    const two = decode("stomp", message(`${frame}${frame}\n`), state);
+    assert.equal(two.error, undefined);
+    assert.deepEqual(two.fields.map(({ body }) => body), [{ password: "[redacted]" }, { password: "[redacted]" }]);
+    assert.equal(decode("stomp", message("SEND\ndestination:/b\n\nhi\0"), state).summary, 'SEND /b "hi"');
+    const sockjs = decode("stomp", message(JSON.stringify([frame])), {});
+    assert.deepEqual([sockjs.error, sockjs.fields.body], [undefined, { password: "[redacted]" }]);
+  }
+});
+
 const INVOCATIONS = [
   { type: 1, target: "Send", arguments: ["ada", { n: 1 }], invocationId: "7", headers: {} },
   { type: 4, target: "Count", arguments: [3], invocationId: "8", streamIds: ["1"], headers: {} },

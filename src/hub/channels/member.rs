@@ -74,7 +74,8 @@ impl Membership {
 
     /// Returns the draft that tells that it has come, or gone.
     pub(in crate::hub) fn draft(&self, joins: bool) -> Redacted<Draft> {
-        self.presence.clone().draft(&self.handle.id, joins)
+        let draft = self.presence.clone().draft(&self.handle.id, joins);
+        draft.after(Arc::clone(&self.handle.handshake))
     }
 
     /// Returns when its token expires, in seconds since 1970.

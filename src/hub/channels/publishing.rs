@@ -251,7 +251,10 @@ impl Shared {
         });
         message.routing = Some(Box::new(routing));
         let id = from.map_or_else(ConnectionId::nobody, |handle| handle.id.clone());
-        let draft = redaction.draft(&id, EventBody::Message(message));
+        let mut draft = redaction.draft(&id, EventBody::Message(message));
+        if let Some(handle) = from {
+            draft = draft.after(Arc::clone(&handle.handshake));
+        }
         if let (Some(handle), Some(channel)) = (from, &channel) {
             self.renew_own(handle, channel);
         }

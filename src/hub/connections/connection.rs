@@ -57,7 +57,9 @@ impl Connection {
     /// Makes a draft of a message of this connection, after redaction. Takes no lock.
     #[must_use]
     pub fn draft(&self, message: Message) -> Redacted<Draft> {
-        self.shared.settings.redaction.draft(&self.handle.id, EventBody::Message(message))
+        let redaction = &self.shared.settings.redaction;
+        let draft = redaction.draft(&self.handle.id, EventBody::Message(message));
+        draft.after(Arc::clone(&self.handle.handshake))
     }
 
     /// Publishes a message of this connection and returns its id.

@@ -14,7 +14,8 @@ use super::queue::{Outgoing, Queue, Queued, queue};
 use crate::auth::Grant;
 use crate::code::absent;
 use crate::event::{
-    Channel, Close, ClosedBy, Connect, ConnectionId, Direction, Flow, TransportStats, User,
+    Channel, Close, ClosedBy, Connect, ConnectionId, Direction, Flow, Handshake, TransportStats,
+    User,
 };
 use crate::hub::clock::now_ms;
 use crate::redact::Redacted;
@@ -64,6 +65,8 @@ pub struct ConnectionInfo {
     pub id: ConnectionId,
     /// How it came.
     pub connect: Redacted<Connect>,
+    /// The part of it that its events are selected by.
+    pub handshake: Arc<Handshake>,
     /// When it registered, in milliseconds since 1970.
     pub since_ms: u64,
     /// Counts the connections of this node from 1, in the order of registration.

@@ -13,7 +13,8 @@ use super::queue::Outgoing;
 use crate::code::Code;
 use crate::code::absent;
 use crate::event::{
-    Close, ClosedBy, Connect, ConnectionId, Direction, EventBody, EventId, Flow, Message, User,
+    Close, ClosedBy, Connect, ConnectionId, Direction, EventBody, EventId, Flow, Handshake,
+    Message, User,
 };
 use crate::hub::Hub;
 use crate::hub::clock::now_ms;
@@ -150,6 +151,14 @@ impl Hub {
         };
         let body = EventBody::Close(Box::new(close));
         let draft = redaction.draft(&ConnectionId::nobody(), body);
+        let handshake = match &draft.body {
+            EventBody::Close(close) => close.refused.as_ref().map(|connect| Handshake::of(connect)),
+            _ => None,
+        };
+        let draft = match handshake {
+            Some(handshake) => draft.after(Arc::new(handshake)),
+            None => draft,
+        };
         let wish = wish.map(|id| redaction.id(id));
         let decided: Result<_, std::convert::Infallible> = shared.submit(|state| {
             let free = |id: &ConnectionId| state.connection(id).is_none();
@@ -210,7 +219,8 @@ impl Hub {
 }
 
 fn opened(handle: &Arc<ConnectionHandle>) -> Record {
-    Record::Opened(Arc::clone(handle), handle.connect.clone().draft(handle.id.clone()))
+    let draft = handle.connect.clone().draft(handle.id.clone());
+    Record::Opened(Arc::clone(handle), draft.after(Arc::clone(&handle.handshake)))
 }
 
 /// Returns the ids that a connection may have, the wished one first. Generated ones cannot be
@@ -237,7 +247,8 @@ impl Shared {
         user: Option<User>,
     ) -> (Arc<ConnectionHandle>, Mailbox) {
         let number = self.registered.fetch_add(1, Relaxed) + 1;
-        let info = ConnectionInfo { id, connect, since_ms: now_ms(), number };
+        let handshake = Arc::new(Handshake::of(&connect));
+        let info = ConnectionInfo { id, connect, handshake, since_ms: now_ms(), number };
         ConnectionHandle::new(info, user)
     }
 
@@ -250,6 +261,7 @@ impl Shared {
     ) -> Result<EventId, Undelivered> {
         let (direction, size) = (message.direction, message.size);
         let draft = self.settings.redaction.draft(&handle.id, EventBody::Message(message));
+        let draft = draft.after(Arc::clone(&handle.handshake));
         if handle.relayed() {
             // What has passed before comes first.
             self.empty_inbox();

@@ -162,7 +162,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Body, Connect, Direction, Message, Opcode};
+    use crate::event::{Body, Connect, Direction, Handshake, Message, Opcode};
     use crate::hub::connections::handle::ConnectionInfo;
     use crate::redact::Redaction;
 
@@ -172,6 +172,7 @@ mod tests {
         let connect = Connect { remote, path, headers, answer: None, user: None };
         let info = ConnectionInfo {
             id: "a".parse().expect("an id"),
+            handshake: Arc::new(Handshake::of(&connect)),
             connect: Redaction::default().connect(connect),
             since_ms: 0,
             number: 1,

@@ -12,10 +12,11 @@ impl Hub {
     /// this comes before them.
     pub fn restore(&self, event: Event) {
         let redaction = &self.shared.settings.redaction;
-        let redacted = redaction.draft(&redaction.id(event.connection), event.body).into_inner();
+        let mut draft = redaction.draft(&redaction.id(event.connection), event.body).into_inner();
         let full = {
             let mut sequence = self.shared.sequence();
-            sequence.order.restore(redacted.stamp(event.id));
+            draft.handshake = sequence.state.restored.follow(&draft.connection, &draft.body);
+            sequence.order.restore(draft.stamp(event.id));
             sequence.order.is_full()
         };
         if full {

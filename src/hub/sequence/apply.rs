@@ -85,7 +85,7 @@ pub(in crate::hub) fn apply(
                 applied.lanes.add(Lane::Users(Arc::clone(&state.users)));
             }
             let draft = close.draft(&handle.id, handle.age(), handle.messages(), handle.bytes());
-            applied.publish(order, cx, draft);
+            applied.publish(order, cx, draft.after(Arc::clone(&handle.handshake)));
         }
         Record::Identified(handle, token) => {
             let (before, user) = handle.set_granted(token);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::handshakes::Handshakes;
 use crate::event::{Channel, ConnectionId};
 use crate::hub::channels::fanout::Users;
 use crate::hub::channels::outbox::Outbox;
@@ -23,6 +24,8 @@ pub(in crate::hub) struct State {
     pub(in crate::hub) channels: Channels,
     /// Delivers to the connections of users.
     pub(in crate::hub) users: Arc<Outbox<Users>>,
+    /// The handshakes of connections of a recording.
+    pub(in crate::hub) restored: Handshakes,
     /// No connection registers any more.
     pub(in crate::hub) stopping: bool,
 }
@@ -34,6 +37,7 @@ impl State {
             by_number: BTreeMap::new(),
             channels: Channels::new(max_channels),
             users: Arc::default(),
+            restored: Handshakes::default(),
             stopping: false,
         }
     }

@@ -17,7 +17,7 @@ fn comes_back(body: EventBody) {
         EventBody::Lost(_) => ConnectionId::nobody(),
         _ => "ä\"b".parse().expect("an id"),
     };
-    let event = Draft { connection, body }.stamp(EventId { ms: 1_763_670_000_123, seq: 7 });
+    let event = Draft::new(connection, body).stamp(EventId { ms: 1_763_670_000_123, seq: 7 });
     let line = written(&event);
     let Recorded::Event(again) = read(&line).expect("an event") else { panic!("{line}") };
     assert_eq!(written(&again), line);

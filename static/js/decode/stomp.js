@@ -112,12 +112,19 @@ function begins(reader) {
 
 function finished(reader, command, headers) {
   const told = /^\d{1,9}$/.test(headers["content-length"] ?? "") ? Number(headers["content-length"]) : null;
-  const length = told ?? reader.bytes.indexOf(0, reader.at) - reader.at;
+  const zero = reader.bytes.indexOf(0, reader.at);
+  const changed = told !== null && zero >= 0 && reader.bytes[reader.at + told] !== 0 && isRedacted(reader.bytes.subarray(reader.at, zero));
+  const length = told === null || changed ? zero - reader.at : told;
   if (length < 0) return { end: null };
   if (length + 1 > reader.left) return { end: reader.at + length + 1 };
   const body = reader.take(length);
   if (reader.u8() !== 0) throw new Fault(`${command}: no zero byte after ${length} bytes of body`);
   return { command, headers, size: length, body: length > 0 ? content(body) : undefined };
+}
+
+/** Whether redaction has changed a body, whose length its headers then do not say. */
+function isRedacted(body) {
+  return utf8(body)?.includes("[redacted]") ?? false;
 }
 
 function content(bytes) {

@@ -1,5 +1,7 @@
 // Model: what the reader wants to see, as an address and as a question to the server. No DOM.
 
+import { messageJson } from "./event.js";
+
 /** Kinds that have a switch. */
 export const KINDS = ["connect", "message", "close", "join", "leave"];
 
@@ -46,12 +48,31 @@ export function toQuery(view, text = true) {
   return params;
 }
 
-/** Whether a line holds a text, as it is or as JSON writes it. */
+/** Whether a line holds a text, as it is or as JSON writes it, or as UTF-8 in the bytes of a binary message. */
 export function holds(raw, text) {
   if (text === "") return true;
   const line = raw.toLowerCase();
   const plain = text.toLowerCase();
-  return line.includes(plain) || line.includes(JSON.stringify(plain).slice(1, -1));
+  if (line.includes(plain) || line.includes(JSON.stringify(plain).slice(1, -1))) return true;
+  return raw.includes('"encoding":"base64"') && folded(bytesOf(raw)).includes(folded(utf8(text)));
+}
+
+/** The bytes of a binary message as characters up to U+00FF. */
+function bytesOf(raw) {
+  try {
+    return atob(messageJson(raw)?.slice(1, -1) ?? "");
+  } catch {
+    return "";
+  }
+}
+
+/** UTF-8 likewise. */
+function utf8(text) {
+  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
+}
+
+function folded(bytes) {
+  return bytes.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** Whether an event passes all of a view that needs no server: all but the expression. */

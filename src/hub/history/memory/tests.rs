@@ -6,8 +6,7 @@ use std::task::Waker;
 fn event(ms: u64, size: usize) -> Arc<Event> {
     let body = Body::Binary(vec![0; size].into());
     let message = Message::new(Direction::In, Opcode::Binary, 0, body);
-    let draft =
-        Draft { connection: "a".parse().expect("an id"), body: EventBody::Message(message) };
+    let draft = Draft::new("a".parse().expect("an id"), EventBody::Message(message));
     Arc::new(draft.stamp(EventId { ms, seq: 0 }))
 }
 
