@@ -1,5 +1,7 @@
 //! Recordings as files: lines of JSON, an array of the same, or an archive.
 
+mod bytes;
+
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _};
 
@@ -9,6 +11,7 @@ use http_body_util::{BodyExt as _, Collected};
 use serde_json::value::RawValue;
 use tower::ServiceExt as _;
 
+use self::bytes::{Packing, without_callback};
 use super::client::detail;
 use super::failure::Failure;
 use super::progress;
@@ -36,43 +39,64 @@ impl Form {
 }
 
 /// Reads a recording, and calls `each` with its events and gaps in their order. Lines are read one
-/// by one; the other formats are read whole.
+/// by one; the other formats, and files that are packed, are read whole.
 pub(super) fn each(
     path: &str,
-    mut each: impl FnMut(Recorded) -> Result<(), Failure>,
+    each: impl FnMut(Recorded) -> Result<(), Failure>,
 ) -> Result<Form, Failure> {
     let failed = Failure::of(path);
     let mut file = File::open(path).map_err(&failed)?;
     let length = file.metadata().map_err(&failed)?.len();
     let bar = progress::bar(length, "{msg} {bar:30} {bytes} of {total_bytes} {eta}");
     bar.set_message(path.to_owned());
-    let mut start = String::new();
     // Enough for the first key of an archive, with white space before it.
-    let _ = bar.wrap_read(&mut file).take(1 << 10).read_to_string(&mut start);
+    let mut start = Vec::new();
+    let _ = bar.wrap_read(&mut file).take(1 << 10).read_to_end(&mut start);
     file.rewind().map_err(&failed)?;
     bar.reset();
-    let unreadable = |fault: Unreadable| Failure::Failed(format!("{path}: {fault}"));
-    let whole = |file: &mut File| {
-        let mut text = String::new();
-        bar.wrap_read(file).read_to_string(&mut text).map(|_| text).map_err(&failed)
+    let packing = Packing::of(&start)
+        .map_err(|what| Failure::Failed(format!("{path}: this is no recording; it is {what}")))?;
+    let start = String::from_utf8_lossy(&start);
+    let is_lines = packing == Packing::Plain
+        && without_callback(&start).len() == start.len()
+        && start.trim_start_matches('\u{feff}').trim_start().starts_with('{')
+        && !har::is_har(&start);
+    let form = if is_lines {
+        lines(BufReader::new(bar.wrap_read(file)), path, each)?;
+        Form::Ndjson
+    } else {
+        let text = packing.text(bar.wrap_read(file), MAX_BYTES as u64);
+        whole(without_callback(&text.map_err(&failed)?), path, each)?
     };
-    let form = if har::is_har(&start) {
-        har::read(&whole(&mut file)?).map_err(unreadable)?.into_iter().try_for_each(each)?;
-        Form::Har
-    } else if start.trim_start().starts_with('[') {
-        let text = whole(&mut file)?;
-        let list: Vec<&RawValue> = serde_json::from_str(&text)
+    bar.finish_and_clear();
+    Ok(form)
+}
+
+/// Reads a recording that is in memory.
+fn whole(
+    text: &str,
+    path: &str,
+    mut each: impl FnMut(Recorded) -> Result<(), Failure>,
+) -> Result<Form, Failure> {
+    let unreadable = |fault: Unreadable| Failure::Failed(format!("{path}: {fault}"));
+    if har::is_har(text) {
+        let har::Archived { recorded, skipped } = har::read(text).map_err(unreadable)?;
+        if !skipped.is_empty() {
+            anstream::eprintln!("wstap: {path}: {skipped} could not be read and are left out");
+        }
+        recorded.into_iter().try_for_each(each)?;
+        return Ok(Form::Har);
+    }
+    if text.trim_start().starts_with('[') {
+        let list: Vec<&RawValue> = serde_json::from_str(text)
             .map_err(|fault| Failure::Failed(format!("{path}: this is no recording ({fault})")))?;
         for item in list {
             each(wire::read(item.get()).map_err(unreadable)?)?;
         }
-        Form::Json
-    } else {
-        lines(BufReader::new(bar.wrap_read(file)), path, each)?;
-        Form::Ndjson
-    };
-    bar.finish_and_clear();
-    Ok(form)
+        return Ok(Form::Json);
+    }
+    lines(text.as_bytes(), path, each)?;
+    Ok(Form::Ndjson)
 }
 
 fn lines(

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use bytesize::ByteSize;
@@ -70,6 +71,10 @@ struct Connection {
     last_ms: u64,
     flow: Sum,
     end: Option<(u16, String)>,
+    /// Status of the answer, if the handshake was refused.
+    refused: Option<u16>,
+    /// From registration to end, if the recording says it.
+    duration: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -141,6 +146,11 @@ impl Contents {
             connection.path = Some(refused.path.clone());
         }
         connection.end = Some((close.code, close.by.as_str().to_owned()));
+        connection.refused = close
+            .refused
+            .as_ref()
+            .map(|refused| refused.answer.as_ref().map_or(0, |answer| answer.status));
+        connection.duration = Some(close.duration).filter(|duration| !duration.is_zero());
         self.open.remove(&event.connection);
     }
 
@@ -156,6 +166,8 @@ impl Contents {
                 last_ms: event.id.ms,
                 flow: Sum::default(),
                 end: None,
+                refused: None,
+                duration: None,
             });
         }
         let connection = &mut self.connections[place];
@@ -202,10 +214,17 @@ impl Connection {
             .as_deref()
             .map_or("(handshake not recorded)".to_owned(), |path| escape(path, 80));
         let end = match &self.end {
+            Some(_) if self.refused == Some(0) => "not answered".to_owned(),
+            Some(_) if self.refused.is_some() => {
+                format!("refused with status {}", self.refused.unwrap_or(0))
+            }
             Some((code, by)) => format!("closed {code} by the {by}"),
             None => "still open".to_owned(),
         };
-        let (begin, span) = (wire::time(self.first_ms), seconds(self.first_ms, self.last_ms));
+        let recorded = self.last_ms.saturating_sub(self.first_ms);
+        let lasted =
+            self.duration.map_or(recorded, |it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
+        let (begin, span) = (wire::time(self.first_ms), seconds(0, lasted));
         writeln!(
             out,
             "  {id:<14} {DIM}{begin}{DIM:#}  {path}  {}  {YELLOW}{end}{YELLOW:#} after {span}",

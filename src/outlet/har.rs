@@ -168,7 +168,8 @@ impl Archive {
                     return Poll::Ready(None);
                 }
                 Poll::Ready(None) => {
-                    har::begin(&mut out);
+                    let first = self.index.entries.iter().map(|entry| entry.first.ms).min();
+                    har::begin(first.unwrap_or_else(now_ms), &mut out);
                     Stage::Entry(0)
                 }
             },
@@ -241,6 +242,10 @@ impl Progress {
         }
         Ok(self)
     }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {

@@ -6,6 +6,7 @@
 //! {"log":{"version":"1.2","creator":{"name":"wstap","version":"0.1.0"},"pages":[],"entries":[
 //!  {"startedDateTime":"…","time":1500.0,"request":{…},"response":{…},"cache":{},"timings":{…},
 //!   "_resourceType":"websocket",
+//!   "_webSocketClose":{"code":1000,"reason":"","timestamp":1763670001.5,"wasClean":true,"by":"client"},
 //!   "_webSocketMessages":[{"type":"send","time":1763670000.123,"opcode":1,"data":"hello"}],
 //!   "_wstap":{"connectionId":"a","connect":{…},"control":[…],"close":{…}}}]}}
 //! ```
@@ -14,9 +15,11 @@
 //! `connect`, the `close` and the control frames of a connection. [`read()`] reads `_wstap`, and
 //! archives of other programs without it. The objects are declared once, for both ways.
 
+mod clock;
+mod ending;
 mod model;
 mod read;
 mod write;
 
-pub use read::{is_har, read};
+pub use read::{Archived, Skipped, is_har, read};
 pub use write::{Entry, begin, control, end, has_place, message};

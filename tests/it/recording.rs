@@ -209,6 +209,104 @@ pub(crate) fn fixture(name: &str) -> String {
         .to_string()
 }
 
+/// The archives of `tests/fixtures/har/cases`, and what is read of each: lines beside it, which the
+/// tests of the pages read too. `UPDATE_EXPECT=1` writes them.
+#[test]
+fn odd_archives_are_read_as_far_as_they_can_be() {
+    let folder = fixture("cases");
+    let mut count = 0;
+    for file in std::fs::read_dir(&folder).expect("the cases") {
+        let path = file.expect("a file").path();
+        if path.extension().is_none_or(|extension| extension != "har") {
+            continue;
+        }
+        count += 1;
+        let name = path.display().to_string();
+        let (code, lines, said) = shell(&["export", &name, "--format", "ndjson"]);
+        assert_eq!(code, 0, "{name}: {said}");
+        let expected = path.with_extension("ndjson");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&expected, &lines).expect("written");
+        }
+        let expected = std::fs::read_to_string(&expected).expect("the lines");
+        assert_eq!(lines, expected, "{name}");
+        let odd = "2 entries, 4 messages could not be read";
+        assert_eq!(said.contains(odd), name.ends_with("odd.har"), "{name}: {said}");
+    }
+    assert!(count >= 9, "{count} cases");
+}
+
+fn case(name: &str) -> Vec<Value> {
+    let (code, lines, said) =
+        shell(&["export", &fixture(&format!("cases/{name}.har")), "--format", "ndjson"]);
+    assert_eq!(code, 0, "{said}");
+    lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn ends_and_times_of_archives_keep_their_meaning() {
+    let refused = case("refused");
+    let close = refused.iter().find(|event| event["path"] == "/b").expect("the refused one");
+    assert_eq!((&close["kind"], &close["status"]), (&json!("close"), &json!(403)));
+    for name in ["htk_close", "op8b"] {
+        let events = case(name);
+        let close = &events.last().expect("events")["close"];
+        assert_eq!((&close["code"], &close["reason"]), (&json!(1000), &json!("bye")), "{name}");
+        assert_eq!(events.last().expect("events")["time"], "2025-03-01T10:00:02.000Z", "{name}");
+        let (code, text, _) = shell(&["inspect", &fixture(&format!("cases/{name}.har"))]);
+        assert!(code == 0 && text.contains("after 2.000 s"), "{text}");
+    }
+    let epoch = case("mono2");
+    assert!(
+        epoch.iter().all(|event| event["time"]
+            .as_str()
+            .is_some_and(|it| it.starts_with("2025-03-01T10:00")))
+    );
+}
+
+#[test]
+fn packed_archives_are_read_or_named() {
+    use std::io::Read as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let plain = std::fs::read(fixture("cases/htk_close.har")).expect("a case");
+    let text = String::from_utf8(plain.clone()).expect("text");
+    let mut gz = Vec::new();
+    let best = flate2::Compression::best();
+    flate2::read::GzEncoder::new(&*plain, best).read_to_end(&mut gz).expect("packed");
+    let mut zlib = Vec::new();
+    flate2::read::ZlibEncoder::new(&*plain, best).read_to_end(&mut zlib).expect("packed");
+    let utf16: Vec<u8> =
+        [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    for (name, bytes) in [
+        ("a.har.gz", gz),
+        ("a.zhar", zlib),
+        ("utf16.har", utf16),
+        ("jsonp.har", format!("onInputData({text});\n").into_bytes()),
+        ("bom.har", format!("\u{feff}{text}").into_bytes()),
+    ] {
+        let path = folder.path().join(name).display().to_string();
+        std::fs::write(&path, bytes).expect("written");
+        let (code, text, said) = shell(&["inspect", &path]);
+        assert!(code == 0 && text.contains("closed 1000"), "{name}: {text} {said}");
+    }
+    let zip = folder.path().join("a.zip").display().to_string();
+    std::fs::write(&zip, b"PK\x03\x04rest").expect("written");
+    let (code, _, said) = shell(&["inspect", &zip]);
+    assert!(code == 1 && said.contains("a ZIP file"), "{said}");
+}
+
+#[tokio::test]
+async fn archive_without_traffic_is_an_archive() {
+    let tap = Tap::start().await;
+    let empty = tap.get("/api/events?format=har").await;
+    is_har(&empty.json());
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("empty.har").display().to_string();
+    std::fs::write(&path, &empty.body).expect("written");
+    let (code, text, said) = shell(&["inspect", &path]);
+    assert!(code == 0 && text.contains("events       0"), "{text} {said}");
+}
+
 /// A command line with what it prints and says.
 pub(crate) fn shell(arguments: &[&str]) -> (i32, String, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_wstap"))

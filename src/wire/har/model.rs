@@ -13,7 +13,26 @@ use serde_json::value::RawValue;
 pub(super) struct LogHead {
     pub(super) version: &'static str,
     pub(super) creator: Creator,
-    pub(super) pages: [(); 0],
+    pub(super) pages: [Page; 1],
+}
+
+/// A page. Safari shows no entry without one.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page {
+    pub(super) started_date_time: String,
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    #[serde(rename = "pageTimings")]
+    pub(super) timings: PageTimings,
+}
+
+/// `pageTimings`; -1 stands for unknown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageTimings {
+    pub(super) on_content_load: i8,
+    pub(super) on_load: i8,
 }
 
 /// `log.creator`.
@@ -33,10 +52,20 @@ pub(super) struct Archive<'a> {
 /// `log` as it is read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Log<'a> {
-    #[serde(borrow)]
+    #[serde(default, borrow, deserialize_with = "lenient")]
     pub(super) entries: List<Entry<'a>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) creator: ReadCreator,
     #[serde(default, borrow, rename = "_wstap", deserialize_with = "lenient")]
     pub(super) own: OwnLog<'a>,
+}
+
+/// `log.creator` as it is read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ReadCreator {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) name: String,
 }
 
 /// `log._wstap`.
@@ -52,6 +81,8 @@ pub(super) struct OwnLog<'a> {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Entry<'a> {
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub(super) pageref: Option<Cow<'a, str>>,
     #[serde(deserialize_with = "lenient")]
     pub(super) started_date_time: Option<String>,
     /// Milliseconds.
@@ -67,6 +98,21 @@ pub(super) struct Entry<'a> {
     pub(super) timings: Timings,
     #[serde(rename = "_resourceType", deserialize_with = "lenient")]
     pub(super) resource_type: Option<Cow<'a, str>>,
+    /// Why a request of Chrome failed.
+    #[serde(
+        rename = "_error",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient"
+    )]
+    pub(super) error: Option<Cow<'a, str>>,
+    /// The end of the connection; see `ending`.
+    #[serde(
+        borrow,
+        rename = "_webSocketClose",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient"
+    )]
+    pub(super) close: Option<&'a RawValue>,
     #[serde(
         borrow,
         rename = "_webSocketMessages",
@@ -89,7 +135,7 @@ pub(super) struct Entry<'a> {
 pub(super) struct Request<'a> {
     #[serde(deserialize_with = "lenient")]
     pub(super) method: Cow<'a, str>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "string")]
     pub(super) url: Cow<'a, str>,
     #[serde(deserialize_with = "lenient")]
     pub(super) http_version: Cow<'a, str>,
@@ -121,6 +167,18 @@ pub(super) struct Response<'a> {
     pub(super) headers: List<Pair<'a>>,
     #[serde(deserialize_with = "lenient")]
     pub(super) content: Content,
+    #[serde(
+        rename = "_error",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient"
+    )]
+    pub(super) error: Option<Cow<'a, str>>,
+    #[serde(
+        rename = "_failureText",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient"
+    )]
+    pub(super) failure: Option<Cow<'a, str>>,
     #[serde(rename = "redirectURL", deserialize_with = "lenient")]
     pub(super) redirect_url: Cow<'a, str>,
     #[serde(deserialize_with = "lenient")]
@@ -166,9 +224,9 @@ pub(super) struct Timings {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Pair<'a> {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "string")]
     pub(super) name: Cow<'a, str>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "string")]
     pub(super) value: Cow<'a, str>,
 }
 
@@ -246,11 +304,22 @@ pub(super) struct OwnMessage<'a> {
 /// A list whose elements are read leniently.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(super) struct List<T>(pub(super) Vec<T>);
+pub(super) struct List<T>(
+    pub(super) Vec<T>,
+    /// The number of elements that could not be read.
+    #[serde(skip)]
+    pub(super) usize,
+);
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(Vec::new(), 0)
+    }
+}
+
+impl<T> FromIterator<T> for List<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Self(items.into_iter().collect(), 0)
     }
 }
 
@@ -263,13 +332,16 @@ impl<T> List<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let items = Vec::<&'de RawValue>::deserialize(deserializer)?;
+        let all = items.len();
         let read = |item: &'de RawValue| serde_json::from_str(item.get()).ok();
-        Ok(Self(items.into_iter().filter_map(read).collect()))
+        let items: Vec<T> = items.into_iter().filter_map(read).collect();
+        let odd = all - items.len();
+        Ok(Self(items, odd))
     }
 }
 
 /// Reads a value; one of another type has the default.
-fn lenient<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn lenient<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Default,
     D: Deserializer<'de>,
@@ -278,15 +350,53 @@ where
     Ok(serde_json::from_str(value.get()).unwrap_or_default())
 }
 
-/// Reads a text; of another value, its JSON.
+/// Reads a text; of another value, its JSON, and of `null` nothing.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
     let value = <&'de RawValue>::deserialize(deserializer)?.get();
-    Ok(serde_json::from_str(value).map_or(Cow::Borrowed(value), Cow::Owned))
+    Ok(unicode(value).unwrap_or(Cow::Borrowed(if value == "null" { "" } else { value })))
+}
+
+/// Reads a text; another value is the empty text.
+fn string<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    let value = <&'de RawValue>::deserialize(deserializer)?.get();
+    Ok(unicode(value).unwrap_or_default())
+}
+
+/// Reads a JSON string. Half a surrogate pair, which is no Unicode, becomes U+FFFD.
+fn unicode(json: &str) -> Option<Cow<'_, str>> {
+    if !json.starts_with('"') {
+        return None;
+    }
+    let read = |json: &str| serde_json::from_str::<String>(json).ok();
+    read(json).or_else(|| read(&without_halves(json))).map(Cow::Owned)
+}
+
+/// Replaces the escapes of half surrogate pairs in a JSON string.
+fn without_halves(json: &str) -> String {
+    let unit = |at: usize| {
+        let digits = json.get(at..).filter(|rest| rest.starts_with("\\u"))?.get(2..6)?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let (mut out, mut at) = (String::with_capacity(json.len()), 0);
+    while let Some(found) = memchr::memchr(b'\\', &json.as_bytes()[at..]).map(|n| at + n) {
+        out.push_str(&json[at..found]);
+        let length = match (unit(found), unit(found + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => 6,
+            _ => 2,
+        };
+        let end = json.len().min(found + length);
+        let whole = length != 6;
+        out.push_str(if whole { json.get(found..end).unwrap_or_default() } else { "\\ufffd" });
+        at = end;
+    }
+    out.push_str(json.get(at..).unwrap_or_default());
+    out
 }
 
 /// Writes a number with three decimals.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn thousandths<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn thousandths<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     let digits = RawValue::from_string(format!("{number:.3}"));
     digits.map_err(serde::ser::Error::custom)?.serialize(serializer)
 }

@@ -1,6 +1,8 @@
-//! Archives to events: those of wstap, Chrome, Firefox, Playwright and mitmproxy. They differ in the
-//! unit of `time` and in the fields that they leave out.
+//! Archives to events: those of wstap, Chrome, Firefox, Safari, Playwright, mitmproxy and HTTP Toolkit.
+//! They differ in the unit of `time` and in the fields that they leave out. The page reads them by the
+//! same rules (`static/js/model/har.js`), and both are tested over `tests/fixtures/har`.
 
+use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -8,10 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
+use super::clock::Clock;
+use super::ending::{Ending, refusal};
 use super::model::{Archive, Entry, List, Message as Frame, OwnMessage, Pair};
+use crate::code::absent;
 use crate::event::{
-    Answer, Body, Connect, ConnectionId, Direction, Draft, Event, EventBody, EventId, FrameInfo,
-    Message, Opcode,
+    Answer, Body, Close, ClosedBy, Connect, ConnectionId, Direction, Draft, Event, EventBody,
+    EventId, Flow, FrameInfo, Message, Opcode,
 };
 use crate::json::{self, Json};
 use crate::wire::read::{self as full, Recorded, UNKNOWN, Unreadable, routing, worth_knowing};
@@ -24,23 +29,79 @@ pub fn is_har(text: &str) -> bool {
     key.is_some_and(|key| key.starts_with("\"log\""))
 }
 
-/// Reads the WebSockets of an archive, in the order of their times. Other entries are ignored.
+/// The events of an archive.
+#[derive(Debug)]
+pub struct Archived {
+    /// Events and gaps, in the order of their times.
+    pub recorded: Vec<Recorded>,
+    /// The number of parts that could not be read.
+    pub skipped: Skipped,
+}
+
+/// Parts of an archive that could not be read and are left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Entries.
+    pub entries: usize,
+    /// Messages of WebSockets.
+    pub messages: usize,
+    /// Events in `_wstap`.
+    pub events: usize,
+}
+
+impl Skipped {
+    /// Returns whether all of the archive was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Skipped {
+    /// Writes `1 entry, 2 messages`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.entries, "entry", "entries"),
+            (self.messages, "message", "messages"),
+            (self.events, "event", "events"),
+        ];
+        let mut first = true;
+        for (count, one, many) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+            let comma = if std::mem::take(&mut first) { "" } else { ", " };
+            write!(f, "{comma}{count} {}", if count == 1 { one } else { many })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the WebSockets of an archive, in the order of their times. Other entries are ignored. What
+/// cannot be read is counted and left out.
 ///
 /// # Errors
 ///
-/// If the text is no archive, or has no WebSocket messages.
-pub fn read(text: &str) -> Result<Vec<Recorded>, Unreadable> {
+/// If the text is no archive, or has no WebSocket messages and is not wstap's own.
+pub fn read(text: &str) -> Result<Archived, Unreadable> {
     let archive: Archive<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|fault| Unreadable(format!("this is no HTTP Archive ({fault})")))?;
     let mut apart = false;
-    let mut events = Vec::new();
-    for (n, entry) in archive.log.entries.0.iter().enumerate() {
+    let mut reading = Reading::default();
+    let entries = &archive.log.entries;
+    reading.skipped.entries = entries.1;
+    reading.earliest = entries
+        .0
+        .iter()
+        .filter(|it| is_websocket(it))
+        .filter_map(|entry| clock(entry).start())
+        .min();
+    for (n, entry) in entries.0.iter().enumerate() {
         if is_websocket(entry) {
             apart |= entry.messages.is_none() && entry.response.content.file.is_some();
-            connection(entry, n as u64, &mut events)?;
+            reading.connection(entry, n as u64);
         }
     }
-    if events.iter().all(|event| matches!(event.body, EventBody::Connect(_))) {
+    let Reading { mut events, mut skipped, .. } = reading;
+    let own = archive.log.creator.name == "wstap";
+    if !own && events.iter().all(|event| matches!(event.body, EventBody::Connect(_))) {
         let why = if apart {
             "its messages are in other files; Playwright includes them with recordHar: { content: \"embed\" }"
         } else {
@@ -50,9 +111,10 @@ pub fn read(text: &str) -> Result<Vec<Recorded>, Unreadable> {
     }
     let mut gaps = Vec::new();
     for gap in archive.log.own.gaps.0 {
-        match full::read(gap.get())? {
-            Recorded::Event(lost) => events.push(lost),
-            gap @ Recorded::Gap(_) => gaps.push(gap),
+        match full::read(gap.get()) {
+            Ok(Recorded::Event(lost)) => events.push(lost),
+            Ok(gap @ Recorded::Gap(_)) => gaps.push(gap),
+            Err(_) => skipped.events += 1,
         }
     }
     events.sort_by_key(|event| event.id);
@@ -61,7 +123,8 @@ pub fn read(text: &str) -> Result<Vec<Recorded>, Unreadable> {
         event.id = if event.id > last { event.id } else { last.next(event.id.ms) };
         last = event.id;
     }
-    Ok(events.into_iter().map(Recorded::Event).chain(gaps).collect())
+    let recorded = events.into_iter().map(Recorded::Event).chain(gaps).collect();
+    Ok(Archived { recorded, skipped })
 }
 
 fn is_websocket(entry: &Entry<'_>) -> bool {
@@ -72,50 +135,123 @@ fn is_websocket(entry: &Entry<'_>) -> bool {
         || url.starts_with("wss:")
 }
 
-/// Adds the events of the `n`th entry.
-fn connection(entry: &Entry<'_>, n: u64, events: &mut Vec<Event>) -> Result<(), Unreadable> {
-    let frames = entry.messages.as_ref().map_or(&[][..], |messages| &messages.0);
-    let started =
-        entry.started_date_time.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+/// Returns the clock of an entry.
+fn clock(entry: &Entry<'_>) -> Clock {
+    let started = entry.started_date_time.as_deref();
+    let started = started.and_then(|time| time.parse::<Timestamp>().ok());
     let started = started.and_then(|time| u64::try_from(time.as_millisecond()).ok());
-    let first = frames.first().and_then(ms);
-    // The clock of the handshake may be behind that of the messages.
-    let started = started.or(first).unwrap_or(0).min(first.unwrap_or(u64::MAX));
-    let own = entry.own.as_ref();
-    let named = own.and_then(|own| own.connection_id.as_deref()?.parse().ok());
-    let connection =
-        named.unwrap_or_else(|| ConnectionId::made(started, (started << 10) | (n % 1024)));
-    if let Some(own) = own {
-        events.extend(own.connect.map(own_event).transpose()?.flatten());
-    } else {
-        let body = EventBody::Connect(Box::new(connect(entry)));
-        let id = EventId { ms: started, seq: 0 };
-        events.push(Draft { connection: connection.clone(), body }.stamp(id));
-    }
-    let mut last = EventId { ms: started, seq: 0 };
-    for frame in frames {
-        let Some(message) = message(frame, &connection) else { continue };
-        let id = frame.own.as_ref().and_then(|own| own.id.parse().ok());
-        // The order of the list counts more than the times.
-        last = id.unwrap_or_else(|| match ms(frame) {
-            Some(ms) if ms > last.ms => EventId { ms, seq: 0 },
-            _ => last,
-        });
-        let body = EventBody::Message(message);
-        events.push(Draft { connection: connection.clone(), body }.stamp(last));
-    }
-    for raw in own.into_iter().flat_map(|own| own.control.0.iter().copied().chain(own.close)) {
-        events.extend(own_event(raw)?);
-    }
-    Ok(())
+    let times: Vec<_> = frames(entry).iter().map(|frame| frame.time).collect();
+    Clock::new(started, &times, entry.time)
 }
 
-/// Reads an event in full JSON; a gap is `None`.
-fn own_event(raw: &RawValue) -> Result<Option<Event>, Unreadable> {
-    Ok(match full::read(raw.get())? {
-        Recorded::Event(event) => Some(event),
-        Recorded::Gap(_) => None,
-    })
+fn frames<'e, 'a>(entry: &'e Entry<'a>) -> &'e [Frame<'a>] {
+    entry.messages.as_ref().map_or(&[], |messages| &messages.0)
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading {
+    events: Vec<Event>,
+    skipped: Skipped,
+    /// The beginning of the archive, for entries without a time.
+    earliest: Option<u64>,
+}
+
+impl Reading {
+    /// Adds the events of the `n`th entry.
+    fn connection(&mut self, entry: &Entry<'_>, n: u64) {
+        let clock = clock(entry);
+        self.skipped.messages += entry.messages.as_ref().map_or(0, |messages| messages.1);
+        let first = frames(entry).iter().find_map(|frame| clock.ms(frame.time));
+        // The clock of the handshake may be behind that of the messages.
+        let started = clock.start().or(self.earliest).unwrap_or(0).min(first.unwrap_or(u64::MAX));
+        let own = entry.own.as_ref();
+        let named = own.and_then(|own| own.connection_id.as_deref()?.parse().ok());
+        let connection =
+            named.unwrap_or_else(|| ConnectionId::made(started, (started << 10) | (n % 1024)));
+        let mut last = EventId { ms: started, seq: 0 };
+        let own_close = own.and_then(|own| own.close).and_then(|raw| self.own_event(raw));
+        let handshake = connect(entry);
+        if own.is_none()
+            && let Some((status, reason)) = refusal(entry)
+        {
+            let close = refused(handshake, status, reason);
+            let body = EventBody::Close(Box::new(close));
+            self.events.push(Draft::new(connection, body).stamp(last));
+            return;
+        }
+        let own_connect = own.and_then(|own| own.connect);
+        match own_connect.map(|raw| self.own_event(raw)) {
+            Some(Some(event)) => self.events.push(event),
+            None if own.is_some() => {}
+            _ => {
+                let body = EventBody::Connect(Box::new(handshake));
+                self.events.push(Draft::new(connection.clone(), body).stamp(last));
+            }
+        }
+        let (mut messages, mut bytes) = (Flow::default(), Flow::default());
+        for frame in frames(entry) {
+            let Some(message) = message(frame, &connection) else {
+                self.skipped.messages += usize::from(!is_known(frame));
+                continue;
+            };
+            let id = frame.own.as_ref().and_then(|own| own.id.parse().ok());
+            // The order of the list counts more than the times.
+            last = id.unwrap_or_else(|| match clock.ms(frame.time) {
+                Some(ms) if ms > last.ms => EventId { ms, seq: 0 },
+                _ => last,
+            });
+            let (messages, bytes) = match message.direction {
+                Direction::In => (&mut messages.inward, &mut bytes.inward),
+                Direction::Out => (&mut messages.outward, &mut bytes.outward),
+            };
+            *messages += 1;
+            *bytes += message.size;
+            let body = EventBody::Message(message);
+            self.events.push(Draft::new(connection.clone(), body).stamp(last));
+        }
+        for raw in own.into_iter().flat_map(|own| &own.control.0) {
+            let event = self.own_event(raw);
+            self.events.extend(event);
+        }
+        let is_own = own.is_some_and(|own| own.close.is_some());
+        if let Some(event) = own_close {
+            self.events.push(event);
+        } else if let Some(ending) = Ending::of(entry, &clock).filter(|_| own.is_none() || is_own) {
+            let ms = ending.ms.unwrap_or(last.ms).max(last.ms);
+            let duration = Duration::from_millis(ms - started);
+            let close = Close { duration, messages, bytes, ..ending.close() };
+            let id = EventId { ms, seq: 0 }.max(last);
+            let body = EventBody::Close(Box::new(close));
+            self.events.push(Draft::new(connection, body).stamp(id));
+        }
+    }
+
+    /// Reads an event in full JSON.
+    fn own_event(&mut self, raw: &RawValue) -> Option<Event> {
+        match full::read(raw.get()) {
+            Ok(Recorded::Event(event)) => Some(event),
+            Ok(Recorded::Gap(_)) | Err(_) => {
+                self.skipped.events += 1;
+                None
+            }
+        }
+    }
+}
+
+/// Returns the close of a handshake that was refused.
+fn refused(mut handshake: Connect, status: u16, reason: String) -> Close {
+    if let Some(answer) = &mut handshake.answer {
+        answer.status = status;
+    }
+    let by = if status == 0 { ClosedBy::Network } else { ClosedBy::Server };
+    let ending = Ending { ms: None, code: absent::ABNORMAL, reason, clean: false, by };
+    Close { refused: Some(Box::new(handshake)), ..ending.close() }
+}
+
+/// Returns whether a frame is no message, and known for what it is: a close, an error of Chrome.
+fn is_known(frame: &Frame<'_>) -> bool {
+    frame.kind == "error" || frame.opcode == 8 || frame.opcode == -1
 }
 
 fn connect(entry: &Entry<'_>) -> Connect {
@@ -147,16 +283,6 @@ fn split(url: &str) -> (String, String) {
     let server = url[..at].replacen("http", "ws", 1);
     let path = url[at..].split('#').next().unwrap_or_default();
     (server, if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
-}
-
-/// Returns the time of a message in milliseconds since 1970. Chrome and mitmproxy write seconds,
-/// Playwright writes milliseconds, and -1 if times are left out.
-fn ms(frame: &Frame<'_>) -> Option<u64> {
-    // As seconds this is the year 5138, as milliseconds 1973.
-    const SECONDS_END: f64 = 1e11;
-    let seconds = if frame.time < SECONDS_END { frame.time } else { frame.time / 1e3 };
-    let since_1970 = Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero())?;
-    u64::try_from((since_1970 + Duration::from_micros(500)).as_millis()).ok()
 }
 
 /// Returns a message; `None` for other items, such as the errors of Chrome.
@@ -220,101 +346,4 @@ fn is_own_object(own: &OwnMessage<'_>, data: &str, connection: &ConnectionId) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::full;
-
-    fn lines(text: &str) -> Vec<String> {
-        let line = |recorded| {
-            let mut out = Vec::new();
-            match recorded {
-                Recorded::Event(event) => full(&event, &mut out),
-                Recorded::Gap(gap) => crate::wire::full_gap(&gap, &mut out),
-            }
-            String::from_utf8(out).expect("text")
-        };
-        read(text).expect("an archive").into_iter().map(line).collect()
-    }
-
-    fn archive(messages: &str) -> String {
-        format!(
-            r#"{{"log":{{"entries":[{{"request":{{"url":"https://a.example/"}}}},
-            {{"startedDateTime":"2025-11-20T20:20:00.000Z","request":{{"url":"wss://a.example:1/x?y=1#z",
-            "headers":[{{"name":"Origin","value":"null"}},{{"name":"Cookie","value":"secret"}}]}},
-            "response":{{"status":101,"headers":[{{"name":"Sec-WebSocket-Protocol","value":"v2"}}]}},
-            "_webSocketMessages":{messages}}}]}}}}"#
-        )
-    }
-
-    #[test]
-    fn seconds_and_milliseconds_are_distinguished() {
-        for unit in ["1763670000.5", "1763670000500", "1763670000500.4"] {
-            let text = archive(&format!(
-                r#"[{{"type":"send","time":{unit},"opcode":1,"data":"hi"}},
-                {{"type":"receive","time":{unit},"opcode":2,"data":"AP8="}},
-                {{"type":"error","time":{unit},"opcode":-1,"data":"x"}}]"#
-            ));
-            let lines = lines(&text);
-            assert_eq!(lines.len(), 3, "{lines:?}");
-            assert!(lines[0].contains(r#""id":"1763670000000-0""#), "{}", lines[0]);
-            assert!(lines[0].contains(r#""path":"/x?y=1","headers":{"origin":"null"},"subprotocol":"v2","upstream":"wss://a.example:1""#), "{}", lines[0]);
-            assert!(
-                lines[1].contains(r#""id":"1763670000500-0""#)
-                    && lines[1].contains(r#""direction":"in","opcode":"text","size":2"#),
-                "{}",
-                lines[1]
-            );
-            assert!(
-                lines[2].contains(r#""id":"1763670000500-1""#)
-                    && lines[2].contains(r#""message":"AP8=","encoding":"base64""#),
-                "{}",
-                lines[2]
-            );
-        }
-    }
-
-    #[test]
-    fn messages_without_a_time_keep_their_order() {
-        let text = archive(
-            r#"[{"type":"receive","time":-1,"opcode":1,"data":"1"},{"type":"send","time":-1,"opcode":1,"data":"2"}]"#,
-        );
-        let ids: Vec<_> = lines(&text).iter().map(|line| line[7..22].to_owned()).collect();
-        assert_eq!(ids, ["1763670000000-0", "1763670000000-1", "1763670000000-2"]);
-    }
-
-    #[test]
-    fn fields_that_are_missing_null_or_of_another_type_do_not_refuse_the_archive() {
-        let odd = [
-            "7",
-            "null",
-            "{}",
-            r#"{"request":{}}"#,
-            r#"{"request":null,"response":{"status":null,"headers":{}},"timings":[]}"#,
-            r#"{"request":{"url":5,"headers":[1,{"name":"a","value":7}]},"_resourceType":{}}"#,
-            r#"{"request":{"url":"https://a"},"response":{"statusText":"\ud800"},"_wstap":"x"}"#,
-        ];
-        for odd in odd {
-            let text = archive(
-                r#"[{"type":"send","time":null,"opcode":null,"data":"hi"},{"type":7},null,
-                {"type":"receive","time":"x","opcode":1,"data":"\ud800","_wstap":[]}]"#,
-            );
-            let text = text.replace(r#"{"entries":["#, &format!(r#"{{"entries":[{odd},"#));
-            let lines = lines(&text);
-            assert_eq!(lines.len(), 3, "{odd}: {lines:?}");
-            assert!(lines[1].contains(r#""message":"hi""#), "{odd}: {lines:?}");
-        }
-    }
-
-    #[test]
-    fn archive_without_messages_is_an_error() {
-        let none = read(r#"{"log":{"entries":[]}}"#).expect_err("none").to_string();
-        assert!(none.contains("no WebSocket messages"), "{none}");
-        let apart = r#"{"log":{"entries":[{"request":{"url":"ws://a"},"response":{"content":{"_file":"x.jsonl"}}}]}}"#;
-        let apart = read(apart).expect_err("apart").to_string();
-        assert!(apart.contains("content: \"embed\""), "{apart}");
-        assert!(read("{\"log\":1}").is_err() && read("[]").is_err());
-        assert!(
-            is_har(" { \"log\" : {") && is_har("\u{feff}{\"log\":") && !is_har("{\"id\":\"log\"")
-        );
-    }
-}
+mod tests;

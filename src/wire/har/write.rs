@@ -8,26 +8,37 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::ending::Closing;
 use super::model::{
-    self, Content, Creator, List, LogHead, OwnEntry, OwnLog, OwnMessage, Pair, Request, Response,
-    Timings,
+    self, Content, Creator, List, LogHead, OwnEntry, OwnLog, OwnMessage, Page, PageTimings, Pair,
+    Request, Response, Timings,
 };
 use crate::event::{Connect, ConnectionId, Direction, Event, EventBody, EventId, Message, Opcode};
 use crate::wire::full::{full, time};
 use crate::wire::payload::{Payload, payload};
 
-/// Appends the beginning of an archive.
-pub fn begin(out: &mut Vec<u8>) {
+/// The id of the only page.
+const PAGE: &str = "page_1";
+
+/// Appends the beginning of an archive whose first event is of the moment `first_ms`, in milliseconds
+/// since 1970.
+pub fn begin(first_ms: u64, out: &mut Vec<u8>) {
     let creator = Creator { name: "wstap", version: env!("CARGO_PKG_VERSION") };
+    let page = Page {
+        started_date_time: time(first_ms).to_string(),
+        id: PAGE,
+        title: "wstap",
+        timings: PageTimings { on_content_load: -1, on_load: -1 },
+    };
     out.extend_from_slice(b"{\"log\":");
-    open(&LogHead { version: "1.2", creator, pages: [] }, out);
+    open(&LogHead { version: "1.2", creator, pages: [page] }, out);
     out.extend_from_slice(b",\"entries\":[");
 }
 
 /// Appends the end of an archive, with the gaps of its stream in full JSON.
 pub fn end(gaps: &[Vec<u8>], out: &mut Vec<u8>) {
     let gaps: Vec<_> = gaps.iter().map(|gap| raw(gap.clone())).collect();
-    let own = OwnLog { gaps: List(gaps.iter().map(AsRef::as_ref).collect()) };
+    let own = OwnLog { gaps: gaps.iter().map(AsRef::as_ref).collect() };
     out.extend_from_slice(b"\n],\"_wstap\":");
     json(&own, out);
     out.extend_from_slice(b"}}\n");
@@ -58,19 +69,39 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// Returns the end of the connection; a refused one had none.
+    fn closing(&self) -> Option<Closing> {
+        let event = self.close?;
+        let EventBody::Close(close) = &event.body else { return None };
+        close.refused.is_none().then(|| Closing {
+            code: Some(close.code),
+            reason: close.reason.clone(),
+            timestamp: Duration::from_millis(event.id.ms).as_secs_f64(),
+            clean: Some(close.clean),
+            by: Some(close.by.as_str().to_owned()),
+        })
+    }
+
     /// Appends the entry up to its messages.
     pub fn begin(&self, out: &mut Vec<u8>) {
         let handshake = self.handshake();
         let answer = handshake.and_then(|connect| connect.answer.as_deref());
         let receive = self.last.ms.saturating_sub(self.first.ms);
         let wait = answer.map_or(0.0, |answer| answer.time.as_secs_f64() * 1e3);
+        let closing = self.closing().map(|closing| {
+            let mut json = Vec::new();
+            self::json(&closing, &mut json);
+            raw(json)
+        });
         let entry = model::Entry {
+            pageref: Some(PAGE.into()),
             started_date_time: Some(time(self.first.ms).to_string()),
             time: Duration::from_millis(receive).as_secs_f64() * 1e3 + wait,
             request: request(handshake),
             response: response(handshake),
             timings: Timings { send: 0, wait, receive },
             resource_type: Some("websocket".into()),
+            close: closing.as_deref(),
             ..model::Entry::default()
         };
         out.push(b'\n');
@@ -142,7 +173,7 @@ fn response(handshake: Option<&Connect>) -> Response<'_> {
 }
 
 fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> List<Pair<'a>> {
-    List(pairs.map(|(name, value)| Pair { name: name.into(), value: value.into() }).collect())
+    pairs.map(|(name, value)| Pair { name: name.into(), value: value.into() }).collect()
 }
 
 /// Returns whether an event is a message for `_webSocketMessages`: text or binary of a connection.
@@ -172,9 +203,8 @@ pub fn message(event: &Event, out: &mut Vec<u8>) {
 fn own<'a>(event: &'a Event, message: &'a Message) -> OwnMessage<'a> {
     let routing = message.routing.as_deref();
     let frame = message.frame_info.as_ref();
-    let users = |users: &'a [crate::event::User]| {
-        List(users.iter().map(|user| user.as_str().into()).collect())
-    };
+    let users =
+        |users: &'a [crate::event::User]| users.iter().map(|user| user.as_str().into()).collect();
     OwnMessage {
         id: event.id.to_string().into(),
         size: message.size,

@@ -2,7 +2,8 @@
 // What it is told: open, file, select, taken, roster, forget, now. What it tells: state, batch, roster.
 
 import { describe, kindOf, timeOf, valueOf } from "../model/event.js";
-import { fromFile } from "../model/recording.js";
+import { textOf } from "../model/packed.js";
+import { read } from "../model/recording.js";
 import { isAll, passes } from "../model/query.js";
 import { Roster } from "../model/roster.js";
 import { EventStream } from "../wstap.js";
@@ -68,14 +69,15 @@ async function openFile(blob) {
   watcher = null;
   roster = new Roster();
   postMessage({ type: "state", session, state: "connecting", attempt: 0, words: "reading the file…" });
+  let skipped = "";
   try {
-    file = fromFile(await blob.text());
+    ({ lines: file, skipped } = read(await textOf(blob)));
   } catch (error) {
     postMessage({ type: "state", session, state: "broken", words: error.message });
     return;
   }
   for (const line of file) roster.see(valueOf(line), timeOf(line), { count: true });
-  postMessage({ type: "state", session, state: "file", total: file.length });
+  postMessage({ type: "state", session, state: "file", total: file.length, skipped });
   tellRoster();
 }
 

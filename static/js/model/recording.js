@@ -1,12 +1,35 @@
 // Model: a recording as lines of the page: HAR, NDJSON, or an array of events; no DOM.
 
 import { valueOf } from "./event.js";
-import { fromHar } from "./har.js";
+import { fromHar } from "./har-read.js";
 
 /** The lines of events of a recording. Throws on anything else. */
 export function fromFile(text) {
-  const whole = /^\s*[{[]/.test(text) ? valueOf(text) : null;
-  if (Array.isArray(whole?.log?.entries)) return fromHar(text, whole);
+  return read(text).lines;
+}
+
+/** The same with what could not be read, in words: `{ lines, skipped: "1 entry, 2 messages" }`. */
+export function read(text) {
+  const json = withoutCallback(text.replace(/^\ufeff/, ""));
+  const whole = /^\s*[{[]/.test(json) ? valueOf(json) : null;
+  if (whole?.log !== null && typeof whole?.log === "object") {
+    const { lines, skipped } = fromHar(json, whole);
+    return { lines, skipped: words(skipped) };
+  }
+  return { lines: fromEvents(json, whole), skipped: "" };
+}
+
+/** JSON of a script that hands it to a function: `onInputData({…});`. */
+function withoutCallback(text) {
+  return /^\s*[\w$.]+\s*\(\s*([[{].*[\]}])\s*\)\s*;?\s*$/s.exec(text)?.[1] ?? text;
+}
+
+function words({ entries, messages, events }) {
+  const counts = [[entries, "entry", "entries"], [messages, "message", "messages"], [events, "event", "events"]];
+  return counts.filter(([count]) => count > 0).map(([count, one, many]) => `${count} ${count === 1 ? one : many}`).join(", ");
+}
+
+function fromEvents(text, whole) {
   if (Array.isArray(whole)) return whole.map(canonical).filter(Boolean);
   const lines = text.split("\n").filter((line) => line.trim() !== "").map((line) => fromLine(line.trim())).filter(Boolean);
   if (lines.length === 0) throw new Error("there is no event in it; a line of NDJSON with full events, or a HAR with WebSocket messages, would be one");

@@ -46,7 +46,7 @@ export class Banner {
     }
     if (state.state === "file") {
       this.hide();
-      return this.#status("file", `a file: ${count(state.total)} events`);
+      return this.#status("file", `a file: ${count(state.total)} events${state.skipped ? `; ${state.skipped} could not be read` : ""}`);
     }
     if (state.state === "connecting") {
       this.hide();
