@@ -20,8 +20,8 @@ mod script;
 mod settings;
 mod timing;
 
-pub use client::play;
-pub use compare::{InvalidPath, Path, Rules};
+pub use client::{Progress, play};
+pub use compare::{Ignored, InvalidPath, Path, Rules};
 pub use diff::{Change, compare};
 pub use mock::{Notice, stand_in};
 pub use pace::Speed;

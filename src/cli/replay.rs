@@ -17,7 +17,8 @@ use crate::event::{ClosedBy, Event};
 use crate::filter::{Expression, FilterError};
 use crate::proxy::{Dialer, Trust};
 use crate::replay::{
-    Path, ReplaySettings, Rules, Script, Scripts, Server, Speed, Timing, play, stand_in,
+    Ignored, Path, Progress, ReplaySettings, Rules, Script, Scripts, Server, Speed, Timing, play,
+    stand_in,
 };
 use crate::server::{Listen, bind};
 
@@ -54,6 +55,12 @@ pub(super) struct Replay {
     /// [repeatable]
     #[arg(long, value_name = "PATH")]
     ignore: Vec<Path>,
+    /// A part of texts that is not compared: what a regular expression matches [repeatable]
+    #[arg(long, value_name = "REGEX")]
+    ignore_pattern: Vec<Ignored>,
+    /// A header line in messages that is not compared, such as message-id of STOMP [repeatable]
+    #[arg(long, value_name = "NAME")]
+    ignore_header: Vec<String>,
     /// A value of answers that the client sends again later, such as a token: the new value of the
     /// server is sent in the place of the recorded one [repeatable]
     #[arg(long, value_name = "PATH")]
@@ -96,7 +103,9 @@ impl Replay {
     pub(super) fn run(self) -> Result<(), Failure> {
         let path = self.serve.as_ref().or(self.file.as_ref()).expect("clap requires one of them");
         let scripts = self.scripts(path)?;
-        let rules = Rules { ignore: self.ignore.clone(), any_order: self.any_order };
+        let headers = self.ignore_header.iter().map(|name| Ignored::header(name));
+        let ignored = self.ignore_pattern.iter().cloned().chain(headers).collect();
+        let rules = Rules { ignore: self.ignore.clone(), ignored, any_order: self.any_order };
         match self.url.clone() {
             Some(server) => self.play(server, &scripts, &rules),
             None => block_on(self.stand_in(path, &scripts, &rules)),
@@ -155,8 +164,17 @@ impl Replay {
         };
         let questions = scripts.iter().map(|script| script.questions() as u64).sum();
         let bar = progress::bar(questions, "{bar:30} {pos} of {len} messages sent");
-        let played =
-            block_on(async { Ok(play(scripts, &settings, &dialer, || bar.inc(1)).await) })?;
+        let wait = self.timeout;
+        let tell = |progress: Progress<'_>| match progress {
+            Progress::Sent => bar.inc(1),
+            Progress::Silent(id) => bar.suspend(|| {
+                anstream::eprintln!(
+                    "wstap: {}: the server answers nothing; it is waited for, {wait:?} in all",
+                    escape(id.as_str(), 40)
+                );
+            }),
+        };
+        let played = block_on(async { Ok(play(scripts, &settings, &dialer, tell).await) })?;
         bar.finish_and_clear();
         if self.timing {
             let late = played.iter().flat_map(|played| played.late.iter().copied()).collect();

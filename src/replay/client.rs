@@ -16,27 +16,29 @@ use super::played::{Ended, Played};
 use super::script::{Payload, Script, Step};
 use super::settings::ReplaySettings;
 use crate::code;
-use crate::event::{Body, ClosedBy, Direction, Draft, Event, EventBody, EventId, Message, Opcode};
+use crate::event::{
+    Body, ClosedBy, ConnectionId, Direction, Draft, Event, EventBody, EventId, Message, Opcode,
+};
 use crate::json::Json;
 use crate::proxy::{Dialer, Io};
 
 /// Plays all scripts, each from its start time, and returns their results, in the order of the
-/// scripts. `sent` is called after each message.
+/// scripts. `tell` is called after each message, and when a server is silent.
 pub async fn play(
     scripts: &[Script],
     settings: &ReplaySettings,
     dialer: &Dialer,
-    sent: impl Fn(),
+    tell: impl Fn(Progress<'_>),
 ) -> Vec<Played> {
     let begin = Instant::now();
     let mut running: FuturesUnordered<_> = scripts
         .iter()
         .enumerate()
         .map(|(n, script)| {
-            let sent = &sent;
+            let tell = &tell;
             async move {
                 until(begin + settings.speed.scale(script.start)).await;
-                (n, Player::play(script, settings, dialer, sent).await)
+                (n, Player::play(script, settings, dialer, tell).await)
             }
         })
         .collect();
@@ -46,6 +48,21 @@ pub async fn play(
     }
     all.into_iter().flatten().collect()
 }
+
+/// What happens while a recording is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// A message was sent.
+    Sent,
+    /// The server has not answered anything on this connection for a while, and is waited for.
+    Silent(&'a ConnectionId),
+}
+
+/// Silence of a server that is worth a notice.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// The least time for an answer, once another one has not come within the time limit.
+const LEAST: Duration = Duration::from_millis(20);
 
 /// One connection that is played.
 struct Player<'a> {
@@ -58,6 +75,12 @@ struct Player<'a> {
     came: Vec<Instant>,
     /// Answers that did not come within the time limit.
     missing: usize,
+    /// How long an answer is waited for: the time limit, until one has not come. After that twice the
+    /// longest time that one took, so that the connection is held up by the limit once.
+    patience: Duration,
+    longest: Duration,
+    /// Whether the silence of the server was told.
+    told: bool,
     /// Recorded values, and the new ones that replace them.
     carried: Vec<(String, String)>,
     ended: Option<Ended>,
@@ -69,7 +92,7 @@ impl<'a> Player<'a> {
         script: &'a Script,
         settings: &'a ReplaySettings,
         dialer: &Dialer,
-        sent: &impl Fn(),
+        tell: &impl Fn(Progress<'_>),
     ) -> Played {
         let ended = match timeout(settings.timeout, open(script, settings, dialer)).await {
             Ok(Ok(socket)) => {
@@ -81,11 +104,14 @@ impl<'a> Player<'a> {
                     answers: Vec::new(),
                     came: Vec::new(),
                     missing: 0,
+                    patience: settings.timeout,
+                    longest: Duration::ZERO,
+                    told: false,
                     carried: Vec::new(),
                     ended: None,
                     late: Vec::new(),
                 };
-                return player.run(sent).await;
+                return player.run(tell).await;
             }
             Ok(Err(ended)) => ended,
             Err(_) => Ended::Failed("the handshake is not answered".to_owned()),
@@ -93,7 +119,7 @@ impl<'a> Player<'a> {
         Played { answers: Vec::new(), ended, sent: 0, late: Vec::new() }
     }
 
-    async fn run(mut self, sent: &impl Fn()) -> Played {
+    async fn run(mut self, tell: &impl Fn(Progress<'_>)) -> Played {
         let script = self.script;
         let mut before = 0;
         for step in &script.steps {
@@ -101,7 +127,7 @@ impl<'a> Player<'a> {
                 before += usize::from(step.is_answer());
                 continue;
             }
-            self.wait_for(before).await;
+            self.wait_for(before, tell).await;
             let due = self.due(step.at, before);
             self.listen_until(due).await;
             if self.ended.is_some() {
@@ -113,26 +139,36 @@ impl<'a> Player<'a> {
                 self.fail(&error);
                 break;
             }
-            sent();
+            tell(Progress::Sent);
         }
-        self.wait_for(before).await;
+        self.wait_for(before, tell).await;
         self.end(before).await;
         let ended = self.ended.unwrap_or(Ended::ByClient);
         Played { answers: self.answers, ended, sent: self.late.len(), late: self.late }
     }
 
     /// Waits for the first `count` answers, less those that did not come before.
-    async fn wait_for(&mut self, count: usize) {
-        let timeout = self.settings.timeout;
-        let mut limit = Instant::now() + timeout;
+    async fn wait_for(&mut self, count: usize, tell: &impl Fn(Progress<'_>)) {
+        let mut begin = Instant::now();
         while self.ended.is_none() && self.answers.len() + self.missing < count {
             let had = self.answers.len();
+            let may_tell = !self.told && had == 0 && self.patience > SILENCE;
             tokio::select! {
+                biased;
                 frame = self.socket.next() => self.receive(frame),
-                () = sleep_until(limit) => self.missing = count - self.answers.len(),
+                () = sleep_until(begin + SILENCE), if may_tell => {
+                    self.told = true;
+                    tell(Progress::Silent(&self.script.connection));
+                }
+                () = sleep_until(begin + self.patience) => {
+                    self.missing = count - self.answers.len();
+                    let least = LEAST.min(self.settings.timeout);
+                    self.patience = (2 * self.longest).clamp(least, self.settings.timeout);
+                }
             }
             if self.answers.len() > had {
-                limit = Instant::now() + timeout;
+                self.longest = self.longest.max(begin.elapsed());
+                begin = Instant::now();
             }
         }
     }
@@ -211,7 +247,7 @@ impl<'a> Player<'a> {
             }
         };
         let connection = self.script.connection.clone();
-        Draft { connection, body: EventBody::Message(message) }.stamp(EventId::default())
+        Draft::new(connection, EventBody::Message(message)).stamp(EventId::default())
     }
 
     fn fail(&mut self, error: &Error) {
@@ -242,7 +278,7 @@ impl<'a> Player<'a> {
         let Some(end) = &self.script.end else { return self.close(code::NORMAL).await };
         match end.by {
             ClosedBy::Server => {
-                let limit = self.due(end.at, before) + self.settings.timeout;
+                let limit = self.due(end.at, before) + self.patience;
                 self.listen_until(limit).await;
                 self.close(code::NORMAL).await;
             }

@@ -1,7 +1,9 @@
 //! The equality of messages: JSON by value, text and bytes as they are. Pure.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
+use regex::Regex;
 use serde_json::{Map, Number, Value};
 
 use super::script::Payload;
@@ -45,13 +47,52 @@ impl Path {
     }
 }
 
+/// A part of texts that is not compared: what a regular expression matches.
+#[derive(Debug, Clone)]
+pub struct Ignored(Regex);
+
+impl FromStr for Ignored {
+    type Err = regex::Error;
+
+    fn from_str(pattern: &str) -> Result<Self, regex::Error> {
+        Regex::new(pattern).map(Self)
+    }
+}
+
+impl Ignored {
+    /// Returns the lines of a header, as STOMP has them: `message-id:7`.
+    ///
+    /// # Panics
+    ///
+    /// Never: the name is escaped.
+    #[must_use]
+    pub fn header(name: &str) -> Self {
+        let pattern = format!(r"(?mi)^{}[ \t]*:[^\n\x00]*\n?", regex::escape(name));
+        Self(Regex::new(&pattern).expect("an escaped name is a pattern"))
+    }
+}
+
 /// Rules of the comparison.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// Values that are not compared.
     pub ignore: Vec<Path>,
+    /// Parts of texts that are not compared.
+    pub ignored: Vec<Ignored>,
     /// Whether the order of the answers of a connection is ignored.
     pub any_order: bool,
+}
+
+impl Rules {
+    /// Returns the part of a text that is compared.
+    fn compared<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.ignored.iter().fold(Cow::Borrowed(text), |text, ignored| {
+            match ignored.0.replace_all(&text, "") {
+                Cow::Borrowed(_) => text,
+                Cow::Owned(rest) => Cow::Owned(rest),
+            }
+        })
+    }
 }
 
 /// The content of a message, without what makes no difference: white space, the order of keys, the
@@ -70,7 +111,10 @@ const RECORD_SEPARATOR: char = '\u{1e}';
 impl Canonical {
     pub(super) fn of(payload: &Payload, rules: &Rules) -> Self {
         match payload {
-            Payload::Binary(bytes) => Self::Binary(bytes.clone()),
+            Payload::Binary(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Self::Binary(rules.compared(text).into_owned().into_bytes()),
+                Err(_) => Self::Binary(bytes.clone()),
+            },
             Payload::Text(text) => match pieces(text) {
                 Some(mut pieces) => {
                     for (_, value) in &mut pieces {
@@ -78,7 +122,7 @@ impl Canonical {
                     }
                     Self::Json(pieces)
                 }
-                None => Self::Text(text.clone()),
+                None => Self::Text(rules.compared(text).into_owned()),
             },
         }
     }
@@ -137,6 +181,10 @@ fn simplify(value: &mut Value, rules: &Rules, place: &mut Vec<String>) {
                 }
                 place.pop();
             }
+        }
+        // A string may hold a frame of another protocol, as in SockJS.
+        Value::String(text) if !rules.ignored.is_empty() => {
+            *text = rules.compared(text).into_owned();
         }
         Value::Number(number) => {
             // Every whole number below is exact as a double.
@@ -224,7 +272,7 @@ mod tests {
 
     fn meaning(text: &str, ignore: &[&str]) -> Canonical {
         let ignore = ignore.iter().map(|path| path.parse().expect("a path")).collect();
-        Canonical::of(&Payload::Text(text.to_owned()), &Rules { ignore, any_order: false })
+        Canonical::of(&Payload::Text(text.to_owned()), &Rules { ignore, ..Rules::default() })
     }
 
     #[test]
@@ -268,6 +316,25 @@ mod tests {
         for path in ["", ".", "a..b", "$."] {
             assert_eq!(path.parse::<Path>(), Err(InvalidPath), "{path}");
         }
+    }
+
+    #[test]
+    fn parts_of_texts_are_ignored_by_pattern_and_header() {
+        let frame = |id: u32| format!("MESSAGE\nmessage-id:{id}\ndestination:/a\n\nhi\0");
+        let ignored = vec![Ignored::header("Message-ID")];
+        let rules = Rules { ignored, ..Rules::default() };
+        let of = |payload: Payload, rules: &Rules| Canonical::of(&payload, rules);
+        let text = |id| Payload::Text(frame(id));
+        assert_eq!(of(text(1), &rules), of(text(2), &rules));
+        assert_ne!(of(text(1), &Rules::default()), of(text(2), &Rules::default()));
+        let bytes = |id| Payload::Binary(frame(id).into_bytes());
+        assert_eq!(of(bytes(1), &rules), of(bytes(2), &rules));
+        let sockjs = |id| Payload::Text(serde_json::json!([frame(id)]).to_string());
+        assert_eq!(of(sockjs(1), &rules), of(sockjs(2), &rules));
+        let ignored = vec!["t=[0-9]+".parse().expect("a pattern")];
+        let rules = Rules { ignored, ..Rules::default() };
+        let tick = |t: u32| Payload::Text(format!("tick t={t}"));
+        assert_eq!(of(tick(1), &rules), of(tick(22), &rules));
     }
 
     #[test]

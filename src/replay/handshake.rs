@@ -36,6 +36,19 @@ pub(super) async fn open(
     }
 }
 
+/// Returns whether an origin is that of the recorded server itself, or one of this machine: the page
+/// came from the server. The server that is played to then expects its own.
+fn is_own(origin: &str, script: &Script) -> bool {
+    let host = |url: &str| {
+        let authority = url.split_once("://")?.1.split('/').next()?;
+        let end = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+        Some(authority[..end.unwrap_or(authority.len())].to_ascii_lowercase())
+    };
+    let Some(origin) = host(origin) else { return false };
+    let local = ["localhost", "127.0.0.1", "[::1]"].contains(&origin.as_str());
+    local || script.upstream.as_deref().and_then(host).is_some_and(|server| server == origin)
+}
+
 fn request(script: &Script, settings: &ReplaySettings) -> Result<Request<()>, Error> {
     let server = &settings.server.upstream;
     let path = settings.server.path.as_deref().unwrap_or(&script.path);
@@ -45,7 +58,11 @@ fn request(script: &Script, settings: &ReplaySettings) -> Result<Request<()>, Er
     headers.insert(HOST, server.host.clone());
     let offered = script.headers.iter().any(|(name, _)| *name == SEC_WEBSOCKET_PROTOCOL.as_str());
     for (name, value) in &script.headers {
-        if let Ok(value) = HeaderValue::from_str(value) {
+        let own = (*name == ORIGIN.as_str() && is_own(value, script)).then(|| {
+            let scheme = if server.tls { "https" } else { "http" };
+            format!("{scheme}://{}", server.authority)
+        });
+        if let Ok(value) = HeaderValue::from_str(own.as_deref().unwrap_or(value)) {
             let name = HeaderName::from_static(name);
             debug_assert!([ORIGIN, USER_AGENT, SEC_WEBSOCKET_PROTOCOL].contains(&name));
             headers.insert(name, value);

@@ -151,7 +151,8 @@ impl Callback for Shake<'_, '_> {
             return Err(refusal(Code::NotFound.row().status));
         };
         if let Some(status) = script.refused {
-            return Err(refusal(status));
+            // A handshake that was not answered has the status 0.
+            return Err(refusal(if status == 0 { Code::Unavailable.row().status } else { status }));
         }
         if let Some(taken) = protocol(request, script) {
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, taken);

@@ -17,6 +17,8 @@ pub struct Script {
     pub path: String,
     /// Known headers of its handshake, except those that wstap adds.
     pub headers: Vec<(&'static str, String)>,
+    /// The server of the recording, such as `ws://localhost:9000`, if it is known.
+    pub upstream: Option<String>,
     /// The subprotocol that the server chose.
     pub subprotocol: Option<String>,
     /// Time from the beginning of the recording to the handshake.
@@ -136,6 +138,7 @@ impl Script {
             connection: connection.clone(),
             path: connect.path.clone(),
             headers: headers.cloned().collect(),
+            upstream: connect.answer.as_ref().map(|answer| answer.upstream.to_string()),
             subprotocol,
             start: Duration::from_millis(start_ms),
             steps: first.into_iter().collect(),

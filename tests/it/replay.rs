@@ -320,3 +320,52 @@ async fn replay_reports_why_a_recording_cannot_be_played() {
         assert!(got == code && words.contains(part), "{arguments:?}: {got} {words}");
     }
 }
+
+/// Returns a recording of a connection with so many messages, each with an answer.
+fn conversation(messages: u64) -> String {
+    let connect = r#"{"id":"1000-0","kind":"connect","connectionId":"a","path":"/","headers":{"origin":"http://localhost:1"},"upstream":"ws://localhost:1","status":101}"#;
+    let message = |ms: u64, direction: &str, text: String| {
+        json!({"id": format!("{ms}-0"), "kind": "message", "connectionId": "a", "direction": direction,
+            "opcode": "text", "size": text.len(), "message": text, "wire": 9})
+    };
+    let pairs = (0..messages).flat_map(|n| {
+        let ms = 1001 + 2 * n;
+        [message(ms, "in", format!("q{n}")), message(ms + 1, "out", format!("a{n}"))]
+    });
+    let lines = pairs.map(|line| line.to_string());
+    [connect.to_owned()].into_iter().chain(lines).map(|line| line + "\n").collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_server_holds_a_connection_up_once_and_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("day.ndjson").display().to_string();
+    // Each missing answer for itself would take 600 s.
+    std::fs::write(&file, conversation(300)).expect("written");
+    let addr = server(|_, _| Vec::new()).await;
+    let url = format!("ws://{addr}");
+    let arguments = ["replay", &file, &url, "--speed", "max", "--timeout", "2"];
+    let (code, _, said) = within("the replay", replay(&arguments)).await;
+    assert_eq!(code, 1);
+    assert!(said.contains("a: the server answers nothing"), "{said}");
+    assert!(said.contains("sent 300 messages; 300 of 300 answers"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_sends_the_origin_of_the_server_that_it_is_played_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("day.ndjson").display().to_string();
+    std::fs::write(&file, conversation(1)).expect("written");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = listener.local_addr().expect("it is bound");
+    let url = format!("ws://{addr}");
+    let head = async {
+        let (mut tcp, _) = listener.accept().await.expect("a client");
+        crate::proxy::read_head(&mut tcp).await
+    };
+    let arguments = ["replay", &file, &url, "--timeout", "2"];
+    let (head, (code, _, _)) =
+        within("both", async { tokio::join!(head, replay(&arguments)) }).await;
+    assert_eq!(code, 1);
+    assert!(head.to_ascii_lowercase().contains(&format!("origin: http://{addr}\r\n")), "{head}");
+}

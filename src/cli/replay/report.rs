@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use crate::cli::escape::escape;
+use crate::code::Code;
 use crate::event::ClosedBy;
 use crate::replay::{Change, Ended, Payload, Played, Rules, Script, compare};
 
@@ -80,10 +81,20 @@ fn end(script: &Script, ended: &Ended) -> Option<String> {
     };
     match (then, ended) {
         (Some(then), ended) if then == *ended => None,
-        (None, Ended::ByClient) => None,
+        // A handshake that was not answered has the status 0: any failure is the same.
+        (Some(Ended::Refused(0)), Ended::Failed(_) | Ended::Refused(_))
+        | (None, Ended::ByClient) => None,
         (Some(then), ended) => Some(format!("it was {then}, and is {ended}")),
+        (None, Ended::Refused(status)) if is_about_the_sender(*status) => Some(format!(
+            "it is refused with status {status}; a server that checks where requests come from takes --header 'Origin: URL', one that asks for a sign-in --header 'Cookie: …' or 'Authorization: …'"
+        )),
         (None, ended) => Some(format!("it is {ended}")),
     }
+}
+
+/// Returns whether a status says that the server does not take a handshake from this sender.
+fn is_about_the_sender(status: u16) -> bool {
+    [Code::Unauthorized, Code::Forbidden].iter().any(|code| code.row().status == status)
 }
 
 /// Writes the different answers of a connection, each with the same answer before it.
