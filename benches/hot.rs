@@ -34,7 +34,7 @@ fn message() -> Message {
 
 fn event() -> Event {
     let connection = "a".parse().expect("an id");
-    let draft = Draft { connection, body: EventBody::Message(message()) };
+    let draft = Draft::new(connection, EventBody::Message(message()));
     draft.stamp(EventId { ms: 1_763_670_000_123, seq: 0 })
 }
 
@@ -67,8 +67,7 @@ fn render(c: &mut Criterion) {
     }
     let binary = Body::Binary(vec![7; 192].into());
     let message = Message::new(Direction::In, Opcode::Binary, 192, binary);
-    let draft =
-        Draft { connection: "a".parse().expect("an id"), body: EventBody::Message(message) };
+    let draft = Draft::new("a".parse().expect("an id"), EventBody::Message(message));
     let event = draft.stamp(EventId::default());
     group.bench_function("plain, binary", |b| {
         b.iter(|| {
@@ -323,7 +322,7 @@ fn dearest(c: &mut Criterion) {
         let json = wstap::json::Json::parse(&body).expect("JSON");
         let message = Message::new(Direction::In, Opcode::Text, body.len(), Body::Value(json));
         let own = "a".parse().expect("an id");
-        let draft = Draft { connection: own, body: EventBody::Message(message) };
+        let draft = Draft::new(own, EventBody::Message(message));
         let event = draft.stamp(EventId::default());
         let expression =
             Expression::parse(&source).unwrap_or_else(|fault| panic!("{name}: {fault}"));
@@ -349,7 +348,7 @@ fn order() -> Event {
     let own = "a".parse().expect("an id");
     let body = said(text, &own);
     let message = Message::new(Direction::In, Opcode::Text, 256, body);
-    let draft = Draft { connection: own, body: EventBody::Message(message) };
+    let draft = Draft::new(own, EventBody::Message(message));
     draft.stamp(EventId { ms: 1_763_670_000_123, seq: 0 })
 }
 
