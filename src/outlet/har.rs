@@ -130,12 +130,12 @@ impl Archive {
         self.stage = match stage {
             Stage::Beginning(selected, _) if self.budget.is_used_up() => {
                 self.break_off(&selected);
-                har::begin(&mut out);
+                self.index.begin(&mut out);
                 Stage::Entry(0)
             }
             Stage::Index(scan) if self.budget.is_used_up() && scan.rest().is_some() => {
                 self.break_off(&scan);
-                har::begin(&mut out);
+                self.index.begin(&mut out);
                 Stage::Entry(0)
             }
             Stage::Beginning(mut selected, range) => {
@@ -168,8 +168,7 @@ impl Archive {
                     return Poll::Ready(None);
                 }
                 Poll::Ready(None) => {
-                    let first = self.index.entries.iter().map(|entry| entry.first.ms).min();
-                    har::begin(first.unwrap_or_else(now_ms), &mut out);
+                    self.index.begin(&mut out);
                     Stage::Entry(0)
                 }
             },
@@ -255,6 +254,12 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 }
 
 impl Index {
+    /// Appends the beginning of the archive; its page begins with the first event.
+    fn begin(&self, out: &mut Vec<u8>) {
+        let first = self.entries.iter().map(|entry| entry.first.ms).min();
+        har::begin(first.unwrap_or_else(now_ms), out);
+    }
+
     fn note(&mut self, event: &Arc<Event>) {
         let kind = event.kind();
         let in_range = self.first.is_some_and(|first| event.id >= first);
