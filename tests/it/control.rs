@@ -231,7 +231,7 @@ async fn clock_behind_the_newest_event_is_a_metric() {
     let id = EventId { ms: ms + 3_600_000, seq: 0 };
     let message = Message::new(Direction::In, Opcode::Text, 2, Body::Binary(Box::from(*b"hi")));
     let connection = "a".parse().expect("an id");
-    tap.hub.restore(Event { id, connection, body: EventBody::Message(message) });
+    tap.hub.restore(Event { id, connection, handshake: None, body: EventBody::Message(message) });
     assert!((3000.0..=3600.0).contains(&behind().await));
     let _ws = tap.registered("b").await;
     assert_eq!(tap.hub.head().0, Some(EventId { ms: id.ms, seq: 1 }), "ids grow");
