@@ -344,7 +344,7 @@ async fn silent_server_holds_a_connection_up_once_and_is_told() {
     std::fs::write(&file, conversation(300)).expect("written");
     let addr = server(|_, _| Vec::new()).await;
     let url = format!("ws://{addr}");
-    let arguments = ["replay", &file, &url, "--speed", "max", "--timeout", "2"];
+    let arguments = [file.as_str(), &url, "--speed", "max", "--timeout", "2"];
     let (code, _, said) = within("the replay", replay(&arguments)).await;
     assert_eq!(code, 1);
     assert!(said.contains("a: the server answers nothing"), "{said}");
@@ -363,7 +363,7 @@ async fn replay_sends_the_origin_of_the_server_that_it_is_played_to() {
         let (mut tcp, _) = listener.accept().await.expect("a client");
         crate::proxy::read_head(&mut tcp).await
     };
-    let arguments = ["replay", &file, &url, "--timeout", "2"];
+    let arguments = [file.as_str(), &url, "--timeout", "2"];
     let (head, (code, _, _)) =
         within("both", async { tokio::join!(head, replay(&arguments)) }).await;
     assert_eq!(code, 1);
