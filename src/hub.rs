@@ -49,7 +49,7 @@ pub use connections::registering::ConnectionPermit;
 pub use history::memory::Retention;
 pub use history::segment::{Segment, Selection};
 pub use listeners::listener::{About, Delivery, Listener};
-pub(crate) use listeners::pace::Pace;
+pub(crate) use listeners::pace::{Pace, yield_turn};
 pub use listeners::reading::Start;
 pub use listeners::scan::{Order, Range, Scan, Scanned};
 pub use listeners::subscription::Subscription;

@@ -161,7 +161,7 @@ impl Answer {
             if let Some(event) = self.scanned.pop_front() {
                 self.event(&event, &mut out);
                 if !pace.may_go_on() {
-                    cx.waker().wake_by_ref();
+                    crate::hub::yield_turn(cx);
                     break;
                 }
                 continue;
@@ -188,7 +188,7 @@ impl Answer {
                 Poll::Pending => break,
             }
             if !pace.may_go_on() {
-                cx.waker().wake_by_ref();
+                crate::hub::yield_turn(cx);
                 break;
             }
         }

@@ -342,7 +342,7 @@ impl http_body::Body for Archive {
             return Poll::Ready(Some(Ok(Frame::data(piece.into()))));
         }
         // Other tasks run between the pages.
-        cx.waker().wake_by_ref();
+        crate::hub::yield_turn(cx);
         Poll::Pending
     }
 }

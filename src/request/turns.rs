@@ -38,7 +38,7 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for InTurns<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.busy >= TURN {
             self.busy = Duration::ZERO;
-            cx.waker().wake_by_ref();
+            crate::hub::yield_turn(cx);
             return Poll::Pending;
         }
         let began = Instant::now();

@@ -49,12 +49,12 @@ impl Seek {
                 }
                 self.to -= 1;
                 if filter.expression.is_some() && !pace.may_go_on() {
-                    cx.waker().wake_by_ref();
+                    super::pace::yield_turn(cx);
                     return Poll::Pending;
                 }
             }
             if !pace.may_go_on() {
-                cx.waker().wake_by_ref();
+                super::pace::yield_turn(cx);
                 return Poll::Pending;
             }
         }

@@ -105,14 +105,14 @@ impl Subscription {
             if let Some(selecting) = &mut self.selecting {
                 let more = || pace.may_go_on();
                 if !selecting.run(&self.filter, &self.shared.metrics, more) {
-                    cx.waker().wake_by_ref();
+                    super::pace::yield_turn(cx);
                     return Poll::Pending;
                 }
                 if let Some(selection) = self.selected() {
                     return Poll::Ready(Some(Delivery::Events(selection)));
                 }
                 if !pace.may_go_on() {
-                    cx.waker().wake_by_ref();
+                    super::pace::yield_turn(cx);
                     return Poll::Pending;
                 }
             }
