@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::auth::Origins;
 use crate::hub::{Declared, Retention, Settings};
-use crate::proxy::{Route, Trust};
+use crate::proxy::{ForwardedHeaders, HostHeader, Route, TapHttp, Trust};
 use crate::redact::{Redaction, Rules};
 use crate::server::Listen;
 use crate::session::Limits;
@@ -74,8 +74,14 @@ pub struct Config {
 pub struct ProxyConfig {
     /// The routes; the first that matches a request counts.
     pub routes: Vec<Route>,
-    /// Whether the `Host` header of the client is forwarded.
-    pub preserve_host: bool,
+    /// The `Host` that upstreams get.
+    pub host: HostHeader,
+    /// Whether upstreams get their own name in `Origin` and `Referer`.
+    pub rewrite_origin: bool,
+    /// What becomes of `X-Forwarded-*` and `traceparent`.
+    pub forwarded: ForwardedHeaders,
+    /// Which plain requests are events.
+    pub tap_http: TapHttp,
     /// Whether pings and pongs are shown.
     pub control: bool,
     /// Authorities that may sign the certificate of an upstream.
@@ -188,9 +194,15 @@ fn proxy(args: ProxyArgs, mut routes: Vec<Route>, faults: &mut Faults) -> Option
         None if args.upstream_insecure => Trust::Anybody,
         None => Trust::System,
     };
+    if args.preserve_host && args.rewrite_origin {
+        faults.add("preserve-host and rewrite-origin exclude each other; remove one of them");
+    }
     let config = ProxyConfig {
         routes,
-        preserve_host: args.preserve_host,
+        host: if args.preserve_host { HostHeader::Client } else { HostHeader::Auto },
+        rewrite_origin: args.rewrite_origin,
+        forwarded: args.forwarded_headers,
+        tap_http: args.tap_http,
         control: args.tap_control,
         trust,
         timeout: args.upstream_timeout,

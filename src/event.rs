@@ -3,12 +3,14 @@
 //! Plain data: no clock, no I/O, no JSON of events (`wire` writes it). A value that exists is valid.
 
 mod connection;
+mod exchange;
 mod handshake;
 mod id;
 mod message;
 mod routing;
 
 pub use connection::{Answer, Close, ClosedBy, Connect, Flow, TransportStats};
+pub use exchange::Exchange;
 pub use handshake::Handshake;
 pub use id::{ConnectionId, EventId, InvalidConnectionId, InvalidEventId};
 pub use message::{Body, Direction, FrameInfo, Message, Opcode};
@@ -53,6 +55,8 @@ pub enum EventBody {
     Join(Box<Presence>),
     /// Its user left a channel with this as the last connection.
     Leave(Box<Presence>),
+    /// A plain request passed, in proxy mode. The connection is [`ConnectionId::nobody`].
+    Request(Box<Exchange>),
     /// The number of messages that passed and that the tap had no room for. The connection is
     /// [`ConnectionId::nobody`], and every listener receives the event.
     Lost(u64),
@@ -71,6 +75,8 @@ pub enum Kind {
     Join,
     /// A user left a channel.
     Leave,
+    /// A plain request passed.
+    Request,
     /// Messages passed that the tap had no room for.
     Gap,
 }
@@ -111,6 +117,7 @@ impl Event {
             EventBody::Close(_) => Kind::Close,
             EventBody::Join(_) => Kind::Join,
             EventBody::Leave(_) => Kind::Leave,
+            EventBody::Request(_) => Kind::Request,
             EventBody::Lost(_) => Kind::Gap,
         }
     }
@@ -130,7 +137,10 @@ impl Event {
         match &self.body {
             EventBody::Message(message) => message.routing.as_ref()?.channel.as_ref(),
             EventBody::Join(presence) | EventBody::Leave(presence) => Some(&presence.channel),
-            EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => None,
+            EventBody::Connect(_)
+            | EventBody::Close(_)
+            | EventBody::Request(_)
+            | EventBody::Lost(_) => None,
         }
     }
 
@@ -158,6 +168,7 @@ impl Event {
                     let own = if refused > 0 { self.handshake_weight() } else { 0 };
                     size_of::<Close>() + close.reason.len() + refused + own
                 }
+                EventBody::Request(exchange) => exchange.weight(),
                 EventBody::Lost(_) => 0,
             }
     }
@@ -165,8 +176,15 @@ impl Event {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Connect, Self::Message, Self::Close, Self::Join, Self::Leave, Self::Gap];
+    pub const ALL: [Self; 7] = [
+        Self::Connect,
+        Self::Message,
+        Self::Close,
+        Self::Join,
+        Self::Leave,
+        Self::Request,
+        Self::Gap,
+    ];
 
     /// Returns the name in JSON and in queries.
     #[must_use]
@@ -177,6 +195,7 @@ impl Kind {
             Self::Close => "close",
             Self::Join => "join",
             Self::Leave => "leave",
+            Self::Request => "request",
             Self::Gap => "gap",
         }
     }

@@ -41,6 +41,10 @@ pub struct Metrics {
     pub(crate) gaps: Counter,
     /// Events in these gaps, as far as their number is known.
     pub(crate) missed_events: Counter,
+    /// Plain requests that proxy mode has answered.
+    pub(crate) requests: Counter,
+    /// Those of them that failed.
+    pub(crate) failed_requests: Counter,
     /// Messages that a relay forwarded and the tap had no room for.
     pub(crate) unseen_messages: Counter,
     /// Times that a listener fell behind the live channel and was served from history.
@@ -202,6 +206,12 @@ impl Metrics {
             missed_events: counter(
                 "missed_events",
                 "Events in gaps, as far as their number is known",
+                None,
+            ),
+            requests: counter("requests", "Plain requests that proxy mode has answered", None),
+            failed_requests: counter(
+                "failed_requests",
+                "Plain requests with an error as answer, or with none",
                 None,
             ),
             unseen_messages: counter(

@@ -5,6 +5,7 @@
 //! `tap` reads a copy of them. Other requests are forwarded with streamed bodies.
 
 mod connect;
+mod exchange;
 mod forward;
 mod handshake;
 mod headers;
@@ -13,10 +14,13 @@ mod interim;
 mod io;
 mod link;
 mod messages;
+mod outgoing;
 mod pipe;
+mod refusal;
 mod relay;
 mod resolve;
 mod route;
+mod shared;
 mod tap;
 mod target;
 #[cfg(feature = "tls")]
@@ -25,6 +29,7 @@ mod tls;
 #[path = "proxy/tls/absent.rs"]
 mod tls;
 mod trust;
+mod view;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -35,10 +40,12 @@ use crate::problem::Problem;
 use crate::request::is_websocket;
 
 pub use connect::{ConnectError, Dialer};
-pub use forward::{Proxy, ProxySettings};
+pub use headers::ForwardedHeaders;
 pub use io::Io;
 pub use route::{InvalidUpstream, Route, Upstream};
+pub use shared::{Proxy, ProxySettings, TapHttp};
 pub use trust::{TlsError, Trust};
+pub use view::HostHeader;
 
 /// Answers every request of the traffic side.
 pub(crate) async fn handle(
@@ -48,6 +55,6 @@ pub(crate) async fn handle(
     if is_websocket(request.headers()) {
         handshake::handle(&proxy, request).await
     } else {
-        proxy.forward(request).await
+        forward::forward(&proxy, request).await
     }
 }

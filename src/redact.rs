@@ -40,9 +40,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{
-    Channel, Close, Connect, ConnectionId, Draft, EventBody, Flow, Handshake, Message, Presence,
-    Routing, User,
+    Channel, Close, Connect, ConnectionId, Draft, EventBody, Exchange, Flow, Handshake, Message,
+    Presence, Routing, User,
 };
+use crate::json::Json;
 use search::Search;
 
 pub use path::{InvalidPath, Path};
@@ -167,6 +168,10 @@ impl Redaction {
             (Some(search), EventBody::Leave(presence)) => {
                 EventBody::Leave(Box::new(self::presence(search, *presence)))
             }
+            (Some(search), EventBody::Request(mut exchange)) => {
+                self::exchange(search, &mut exchange);
+                EventBody::Request(exchange)
+            }
             (Some(_), EventBody::Lost(missed)) => EventBody::Lost(missed),
         };
         match &mut body {
@@ -176,6 +181,7 @@ impl Redaction {
                     refused.shorten();
                 }
             }
+            EventBody::Request(exchange) => exchange.shorten(),
             EventBody::Message(_)
             | EventBody::Join(_)
             | EventBody::Leave(_)
@@ -231,6 +237,12 @@ impl Redaction {
     #[must_use]
     pub fn user(&self, user: User) -> User {
         self.search.as_ref().map_or(user.clone(), |search| self::user(search, user))
+    }
+
+    /// Returns a text with its secrets hidden.
+    #[must_use]
+    pub fn text(&self, text: String) -> String {
+        self.search.as_ref().and_then(|search| self::text(search, &text)).unwrap_or(text)
     }
 
     /// Returns the query of a listener with its secrets hidden. Credentials of wstap itself are hidden
@@ -314,7 +326,30 @@ fn connect(search: &Search, connect: &mut Connect) {
                 *field = Some(shown);
             }
         }
+        for field in [&mut answer.body, &mut answer.hint] {
+            if let Some(shown) = field.as_ref().and_then(|value| text(search, value)) {
+                *field = Some(shown);
+            }
+        }
     }
+}
+
+fn exchange(search: &Search, exchange: &mut Exchange) {
+    if let Some(shown) = address::hidden(&exchange.path, search) {
+        exchange.path = shown;
+    }
+    if let Some(shown) = exchange.note.as_ref().and_then(|note| search.hidden(note)) {
+        exchange.note = Some(shown.into());
+    }
+}
+
+/// Returns a text, JSON or not, with its secrets hidden; `None` if it has none.
+fn text(search: &Search, text: &str) -> Option<String> {
+    let json = Json::parse(text).filter(|json| !json.as_str().starts_with('"'));
+    let is_json = json.is_some();
+    let json = json.unwrap_or_else(|| Json::string(text));
+    let shown = body::rewritten(search, &json, None)?;
+    if is_json { Some(shown) } else { serde_json::from_str(&shown).ok() }
 }
 
 fn close(search: &Search, close: &mut Close) {

@@ -92,7 +92,9 @@ impl Form {
         let gap = kind == Kind::Gap;
         let (names, write): (bool, fn(&Event, &mut Vec<u8>)) = match self {
             // Pages written for connections only take every unnamed event for one of them.
-            Self::Plain { names } => (names || matches!(kind, Kind::Join | Kind::Leave), plain),
+            Self::Plain { names } => {
+                (names || matches!(kind, Kind::Join | Kind::Leave | Kind::Request), plain)
+            }
             Self::Full { names } if gap => (names, plain),
             Self::Full { names } => (names, full),
             Self::Ndjson => {

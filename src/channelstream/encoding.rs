@@ -35,9 +35,10 @@ impl Shared {
                 EventBody::Join(presence) => self.presence(tables, event.id, presence, true),
                 EventBody::Leave(presence) => self.presence(tables, event.id, presence, false),
                 // These are not delivered to members.
-                EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => {
-                    "null".to_owned()
-                }
+                EventBody::Connect(_)
+                | EventBody::Close(_)
+                | EventBody::Request(_)
+                | EventBody::Lost(_) => "null".to_owned(),
             }
             .into()
         })
@@ -50,7 +51,10 @@ impl Shared {
                 message.routing.as_ref().and_then(|it| it.channel.as_ref())
             }
             EventBody::Join(presence) | EventBody::Leave(presence) => Some(&presence.channel),
-            EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => None,
+            EventBody::Connect(_)
+            | EventBody::Close(_)
+            | EventBody::Request(_)
+            | EventBody::Lost(_) => None,
         };
         let tables = self.tables();
         let known = channel.and_then(|channel| tables.channels.get(channel));

@@ -135,7 +135,7 @@ impl Contents {
                 self.connection(&event).flow.add(message.direction, message.size);
             }
             EventBody::Close(close) => self.close(&event, close),
-            EventBody::Join(_) | EventBody::Leave(_) => {}
+            EventBody::Join(_) | EventBody::Leave(_) | EventBody::Request(_) => {}
         }
     }
 

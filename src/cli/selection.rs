@@ -13,7 +13,7 @@ pub(super) struct Selection {
     /// Only events of this connection [repeatable]
     #[arg(long, value_name = "ID")]
     connection: Vec<String>,
-    /// Only events of this kind: connect, message, close, join or leave [repeatable]
+    /// Only events of this kind: connect, message, close, join, leave or request [repeatable]
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
     /// Only messages in (from clients) or out [repeatable]

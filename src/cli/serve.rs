@@ -193,13 +193,15 @@ fn routes(
         .flat_map(|(_, all)| all)
         .filter_map(|l| l.local_addr().ok())
         .collect();
-    let proxy = config.proxy.as_ref().map(|proxy| self::proxy(proxy, config, hub, bound.clone()));
+    let hosts = Arc::new(Hosts::new(&bound, &config.hosts));
+    let proxy = config.proxy.as_ref();
+    let proxy = proxy.map(|proxy| self::proxy(proxy, config, hub, (bound, Arc::clone(&hosts))));
     let web = Web {
         hub: hub.clone(),
         limits: config.limits,
         cors: config.cors_origins.clone(),
         ws_origins: config.ws_origins.clone(),
-        hosts: Arc::new(Hosts::new(&bound, &config.hosts)),
+        hosts,
         websocket: traffic.iter().map(|bound| url("ws", bound)).collect(),
         observers: (if apart { &observers } else { &traffic })
             .iter()
@@ -230,14 +232,18 @@ fn proxy(
     proxy: &ProxyConfig,
     config: &Config,
     hub: &Hub,
-    own: Vec<SocketAddr>,
+    (own, hosts): (Vec<SocketAddr>, Arc<Hosts>),
 ) -> Result<Proxy, Failure> {
     let tls = proxy.routes.iter().any(|route| route.upstream.tls);
     let dialer = Dialer::new(own, tls.then_some(&proxy.trust), proxy.timeout);
     let dialer = dialer.map_err(|error| Failure::Usage(error.to_string()))?;
     let settings = ProxySettings {
         routes: proxy.routes.clone(),
-        preserve_host: proxy.preserve_host,
+        host: proxy.host,
+        rewrite_origin: proxy.rewrite_origin,
+        hosts,
+        forwarded: proxy.forwarded,
+        tap_http: proxy.tap_http,
         control: proxy.control,
         max_message_bytes: config.limits.max_message_bytes,
     };

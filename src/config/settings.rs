@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::values;
 use super::values::LogFormat;
 use crate::hub::{DuplicateId, SlowClient};
-use crate::proxy::Upstream;
+use crate::proxy::{ForwardedHeaders, TapHttp, Upstream};
 use crate::redact::{Binary, Path, Pattern};
 use crate::server::Listen;
 pub(super) use channelstream::ChannelstreamArgs;
@@ -57,15 +57,28 @@ pub(super) struct AddressArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Proxy mode")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct ProxyArgs {
     /// Proxy mode: forwards all requests to --listen to this server (ws:, wss:, http: or https:)
     /// unchanged, and shows its WebSockets. [[upstream]] in the file names several servers, by path
     /// and host
     #[arg(long, value_name = "URL")]
     pub(super) upstream: Option<Upstream>,
-    /// Forwards the Host header of the client instead of the name of the upstream
+    /// Forwards the Host header of the client to an upstream elsewhere too, which gets its own name
+    /// without it. An upstream on this machine always gets that of the client
     #[arg(long)]
     pub(super) preserve_host: bool,
+    /// Sends the upstream's own name as Host, and instead of that of the client in Origin and
+    /// Referer; for servers that accept listed names only
+    #[arg(long)]
+    pub(super) rewrite_origin: bool,
+    /// X-Forwarded-* and traceparent: add the client, pass them as they came, or strip them
+    #[arg(long, value_name = "ACTION", default_value = "add", value_parser = values::forwarded_headers)]
+    pub(super) forwarded_headers: ForwardedHeaders,
+    /// Plain HTTP requests as events of kind request: off, errors (those that fail) or all. They are
+    /// counted in any case
+    #[arg(long, value_name = "WHICH", default_value = "errors", value_parser = values::tap_http)]
+    pub(super) tap_http: TapHttp,
     /// Shows pings and pongs of relayed connections too
     #[arg(long)]
     pub(super) tap_control: bool,

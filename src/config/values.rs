@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use crate::auth::Origins;
 use crate::hub::{DuplicateId, SlowClient};
+use crate::proxy::{ForwardedHeaders, TapHttp};
 use crate::redact::Binary;
 
 type Read<T> = Result<T, &'static str>;
@@ -88,6 +89,24 @@ pub(super) fn duplicate_id(text: &str) -> Read<DuplicateId> {
         "replace" => Ok(DuplicateId::Replace),
         "reject" => Ok(DuplicateId::Reject),
         _ => Err("replace or reject"),
+    }
+}
+
+pub(super) fn forwarded_headers(text: &str) -> Read<ForwardedHeaders> {
+    match text {
+        "add" => Ok(ForwardedHeaders::Add),
+        "pass" => Ok(ForwardedHeaders::Pass),
+        "strip" => Ok(ForwardedHeaders::Strip),
+        _ => Err("add, pass or strip"),
+    }
+}
+
+pub(super) fn tap_http(text: &str) -> Read<TapHttp> {
+    match text {
+        "off" => Ok(TapHttp::Off),
+        "errors" => Ok(TapHttp::Errors),
+        "all" => Ok(TapHttp::All),
+        _ => Err("off, errors or all"),
     }
 }
 

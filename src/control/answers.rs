@@ -184,6 +184,10 @@ struct Now {
     listeners: usize,
     /// Events since the start.
     events: u64,
+    /// Plain requests that proxy mode has answered since the start.
+    requests: u64,
+    /// Those of them that failed.
+    failed_requests: u64,
     last_event_id: Option<String>,
     history: History,
 }
@@ -241,6 +245,8 @@ impl Server {
                 connections: now.connections,
                 listeners: now.listeners,
                 events,
+                requests: hub.metrics().requests.get(),
+                failed_requests: hub.metrics().failed_requests.get(),
                 last_event_id: head.map(|id| id.to_string()),
                 history: History { events: now.history_events, bytes: now.history_bytes },
             },

@@ -154,7 +154,10 @@ pub fn delivery(body: &EventBody) -> String {
             format!("{{\"channel\":{channel},\"type\":\"{name}\",\"user\":{user}}}")
         }
         // These are not delivered to members.
-        EventBody::Connect(_) | EventBody::Close(_) | EventBody::Lost(_) => "{}".to_owned(),
+        EventBody::Connect(_)
+        | EventBody::Close(_)
+        | EventBody::Request(_)
+        | EventBody::Lost(_) => "{}".to_owned(),
     }
 }
 

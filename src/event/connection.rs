@@ -22,7 +22,7 @@ pub struct Connect {
 }
 
 /// The answer of the upstream to a handshake.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Answer {
     /// URL of the upstream.
     pub upstream: Arc<str>,
@@ -34,6 +34,10 @@ pub struct Answer {
     pub subprotocol: Option<String>,
     /// `Sec-WebSocket-Extensions`.
     pub extensions: Option<String>,
+    /// The first 2 KiB of the body of a refusal, as text.
+    pub body: Option<String>,
+    /// What would help against a refusal.
+    pub hint: Option<String>,
 }
 
 /// The end of a connection.
@@ -114,6 +118,10 @@ impl Connect {
     /// The most bytes that are kept of a header field and of a part of the answer.
     const MAX_FIELD: usize = 1 << 10;
 
+    /// The most bytes that are kept of the body of a refusal. Text that was no UTF-8 has up to three
+    /// times the 2 KiB that are read.
+    const MAX_BODY: usize = 6 << 10;
+
     /// Cuts texts that are longer than an event keeps; an ellipsis marks the cut.
     pub(crate) fn shorten(&mut self) {
         shorten(&mut self.path, Self::MAX_PATH);
@@ -125,6 +133,9 @@ impl Connect {
             for part in parts.into_iter().flatten() {
                 shorten(part, Self::MAX_FIELD);
             }
+            for text in [&mut answer.body, &mut answer.hint].into_iter().flatten() {
+                shorten(text, Self::MAX_BODY);
+            }
         }
     }
 
@@ -132,14 +143,15 @@ impl Connect {
         let headers = self.headers.iter().map(|(_, value)| value.len() + 40);
         let answer = self.answer.as_ref().map_or(0, |answer| {
             let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-            size_of::<Answer>() + text(&answer.subprotocol) + text(&answer.extensions)
+            let all = [&answer.subprotocol, &answer.extensions, &answer.body, &answer.hint];
+            size_of::<Answer>() + all.into_iter().map(text).sum::<usize>()
         });
         let user = self.user.as_ref().map_or(0, |user| user.as_str().len());
         size_of::<Self>() + self.path.len() + headers.sum::<usize>() + answer + user
     }
 }
 
-fn shorten(text: &mut String, most: usize) {
+pub(super) fn shorten(text: &mut String, most: usize) {
     if text.len() > most {
         text.truncate(text.floor_char_boundary(most));
         text.push('…');

@@ -64,7 +64,7 @@ mod tests {
     fn a_set_has_the_members_that_it_was_made_of() {
         let set: Set<Kind> = [Kind::Close, Kind::Gap, Kind::Close].into_iter().collect();
         let has = Kind::ALL.map(|kind| set.contains(kind));
-        assert_eq!(has, [false, false, true, false, false, true]);
+        assert_eq!(has, [false, false, true, false, false, false, true]);
         assert!(Set::<Direction>::default().is_empty() && !set.is_empty());
     }
 }

@@ -244,7 +244,7 @@ mod tests {
         let fault = |terms| translate(terms).expect_err("wrong").to_string();
         assert_eq!(
             fault("kind:mesage"),
-            "kind:mesage: a kind is connect, message, close, join, leave, gap"
+            "kind:mesage: a kind is connect, message, close, join, leave, request, gap"
         );
         assert_eq!(fault("dir:up"), "dir:up: a direction is in, out");
         assert_eq!(fault("a \"b c"), "\"b c: the quote does not end");

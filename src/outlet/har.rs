@@ -112,7 +112,8 @@ impl Archive {
         for event in events {
             if event.kind() == Kind::Gap {
                 self.gaps.push(written(|out| wire::full(event, out)));
-            } else {
+            } else if event.kind() != Kind::Request {
+                // An archive has an entry for each connection.
                 self.index.note(event);
             }
         }

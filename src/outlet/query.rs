@@ -319,7 +319,7 @@ mod tests {
         for part in [
             "last=-1: a number",
             "last=x",
-            "kind=mesage: a kind is connect, message, close, join or leave",
+            "kind=mesage: a kind is connect, message, close, join, leave or request",
             "format=xml",
             "connection=:",
             "filter: column 6: `=` compares nothing, expected `==`",

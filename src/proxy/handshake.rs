@@ -11,13 +11,17 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::forward::{Proxy, answer, target, unreachable};
+use super::forward::answer;
 use super::headers::{self, Hops};
+use super::outgoing::{Outgoing, outgoing, target, unreachable};
+use super::refusal::{Names, Refusal};
+use super::shared::Proxy;
 use super::tap::Tap;
+use super::view::View;
 use super::{link, relay};
 use crate::event::{Answer, ClosedBy, Connect, ConnectionId};
 use crate::hub::{Connection, ConnectionPermit, Hub, Mailbox};
-use crate::problem::Problem;
+use crate::problem::{Problem, shortened};
 use crate::request::{RawTarget, remote, worth_knowing};
 use crate::socket::SocketControl;
 
@@ -38,9 +42,10 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     let upgrade = hyper::upgrade::on(&mut request);
     let client = link::Client::of(&request);
     let headers = worth_knowing(request.headers());
-    let (url, request) = proxy.outgoing(request, Hops::Upgrade)?;
+    let outgoing = outgoing(proxy, request, Hops::Upgrade)?;
+    let Outgoing { url, request, view, names } = outgoing;
     let connect = Connect { remote, path, headers, answer: None, user: None };
-    let handshake = Handshake { hub, wish, url, connect, asked: Instant::now() };
+    let handshake = Handshake { hub: hub.clone(), wish, url, connect, asked: Instant::now() };
 
     let dialer = &proxy.shared.dialer;
     let limit = Some(dialer.limit());
@@ -48,20 +53,21 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     let (response, server_control) = match asked {
         Ok(answered) => answered,
         Err(error) => {
-            let problem = unreachable(&handshake.url, &error);
+            let problem = unreachable(&proxy.shared, &handshake.url, &error);
             let status = problem.code.row().status;
             handshake.refused(status, ClosedBy::Tap, problem.detail.clone());
             return Err(problem);
         }
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let status = response.status();
-        handshake.refused(
-            status.as_u16(),
-            ClosedBy::Server,
-            format!("the server answered {status}"),
-        );
-        return Ok(answer(response, false));
+        let (parts, body) = response.into_parts();
+        let loud = proxy.shared.warned.is_due();
+        let hint = names.hint(parts.status, &parts.headers);
+        let status = parts.status;
+        let then =
+            Box::new(move |body| handshake.refused_by_upstream(status, names, hint, body, loud));
+        let body = Body::new(Refusal::new(body, &parts.headers, then));
+        return Ok(answer(Response::from_parts(parts, body), false, &view));
     }
     let extensions = headers::text(response.headers(), SEC_WEBSOCKET_EXTENSIONS);
     let (connection, mailbox) = handshake.accepted(&response)?;
@@ -69,7 +75,7 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     let extensions = extensions.unwrap_or_default();
     let tap = Tap::new(connection, &extensions, proxy.shared.tap, share);
     let client = Client { upgrade, control: client.control };
-    Ok(switch(hub, client, response, server_control, tap, mailbox, permit))
+    Ok(switch(hub, client, (response, server_control), tap, mailbox, permit, &view))
 }
 
 /// The end of the client, once HTTP has ended on its connection.
@@ -79,8 +85,8 @@ struct Client {
 }
 
 /// A handshake before its answer.
-struct Handshake<'a> {
-    hub: &'a Hub,
+struct Handshake {
+    hub: Hub,
     /// The id that the client requests.
     wish: Option<ConnectionId>,
     /// The upstream.
@@ -89,20 +95,52 @@ struct Handshake<'a> {
     asked: Instant,
 }
 
-impl Handshake<'_> {
+impl Handshake {
     fn answer(&self, status: u16) -> Answer {
         Answer {
             upstream: Arc::clone(&self.url),
             status,
             time: self.asked.elapsed(),
-            subprotocol: None,
-            extensions: None,
+            ..Answer::default()
         }
+    }
+
+    /// Publishes, and logs, that the upstream has refused. `body` is the beginning of its answer, and
+    /// `loud` makes the line a warning.
+    fn refused_by_upstream(
+        mut self,
+        status: StatusCode,
+        names: Names,
+        hint: Option<String>,
+        body: Option<String>,
+        loud: bool,
+    ) {
+        let reason = format!("the server answered {status}");
+        let said = body.as_ref().map(|body| self.hub.settings().redaction.text(body.clone()));
+        let said = said.as_deref().map(|said| shortened(said, 200)).unwrap_or_default();
+        let (url, host, origin) =
+            (&self.url, &names.host, names.origin.as_deref().unwrap_or("none"));
+        let help = hint.as_deref().unwrap_or("no hint");
+        if loud {
+            tracing::warn!(%host, %origin, body = ?said, "{url} refused a WebSocket with {status}: {help}");
+        } else {
+            tracing::info!(%host, %origin, body = ?said, "{url} refused a WebSocket with {status}: {help}");
+        }
+        self.connect.headers.retain(|(name, _)| *name != "origin");
+        self.connect.headers.push(("host", names.host));
+        self.connect.headers.extend(names.origin.map(|origin| ("origin", origin)));
+        let answer = Answer { body, hint, ..self.answer(status.as_u16()) };
+        self.publish(answer, ClosedBy::Server, reason);
     }
 
     /// Publishes a refusal.
     fn refused(self, status: u16, by: ClosedBy, reason: String) {
-        let answer = Some(Box::new(self.answer(status)));
+        let answer = self.answer(status);
+        self.publish(answer, by, reason);
+    }
+
+    fn publish(self, answer: Answer, by: ClosedBy, reason: String) {
+        let answer = Some(Box::new(answer));
         self.hub.refused(self.wish, Connect { answer, ..self.connect }, by, reason);
     }
 
@@ -123,11 +161,11 @@ impl Handshake<'_> {
 fn switch(
     hub: &Hub,
     client: Client,
-    mut response: Response<Incoming>,
-    server_control: SocketControl,
+    (mut response, server_control): (Response<Incoming>, SocketControl),
     tap: Tap,
     mailbox: Mailbox,
     permit: ConnectionPermit,
+    view: &View,
 ) -> Response {
     let server = hyper::upgrade::on(&mut response);
     hub.run(async move {
@@ -141,6 +179,7 @@ fn switch(
     });
     let (mut parts, _) = response.into_parts();
     parts.headers = headers::answered(&parts.headers, Hops::Upgrade);
+    view.rewrite_answer(&mut parts.headers);
     Response::from_parts(parts, Body::empty())
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use http::Version;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts;
@@ -20,6 +20,21 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Other fields about the way of a request, which are left out together with `X-Forwarded-*`.
+const WAY: [HeaderName; 3] = [FORWARDED, TRACEPARENT, HeaderName::from_static("tracestate")];
+
+/// Treatment of `X-Forwarded-*` and of the trace context.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForwardedHeaders {
+    /// The client is added, and a trace if there is none.
+    #[default]
+    Add,
+    /// They pass as they came.
+    Pass,
+    /// They are left out.
+    Strip,
+}
 
 /// Transfer codings with a meaning (RFC 9112 section 7). Others are refused in requests: an upstream
 /// that ignores one would read the body as the next request.
@@ -40,6 +55,33 @@ pub(super) fn host(parts: &Parts) -> Option<HeaderValue> {
     let named = parts.uri.authority().map(http::uri::Authority::as_str);
     let named = named.and_then(|named| HeaderValue::from_str(named).ok());
     named.or_else(|| parts.headers.get(HOST).cloned())
+}
+
+/// Adds, keeps or removes the fields about the way of a request.
+pub(super) fn forward(
+    headers: &mut HeaderMap,
+    mode: ForwardedHeaders,
+    client: IpAddr,
+    host: Option<&HeaderValue>,
+) {
+    match mode {
+        ForwardedHeaders::Add => forwarded(headers, client, host),
+        ForwardedHeaders::Pass => {}
+        ForwardedHeaders::Strip => strip(headers),
+    }
+}
+
+/// Removes the fields about the way of a request. The order of the others stays.
+fn strip(headers: &mut HeaderMap) {
+    let about = |name: &HeaderName| name.as_str().starts_with("x-forwarded-") || WAY.contains(name);
+    if !headers.keys().any(about) {
+        return;
+    }
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(name, _)| !about(name)) {
+        kept.append(name, value.clone());
+    }
+    *headers = kept;
 }
 
 /// Adds the client, and a trace context if the request has none. Values that came before are kept
@@ -234,6 +276,27 @@ mod tests {
         forwarded(&mut fresh, "::ffff:10.0.0.1".parse().expect("an address"), None);
         assert_eq!(fresh["x-forwarded-for"], "10.0.0.1");
         assert_eq!(fresh["traceparent"].len(), 55);
+    }
+
+    #[test]
+    fn fields_about_the_way_are_added_kept_or_left_out() {
+        let came = map(&[
+            ("accept", "*/*"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("forwarded", "for=1.2.3.4"),
+            ("x-forwarded-ssl", "on"),
+            ("traceparent", "00-1-2-01"),
+            ("cookie", "a=1"),
+        ]);
+        for (mode, left) in [
+            (ForwardedHeaders::Pass, names(&came)),
+            (ForwardedHeaders::Strip, vec!["accept", "cookie"]),
+        ] {
+            let mut headers = came.clone();
+            forward(&mut headers, mode, [127, 0, 0, 1].into(), None);
+            assert_eq!(names(&headers), left);
+            assert!(mode == ForwardedHeaders::Strip || headers == came);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which upstream a request goes to. Pure.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -80,6 +81,28 @@ impl Upstream {
     pub(super) fn scheme(&self) -> Scheme {
         if self.tls { Scheme::HTTPS } else { Scheme::HTTP }
     }
+
+    /// Returns the URL of its root.
+    pub(super) fn uri(&self) -> Result<Uri, http::Error> {
+        Uri::builder()
+            .scheme(self.scheme())
+            .authority(self.authority.clone())
+            .path_and_query("/")
+            .build()
+    }
+
+    /// Returns whether its name is one of this machine.
+    pub(super) fn is_local(&self) -> bool {
+        is_loopback(self.authority.host())
+    }
+}
+
+/// Returns whether a host is this machine by its name.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 impl Route {

@@ -391,6 +391,7 @@ mod tests {
             time: Duration::ZERO,
             subprotocol: None,
             extensions: None,
+            ..Answer::default()
         };
         let connect = Connect {
             remote: ([127, 0, 0, 1], 1).into(),

@@ -163,6 +163,7 @@ fn handshakes_are_shown_without_what_is_hidden() {
             time: Duration::ZERO,
             subprotocol: Some("sec-6".into()),
             extensions: Some("x".into()),
+            ..Answer::default()
         })),
     };
     let patterns = Redaction::new(Rules {

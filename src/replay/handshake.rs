@@ -57,7 +57,8 @@ fn request(script: &Script, settings: &ReplaySettings) -> Result<Request<()>, Er
     let headers = request.headers_mut();
     headers.insert(HOST, server.host.clone());
     let offered = script.headers.iter().any(|(name, _)| *name == SEC_WEBSOCKET_PROTOCOL.as_str());
-    for (name, value) in &script.headers {
+    // The Host of a refused handshake is that of another server.
+    for (name, value) in script.headers.iter().filter(|(name, _)| *name != HOST.as_str()) {
         let own = (*name == ORIGIN.as_str() && is_own(value, script)).then(|| {
             let scheme = if server.tls { "https" } else { "http" };
             format!("{scheme}://{}", server.authority)

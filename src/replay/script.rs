@@ -103,7 +103,10 @@ impl Scripts {
                     self.open.remove(&event.connection);
                 }
             }
-            EventBody::Join(_) | EventBody::Leave(_) | EventBody::Lost(_) => {}
+            EventBody::Join(_)
+            | EventBody::Leave(_)
+            | EventBody::Request(_)
+            | EventBody::Lost(_) => {}
         }
     }
 

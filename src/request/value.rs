@@ -69,7 +69,7 @@ impl Value for User {
 
 impl Value for Kind {
     fn right() -> Cow<'static, str> {
-        "a kind is connect, message, close, join or leave".into()
+        "a kind is connect, message, close, join, leave or request".into()
     }
 
     fn read(text: &str) -> Option<Self> {

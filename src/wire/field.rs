@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::event::{
-    Answer, Body, Close, Connect, Event, EventBody, EventId, Flow, FrameInfo, Gap, Kind, Message,
-    Presence, Routing, TransportStats, User,
+    Answer, Body, Close, Connect, Event, EventBody, EventId, Exchange, Flow, FrameInfo, Gap, Kind,
+    Message, Presence, Routing, TransportStats, User,
 };
 
 /// Declares the fields with their names in JSON.
@@ -57,6 +57,7 @@ fields! {
     Encoding "encoding",
     Fields "fields",
     Remote "remote",
+    Method "method",
     Path "path",
     Headers "headers",
     Close "close",
@@ -68,6 +69,8 @@ fields! {
     Upstream "upstream",
     Status "status",
     UpstreamTime "upstreamTime",
+    Answer "answer",
+    Hint "hint",
     Wire "wire",
     Fragments "fragments",
     Compressed "compressed",
@@ -127,6 +130,7 @@ pub(crate) fn member(event: &Event, field: Field) -> Option<Member<'_>> {
         EventBody::Message(message) => of_message(message, field),
         EventBody::Close(close) => of_close(close, field),
         EventBody::Join(presence) | EventBody::Leave(presence) => of_presence(presence, field),
+        EventBody::Request(exchange) => of_exchange(exchange, field),
     }
 }
 
@@ -174,6 +178,8 @@ fn of_answer(answer: &Answer, field: Field) -> Option<Member<'_>> {
         Field::Upstream => Some(Member::Text(&answer.upstream)),
         Field::Status => Some(Member::Number(answer.status.into())),
         Field::UpstreamTime => Some(Member::Seconds(answer.time, 6)),
+        Field::Answer => answer.body.as_deref().map(Member::Text),
+        Field::Hint => answer.hint.as_deref().map(Member::Text),
         _ => None,
     }
 }
@@ -246,6 +252,21 @@ fn of_presence(presence: &Presence, field: Field) -> Option<Member<'_>> {
     match field {
         Field::Channel => Some(Member::Text(presence.channel.as_str())),
         Field::User => Some(Member::Text(presence.user.as_str())),
+        _ => None,
+    }
+}
+
+fn of_exchange(exchange: &Exchange, field: Field) -> Option<Member<'_>> {
+    match field {
+        Field::Remote => Some(Member::Address(exchange.remote)),
+        Field::Method => Some(Member::Text(&exchange.method)),
+        Field::Path => Some(Member::Text(&exchange.path)),
+        Field::Upstream => exchange.upstream.as_deref().map(Member::Text),
+        Field::Status => Some(Member::Number(exchange.status.into())),
+        Field::UpstreamTime => Some(Member::Seconds(exchange.time, 6)),
+        Field::Duration => Some(Member::Seconds(exchange.duration, 3)),
+        Field::Bytes => Some(Member::Flow(exchange.bytes)),
+        Field::Note => exchange.note.as_deref().map(Member::Text),
         _ => None,
     }
 }

@@ -17,6 +17,7 @@ use crate::event::{Body, Close, ConnectionId, Direction, Event, EventBody, Gap, 
 /// {"connectionId":"a","channel":"news","message":"hello"}
 /// {"close":{"connectionId":"a","code":1001,"reason":"","clean":true}}
 /// {"join":{"connectionId":"a","channel":"news","user":"ann"}}
+/// {"request":{"method":"GET","path":"/missing","status":404}}
 /// ```
 pub fn plain(event: &Event, out: &mut Vec<u8>) {
     let id = &event.connection;
@@ -37,6 +38,13 @@ pub fn plain(event: &Event, out: &mut Vec<u8>) {
             out.extend_from_slice(b",\"user\":");
             string(presence.user.as_str(), out);
             out.extend_from_slice(b"}}");
+        }
+        EventBody::Request(exchange) => {
+            out.extend_from_slice(b"{\"request\":{\"method\":");
+            string(&exchange.method, out);
+            out.extend_from_slice(b",\"path\":");
+            string(&exchange.path, out);
+            write!(out, ",\"status\":{}}}}}", exchange.status).expect("a Vec takes all");
         }
         EventBody::Lost(missed) => {
             gap_alone(&Gap { missed: Some(*missed), after: None, before: None }, out);

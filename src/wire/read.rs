@@ -17,8 +17,8 @@ use super::field::Field;
 use super::json::string;
 use crate::code::absent;
 use crate::event::{
-    Answer, Body, Close, ClosedBy, Connect, ConnectionId, Direction, Draft, Event, EventBody, Flow,
-    FrameInfo, Gap, Message, Opcode, Presence, Routing, TransportStats,
+    Answer, Body, Close, ClosedBy, Connect, ConnectionId, Direction, Draft, Event, EventBody,
+    Exchange, Flow, FrameInfo, Gap, Message, Opcode, Presence, Routing, TransportStats,
 };
 use crate::json::Json;
 
@@ -63,7 +63,7 @@ pub fn read(text: &str) -> Result<Recorded, Unreadable> {
     let id = line.parsed(Field::Id)?.ok_or_else(|| Unreadable::lacks("id"))?;
     let connection = match line.raw(Field::ConnectionId) {
         // It was published without a connection.
-        None if line.routing()?.is_some() => Some(ConnectionId::nobody()),
+        None if kind == "request" || line.routing()?.is_some() => Some(ConnectionId::nobody()),
         _ => line.parsed(Field::ConnectionId)?,
     };
     let connection = connection.ok_or_else(|| Unreadable::lacks("connectionId"))?;
@@ -73,6 +73,7 @@ pub fn read(text: &str) -> Result<Recorded, Unreadable> {
         "close" => EventBody::Close(Box::new(line.closing()?)),
         "join" => EventBody::Join(Box::new(line.presence()?)),
         "leave" => EventBody::Leave(Box::new(line.presence()?)),
+        "request" => EventBody::Request(Box::new(line.exchange()?)),
         other => return Err(Unreadable(format!("there is no kind of events {other:?}"))),
     };
     Ok(Recorded::Event(Draft::new(connection, body).stamp(id)))
@@ -235,6 +236,8 @@ impl<'a> Line<'a> {
                 time: self.seconds(Field::UpstreamTime)?,
                 subprotocol: self.text(Field::Subprotocol)?,
                 extensions: self.text(Field::Extensions)?,
+                body: self.text(Field::Answer)?,
+                hint: self.text(Field::Hint)?,
             })),
             None => None,
         };
@@ -245,6 +248,28 @@ impl<'a> Line<'a> {
             headers: worth_knowing(|name| headers.get(name).cloned()),
             answer,
             user: self.parsed(Field::User)?,
+        })
+    }
+
+    /// Reads a handshake that was refused. It has the `Host` that the upstream got.
+    fn refused(&self) -> Result<Connect, Unreadable> {
+        let mut connect = self.connect()?;
+        let mut headers: BTreeMap<String, String> = self.get(Field::Headers)?.unwrap_or_default();
+        connect.headers.extend(headers.remove("host").map(|host| ("host", host)));
+        Ok(connect)
+    }
+
+    fn exchange(&self) -> Result<Exchange, Unreadable> {
+        Ok(Exchange {
+            remote: self.parsed(Field::Remote)?.unwrap_or(UNKNOWN),
+            method: self.text(Field::Method)?.unwrap_or_else(|| "GET".to_owned()),
+            path: self.text(Field::Path)?.unwrap_or_else(|| "/".to_owned()),
+            upstream: self.text(Field::Upstream)?.map(Into::into),
+            status: self.get(Field::Status)?.ok_or_else(|| Unreadable::lacks("status"))?,
+            time: self.seconds(Field::UpstreamTime)?,
+            duration: self.seconds(Field::Duration)?,
+            bytes: self.flow(Field::Bytes)?,
+            note: self.text(Field::Note)?.map(Into::into),
         })
     }
 
@@ -341,7 +366,7 @@ impl<'a> Line<'a> {
             None => None,
         };
         let refused = match self.raw(Field::Path) {
-            Some(_) => Some(Box::new(self.connect()?)),
+            Some(_) => Some(Box::new(self.refused()?)),
             None => None,
         };
         Ok(Close {

@@ -16,8 +16,23 @@ function lines(info) {
     ["In colour, and back after a break", `wstap watch ${root}`],
     ["In a page of your own", `new EventSource("${events}").onmessage = (e) => console.log(e.data)`],
     ...(info.mode === "proxy" ? [] : [["With channels, and back after a break", `import { Connection } from "${root}/wstap.js"`]]),
-    ["Point a WebSocket client here; its first message is its name", `${socketAddress(info)}   {"connectionId":"a"}`],
+    ...(info.mode === "hub" ? [["Point a WebSocket client here; its first message is its name", `${socketAddress(info)}   {"connectionId":"a"}`]] : []),
+    ...(info.mode === "proxy" ? info.upstreams.map((upstream) => [`Point a client here instead of at ${upstream}`, clientAddress(info, upstream)]) : []),
   ];
+}
+
+/** The address that a client uses instead of that of an upstream. */
+function clientAddress(info, upstream) {
+  const address = socketAddress(info);
+  return upstream.startsWith("http") ? address.replace(/^ws/, "http") : address;
+}
+
+/** What the server does, in a sentence. */
+function about({ mode, upstreams, now }) {
+  if (mode === "recording") return "A recording: its connections, messages and closes, as they were.";
+  if (mode !== "proxy") return "Every connect, message and close of the WebSockets here is on one event stream.";
+  const passed = now.requests > 0 ? ` ${count(now.requests)} plain HTTP requests have passed too.` : "";
+  return `Every connect, message and close of the WebSockets between clients and ${upstreams.join(", ")} is on one event stream.${passed}`;
 }
 
 function drawLines(info) {
@@ -57,6 +72,7 @@ function draw(info) {
   at("rate").textContent = rate < 10 ? rate.toFixed(rate > 0 ? 1 : 0) : count(Math.round(rate));
   at("history").textContent = bytes(now.history.bytes);
   at("history").title = `${count(now.history.events)} events; at most ${count(limits.historyEvents)} and ${bytes(limits.historyBytes)}`;
+  at("about").textContent = about(info);
   at("status").dataset.state = "open";
   at("status").textContent = `wstap ${info.version}, ${info.mode} mode, up for ${duration(info.uptime)}`;
 }

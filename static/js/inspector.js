@@ -60,6 +60,12 @@ function soon() {
   }, 150);
 }
 
+/** Asks again what has passed, while an empty page shows counts of it. */
+setInterval(() => {
+  if (link !== "open" || info?.mode !== "proxy" || events.source.length > 0 || document.hidden) return;
+  json("api/info").then((told) => { info = told; update(); }, () => {});
+}, 3000);
+
 /** Draws what has changed, once a frame. */
 export function update() {
   if (stale) return;

@@ -19,7 +19,7 @@
 //
 // Both come back by themselves after a break, until a code says that this is of no use.
 
-/** @typedef {"connect" | "message" | "close" | "join" | "leave"} Kind */
+/** @typedef {"connect" | "message" | "close" | "join" | "leave" | "request"} Kind */
 
 /**
  * What becomes of a link. `waiting`: it comes back in `wait` milliseconds, or when the device is

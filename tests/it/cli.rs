@@ -395,7 +395,7 @@ fn watch_reports_why_a_server_cannot_be_followed() {
     let server = Running::server(&["--listen", "127.0.0.1:0"]);
     let (code, _, words) = output(&["watch", &server.url(), "--kind", "mesage"]);
     assert!(
-        code == 1 && words.contains("a kind is connect, message, close, join or leave"),
+        code == 1 && words.contains("a kind is connect, message, close, join, leave or request"),
         "{words}"
     );
 }

@@ -30,6 +30,8 @@ mod proxy_ends;
 mod proxy_faults;
 mod proxy_heads;
 mod proxy_http;
+mod proxy_names;
+mod proxy_requests;
 mod proxy_tls;
 mod proxy_wire;
 mod readme;

@@ -1,6 +1,7 @@
 //! Proxy mode: what goes in comes out, and all of it is on the stream.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -9,8 +10,11 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tungstenite::Message as Frame;
+use wstap::auth::Hosts;
 use wstap::hub::{Hub, Settings};
-use wstap::proxy::{Dialer, Proxy, ProxySettings, Route, Trust};
+use wstap::proxy::{
+    Dialer, ForwardedHeaders, HostHeader, Proxy, ProxySettings, Route, TapHttp, Trust,
+};
 use wstap::server::{Endpoint, Server};
 use wstap::web::Web;
 
@@ -51,7 +55,11 @@ impl Front {
         let hub = Hub::new(settings);
         let mut routes = ProxySettings {
             routes: vec![Route::all(upstream.parse().expect("an upstream"))],
-            preserve_host: false,
+            host: HostHeader::Upstream,
+            rewrite_origin: false,
+            hosts: Arc::new(Hosts::new(&[], &[])),
+            forwarded: ForwardedHeaders::Add,
+            tap_http: TapHttp::Off,
             control: false,
             max_message_bytes: 1 << 20,
         };
@@ -218,7 +226,7 @@ async fn the_handshake_arrives_as_it_was_sent() {
 async fn the_host_is_kept_where_that_is_asked_for() {
     let back = Back::new().await;
     let upstream = format!("http://{}", back.addr);
-    let front = Front::with(&upstream, Settings::default(), |s| s.preserve_host = true).await;
+    let front = Front::with(&upstream, Settings::default(), |s| s.host = HostHeader::Client).await;
     let (_, (_server, head)) = tokio::join!(
         tokio::time::timeout(Duration::from_millis(200), front.shake("/", "")),
         back.accept()

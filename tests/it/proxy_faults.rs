@@ -296,6 +296,7 @@ async fn what_the_tap_has_no_room_for_is_told_as_a_gap_in_its_place() {
         time: Duration::ZERO,
         subprotocol: None,
         extensions: None,
+        ..Answer::default()
     };
     let connect = Connect {
         remote: tap.addr,

@@ -368,7 +368,8 @@ async fn export_converts_servers_and_recordings_to_both_formats() {
         assert_eq!(some.lines().count(), 2);
         let (code, _, words) = shell(&["export", &path("a.har"), "--kind", "x"]);
         assert!(
-            code == 2 && words.contains("a kind is connect, message, close, join or leave"),
+            code == 2
+                && words.contains("a kind is connect, message, close, join, leave or request"),
             "{words}"
         );
         let (code, _, words) = shell(&["export", &url, "--kind", "x", "-o", &path("d.har")]);

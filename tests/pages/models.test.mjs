@@ -329,7 +329,7 @@ test("an expression is completed by names of fields, of messages, and by values"
   const offers = (text) => names.complete(text, text.length).items.map((item) => item.text);
   assert.deepEqual(offers("message.pr"), ["message.price"]);
   assert.ok(offers("message.user.").includes("message.user.name"));
-  assert.deepEqual(offers("kind == "), ['"connect"', '"message"', '"close"', '"join"', '"leave"']);
+  assert.deepEqual(offers("kind == "), ['"connect"', '"message"', '"close"', '"join"', '"leave"', '"request"']);
   assert.deepEqual(offers('kind == "me'), ['"message"']);
   assert.ok(offers("kind ").includes("== "));
   assert.ok(offers("message.price.st").includes("message.price.startsWith("));

@@ -51,6 +51,7 @@ pub(super) fn text(message: &Message) -> Option<String> {
         "close" => (YELLOW, '×', close(&event)),
         "join" => (GREEN, '›', presence(&event, "joined")),
         "leave" => (YELLOW, '‹', presence(&event, "left")),
+        "request" => (BLUE, '·', request(&event)),
         _ if event["direction"] == "out" => (MAGENTA, '←', payload(&event)),
         _ => (CYAN, '→', payload(&event)),
     };
@@ -77,8 +78,29 @@ fn close(event: &Value) -> String {
     if let Some(reason) = close["reason"].as_str().filter(|reason| !reason.is_empty()) {
         write!(words, ": {}", escape(reason, 130)).expect("a String takes all");
     }
+    if let Some(hint) = event["hint"].as_str() {
+        write!(words, "  {BLUE}{}{BLUE:#}", escape(hint, 2 * PREVIEW)).expect("a String takes all");
+    }
+    if event["status"].is_u64() {
+        // The handshake was refused: there was no connection.
+        return words;
+    }
     let (seconds, messages) = (&event["duration"], &event["messages"]);
     let flow = format!("after {seconds} s, {} in, {} out", messages["in"], messages["out"]);
+    write!(words, "  {DIM}{flow}{DIM:#}").expect("a String takes all");
+    words
+}
+
+fn request(event: &Value) -> String {
+    let text = |key: &str| escape(event[key].as_str().unwrap_or("?"), PREVIEW);
+    let status = event["status"].as_u64().unwrap_or(0);
+    let style = if status / 100 < 4 { DIM } else { RED };
+    let mut words = format!("{} {} {style}{status}{style:#}", text("method"), text("path"));
+    if let Some(note) = event["note"].as_str() {
+        write!(words, ": {}", escape(note, PREVIEW)).expect("a String takes all");
+    }
+    let (seconds, bytes) = (&event["duration"], &event["bytes"]);
+    let flow = format!("{seconds} s, {} B in, {} B out", bytes["in"], bytes["out"]);
     write!(words, "  {DIM}{flow}{DIM:#}").expect("a String takes all");
     words
 }

@@ -13,8 +13,8 @@ use super::queue::Outgoing;
 use crate::code::Code;
 use crate::code::absent;
 use crate::event::{
-    Close, ClosedBy, Connect, ConnectionId, Direction, EventBody, EventId, Flow, Handshake,
-    Message, User,
+    Close, ClosedBy, Connect, ConnectionId, Direction, EventBody, EventId, Exchange, Flow,
+    Handshake, Message, User,
 };
 use crate::hub::Hub;
 use crate::hub::clock::now_ms;
@@ -166,6 +166,24 @@ impl Hub {
             Ok([Record::Event(draft.of(id))])
         });
         let Ok(_) = decided;
+    }
+
+    /// Publishes a plain request that has passed.
+    pub fn exchanged(&self, exchange: Exchange) {
+        let body = EventBody::Request(Box::new(exchange));
+        let draft = self.shared.settings.redaction.draft(&ConnectionId::nobody(), body);
+        let decided: Result<_, std::convert::Infallible> =
+            self.shared.submit(|_| Ok([Record::Event(draft)]));
+        let Ok(_) = decided;
+    }
+
+    /// Counts a plain request that has passed, or failed.
+    pub fn count_request(&self, failed: bool) {
+        let metrics = &self.shared.metrics;
+        metrics.requests.inc();
+        if failed {
+            metrics.failed_requests.inc();
+        }
     }
 
     /// Returns all registered connections, in the order of registration.

@@ -89,6 +89,7 @@ fn callbacks_of_sign_in_are_shown_without_their_codes() {
         time: Duration::ZERO,
         subprotocol: None,
         extensions: None,
+        ..Answer::default()
     };
     connect.answer = Some(Box::new(answer));
     assert_eq!(

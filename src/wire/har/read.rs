@@ -266,6 +266,7 @@ fn connect(entry: &Entry<'_>) -> Connect {
         time: Duration::try_from_secs_f64(wait).unwrap_or_default(),
         subprotocol: answered("sec-websocket-protocol"),
         extensions: answered("sec-websocket-extensions"),
+        ..Answer::default()
     };
     Connect { remote: UNKNOWN, path, headers, answer: Some(Box::new(answer)), user: None }
 }

@@ -31,6 +31,7 @@ fn connect() -> Connect {
         time: Duration::from_micros(1500),
         subprotocol: Some("chat".to_owned()),
         extensions: None,
+        ..Answer::default()
     };
     Connect {
         remote: ([127, 0, 0, 1], 4711).into(),

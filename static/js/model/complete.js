@@ -2,7 +2,7 @@
 // messages on this page have; no DOM.
 
 const FIELDS = {
-  kind: "connect, message, close, join or leave", connectionId: "whose it is", direction: "in or out", opcode: "text, binary, ping, pong",
+  kind: "connect, message, close, join, leave or request", connectionId: "whose it is", direction: "in or out", opcode: "text, binary, ping, pong",
   size: "bytes of the message", message: "what was sent", channel: "of a message, a join, a leave", user: "who sent it, who came or left", to: "users that it was for", except: "users that it was not for", path: "of a connect", remote: "address of the client",
   headers: "of a connect", subprotocol: "of a connect", duration: "seconds, of a close", "close.code": "of a close", "close.reason": "of a close",
   "close.by": "client, server, tap or network", "close.clean": "whether both sides said goodbye", "messages.in": "of a close", "messages.out": "of a close",
@@ -10,7 +10,7 @@ const FIELDS = {
 };
 
 const VALUES = {
-  kind: ['"connect"', '"message"', '"close"', '"join"', '"leave"'], direction: ['"in"', '"out"'], opcode: ['"text"', '"binary"', '"ping"', '"pong"'],
+  kind: ['"connect"', '"message"', '"close"', '"join"', '"leave"', '"request"'], direction: ['"in"', '"out"'], opcode: ['"text"', '"binary"', '"ping"', '"pong"'],
   "close.by": ['"client"', '"server"', '"tap"', '"network"'], "close.clean": ["true", "false"], synthetic: ["true"], encoding: ['"base64"'],
 };
 

@@ -21,7 +21,7 @@ export function timeOf(raw) {
   return raw.startsWith('{"id":"') ? parseInt(raw.slice(7, 27), 10) || 0 : 0;
 }
 
-/** Its kind: connect, message, close, join, leave, gap, hole. */
+/** Its kind: connect, message, close, join, leave, request, gap, hole. */
 export function kindOf(raw) {
   const at = raw.indexOf('"kind":"');
   return at === -1 ? "" : raw.slice(at + 8, raw.indexOf('"', at + 8));
@@ -103,6 +103,8 @@ function preview(raw, value, name) {
       return `${value.user ?? value.connectionId} came`;
     case "leave":
       return `${value.user ?? value.connectionId} left`;
+    case "request":
+      return `${value.method} ${value.path}  ${value.status}`;
     case "broken":
       return raw.slice(0, PREVIEW);
     default:

@@ -68,8 +68,10 @@ function refusal(event) {
   }
   return [
     `The upstream refused the handshake with status ${event.status}; the connection never opened.`,
-    event.status === 401 || event.status === 403 ? "What the client sent as credential or Origin is the first thing to look at." : "",
-    event.status === 404 ? "The path is the first thing to look at." : "",
+    event.headers?.host ? `It got Host ${event.headers.host} and ${event.headers.origin ? `Origin ${event.headers.origin}` : "no Origin"}.` : "",
+    event.hint ? `Hint: ${event.hint}.` : "",
+    !event.hint && (event.status === 401 || event.status === 403) ? "What the client sent as credential or Origin is the first thing to look at." : "",
+    !event.hint && event.status === 404 ? "The path is the first thing to look at." : "",
     event.status >= 500 ? "The upstream itself failed; its log will say more." : "",
   ].filter(Boolean);
 }

@@ -3,7 +3,7 @@
 import { messageJson } from "./event.js";
 
 /** Kinds that have a switch. */
-export const KINDS = ["connect", "message", "close", "join", "leave"];
+export const KINDS = ["connect", "message", "close", "join", "leave", "request"];
 
 /** A view that hides nothing. */
 export function all() {

@@ -1,6 +1,7 @@
 // View: what stands where there are no events: why, and what to do next.
 
 import { socketAddress } from "../link/server.js";
+import { count } from "../model/text.js";
 import { at, button, copy, make } from "./dom.js";
 
 /** Says why there is nothing. `act(name)` does what a button offers. */
@@ -27,8 +28,17 @@ function words({ mode, link, info, isFiltered, ended }) {
   if (link !== "open") return ["The server does not answer.", "This page tries again by itself. A recording can be looked at without a server: drop it here.", [["Try now", "now"]]];
   if (isFiltered) return ["No event here passes the filter.", "Events that do will appear as they happen.", clear];
   if (ended) return ["The list was cleared.", "What happens next will appear here.", [["Look at the server's history", "history"]]];
+  if (info?.mode === "proxy" && info.now?.requests > 0) return [requestsOnly(info.now), REASONS, [], socketAddress(info)];
   if (info?.mode === "proxy") return ["Nothing has happened yet.", "Point a WebSocket client here instead of at the upstream; everything between the two will appear.", [["Connect a WebSocket from this browser", "connect"]], socketAddress(info)];
   return ["Nothing has happened yet.", "Point a WebSocket client here; its first message is its name. Or use this browser.", [["Connect a WebSocket from this browser", "connect"]], info ? socketAddress(info) : ""];
+}
+
+const REASONS = "The usual reasons: the page has the address of the upstream built in and goes past wstap; it uses long polling or an event stream; or its WebSocket opens only after some action. WebSocket clients connect to:";
+
+/** What is said of plain requests while there is no WebSocket. */
+function requestsOnly({ requests, failedRequests }) {
+  const passed = requests === 1 ? "1 HTTP request passed" : `${count(requests)} HTTP requests passed`;
+  return `${passed}${failedRequests > 0 ? ` (${count(failedRequests)} failed)` : ""}, no WebSocket yet.`;
 }
 
 at("blank-address-copy").addEventListener("click", () => copy(at("blank-address").textContent));

@@ -10,7 +10,7 @@ import { at, button, copy, make } from "./dom.js";
 import { colourOf } from "./rows.js";
 import { Tree } from "./tree.js";
 
-const TITLES = { connect: "Connect", close: "Close", gap: "Gap", hole: "Not held by this page", join: "Join of a channel", leave: "Leave of a channel" };
+const TITLES = { connect: "Connect", close: "Close", gap: "Gap", hole: "Not held by this page", join: "Join of a channel", leave: "Leave of a channel", request: "Plain request" };
 
 export class Detail {
   #raw = null;
@@ -119,7 +119,7 @@ export class Detail {
     if (!event) return list;
     if (event.connectionId != null) put("Connection", event.connectionId, { connection: String(event.connectionId) });
     put("Time", event.time && clock(new Date(event.time)), null, event.time && delta(Date.parse(event.time) - Date.now()).replace("−", "").concat(" ago"));
-    const facts = { message: messageFacts, connect: connectFacts, close: closeFacts, join: presenceFacts, leave: presenceFacts, gap: gapFacts, hole: gapFacts }[event.kind];
+    const facts = { message: messageFacts, connect: connectFacts, close: closeFacts, join: presenceFacts, leave: presenceFacts, request: requestFacts, gap: gapFacts, hole: gapFacts }[event.kind];
     facts?.(event, put);
     put("Note", event.note, event.note && { condition: `note == ${literal(event.note)}` });
     put("Synthetic", event.synthetic && "sent by hand, through wstap", { condition: "synthetic == true" });
@@ -211,6 +211,19 @@ function closeFacts(event, put) {
   if (event.silence) put("Silent for", both(event.silence, (seconds) => (seconds == null ? "–" : duration(seconds))));
   put("Path", event.path);
   put("Client", event.remote);
+  if (event.status) for (const [name, value] of Object.entries(event.headers ?? {})) put(name, value);
+  put("Answer", event.answer);
+}
+
+function requestFacts(event, put) {
+  put("Method", event.method, { condition: `method == ${literal(event.method)}` });
+  put("Path", event.path, { condition: `path == ${literal(event.path)}` });
+  put("Status", event.status, { condition: `status == ${literal(event.status)}` });
+  put("Client", event.remote);
+  put("Upstream", event.upstream);
+  if (typeof event.upstreamTime === "number") put("Upstream took", `${Math.round(event.upstreamTime * 1000)} ms`);
+  if (typeof event.duration === "number") put("Took", duration(event.duration));
+  if (event.bytes) put("Bytes", `→ ${bytes(event.bytes.in)}   ← ${bytes(event.bytes.out)}`);
 }
 
 function gapFacts(event, put) {

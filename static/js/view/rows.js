@@ -4,7 +4,7 @@ import { describe } from "../model/event.js";
 import { bytes, clock, delta, visible } from "../model/text.js";
 import { make, stamp } from "./dom.js";
 
-const SIGNS = { connect: "+", in: "→", out: "←", message: "·", close: "×", gap: "!", hole: "!", broken: "?", join: "⊕", leave: "⊖" };
+const SIGNS = { connect: "+", in: "→", out: "←", message: "·", close: "×", gap: "!", hole: "!", broken: "?", join: "⊕", leave: "⊖", request: "·" };
 const WORDS = { in: "client to server", out: "server to client", join: "into a channel", leave: "out of a channel" };
 
 /** Colours that connections have. */

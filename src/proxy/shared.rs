@@ -1,0 +1,153 @@
+//! The state of a proxy that all requests share, and its settings.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::connect::Dialer;
+use super::headers::ForwardedHeaders;
+use super::held::Held;
+use super::route::Route;
+use super::tap::TapSettings;
+use super::view::HostHeader;
+use crate::auth::Hosts;
+use crate::hub::Hub;
+
+/// The plain requests that are events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TapHttp {
+    /// None.
+    Off,
+    /// Those that fail.
+    #[default]
+    Errors,
+    /// All of them.
+    All,
+}
+
+/// Time between two warnings about upstreams. Clients that come again at once would fill the log.
+const WARNING: Duration = Duration::from_secs(10);
+
+/// Limits how often something is logged.
+#[derive(Debug, Default)]
+pub(super) struct Limited(Mutex<Option<Instant>>);
+
+impl Limited {
+    /// Returns whether it is time to log again, and notes that it is done.
+    pub(super) fn is_due(&self) -> bool {
+        let mut last = self.0.lock().expect("nothing panics while it holds this lock");
+        let due = last.is_none_or(|last| last.elapsed() >= WARNING);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+/// Memory for the incomplete messages of all relayed connections. Payloads that find no room are not
+/// kept.
+const MAX_HELD: usize = 64 << 20;
+
+/// Forwards the requests of the traffic side. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    pub(super) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) hub: Hub,
+    pub(super) routes: Vec<Route>,
+    pub(super) names: NameSettings,
+    pub(super) forwarded: ForwardedHeaders,
+    pub(super) tap: TapSettings,
+    pub(super) held: Arc<Held>,
+    pub(super) dialer: Dialer,
+    pub(super) tap_http: TapHttp,
+    /// When a failure was last logged as a warning.
+    pub(super) warned: Limited,
+    /// The name of this proxy in `Via`, by which it recognizes its own requests.
+    pub(super) pseudonym: String,
+}
+
+/// Which names of both sides an upstream gets.
+#[derive(Debug)]
+pub(super) struct NameSettings {
+    pub(super) host: HostHeader,
+    pub(super) rewrite_origin: bool,
+    pub(super) hosts: Arc<Hosts>,
+}
+
+/// Settings of a [`Proxy`].
+#[derive(Debug)]
+pub struct ProxySettings {
+    /// Upstreams; the first route that fits a request is taken.
+    pub routes: Vec<Route>,
+    /// The `Host` that the upstream gets.
+    pub host: HostHeader,
+    /// Whether the upstream gets its own name as `Host`, and in the place of that of the client in
+    /// `Origin` and `Referer`. For requests whose host is one of `hosts`.
+    pub rewrite_origin: bool,
+    /// Host names of this server.
+    pub hosts: Arc<Hosts>,
+    /// What becomes of `X-Forwarded-*` and `traceparent`.
+    pub forwarded: ForwardedHeaders,
+    /// Which plain requests are events.
+    pub tap_http: TapHttp,
+    /// Whether pings and pongs are events.
+    pub control: bool,
+    /// A larger message passes, but is not kept.
+    pub max_message_bytes: usize,
+}
+
+impl Proxy {
+    /// Makes a proxy that publishes to a hub.
+    #[must_use]
+    pub fn new(hub: Hub, settings: ProxySettings, dialer: Dialer) -> Self {
+        let tap = TapSettings {
+            control: settings.control,
+            max_message_bytes: settings.max_message_bytes,
+        };
+        let ProxySettings { routes, host, rewrite_origin, hosts, forwarded, tap_http, .. } =
+            settings;
+        let names = NameSettings { host, rewrite_origin, hosts };
+        let pseudonym = format!("wstap-{:016x}", fastrand::u64(..));
+        let held = Held::new(MAX_HELD);
+        let shared = Shared {
+            hub,
+            routes,
+            names,
+            forwarded,
+            tap,
+            held,
+            dialer,
+            tap_http,
+            warned: Limited::default(),
+            pseudonym,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Returns the routes to the upstreams.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.shared.routes.iter()
+    }
+
+    /// Returns the URLs of the upstreams.
+    pub fn upstreams(&self) -> impl Iterator<Item = &str> {
+        self.routes().map(|route| &*route.upstream.url)
+    }
+
+    /// Opens a connection to each upstream, and returns those that cannot be reached, with the reason.
+    pub async fn unreachable(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for route in self.routes() {
+            if let Ok(uri) = route.upstream.uri()
+                && let Err(error) = self.shared.dialer.dial(&uri).await
+            {
+                faults.push(format!("{} {error}", route.upstream.url));
+            }
+        }
+        faults
+    }
+}
