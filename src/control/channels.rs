@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::answers::Sent;
-use super::list::{self, Named, PageLimit};
+use super::list::{self, Name, Named, PageLimit};
 use super::query::Publishing;
 use super::{MaxMessageBytes, payload};
 use crate::code::Code;
@@ -56,7 +56,7 @@ pub(crate) async fn all(
     let (Named { limit, after }, faults) = request::read(query.as_deref());
     faults.finish()?;
     let after = match after {
-        Some(shown) => Some(listed_as(&hub, &shown).await?),
+        Some(Name(shown)) => Some(listed_as(&hub, &shown).await?),
         None => None,
     };
     let (end, headers) = match limit {

@@ -18,8 +18,10 @@ use http_body::Frame;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::event::Channel;
 use crate::hub::Pace;
 use crate::request::{InTurns, Value, parameters};
+use crate::wire;
 
 parameters! {
     /// The part of a list that is ordered by number.
@@ -39,7 +41,7 @@ parameters! {
         /// next page.
         limit: Option<PageLimit> = 100,
         /// Only what comes after this name.
-        after: Option<String> = "news",
+        after: Option<Name> = "news",
     }
 }
 
@@ -80,7 +82,25 @@ impl Value for Number {
     }
 
     fn schema() -> serde_json::Value {
-        json!({"type": "integer", "minimum": 0})
+        json!({"type": "integer", "minimum": 0, "maximum": u64::MAX})
+    }
+}
+
+/// A place in a list that is ordered by name: a channel as it is listed.
+#[derive(Debug)]
+pub(crate) struct Name(pub(super) String);
+
+impl Value for Name {
+    fn right() -> Cow<'static, str> {
+        "a channel as it is listed, such as after=news, is right".into()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    fn schema() -> serde_json::Value {
+        wire::name_schema(Channel::MAX_CHARS)
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, Interval, Sleep, interval, sleep_until};
 use super::pipe::{End, Pipe, Source};
 use super::tap::Tap;
 use crate::event::Direction;
-use crate::hub::{CloseRequest, Mailbox, Outgoing, Queued};
+use crate::hub::{CloseRequest, Mailbox, Outgoing, Queued, yield_turn};
 use crate::socket::SocketControl;
 
 /// How long both ends have to answer an injected close frame.
@@ -116,7 +116,7 @@ impl Relay {
             }
         }
         if self.tap.needs_turn() {
-            cx.waker().wake_by_ref();
+            yield_turn(cx);
         }
         Poll::Pending
     }
