@@ -207,6 +207,7 @@ async fn serve(arrival: Arrival, router: Router, state: &ServerState) {
         tracing::debug!(%remote, %error, "a connection ended at once");
         return;
     }
+    tracing::debug!(%remote, "accepted a connection");
     let http =
         Box::pin(Http1Connection { connection: Some(http(arrival, router, &state.run)), handover });
     let error = match tracker.serve(http).await {
