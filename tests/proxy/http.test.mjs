@@ -200,7 +200,8 @@ test("headers_of_one_hop_stay_there", async (t) => {
   for (const name of ["x-private", "keep-alive", "proxy-connection", "te"]) assert.equal(seen.headers[name], undefined, name);
   assert.equal(seen.headers["x-end"], "kept");
   assert.equal(seen.headers["accept-encoding"], "br");
-  assert.equal(seen.headers.host, new URL(url).host);
+  // An upstream on this machine gets the Host of the client: checks of the same origin pass.
+  assert.equal(seen.headers.host, new URL(tap.url).host);
   assert.match(seen.headers["x-forwarded-for"], /127\.0\.0\.1$/);
   assert.equal(answer.headers["x-own"], undefined);
   assert.equal(answer.headers["x-end"], "kept");
@@ -293,9 +294,9 @@ test("a_request_for_another_server_goes_to_the_upstream_all_the_same", async (t)
   const tap = await front(t, url);
   const host = new URL(url).host;
   const whole = (answer) => answer.includes(" at ");
-  assert.match(await raw(tap.url, "GET http://other.example/a?b HTTP/1.1\r\nHost: other.example\r\n\r\n", whole), new RegExp(`GET /a\\?b at ${host}`));
+  assert.match(await raw(tap.url, "GET http://other.example/a?b HTTP/1.1\r\nHost: other.example\r\n\r\n", whole), /GET \/a\?b at other\.example/);
   assert.match(await raw(tap.url, "GET /old HTTP/1.0\r\n\r\n", whole), new RegExp(`^HTTP/1\\.. 200 [^]*GET /old at ${host}`));
-  assert.match(await raw(tap.url, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", whole), new RegExp(`OPTIONS \\* at ${host}`));
+  assert.match(await raw(tap.url, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", whole), /OPTIONS \* at x/);
   const tunnel = await raw(tap.url, "CONNECT other.example:80 HTTP/1.1\r\nHost: other.example:80\r\nConnection: close\r\n\r\n", (answer) => answer.includes("\r\n\r\n"));
   assert.doesNotMatch(tunnel, /^HTTP\/1\.1 2/);
 });
