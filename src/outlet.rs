@@ -3,6 +3,7 @@
 
 pub(crate) mod export;
 mod har;
+mod histogram;
 pub(crate) mod live;
 mod needle;
 pub(crate) mod poll;

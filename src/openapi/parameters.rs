@@ -105,6 +105,11 @@ pub(super) struct Marks {
     first: Option<String>,
     #[schema(required, example = "1763670000456-0")]
     last: Option<String>,
+    /// With `step=`: milliseconds of a step.
+    #[schema(example = 1000)]
+    step: Option<u64>,
+    /// With `step=`: when each step begins that has events, and how many.
+    counts: Option<Vec<(u64, u64)>>,
     /// What was not counted, as a gap: the search took too long.
     unfinished: Option<Rest>,
 }

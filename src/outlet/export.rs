@@ -2,7 +2,8 @@
 //!
 //! The response is written while the history is read, a page at a time: it is never in memory as a
 //! whole. `format=marks` returns the number of events of a selection and the id of every nth one, so
-//! that a client can count a long history, draw it over time and read any part of it alone.
+//! that a client can count a long history and read any part of it alone; with `step=` it contains the
+//! number of events in each step of time too.
 //!
 //! A response has a budget of processor time for the events that it does not contain: those that its
 //! filter or its text passes over. When it is used up, the response ends with a gap that says how far
@@ -24,6 +25,7 @@ use http::request::Parts;
 use http_body::Frame;
 
 use super::har::Archive;
+use super::histogram::Histogram;
 use super::needle::Needle;
 use super::query::{Beginning, Every, Finite, FiniteFormat, InOrder, Limit, Selection};
 use super::search_time::{SearchTime, unfinished};
@@ -46,7 +48,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         request::read::<(Selection, Beginning, Finite)>(parts.uri.query());
     let filter = selection.filter(|source| hub.expression(source), &mut faults);
     let start = beginning.start(&parts.headers, &mut faults);
-    let Finite { until, limit, order, format, text, every } = finite;
+    let Finite { until, limit, order, format, text, every, step } = finite;
     if format == Some(FiniteFormat::Har) && order == Some(InOrder::Desc) {
         faults.add("the entries of an archive are in the order of time; order=asc is right");
     }
@@ -71,7 +73,8 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         FiniteFormat::Json | FiniteFormat::Har | FiniteFormat::Marks => "application/json",
         FiniteFormat::Ndjson => "application/x-ndjson",
     };
-    let marks = Marks { every: every.map_or(EVERY, |Every(every)| every), ..Marks::default() };
+    let every = every.map_or(EVERY, |Every(every)| every);
+    let marks = Marks { every, histogram: step.map(Histogram::new), ..Marks::default() };
     let search_time = hub.settings().search_time;
     let body = match format {
         FiniteFormat::Har => Body::new(InTurns::new(Archive::new(hub, range, filter))),
@@ -137,6 +140,7 @@ struct Marks {
     count: u64,
     first: Option<EventId>,
     last: Option<EventId>,
+    histogram: Option<Histogram>,
     /// What was not read, if the search took too long.
     unfinished: Option<Gap>,
 }
@@ -260,6 +264,9 @@ impl Answer {
         self.marks.first.get_or_insert(id);
         self.marks.last = Some(id);
         self.marks.count += 1;
+        if let Some(histogram) = &mut self.marks.histogram {
+            histogram.add(id);
+        }
         if self.marks.count.is_multiple_of(self.marks.every) {
             self.item(out, |out| out.extend_from_slice(format!("\"{id}\"").as_bytes()));
         }
@@ -272,10 +279,13 @@ impl Answer {
             FiniteFormat::Ndjson | FiniteFormat::Har => {}
             FiniteFormat::Marks => {
                 let id = |id: Option<EventId>| id.map_or("null".into(), |id| format!("\"{id}\""));
-                let Marks { count, first, last, .. } = &self.marks;
+                let Marks { count, first, last, histogram, .. } = &self.marks;
                 let (first, last) = (id(*first), id(*last));
                 let end = format!("],\"count\":{count},\"first\":{first},\"last\":{last}");
                 out.extend_from_slice(end.as_bytes());
+                if let Some(histogram) = histogram {
+                    histogram.write(out);
+                }
                 if let Some(rest) = &self.marks.unfinished {
                     out.extend_from_slice(b",\"unfinished\":");
                     wire::full_gap(rest, out);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::json;
 
+use super::histogram::Step;
 use super::needle::Needle;
 use crate::event::{Channel, ConnectionId, Direction, EventId, Kind};
 use crate::filter::{Expression, Filter, FilterError};
@@ -76,6 +77,8 @@ parameters! {
         text: Option<Needle> = "late",
         /// Events from one mark to the next; 200 is the default.
         every: Option<Every> = 200,
+        /// Marks contain the number of events in each step of this length. Too many steps double it.
+        step: Option<Step> = "1s",
     }
 }
 
@@ -186,6 +189,21 @@ impl Value for Every {
 
     fn schema() -> serde_json::Value {
         json!({"type": "integer", "minimum": 1})
+    }
+}
+
+impl Value for Step {
+    fn right() -> Cow<'static, str> {
+        "a duration from 1ms to 24h, such as 1s, is right".into()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let step = duration(text)?;
+        (step >= Duration::from_millis(1) && step <= Self::MAX).then_some(Self(step))
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({"type": "string"})
     }
 }
 

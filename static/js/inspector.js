@@ -4,7 +4,7 @@
 import { Feed, json } from "./link/feed.js";
 import { Archive, spacing } from "./model/archive.js";
 import { Names } from "./model/complete.js";
-import { Density } from "./model/density.js";
+import { BUCKET, Density } from "./model/density.js";
 import { idOf, valueOf } from "./model/event.js";
 import { Journal } from "./model/journal.js";
 import { all, conditions, fromQuery, isAll, toQuery } from "./model/query.js";
@@ -22,6 +22,8 @@ import { Strip } from "./view/strip.js";
 /** Events and characters of a file that is looked at. */
 const FILE = [1_000_000, 1_000_000_000];
 
+const HOUR = 3_600_000;
+
 export let view = fromQuery(new URLSearchParams(location.search));
 export let mode = "live";
 let link = "connecting";
@@ -34,6 +36,8 @@ let perSecond = 0;
 let stale = false;
 let applied = null;
 let later = 0;
+let counting = 0;
+let isSearched = true;
 
 export const journal = new Journal();
 const density = new Density();
@@ -86,6 +90,7 @@ function drawCounts() {
   const parts = [shown];
   if (perSecond > 0) parts.push(`${inShort(perSecond)}/s`);
   if (journal.dropped > 0) parts.push(`${count(journal.length)} held, ${count(journal.dropped)} older dropped`);
+  if (!isSearched) parts.push("the search of the history took too long and is not complete");
   if (journal.missed > 0) parts.push(`${count(journal.missed)} came faster than this page could take them`);
   const { waiting } = journal;
   const text = parts.join(" · ");
@@ -103,9 +108,9 @@ function drawCounts() {
 function batch(lines, counts) {
   events.push(lines);
   density.add(counts);
-  const now = Date.now() / 1000;
-  // What is caught up with is no rate.
-  for (const [second, n] of counts) if (now - second < 3) recent += n;
+  const now = Date.now();
+  // Events of the past that come now are no rate.
+  for (const [ms, n] of counts) if (now - ms < 3000) recent += n;
   const lost = lines.find((line) => line.startsWith('{"kind":"'));
   if (lost) gap(valueOf(lost));
   const last = lines.at(-1);
@@ -172,45 +177,61 @@ export async function apply(next, { history = mode === "history" } = {}) {
 export function start() {
   opened = 0;
   cleared = false;
+  isSearched = true;
   link = "connecting";
   at("notice").hidden = true;
   events.clear();
   density.clear();
   feed.follow(view);
-  marks().then((told) => { if (told) density.marks(told); strip.draw(); }, () => {});
+  countPast().catch(() => feed.countAfter(""));
   update();
 }
 
-/** Asks how much there is, and where. */
-async function marks(range = false) {
-  const asked = timeless().toString();
+/** Asks for the number of events in the server's history, and when they happened. */
+async function countPast() {
+  const mine = counting += 1;
+  const whole = await marks();
+  if (mine !== counting) return;
+  // The last hour is looked at most; a long history leaves it in few columns.
+  const from = Math.floor((Date.now() - HOUR) / whole.step) * whole.step;
+  const fine = whole.step > 1000 ? await marks({ since: new Date(from).toISOString() }) : null;
+  if (mine !== counting) return;
+  first = whole.first ?? "";
+  isSearched = !whole.unfinished && !fine?.unfinished;
+  density.past(whole, fine, fine ? from : Infinity);
+  feed.countAfter(fine?.last ?? whole.last ?? "");
+  strip.draw();
+}
+
+/** Asks how many events the view has, where to read on, and when they happened. */
+async function marks(more = {}) {
   const told = await json("api/info");
-  const query = range ? toQuery(view) : timeless();
-  query.set("format", "marks");
-  query.set("every", String(spacing(told.now.history.events)));
-  const answer = await json(`api/events?${query}`);
   info = told;
-  if (!range) first = answer.first ?? "";
-  return asked === timeless().toString() ? answer : null;
+  const query = timeless();
+  const asked = { format: "marks", every: spacing(told.now.history.events), step: `${BUCKET}ms`, ...more };
+  for (const [name, value] of Object.entries(asked)) query.set(name, String(value));
+  return json(`api/events?${query}`);
 }
 
 /** Shows the server's history: from an event on, from a time on, or its end. */
 export async function openHistory({ id = "", time = 0 } = {}) {
   if (mode === "file") return;
   mode = "history";
+  const asked = toQuery(view).toString();
   let told;
   try {
-    told = await marks(true);
+    const { since, until } = Object.fromEntries(toQuery(view));
+    told = await marks({ ...(since && { since }), ...(until && { until }) });
   } catch (error) {
     toast(error.message);
     return live();
   }
-  if (!told || mode !== "history") return;
+  if (mode !== "history" || asked !== toQuery(view).toString()) return;
   const query = toQuery(view);
   const archive = new Archive((params) => {
-    const asked = new URLSearchParams(query);
-    for (const [name, value] of params) asked.set(name, value);
-    return feed.lines(asked);
+    const part = new URLSearchParams(query);
+    for (const [name, value] of params) part.set(name, value);
+    return feed.lines(part);
   }, told);
   events.use(archive);
   drawView();
@@ -271,6 +292,8 @@ export function drawView() {
 
 /** Leaves the live stream for a file. */
 export function openFile(file) {
+  counting += 1;
+  isSearched = true;
   mode = "file";
   link = "file";
   view = all();

@@ -207,6 +207,7 @@ async fn every_answer_fits_its_description() {
         ("GET", "/api/listeners", "", ""),
         ("GET", "/api/events", "", ""),
         ("GET", "/api/events", "?format=marks&every=1", ""),
+        ("GET", "/api/events", "?format=marks&step=1s", ""),
         ("GET", "/api/events", "?format=har", ""),
         ("GET", "/api/events", "?format=ndjson", ""),
         ("GET", "/api/events", "?filter=size+=", ""),

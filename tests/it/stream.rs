@@ -432,6 +432,29 @@ async fn marks_count_a_selection_and_lead_to_any_part_of_it() {
 }
 
 #[tokio::test]
+async fn marks_with_a_step_count_events_over_time() {
+    let tap = Tap::start().await;
+    let mut ws = tap.registered("a").await;
+    publish(&tap, &mut ws, 1..=500).await;
+    let all = tap.get("/api/events?kind=message&limit=1000").await.json();
+    let ms = |id: &Value| -> u64 {
+        let id = id.as_str().expect("an id");
+        id.split('-').next().and_then(|ms| ms.parse().ok()).expect("milliseconds")
+    };
+    let mut list = std::collections::BTreeMap::<u64, u64>::new();
+    for event in all.as_array().expect("an array") {
+        *list.entry(ms(&event["id"]) / 5 * 5).or_default() += 1;
+    }
+    let marks = tap.get("/api/events?kind=message&format=marks&step=5ms").await.json();
+    assert_eq!(marks["step"], 5);
+    let counts: Vec<(u64, u64)> = serde_json::from_value(marks["counts"].clone()).expect("pairs");
+    assert_eq!(counts, list.into_iter().collect::<Vec<_>>());
+    let none = tap.get("/api/events?format=marks&step=1s&connection=b").await.json();
+    assert_eq!((&none["step"], &none["counts"]), (&json!(1000), &json!([])));
+    tap.get("/api/events?step=0s").await.is_problem(400, "malformed", "from 1ms to 24h");
+}
+
+#[tokio::test]
 async fn a_text_selects_the_events_that_hold_it() {
     let tap = Tap::start().await;
     let mut ws = tap.registered("a").await;

@@ -9,6 +9,7 @@ const line = (n) => `{"id":"${1_700_000_000_000 + n}-0","kind":"message"}`;
 test("an outbox waits for the page, and what it drops is counted", () => {
   const batches = [];
   const outbox = new Outbox((batch) => batches.push(batch), 100);
+  outbox.countAfter("");
   outbox.push(line(1));
   outbox.flush();
   outbox.push(line(2));

@@ -5,7 +5,6 @@ import { test } from "node:test";
 import { Archive, spacing } from "../../static/js/model/archive.js";
 import { Burst, filled, read } from "../../static/js/model/burst.js";
 import { Names } from "../../static/js/model/complete.js";
-import { Density } from "../../static/js/model/density.js";
 import { between, diff } from "../../static/js/model/diff.js";
 import { connectionOf, describe, idOf, payload, timeOf } from "../../static/js/model/event.js";
 import { forensics } from "../../static/js/model/forensics.js";
@@ -254,19 +253,6 @@ test("a hundred thousand names leave a roster bounded", () => {
   }
   assert.equal(roster.size, 1000);
   assert.equal(roster.open + roster.window({ count: 1000 }).rows.filter((one) => !one.open).length, 1000);
-});
-
-test("density counts what marks and seconds tell, and nothing twice", () => {
-  const density = new Density();
-  const id = (s) => `${s * 1000}-0`;
-  density.marks({ every: 100, marks: [id(1010), id(1020)], count: 250, first: id(1000), last: id(1030) });
-  density.add([[1029, 5], [1031, 7], [1032, 3]]);
-  const total = density.columns(1_000_000, 1_040_000, 40).reduce((sum, n) => sum + n, 0);
-  assert.ok(Math.abs(total - 260) < 1e-6, String(total));
-  assert.equal(density.columns(1_031_000, 1_032_000, 1)[0], 7);
-  assert.equal(density.begin, 1_000_000);
-  for (let s = 2000; s < 12_000; s += 1) density.add([[s, 1]]);
-  assert.ok(Math.abs(density.columns(2_000_000, 12_000_000, 1)[0] - 10_000) < 1e-6, "old seconds become minutes, and stay counted");
 });
 
 test("a million events are read a part at a time, from anywhere", async () => {

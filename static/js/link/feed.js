@@ -11,6 +11,8 @@ export class Feed {
   #on;
   #session = 0;
   #selecting = null;
+  #isOpen = false;
+  #counted = null;
 
   /** `on.batch(lines, counts)`, `on.state(state)`, `on.roster(part)`. */
   constructor(on) {
@@ -34,6 +36,8 @@ export class Feed {
    */
   async follow(view, silence) {
     const mine = this.#session += 1;
+    this.#isOpen = false;
+    this.#counted = null;
     const query = toQuery({ ...view, since: null, until: null }, false);
     query.delete("text");
     const order = { type: "open", base: document.baseURI, query: query.toString(), text: view.text, past: PAST, lastId: "", silence, session: mine, selects: !isAll({ ...view, text: "" }) };
@@ -51,6 +55,14 @@ export class Feed {
       if (mine !== this.#session) return;
     }
     this.#worker.postMessage(order);
+    this.#isOpen = true;
+    if (this.#counted !== null) this.countAfter(this.#counted);
+  }
+
+  /** Counts only events of the stream that are later than one: the server has counted the rest. */
+  countAfter(id) {
+    this.#counted = id;
+    if (this.#isOpen) this.#worker.postMessage({ type: "counted", id, session: this.#session });
   }
 
   /** Reads a file instead. */

@@ -2,7 +2,8 @@
 // keeps up; what a page that does not cannot take is dropped, oldest first, and counted.
 
 import { holds } from "../model/query.js";
-import { idOf, timeOf } from "../model/event.js";
+import { idOf } from "../model/event.js";
+import { Tally } from "../model/tally.js";
 
 /** Batches that the page has not said yes to. */
 const CREDIT = 2;
@@ -14,7 +15,7 @@ export class Outbox {
   #post;
   #lines = [];
   #chars = 0;
-  #counts = new Map();
+  #tally = new Tally();
   #lost = null;
   #open = 0;
   #most;
@@ -33,8 +34,7 @@ export class Outbox {
     if (this.text !== "" && !line.startsWith('{"kind":"gap"') && !holds(line, this.text)) return;
     this.#lines.push(line);
     this.#chars += line.length;
-    const second = Math.floor(timeOf(line) / 1000);
-    if (second > 0) this.#counts.set(second, (this.#counts.get(second) ?? 0) + 1);
+    this.#tally.add(line);
     if (this.#lines.length > this.#most || this.#chars > this.#mostChars) this.#drop();
   }
 
@@ -52,17 +52,21 @@ export class Outbox {
 
   /** Hands over what there is, if the page keeps up. */
   flush() {
-    if (this.#open >= CREDIT || (this.#lines.length === 0 && this.#counts.size === 0)) return;
+    if (this.#open >= CREDIT || (this.#lines.length === 0 && this.#tally.isEmpty)) return;
     if (this.#lost) {
       const { missed, after } = this.#lost;
       this.#lines.unshift(JSON.stringify({ kind: "hole", missed, after, before: idOf(this.#lines[0] ?? ""), why: "the page was too slow to take them" }));
       this.#lost = null;
     }
-    const batch = { lines: this.#lines.splice(0, BATCH), counts: [...this.#counts] };
+    const batch = { lines: this.#lines.splice(0, BATCH), counts: this.#tally.take() };
     this.#chars = this.#lines.length === 0 ? 0 : this.#chars - batch.lines.reduce((sum, line) => sum + line.length, 0);
-    this.#counts.clear();
     this.#open += 1;
     this.#post(batch);
+  }
+
+  /** Counts only what is later than an event: the server has counted the rest. */
+  countAfter(id) {
+    this.#tally.after(id);
   }
 
   /** The page has taken a batch. */

@@ -1,5 +1,5 @@
 // The worker of the page: wires the stream, or a file, and the list of connections to the page.
-// What it is told: open, file, select, taken, roster, forget, now. What it tells: state, batch, roster.
+// It takes open, counted, file, select, taken, roster, forget, now, and posts state, batch, roster.
 
 import { describe, kindOf, timeOf, valueOf } from "../model/event.js";
 import { textOf } from "../model/packed.js";
@@ -84,6 +84,7 @@ async function openFile(blob) {
 function select({ view }) {
   // All of the file is there, so that nothing needs to be dropped.
   outbox = outbox.fresh(Infinity, Infinity);
+  outbox.countAfter("");
   for (const line of file ?? []) if (isAll(view) || passes(view, line, describe(line))) outbox.push(line);
 }
 
@@ -96,6 +97,7 @@ onmessage = ({ data }) => {
   if ("session" in data) session = data.session;
   switch (data.type) {
     case "open": return open(data);
+    case "counted": return outbox.countAfter(data.id);
     case "file": return openFile(data.file);
     case "select": return select(data);
     case "taken": return outbox.taken();

@@ -19,6 +19,11 @@ export function count(number) {
   return number.toLocaleString("en");
 }
 
+/** A number with its noun: "1 event", "1,200 events"; `plural` where it is not the noun and an s. */
+export function number(n, noun, plural = `${noun}s`) {
+  return `${count(n)} ${n === 1 ? noun : plural}`;
+}
+
 /** Bytes with a unit: 512 as "512 B", 1536 as "1.5 KiB". */
 export function bytes(number) {
   if (number < 1024) return `${number} B`;

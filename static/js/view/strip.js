@@ -1,12 +1,25 @@
 // View: events over time, as bars; a part of it can be brushed.
 
-import { clock, count, rate, short } from "../model/text.js";
+import { clock, duration, number, short } from "../model/text.js";
 import { at } from "./dom.js";
 
 const SPANS = { "1m": 60_000, "10m": 600_000, "1h": 3_600_000, all: 0 };
 
 /** Steps of the axis, in milliseconds. */
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400, 604_800, 2_592_000, 7_776_000, 31_536_000].map((s) => s * 1000);
+
+/** Pixels of a column at least: two of the bar, and one that separates it from the next. */
+const COLUMN = 3;
+
+/** Pixels below the bars. */
+const AXIS = 16;
+
+const events = (n) => number(n, "event");
+
+/** A length of time in words: "0.25 s", "2 s", "5 min". */
+function lengthOf(ms) {
+  return ms < 60_000 ? `${ms / 1000} s` : duration(ms / 1000);
+}
 
 /** Pixels that a drag must be long to be one. */
 const DRAG = 4;
@@ -17,6 +30,7 @@ export class Strip {
   #span = "";
   #from = 0;
   #to = 1;
+  #drawn = { from: 0, to: 1, step: 1, values: [0] };
   #drag = null;
   #range = { since: null, until: null };
   #size = { width: 0, height: 0 };
@@ -70,32 +84,43 @@ export class Strip {
   draw() {
     const { width, height } = this.#size;
     if (width < 10) return;
-    const end = this.now();
+    // Events of a server whose clock is ahead are in the future of this browser.
+    const end = Math.max(this.now(), this.#density.end ?? 0);
     const begin = this.#density.begin ?? end - 60_000;
-    this.#to = end;
     const span = this.#span || (end - begin <= SPANS["1m"] ? "1m" : "10m");
     if (!this.#span) this.#press(span);
-    this.#from = SPANS[span] > 0 ? end - SPANS[span] : Math.min(begin, end - 1000);
-    const bar = 3;
-    const columns = Math.max(1, Math.floor(width / bar));
-    const values = this.#density.columns(this.#from, this.#to, columns);
-    const seconds = (this.#to - this.#from) / columns / 1000;
+    const start = SPANS[span] > 0 ? end - SPANS[span] : Math.min(begin, end - 1000);
+    this.#drawn = this.#density.columns(start, end, Math.max(1, Math.floor(width / COLUMN)));
+    const { from, to, values } = this.#drawn;
+    [this.#from, this.#to] = [from, to];
     const peak = values.reduce((most, n) => Math.max(most, n), 0);
     const paint = this.#canvas.getContext("2d");
     paint.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     paint.clearRect(0, 0, width, height);
     this.#axis(paint, width, height);
     this.#band(paint, height);
+    this.#bars(paint, width, height - AXIS, peak);
+    this.#say(values, peak);
+  }
+
+  #bars(paint, width, room, peak) {
+    const { values } = this.#drawn;
     paint.fillStyle = this.#colour("--bar");
-    const room = height - 16;
-    for (let n = 0; n < columns; n += 1) {
+    const edge = (n) => Math.round((n * width) / values.length);
+    for (let n = 0; n < values.length; n += 1) {
       if (values[n] === 0) continue;
-      const tall = Math.max(1, (values[n] / peak) * (room - 4));
-      paint.fillRect(n * bar, room - tall, bar - 1, tall);
+      const tall = Math.max(1, Math.round((values[n] / peak) * (room - 4)));
+      paint.fillRect(edge(n), room - tall, Math.max(1, edge(n + 1) - edge(n) - 1), tall);
     }
-    const words = peak === 0 ? "no events in this time" : `peak ${rate(peak / Math.max(seconds, 0.001))}/s`;
-    at("strip-peak").textContent = words;
-    this.#canvas.setAttribute("aria-label", `Events over time, from ${clock(new Date(this.#from))} to ${clock(new Date(this.#to))}: ${words}`);
+  }
+
+  #say(values, peak) {
+    const { from, to, step } = this.#drawn;
+    const words = peak === 0 ? "no events in this time" : `peak ${short(peak)} in ${lengthOf(step)}`;
+    if (at("strip-peak").textContent !== words) at("strip-peak").textContent = words;
+    const total = values.reduce((sum, n) => sum + n, 0);
+    const label = `Events over time, from ${clock(new Date(from))} to ${clock(new Date(to))}: ${total === 0 ? words : `${events(total)}, ${words}`}`;
+    if (this.#canvas.getAttribute("aria-label") !== label) this.#canvas.setAttribute("aria-label", label);
   }
 
   #axis(paint, width, height) {
@@ -114,8 +139,8 @@ export class Strip {
       const words = clock(date).slice(0, step < 60_000 ? 8 : 5);
       if (x < width - 50) paint.fillText(days ? `${date.getDate()}.${date.getMonth() + 1}. ${words}` : words, x + 3, height - 3);
     }
-    paint.moveTo(0, height - 15.5);
-    paint.lineTo(width, height - 15.5);
+    paint.moveTo(0, height - AXIS + 0.5);
+    paint.lineTo(width, height - AXIS + 0.5);
     paint.stroke();
   }
 
@@ -124,10 +149,10 @@ export class Strip {
     if (since === null && until === null) return;
     const [a, b] = [this.#x(since ?? this.#from), this.#x(until ?? this.#to)];
     paint.fillStyle = this.#colour("--select");
-    paint.fillRect(a, 0, Math.max(2, b - a), height - 16);
+    paint.fillRect(a, 0, Math.max(2, b - a), height - AXIS);
     paint.fillStyle = this.#colour("--accent");
-    paint.fillRect(a, 0, 1, height - 16);
-    paint.fillRect(b - 1, 0, 1, height - 16);
+    paint.fillRect(a, 0, 1, height - AXIS);
+    paint.fillRect(b - 1, 0, 1, height - AXIS);
   }
 
   #x(time) {
@@ -166,10 +191,12 @@ export class Strip {
   #tip(event, time) {
     const tip = at("strip-tip");
     const { left } = this.#canvas.getBoundingClientRect();
-    const [n] = this.#density.columns(time - 500, time + 500, 1);
+    const { from, step, values } = this.#drawn;
+    const column = Math.min(values.length - 1, Math.max(0, Math.floor((time - from) / step)));
+    const begin = clock(new Date(from + column * step)).slice(0, step < 1000 ? 12 : 8);
     tip.hidden = false;
-    tip.textContent = `${clock(new Date(time)).slice(0, 8)} · ${n < 10 ? count(Math.round(n)) : short(n)}/s`;
-    tip.style.left = `${Math.min(this.#size.width - 120, Math.max(0, event.clientX - left + 10))}px`;
+    tip.textContent = `${begin} · ${events(values[column])} in ${lengthOf(step)}`;
+    tip.style.left = `${Math.max(0, Math.min(this.#size.width - tip.offsetWidth, event.clientX - left + 10))}px`;
   }
 
   #colour(name) {
