@@ -24,20 +24,26 @@ use self::list::{Number, Numbered};
 use self::query::{CloseCode, Closing, Reason, Sending, To};
 use crate::code::{self, Code};
 use crate::event::{Body as Payload, ConnectionId, Direction, Message, Opcode};
-use crate::hub::{CloseRequest, ConnectionHandle, Hub, Outgoing, Seen, Undelivered};
+use crate::hub::{
+    CloseRequest, ConnectionHandle, Hub, Outgoing, RecordedConnection, Refused, Seen, Undelivered,
+};
 use crate::json;
 use crate::problem::Problem;
 use crate::request::{self, Segment, read_body};
 
 pub(crate) use self::info::Info;
 
-/// Answers `GET /api/connections`, in the order of registration.
+/// Answers `GET /api/connections`, in the order of registration. A server that shows a recording
+/// lists the connections of the recording.
 pub(crate) async fn connections(
     State(hub): State<Hub>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let (query, faults): (Numbered, _) = request::read(query.as_deref());
     faults.finish()?;
+    if hub.settings().recording {
+        return Ok(recorded(hub, &query));
+    }
     let page = Page::of(&query, |after, limit| {
         hub.connections_after(after, limit).iter().map(|entry| entry.number).collect()
     });
@@ -53,11 +59,30 @@ pub(crate) async fn connections(
     Ok((page.headers, list::answer(list::array(read, item))).into_response())
 }
 
-/// Answers `GET /api/connections/{id}`.
+/// Returns the list of the connections of a recording.
+fn recorded(hub: Hub, query: &Numbered) -> Response {
+    let page = Page::of(query, |after, limit| {
+        hub.recorded_after(after, limit).iter().map(|connection| connection.number).collect()
+    });
+    let (after, end) = (page.after, page.end);
+    let read = move |last: Option<&Arc<RecordedConnection>>, wanted| {
+        let mut next = hub.recorded_after(last.map_or(after, |it| it.number), wanted);
+        next.retain(|connection| connection.number <= end);
+        next
+    };
+    let item = |connection: &Arc<RecordedConnection>| Some(Connection::recorded(connection));
+    (page.headers, list::answer(list::array(read, item))).into_response()
+}
+
+/// Answers `GET /api/connections/{id}`. Of a recording it is the last connection with that id.
 pub(crate) async fn connection(
     State(hub): State<Hub>,
     Segment(id): Segment,
 ) -> Result<Json<Connection>, Problem> {
+    if hub.settings().recording {
+        let connection = hub.recorded(&connection_id(&id)?).ok_or_else(|| no_connection(&id))?;
+        return Ok(Json(Connection::recorded(&connection)));
+    }
     let entry = open(&hub, &id)?;
     Ok(Json(Connection::of(&hub, &entry)))
 }
@@ -231,6 +256,9 @@ fn media_type(headers: &HeaderMap) -> &str {
 
 /// Returns an open connection.
 fn open(hub: &Hub, id: &str) -> Result<Arc<ConnectionHandle>, Problem> {
+    if hub.settings().recording {
+        return Err(Refused::Recording.into());
+    }
     let entry = hub.connection(&connection_id(id)?).filter(|entry| !entry.is_closing());
     entry.ok_or_else(|| no_connection(id))
 }

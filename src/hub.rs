@@ -45,6 +45,7 @@ pub use connections::connection::Connection;
 pub use connections::delivered::Delivered;
 pub use connections::handle::{CloseRequest, ConnectionHandle, ConnectionInfo, Ending, Mailbox};
 pub use connections::queue::{Outgoing, Queued};
+pub use connections::recorded::{RecordedConnection, RecordedEnd};
 pub use connections::registering::ConnectionPermit;
 pub use history::memory::Retention;
 pub use history::segment::{Segment, Selection};

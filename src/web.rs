@@ -52,6 +52,8 @@ pub struct Web {
     pub apart: bool,
     /// The traffic side in proxy mode. It needs an address of its own.
     pub proxy: Option<Proxy>,
+    /// Name of the recording that the hub shows, for people.
+    pub recording: Option<String>,
     /// Other APIs over the hub, on the traffic side.
     pub apis: Vec<Arc<dyn Api>>,
 }
@@ -83,6 +85,7 @@ impl Web {
             observers: Vec::new(),
             apart: false,
             proxy: None,
+            recording: None,
             apis: Vec::new(),
         }
     }
@@ -138,6 +141,7 @@ impl Web {
             websocket: self.websocket.clone(),
             observers: self.observers.clone(),
             apart: self.apart,
+            recording: self.recording.clone(),
             upstreams: self.proxy.iter().flat_map(Proxy::upstreams).map(str::to_owned).collect(),
             limits: self.limits,
         };

@@ -4,6 +4,7 @@ mod bytes;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _};
+use std::path::Path;
 
 use axum::body::Body;
 use http::{Request, StatusCode, header};
@@ -15,7 +16,7 @@ use self::bytes::{Packing, without_callback};
 use super::client::detail;
 use super::failure::Failure;
 use super::progress;
-use crate::event::Event;
+use crate::event::{Event, Kind};
 use crate::hub::{Hub, Settings};
 use crate::web::Web;
 use crate::wire::{self, Recorded, Unreadable, har};
@@ -80,7 +81,14 @@ fn whole(
 ) -> Result<Form, Failure> {
     let unreadable = |fault: Unreadable| Failure::Failed(format!("{path}: {fault}"));
     if har::is_har(text) {
-        let har::Archived { recorded, skipped } = har::read(text).map_err(unreadable)?;
+        let har::Archived { recorded, skipped } = match har::read(text) {
+            Ok(archived) => archived,
+            Err(har::NotRead::Empty(skipped)) => har::Archived { recorded: Vec::new(), skipped },
+            Err(har::NotRead::Unreadable(fault)) => return Err(unreadable(fault)),
+        };
+        if !recorded.iter().any(is_message) {
+            anstream::eprintln!("wstap: {path}: {}", har::NotRead::Empty(skipped));
+        }
         if !skipped.is_empty() {
             anstream::eprintln!("wstap: {path}: {skipped} could not be read and are left out");
         }
@@ -97,6 +105,10 @@ fn whole(
     }
     lines(text.as_bytes(), path, each)?;
     Ok(Form::Ndjson)
+}
+
+fn is_message(recorded: &Recorded) -> bool {
+    matches!(recorded, Recorded::Event(event) if event.kind() == Kind::Message)
 }
 
 fn lines(
@@ -159,6 +171,12 @@ pub(super) fn events(path: &str, max_bytes: usize) -> Result<Vec<Event>, Failure
     Ok(events)
 }
 
+/// Returns the name of a file without its folders.
+pub(super) fn name(path: &str) -> String {
+    let name = Path::new(path).file_name();
+    name.map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 /// Makes a hub of a recording, and returns it with the number of events.
 pub(super) fn hub(path: &str, mut settings: Settings) -> Result<(Hub, usize), Failure> {
     let events = events(path, settings.history.bytes)?;
@@ -166,6 +184,9 @@ pub(super) fn hub(path: &str, mut settings: Settings) -> Result<(Hub, usize), Fa
     settings.history.events = settings.history.events.max(events.len());
     settings.history.bytes = settings.history.bytes.max(MAX_BYTES);
     settings.history.age = None;
+    if events.is_empty() {
+        anstream::eprintln!("wstap: {path}: the recording is empty; it has no events");
+    }
     let (hub, count) = (Hub::new(settings), events.len());
     for event in events {
         hub.restore(event);

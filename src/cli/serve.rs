@@ -209,6 +209,7 @@ fn routes(
             .collect(),
         apart,
         proxy: proxy.transpose()?,
+        recording: config.open.as_deref().map(file::name),
         apis: config.channelstream.iter().map(|settings| channelstream(hub, settings)).collect(),
     };
     let side = |bound: Bound, router: axum::Router, patient: bool| {

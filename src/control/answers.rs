@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::info::Info;
 use crate::event::{EventId, Flow};
-use crate::hub::{ConnectionHandle, Hub, Seen};
+use crate::hub::{ConnectionHandle, Hub, RecordedConnection, RecordedEnd, Seen};
 use crate::wire;
 
 /// A time as RFC 3339 writes it, with milliseconds: `2025-11-20T20:20:00.123Z`.
@@ -18,7 +18,7 @@ impl Time {
     }
 }
 
-/// A live connection.
+/// A live connection, or one of a recording.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +32,8 @@ pub(crate) struct Connection {
     remote: String,
     /// Path and query of its handshake.
     path: String,
+    /// The subprotocol that was agreed on.
+    subprotocol: Option<String>,
     messages: EachWay,
     bytes: EachWay,
     last_activity: Time,
@@ -43,6 +45,37 @@ pub(crate) struct Connection {
     channels: Vec<String>,
     /// The upstream, in proxy mode.
     upstream: Option<String>,
+    /// Its end. `null` for a live connection, and for one that was open at the end of a recording.
+    closed: Option<Closed>,
+}
+
+/// The end of a connection of a recording.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct Closed {
+    time: Time,
+    /// Close code.
+    code: u16,
+    reason: String,
+    /// Whether both sides sent a close frame.
+    clean: bool,
+    /// `client`, `server`, `tap` or `network`.
+    by: &'static str,
+    /// Status of the answer to a refused handshake; 0 if there was no answer.
+    status: Option<u16>,
+}
+
+impl Closed {
+    fn of(end: &RecordedEnd) -> Self {
+        Self {
+            time: Time::of(end.ms),
+            code: end.code,
+            reason: end.reason.clone(),
+            clean: end.clean,
+            by: end.by.as_str(),
+            status: end.status,
+        }
+    }
 }
 
 impl Connection {
@@ -55,6 +88,7 @@ impl Connection {
             since: Time::of(entry.since_ms()),
             remote: connect.remote.to_string(),
             path: connect.path.clone(),
+            subprotocol: connect.subprotocol().map(str::to_owned),
             messages: entry.messages().into(),
             bytes: entry.bytes().into(),
             last_activity: Time::of(entry.last_ms()),
@@ -62,6 +96,28 @@ impl Connection {
             user: entry.user().map(|user| redaction.user(user.clone()).to_string()),
             channels: channels.collect(),
             upstream: connect.answer.as_ref().map(|answer| answer.upstream.to_string()),
+            closed: None,
+        }
+    }
+
+    /// Describes a connection of a recording, which was redacted when it was read.
+    pub(super) fn recorded(connection: &RecordedConnection) -> Self {
+        let handshake = connection.handshake.as_deref();
+        Self {
+            id: connection.id.as_str().to_owned(),
+            number: connection.number,
+            since: Time::of(connection.since_ms),
+            remote: handshake.map(|it| it.remote.to_string()).unwrap_or_default(),
+            path: handshake.map(|it| it.path.to_string()).unwrap_or_default(),
+            subprotocol: handshake.and_then(|it| it.subprotocol.as_deref().map(str::to_owned)),
+            messages: connection.messages.into(),
+            bytes: connection.bytes.into(),
+            last_activity: Time::of(connection.last_ms),
+            round_trip: None,
+            user: handshake.and_then(|it| it.user.as_ref().map(ToString::to_string)),
+            channels: connection.channels.iter().map(ToString::to_string).collect(),
+            upstream: connection.upstream.as_ref().map(ToString::to_string),
+            closed: connection.end.as_ref().map(Closed::of),
         }
     }
 }
@@ -144,6 +200,8 @@ pub(crate) struct Server {
     version: &'static str,
     /// `hub`: WebSocket clients speak to wstap. `proxy`: to an upstream behind it. `recording`: there are none.
     mode: Mode,
+    /// The recording that is shown.
+    recording: Option<Recording>,
     /// URLs of the upstreams.
     upstreams: Vec<String>,
     /// Whether parts of events are redacted.
@@ -165,6 +223,26 @@ enum Mode {
     Recording,
 }
 
+/// A recording that is shown in place of traffic.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+struct Recording {
+    /// The name of its file, without folders.
+    name: String,
+    /// Time of its first event.
+    first: Option<Time>,
+    /// Time of its last event.
+    last: Option<Time>,
+}
+
+impl Recording {
+    fn of(hub: &Hub, info: &Info) -> Option<Self> {
+        let name = info.recording.clone().unwrap_or_default();
+        let [first, last] = [hub.oldest(), hub.head().0].map(|id| id.map(|id| Time::of(id.ms)));
+        hub.settings().recording.then_some(Self { name, first, last })
+    }
+}
+
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct Addresses {
@@ -180,6 +258,7 @@ struct Addresses {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 struct Now {
+    /// Live connections, or those of the recording.
     connections: usize,
     listeners: usize,
     /// Events since the start.
@@ -233,6 +312,7 @@ impl Server {
                 (false, true) => Mode::Hub,
                 (false, false) => Mode::Proxy,
             },
+            recording: Recording::of(hub, info),
             upstreams: info.upstreams.clone(),
             redaction: settings.redaction.is_on(),
             uptime: info.started.elapsed().as_secs_f64(),
@@ -242,7 +322,7 @@ impl Server {
                 apart: info.apart,
             },
             now: Now {
-                connections: now.connections,
+                connections: now.connections + hub.recorded_count(),
                 listeners: now.listeners,
                 events,
                 requests: hub.metrics().requests.get(),

@@ -17,7 +17,7 @@ use super::query::Publishing;
 use super::{MaxMessageBytes, payload};
 use crate::code::Code;
 use crate::event::{Channel, ConnectionId, Event, User};
-use crate::hub::{ChannelSeen, Hub, Publication};
+use crate::hub::{ChannelSeen, Hub, Publication, Refused};
 use crate::problem::Problem;
 use crate::request::{self, Segment, read_body};
 use crate::wire;
@@ -203,6 +203,9 @@ pub(crate) async fn publish(
     let (Publishing { user: to }, faults) = request::read(query.as_deref());
     faults.finish()?;
     let channel = channel(&name)?;
+    if hub.settings().recording {
+        return Err(Refused::Recording.into());
+    }
     let body = read_body(body, max.0, "a message").await?;
     let (opcode, payload) = payload(&headers, &body)?;
     hub.room_in(&channel).await;

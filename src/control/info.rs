@@ -15,6 +15,8 @@ pub(crate) struct Info {
     pub(crate) observers: Vec<String>,
     /// Whether the two have different addresses.
     pub(crate) apart: bool,
+    /// Name of the file of a recording.
+    pub(crate) recording: Option<String>,
     /// URLs of the upstreams in proxy mode.
     pub(crate) upstreams: Vec<String>,
     /// Limits of sessions.

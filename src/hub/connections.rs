@@ -4,4 +4,5 @@ pub(super) mod connection;
 pub(super) mod delivered;
 pub(super) mod handle;
 pub(super) mod queue;
+pub(super) mod recorded;
 pub(super) mod registering;

@@ -20,7 +20,7 @@ pub enum Refused {
     #[error("another live connection is registered under this connectionId")]
     Taken,
     /// The hub shows a recording.
-    #[error("this server shows a recording and takes no connections")]
+    #[error("this server shows a recording; it takes no connections and no messages")]
     Recording,
 }
 

@@ -63,7 +63,8 @@ pub(super) fn event() {}
 
 #[utoipa::path(get, path = "/api/connections", tag = "Connections",
     summary = "List the live connections",
-    description = "In the order of registration. The answer is sent in pieces.",
+    description = "In the order of registration. A server that shows a recording lists the connections of the \
+        recording, with their ends. The answer is sent in pieces.",
     params(Numbered),
     responses((status = OK, description = "All of them, or a page.", body = Vec<Connection>, headers(
         ("Link" = String, description = "With `limit`: the address of the next page as `<?limit=…&after=…>; \
@@ -72,6 +73,7 @@ pub(super) fn connections() {}
 
 #[utoipa::path(get, path = "/api/connections/{id}", tag = "Connections",
     summary = "One live connection",
+    description = "Of a recording it is the last connection with that id.",
     params(("id" = inline(ConnectionName), Path, description = "Its connectionId.", example = "a")),
     responses((status = OK, description = "The connection.", body = Connection), Finding))]
 pub(super) fn connection() {}

@@ -21,5 +21,5 @@ mod model;
 mod read;
 mod write;
 
-pub use read::{Archived, Skipped, is_har, read};
+pub use read::{Archived, NotRead, Skipped, is_har, read};
 pub use write::{Entry, begin, control, end, has_place, message};

@@ -37,6 +37,8 @@ mod proxy_wire;
 mod readme;
 mod recipes;
 mod recording;
+mod recording_archives;
+mod recording_open;
 mod redact;
 mod replay;
 mod search_time;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::event::{Event, EventId};
+use crate::event::{ConnectionId, Event, EventId};
+use crate::hub::connections::recorded::RecordedConnection;
+use crate::hub::pieces::in_pieces;
 use crate::hub::{Hub, Start};
 
 impl Hub {
@@ -16,6 +18,11 @@ impl Hub {
         let full = {
             let mut sequence = self.shared.sequence();
             draft.handshake = sequence.state.restored.follow(&draft.connection, &draft.body);
+            if self.shared.settings.recording {
+                let handshake = draft.handshake.as_ref();
+                let recorded = &mut sequence.state.recorded;
+                recorded.follow(event.id.ms, &draft.connection, handshake, &draft.body);
+            }
             sequence.order.restore(draft.stamp(event.id));
             sequence.order.is_full()
         };
@@ -29,6 +36,36 @@ impl Hub {
     #[must_use]
     pub fn beginning(&self) -> Start {
         if self.shared.settings.recording { Start::Oldest } else { Start::Now }
+    }
+
+    /// Returns the id of the oldest event that is kept.
+    #[must_use]
+    pub fn oldest(&self) -> Option<EventId> {
+        self.shared.flush();
+        let (floor, head) = self.shared.store.bounds();
+        (head > floor).then(|| self.shared.store.id_at(floor + 1)).flatten()
+    }
+
+    /// Returns up to `limit` connections of a recording whose numbers are greater than `after`, in
+    /// the order of their first events.
+    #[must_use]
+    pub fn recorded_after(&self, after: u64, limit: usize) -> Vec<Arc<RecordedConnection>> {
+        in_pieces(limit, |last: Option<&Arc<RecordedConnection>>, wanted| {
+            let after = last.map_or(after, |connection| connection.number);
+            self.shared.sequence().state.recorded.after(after, wanted)
+        })
+    }
+
+    /// Returns the last connection of a recording that had an id.
+    #[must_use]
+    pub fn recorded(&self, id: &ConnectionId) -> Option<Arc<RecordedConnection>> {
+        self.shared.sequence().state.recorded.newest(id).cloned()
+    }
+
+    /// Returns the number of connections of a recording.
+    #[must_use]
+    pub fn recorded_count(&self) -> usize {
+        self.shared.sequence().state.recorded.len()
     }
 
     /// Returns those of some events that are still kept.

@@ -11,6 +11,7 @@ use crate::hub::channels::outbox::Outbox;
 use crate::hub::channels::rooms::Channels;
 use crate::hub::channels::rules::{ChannelRules, Declared};
 use crate::hub::connections::handle::ConnectionHandle;
+use crate::hub::connections::recorded::RecordedConnections;
 
 /// The table of connections has room for this many from the start, so that it does not have to grow
 /// while others wait: what is not used takes no memory.
@@ -26,6 +27,8 @@ pub(in crate::hub) struct State {
     pub(in crate::hub) users: Arc<Outbox<Users>>,
     /// The handshakes of connections of a recording.
     pub(in crate::hub) restored: Handshakes,
+    /// The connections of a recording.
+    pub(in crate::hub) recorded: RecordedConnections,
     /// No connection registers any more.
     pub(in crate::hub) stopping: bool,
 }
@@ -38,6 +41,7 @@ impl State {
             channels: Channels::new(max_channels),
             users: Arc::default(),
             restored: Handshakes::default(),
+            recorded: RecordedConnections::default(),
             stopping: false,
         }
     }

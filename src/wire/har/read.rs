@@ -74,13 +74,24 @@ impl fmt::Display for Skipped {
     }
 }
 
+/// Why an archive is not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotRead {
+    /// The text is no archive, or its messages are in other files.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The archive has no WebSockets.
+    #[error("this archive has no WebSocket messages")]
+    Empty(Skipped),
+}
+
 /// Reads the WebSockets of an archive, in the order of their times. Other entries are ignored. What
 /// cannot be read is counted and left out.
 ///
 /// # Errors
 ///
-/// If the text is no archive, or has no WebSocket messages and is not wstap's own.
-pub fn read(text: &str) -> Result<Archived, Unreadable> {
+/// If the text is no archive, or has no WebSockets and is not wstap's own.
+pub fn read(text: &str) -> Result<Archived, NotRead> {
     let archive: Archive<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|fault| Unreadable(format!("this is no HTTP Archive ({fault})")))?;
     let mut apart = false;
@@ -100,14 +111,12 @@ pub fn read(text: &str) -> Result<Archived, Unreadable> {
         }
     }
     let Reading { mut events, mut skipped, .. } = reading;
-    let own = archive.log.creator.name == "wstap";
-    if !own && events.iter().all(|event| matches!(event.body, EventBody::Connect(_))) {
-        let why = if apart {
-            "its messages are in other files; Playwright includes them with recordHar: { content: \"embed\" }"
-        } else {
-            "this archive has no WebSocket messages"
-        };
-        return Err(Unreadable(why.to_owned()));
+    if apart && events.iter().all(|event| matches!(event.body, EventBody::Connect(_))) {
+        let why = "its messages are in other files; Playwright includes them with recordHar: { content: \"embed\" }";
+        return Err(Unreadable(why.to_owned()).into());
+    }
+    if events.is_empty() && archive.log.creator.name != "wstap" {
+        return Err(NotRead::Empty(skipped));
     }
     let mut gaps = Vec::new();
     for gap in archive.log.own.gaps.0 {
