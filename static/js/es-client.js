@@ -90,9 +90,9 @@ function act(name, typing = false) {
     compare: () => raw !== null && detail.compare(raw),
     link: () => event?.id && copy(linkTo(event.id), "Link copied"),
     copy: () => raw !== null && copy(raw, "Event copied"),
-    send: () => event?.connectionId && acting.send(event.connectionId),
-    again: () => event?.kind === "message" && event.connectionId != null && acting.send(event.connectionId, raw, event),
-    close: () => event?.connectionId && acting.end(event.connectionId),
+    send: () => detail.canAct() && event?.connectionId && acting.send(event.connectionId),
+    again: () => detail.canAct() && event?.kind === "message" && event.connectionId != null && acting.send(event.connectionId, raw, event),
+    close: () => detail.canAct() && event?.connectionId && acting.end(event.connectionId),
     part: () => event?.after && openHistory({ id: event.after }),
     back: () => back(typing),
   };
@@ -145,7 +145,7 @@ const askSave = saveDialog({
 
 detail.about = about;
 detail.before = before;
-detail.canAct = () => mode !== "file";
+detail.canAct = () => mode !== "file" && info?.mode !== "recording";
 detail.onfilter = narrow;
 detail.onact = (name) => act(name);
 events.onselect = (raw, show) => { if (show || detail.raw !== null) detail.show(raw); };

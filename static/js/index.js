@@ -2,6 +2,7 @@
 
 import { ask, here, socketAddress } from "./link/server.js";
 import { bytes, count, duration } from "./model/text.js";
+import { hideClient } from "./view/dom.js";
 import { themeSwitch } from "./view/theme.js";
 
 const at = (id) => document.getElementById(id);
@@ -28,8 +29,8 @@ function clientAddress(info, upstream) {
 }
 
 /** What the server does, in a sentence. */
-function about({ mode, upstreams, now }) {
-  if (mode === "recording") return "A recording: its connections, messages and closes, as they were.";
+function about({ mode, upstreams, now, recording }) {
+  if (mode === "recording") return `A recording, ${recording.name}: its connections, messages and closes, as they were.`;
   if (mode !== "proxy") return "Every connect, message and close of the WebSockets here is on one event stream.";
   const passed = now.requests > 0 ? ` ${count(now.requests)} plain HTTP requests have passed too.` : "";
   return `Every connect, message and close of the WebSockets between clients and ${upstreams.join(", ")} is on one event stream.${passed}`;
@@ -73,6 +74,7 @@ function draw(info) {
   at("history").textContent = bytes(now.history.bytes);
   at("history").title = `${count(now.history.events)} events; at most ${count(limits.historyEvents)} and ${bytes(limits.historyBytes)}`;
   at("about").textContent = about(info);
+  hideClient(info);
   at("status").dataset.state = "open";
   at("status").textContent = `wstap ${info.version}, ${info.mode} mode, up for ${duration(info.uptime)}`;
 }

@@ -8,13 +8,13 @@ import { BUCKET, Density } from "./model/density.js";
 import { idOf, valueOf } from "./model/event.js";
 import { Journal } from "./model/journal.js";
 import { all, conditions, fromQuery, isAll, toQuery } from "./model/query.js";
-import { clock, count, rate as inShort } from "./model/text.js";
+import { count, moment, rate as inShort } from "./model/text.js";
 import { extent } from "./view/ask.js";
 import { Banner } from "./view/banner.js";
 import { drawBlank } from "./view/blank.js";
 import { Connections } from "./view/connections.js";
 import { Detail } from "./view/detail.js";
-import { at, button, make, toast } from "./view/dom.js";
+import { at, button, hideClient, make, toast } from "./view/dom.js";
 import { Events } from "./view/events.js";
 import { FilterBox } from "./view/filter-box.js";
 import { Strip } from "./view/strip.js";
@@ -28,6 +28,8 @@ export let view = fromQuery(new URLSearchParams(location.search));
 export let mode = "live";
 let link = "connecting";
 export let info = null;
+/** The recording that the server shows in place of traffic: `{ name, first, last }`, or null. */
+let recording = null;
 export let first = "";
 let cleared = false;
 let opened = 0;
@@ -86,7 +88,7 @@ export function update() {
 
 function drawCounts() {
   const { archive } = events;
-  const shown = archive ? `${count(archive.length)} events of the history` : journal.total === 0 ? "no events yet" : `${count(journal.total)} events`;
+  const shown = archive ? `${count(archive.length)} events${recording ? "" : " of the history"}` : journal.total === 0 ? "no events yet" : `${count(journal.total)} events`;
   const parts = [shown];
   if (perSecond > 0) parts.push(`${inShort(perSecond)}/s`);
   if (journal.dropped > 0) parts.push(`${count(journal.length)} held, ${count(journal.dropped)} older dropped`);
@@ -134,14 +136,34 @@ function notice(words, bad = false, label = "", run = null) {
   at("notice-act").onclick = run;
 }
 
+/** Takes what the server says of itself. */
+function learn(told) {
+  info = told;
+  hideClient(told);
+  if (recording || !told.recording) return;
+  recording = told.recording;
+  const last = Date.parse(recording.last);
+  strip.now = connections.now = () => last || Date.now();
+  strip.span("all");
+  connections.isRecording = events.showDates = true;
+  document.title = `${recording.name} – wstap`;
+  for (const name of ["pause", "history", "clear"]) at(name).hidden = true;
+  if (mode === "live") openHistory();
+}
+
 /** Takes what becomes of the stream. */
 function state(now) {
   if (now.state !== "reconnecting") link = now.state;
-  banner.show(now);
+  const show = () => banner.show({ ...now, recording: recording?.name });
+  // Whether events are live or recorded is known with the first answer of the server.
+  if (now.state !== "open" || info !== null) show();
   if (now.state === "open") {
     opened += 1;
     if (opened > 1 && !cleared) notice("The stream was interrupted and is back; what happened meanwhile has been caught up, unless a gap is told.");
-    json("api/info").then((told) => { info = told; update(); }, () => {});
+    json("api/info").then(learn).catch(() => {}).then(() => {
+      if (link === "open") show();
+      update();
+    });
   }
   if (now.state === "file") feed.select(view);
   if (now.state === "refused" && now.status === 400 && view.filter !== "") filterBox.fault({ message: now.words, position: now.position });
@@ -155,6 +177,8 @@ function timeless() {
 
 /** Shows another view. */
 export async function apply(next, { history = mode === "history" } = {}) {
+  // A recording has no live events.
+  history ||= recording !== null && mode !== "file";
   const moved = next.since !== view.since || next.until !== view.until;
   const others = toQuery({ ...next, since: null, until: null }).toString() !== timeless().toString();
   view = next;
@@ -193,7 +217,7 @@ async function countPast() {
   const whole = await marks();
   if (mine !== counting) return;
   // The last hour is looked at most; a long history leaves it in few columns.
-  const from = Math.floor((Date.now() - HOUR) / whole.step) * whole.step;
+  const from = Math.floor((strip.now() - HOUR) / whole.step) * whole.step;
   const fine = whole.step > 1000 ? await marks({ since: new Date(from).toISOString() }) : null;
   if (mine !== counting) return;
   first = whole.first ?? "";
@@ -206,7 +230,7 @@ async function countPast() {
 /** Asks how many events the view has, where to read on, and when they happened. */
 async function marks(more = {}) {
   const told = await json("api/info");
-  info = told;
+  learn(told);
   const query = timeless();
   const asked = { format: "marks", every: spacing(told.now.history.events), step: `${BUCKET}ms`, ...more };
   for (const [name, value] of Object.entries(asked)) query.set(name, String(value));
@@ -224,7 +248,7 @@ export async function openHistory({ id = "", time = 0 } = {}) {
     told = await marks({ ...(since && { since }), ...(until && { until }) });
   } catch (error) {
     toast(error.message);
-    return live();
+    return recording ? undefined : live();
   }
   if (mode !== "history" || asked !== toQuery(view).toString()) return;
   const query = toQuery(view);
@@ -255,17 +279,10 @@ function live() {
   update();
 }
 
-/** A moment in words: the time, and the day if it is another. */
-function moment(ms) {
-  const date = new Date(ms);
-  const isToday = date.toDateString() === new Date().toDateString();
-  return isToday ? clock(date) : `${date.toLocaleDateString()} ${clock(date)}`;
-}
-
 /** Draws everything that says what is shown, the address included. */
 export function drawView() {
   const query = toQuery(view);
-  if (mode === "history" && view.since === null && view.until === null) query.set("history", "1");
+  if (mode === "history" && !recording && view.since === null && view.until === null) query.set("history", "1");
   const address = query.size > 0 ? `?${query}` : location.pathname;
   if (mode !== "file") history.replaceState(null, "", address);
   // What somebody is typing is not taken away from them.
@@ -273,7 +290,7 @@ export function drawView() {
   if (view.filter !== applied) filterBox.value = applied = view.filter;
   for (const one of document.querySelectorAll("[data-kind][aria-pressed]")) one.setAttribute("aria-pressed", String(view.kinds.includes(one.dataset.kind)));
   for (const one of document.querySelectorAll("[data-direction]")) one.setAttribute("aria-pressed", String(view.direction === one.dataset.direction));
-  const held = conditions(view, moment);
+  const held = conditions(view, (ms) => moment(new Date(ms)));
   const chips = held.map(({ words, without }) => {
     const chip = button("", "", () => apply(without), { "aria-label": `Without ${words}` });
     chip.append(make("span", "words", words), make("span", "", "×", { "aria-hidden": "true" }));
@@ -283,11 +300,17 @@ export function drawView() {
   at("conditions").replaceChildren(...chips);
   at("conditions").hidden = held.length === 0;
   at("history").setAttribute("aria-pressed", String(mode === "history"));
-  at("live").hidden = mode === "live";
-  at("mode").textContent = { live: "", history: "the server's history", file: "a file" }[mode];
+  at("live").hidden = mode === "live" || (mode === "history" && recording !== null);
+  at("mode").textContent = { live: "", history: recording ? recorded() : "the server's history", file: "a file" }[mode];
   connections.choose(view.connections);
   events.text = view.text;
   strip.range(view.since, view.until);
+}
+
+/** The time of the recording, in words. */
+function recorded() {
+  const [from, to] = [recording.first, recording.last].map((time) => time && moment(new Date(time)));
+  return from ? `recorded ${from} to ${to}` : "an empty recording";
 }
 
 /** Leaves the live stream for a file. */
@@ -302,7 +325,8 @@ export function openFile(file) {
   events.clear();
   density.clear();
   detail.show(null);
-  strip.now = () => extent(journal).last || Date.now();
+  strip.now = connections.now = () => extent(journal).last || Date.now();
+  connections.isRecording = events.showDates = true;
   strip.span("all");
   drawView();
   feed.file(file);

@@ -8,7 +8,7 @@ import { bytes, count, toHex } from "./model/text.js";
 import { told } from "./model/told.js";
 import { Channels } from "./view/channels.js";
 import { compose } from "./view/compose.js";
-import { at } from "./view/dom.js";
+import { at, hideClient } from "./view/dom.js";
 import { Log } from "./view/log.js";
 import { themeSwitch } from "./view/theme.js";
 import { Connection } from "./wstap.js";
@@ -28,11 +28,17 @@ let own = "";
 at("id").value = String(Date.now());
 ask("api/info").then(
   (info) => {
+    hideClient(info);
+    if (info.mode === "recording") {
+      at("open").disabled = true;
+      return fault("connect", `This server shows the recording ${info.recording.name}; it takes no connections.`);
+    }
     own = socketAddress(info);
     at("address").value ||= own;
     // In front of an upstream nobody registers: what is sent goes there.
     registers = info.mode !== "proxy";
     for (const id of ["id-label", "to-label", "channels"]) at(id).hidden = !registers;
+    return undefined;
   },
   (error) => fault("connect", error.message),
 );

@@ -15,6 +15,8 @@ export class Watcher {
   #view = {};
   #over = false;
   #began = false;
+  /** Whether the server shows a recording: its list is complete, and does not change. */
+  #isRecording = false;
   /** Whether the stream tells of every connect and close by itself. */
   streamTellsAll = true;
 
@@ -33,6 +35,7 @@ export class Watcher {
 
   /** Takes the line of a connect or close from the stream. */
   see(line) {
+    if (this.#isRecording) return;
     this.#roster.see(valueOf(line), timeOf(line), { now: Date.now() });
     if (this.streamTellsAll) this.#lastId = idOf(line);
   }
@@ -58,11 +61,14 @@ export class Watcher {
   async #look() {
     const began = performance.now();
     try {
-      if (!this.#began) await this.#past();
+      if (!this.#began) this.#isRecording = (await this.#ask("api/info")).mode === "recording";
+      if (this.#isRecording) this.#began = true;
+      else if (!this.#began) await this.#past();
       else if (!this.streamTellsAll) await this.#ends();
       const live = await this.#ask("api/connections");
       this.#roster.snapshot(live, Date.now());
       this.tell();
+      if (this.#isRecording) return;
     } catch {
       // The stream says what is wrong; the list stays as it was.
     }

@@ -24,7 +24,7 @@ export class Roster {
     this.#most = most;
   }
 
-  /** Takes the list of live connections, as `/api/connections` has it at a time. */
+  /** Takes the list of connections, as `/api/connections` has it at a time: live ones, or those of a recording. */
   snapshot(live, now) {
     const there = new Set();
     for (const connection of live) {
@@ -50,7 +50,7 @@ export class Roster {
     known.seen = now;
     known.open = true;
     known.closed = null;
-    known.since ||= Date.parse(connection.since) || 0;
+    known.since = Date.parse(connection.since) || known.since;
     known.path = connection.path;
     known.remote = connection.remote;
     known.messages = connection.messages;
@@ -59,6 +59,10 @@ export class Roster {
     known.roundTrip = connection.roundTrip ?? null;
     known.user = connection.user ?? "";
     known.channels = connection.channels ?? [];
+    if (connection.closed) {
+      this.#close(known, null, Date.parse(connection.closed.time) || 0);
+      known.closed = { ...connection.closed, status: connection.closed.status ?? undefined };
+    }
   }
 
   /** Takes the value of an event; `now` by the clock of the snapshots, `count` where no server counts. */
@@ -110,14 +114,14 @@ export class Roster {
     return this.#byId.size;
   }
 
-  /** A part of the list: `{ total, open, unlisted, rows }`. */
+  /** A part of the list: `{ total, all, open, unlisted, rows }`. */
   window({ sort = "state", reverse = false, search = "", from = 0, count = 100 } = {}) {
     const text = search.toLowerCase();
     let found = [...this.#byId.values()];
     if (text) found = found.filter((one) => [one.id, one.path, one.remote, one.user, ...one.channels].some((part) => part.toLowerCase().includes(text)));
     found.sort(ORDERS[sort] ?? ORDERS.state);
     if (reverse) found.reverse();
-    return { total: found.length, open: this.open, unlisted: this.unlisted, from, rows: found.slice(from, from + count) };
+    return { total: found.length, all: this.size, open: this.open, unlisted: this.unlisted, from, rows: found.slice(from, from + count) };
   }
 
   /** Forgets those that are closed. */

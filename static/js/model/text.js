@@ -54,6 +54,13 @@ export function clock(date) {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms}`;
 }
 
+/** A moment here: the time of day, after the date if that is not today's. */
+export function moment(date, today = new Date()) {
+  if (date.toDateString() === today.toDateString()) return clock(date);
+  const two = (n) => String(n).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(date)}`;
+}
+
 /** Bytes of hexadecimal text such as "00 ff 1a", or null if it is none. */
 export function fromHex(text) {
   const digits = text.replace(/0x|[\s,:]/gi, "");

@@ -42,7 +42,7 @@ export class Banner {
     this.#state = { ...state, until: Date.now() + (state.wait ?? 0) };
     if (state.state === "open") {
       this.hide();
-      return this.#status("open", "live");
+      return state.recording === undefined ? this.#status("open", "live") : this.#status("file", `Recording: ${state.recording}`);
     }
     if (state.state === "file") {
       this.hide();

@@ -20,6 +20,7 @@ export function drawBlank({ mode, link, info, isFiltered, held, ended }, act) {
 
 function words({ mode, link, info, isFiltered, ended }) {
   const clear = [["Clear the filter", "clear"]];
+  if (info?.mode === "recording" && mode !== "file" && link === "open") return isFiltered ? ["No event of the recording passes the filter.", "", clear] : ["The recording is empty.", "It has no events.", []];
   if (mode === "history") return isFiltered ? ["No event of the history passes the filter.", "", clear] : ["The server's history is empty.", "It begins with the next event.", [["Back to live", "live"]]];
   if (mode === "file") return isFiltered ? ["No event of the file passes the filter.", "", clear] : ["Reading the file…", "", []];
   if (link === "connecting") return ["Connecting…", "", []];

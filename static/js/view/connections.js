@@ -15,6 +15,10 @@ export class Connections {
   #ask;
   #asked = "";
   #chosen = new Set();
+  /** Whether the connections are those of a recording or a file. */
+  isRecording = false;
+  /** Returns the time until which connections that are open have lasted. */
+  now = () => Date.now();
   /** Called with the id of a connection that was chosen, and whether beside others. */
   onchoose = () => {};
 
@@ -42,11 +46,18 @@ export class Connections {
     this.#part = part;
     this.#list.source = { length: part.total, first: 0 };
     const unlisted = part.unlisted > 0 ? `, ${count(part.unlisted)} not listed` : "";
-    at("who-count").textContent = part.open + part.total === 0 ? "none yet" : `${count(part.open)} open${unlisted}`;
+    at("who-count").textContent = this.#counts(part) + unlisted;
     const searched = at("connection-search").value !== "";
     at("connections-blank").hidden = part.total > 0;
-    at("connections-blank").textContent = searched ? "No connection has that in its name, path, address, user or channels." : "Nobody is connected.";
+    const none = this.isRecording ? "No connection is recorded." : "Nobody is connected.";
+    at("connections-blank").textContent = searched ? "No connection has that in its name, path, address, user or channels." : none;
     this.#want();
+  }
+
+  #counts({ open, total, all }) {
+    if (!this.isRecording) return open + total === 0 ? "none yet" : `${count(open)} open`;
+    if (all === 0) return "none";
+    return open === 0 ? `${count(all)}, all closed` : `${count(all)}, ${count(open)} open at the end`;
   }
 
   /** Marks the connections that the events are of. */
@@ -103,7 +114,7 @@ export class Connections {
     const messages = one.messages.in + one.messages.out;
     const isBusy = one.rate.in + one.rate.out > 0;
     figure.replaceChildren(...(isBusy ? [make("span", "in", `→${rate(one.rate.in)}`), " ", make("span", "out", `←${rate(one.rate.out)}`), "/s"] : [short(messages)]));
-    about.textContent = visible(one.open ? open(one) : ended(one));
+    about.textContent = visible(one.open ? open(one, this.now()) : ended(one));
     row.title = visible(describe(one));
   }
 }
@@ -112,9 +123,9 @@ function age(one, until) {
   return one.since > 0 ? duration(Math.max(0, until - one.since) / 1000) : "";
 }
 
-function open(one) {
+function open(one, now) {
   const channels = one.channels.length > 2 ? [...one.channels.slice(0, 2), `${one.channels.length - 2} more`] : one.channels;
-  return [one.user, channels.length > 0 && `in ${channels.join(", ")}`, one.path, bytes(one.bytes.in + one.bytes.out), age(one, Date.now())].filter(Boolean).join(" · ");
+  return [one.user, channels.length > 0 && `in ${channels.join(", ")}`, one.path, bytes(one.bytes.in + one.bytes.out), age(one, now)].filter(Boolean).join(" · ");
 }
 
 function ended(one) {

@@ -3,7 +3,7 @@
 import { forensics, meaning, wireShare } from "../model/forensics.js";
 import { valueOf } from "../model/event.js";
 import { literal } from "../model/query.js";
-import { bytes, clock, count, delta, duration, visible } from "../model/text.js";
+import { bytes, count, delta, duration, moment, visible } from "../model/text.js";
 import { comparison } from "./compare.js";
 import { Content } from "./content.js";
 import { at, button, copy, make } from "./dom.js";
@@ -118,7 +118,7 @@ export class Detail {
     };
     if (!event) return list;
     if (event.connectionId != null) put("Connection", event.connectionId, { connection: String(event.connectionId) });
-    put("Time", event.time && clock(new Date(event.time)), null, event.time && delta(Date.parse(event.time) - Date.now()).replace("−", "").concat(" ago"));
+    put("Time", event.time && moment(new Date(event.time)), null, event.time && delta(Date.parse(event.time) - Date.now()).replace("−", "").concat(" ago"));
     const facts = { message: messageFacts, connect: connectFacts, close: closeFacts, join: presenceFacts, leave: presenceFacts, request: requestFacts, gap: gapFacts, hole: gapFacts }[event.kind];
     facts?.(event, put);
     put("Note", event.note, event.note && { condition: `note == ${literal(event.note)}` });

@@ -18,6 +18,11 @@ export function button(text, name, act, attributes = {}) {
   return element;
 }
 
+/** Hides the links to the WebSocket client while the server shows a recording: it takes no WebSockets. */
+export function hideClient({ mode }) {
+  for (const link of document.querySelectorAll('a[href="ws-client"]')) link.hidden = mode === "recording";
+}
+
 /** A copy of what a template holds. */
 export function stamp(id) {
   return at(id).content.firstElementChild.cloneNode(true);

@@ -12,6 +12,9 @@ const FLOOD = 20;
 /** How often it is drawn then, in milliseconds. */
 const SLOWLY = 80;
 
+/** Lists of this width have room for dates beside the times. */
+const WIDE = 821;
+
 export class Events {
   #journal;
   #archive = null;
@@ -20,6 +23,8 @@ export class Events {
   #text = "";
   #marked = "";
   deltas = false;
+  #dates = false;
+  #sized = null;
   /** Called with the line of an event that was chosen, and whether it is to be shown. */
   onselect = () => {};
   /** Called with a cell's name and the line, when a cell was clicked with Alt. */
@@ -90,6 +95,19 @@ export class Events {
     this.list.refresh();
   }
 
+  /** Whether times of other days have their date. */
+  set showDates(dates) {
+    at("main").classList.toggle("dated", dates);
+    this.#sized?.disconnect();
+    this.#sized = new ResizeObserver(([{ contentRect }]) => {
+      const shown = dates && contentRect.width >= WIDE;
+      if (shown === this.#dates) return;
+      this.#dates = shown;
+      this.list.refresh();
+    });
+    this.#sized.observe(at("main"));
+  }
+
   /** Holds the list, or goes on. */
   togglePause() {
     if (this.#journal.holding === "paused") {
@@ -141,7 +159,7 @@ export class Events {
 
   #fill(row, index) {
     const { source } = this;
-    fillRow(row, source.at(index), { deltas: this.deltas, before: this.deltas && index > 0 ? source.at(index - 1) : null });
+    fillRow(row, source.at(index), { deltas: this.deltas, dates: this.#dates, before: this.deltas && index > 0 ? source.at(index - 1) : null });
   }
 
   #click(event) {

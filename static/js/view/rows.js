@@ -1,7 +1,7 @@
 // View: one event as one line.
 
 import { describe } from "../model/event.js";
-import { bytes, clock, delta, visible } from "../model/text.js";
+import { bytes, clock, delta, moment, visible } from "../model/text.js";
 import { make, stamp } from "./dom.js";
 
 const SIGNS = { connect: "+", in: "→", out: "←", message: "·", close: "×", gap: "!", hole: "!", broken: "?", join: "⊕", leave: "⊖", request: "·" };
@@ -38,15 +38,15 @@ function write(node, text) {
 }
 
 /** What stands in the time column: the time of day, or the time since the line before. */
-function timeText(event, raw, before, deltas) {
+function timeText(event, raw, before, deltas, dates) {
   if (!event.time) return "";
-  if (!deltas) return clock(new Date(event.time));
+  if (!deltas) return (dates ? moment : clock)(new Date(event.time));
   const last = before === null || before === undefined ? 0 : describe(before).time;
   return last ? delta(event.time - last) : "–";
 }
 
 /** Writes a line into a row. `raw` is null while it is being loaded. */
-export function fillRow(row, raw, { before = null, deltas = false } = {}) {
+export function fillRow(row, raw, { before = null, deltas = false, dates = false } = {}) {
   if (raw === null || raw === undefined) {
     row.dataset.kind = "loading";
     for (const name of CELLS) write(row.texts[name], "");
@@ -59,7 +59,7 @@ export function fillRow(row, raw, { before = null, deltas = false } = {}) {
   const event = describe(raw);
   const { texts } = row;
   row.dataset.kind = event.name;
-  write(texts.time, timeText(event, raw, before, deltas));
+  write(texts.time, timeText(event, raw, before, deltas, dates));
   // What was published over HTTP is nobody's.
   write(texts.who, event.who === "" && event.channel !== "" ? "–" : visible(event.who));
   const colour = event.who ? String(colourOf(event.who)) : "";

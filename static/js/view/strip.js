@@ -1,6 +1,6 @@
 // View: events over time, as bars; a part of it can be brushed.
 
-import { clock, duration, number, short } from "../model/text.js";
+import { clock, duration, moment, number, short } from "../model/text.js";
 import { at } from "./dom.js";
 
 const SPANS = { "1m": 60_000, "10m": 600_000, "1h": 3_600_000, all: 0 };
@@ -119,7 +119,7 @@ export class Strip {
     const words = peak === 0 ? "no events in this time" : `peak ${short(peak)} in ${lengthOf(step)}`;
     if (at("strip-peak").textContent !== words) at("strip-peak").textContent = words;
     const total = values.reduce((sum, n) => sum + n, 0);
-    const label = `Events over time, from ${clock(new Date(from))} to ${clock(new Date(to))}: ${total === 0 ? words : `${events(total)}, ${words}`}`;
+    const label = `Events over time, from ${moment(new Date(from))} to ${moment(new Date(to))}: ${total === 0 ? words : `${events(total)}, ${words}`}`;
     if (this.#canvas.getAttribute("aria-label") !== label) this.#canvas.setAttribute("aria-label", label);
   }
 
@@ -193,7 +193,7 @@ export class Strip {
     const { left } = this.#canvas.getBoundingClientRect();
     const { from, step, values } = this.#drawn;
     const column = Math.min(values.length - 1, Math.max(0, Math.floor((time - from) / step)));
-    const begin = clock(new Date(from + column * step)).slice(0, step < 1000 ? 12 : 8);
+    const begin = moment(new Date(from + column * step)).slice(0, step < 1000 ? undefined : -4);
     tip.hidden = false;
     tip.textContent = `${begin} · ${events(values[column])} in ${lengthOf(step)}`;
     tip.style.left = `${Math.max(0, Math.min(this.#size.width - tip.offsetWidth, event.clientX - left + 10))}px`;
