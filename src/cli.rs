@@ -7,6 +7,7 @@ mod escape;
 mod export;
 mod failure;
 mod file;
+mod find;
 mod inspect;
 mod manual;
 mod progress;
@@ -28,7 +29,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 #[command(
     name = "wstap",
     version,
-    after_help = serve::EXAMPLES,
+    after_help = serve::FIRST_EXAMPLES,
+    after_long_help = serve::EXAMPLES,
     styles = STYLES,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true
@@ -88,4 +90,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 #[must_use]
 pub fn command() -> clap::Command {
     Arguments::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggested_commands_are_those_that_exist() {
+        let command = command();
+        let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+        let names: Vec<_> = shown.map(clap::Command::get_name).collect();
+        assert_eq!(names, serve::COMMANDS);
+    }
 }

@@ -8,6 +8,7 @@
 mod declared;
 mod file;
 mod flags;
+mod places;
 mod setting;
 mod settings;
 mod source;
@@ -19,12 +20,15 @@ use std::time::Duration;
 
 use crate::auth::Origins;
 use crate::hub::{Declared, Retention, Settings};
-use crate::proxy::{ForwardedHeaders, HostHeader, Route, TapHttp, Trust};
+use crate::proxy::{
+    ForwardedHeaders, HostHeader, InvalidUpstream, Route, TapHttp, Trust, Upstream,
+};
 use crate::redact::{Redaction, Rules};
 use crate::server::Listen;
 use crate::session::Limits;
 
 pub use flags::Flags;
+pub(crate) use setting::suggestion;
 pub use setting::{SETTINGS, Setting};
 pub use source::{Faults, Source};
 pub use sources::Sources;
@@ -90,6 +94,16 @@ pub struct ProxyConfig {
     pub timeout: Duration,
 }
 
+/// Parses an upstream of proxy mode as `--upstream` does: `3000` and `localhost:3000` are
+/// `http://localhost:3000`.
+///
+/// # Errors
+///
+/// If the text is neither a port, a host with a port, nor the URL of a server.
+pub fn read_upstream(text: &str) -> Result<Upstream, InvalidUpstream> {
+    values::upstream(text)
+}
+
 impl Config {
     /// Reads the configuration from its sources.
     ///
@@ -120,6 +134,8 @@ impl Config {
         if proxy.is_some() && tap_listen.is_empty() {
             tap_listen.push(Listen { host: "localhost".to_owned(), port: 8082 });
         }
+        let routes = proxy.iter().flat_map(|proxy| &proxy.routes);
+        places::check(&addresses.listen, &tap_listen, routes, faults);
         let open = operation.open;
         if open.is_some() && proxy.is_some() {
             faults.add("open and upstream exclude each other; remove one of them");
@@ -328,6 +344,56 @@ mod tests {
         assert_eq!(config.tap_listen, [Listen { host: "localhost".to_owned(), port: 8082 }]);
         assert_eq!(config.cors_origins, Origins::Loopback);
         assert_eq!(proxy.trust, Trust::System);
+    }
+
+    #[test]
+    fn port_and_host_with_a_port_are_short_for_a_url() {
+        for (text, url) in [
+            ("3000", "http://localhost:3000"),
+            ("localhost:9000", "http://localhost:9000"),
+            ("[::1]:9000/", "http://[::1]:9000"),
+            ("wss://a.example", "wss://a.example"),
+        ] {
+            let config = load(&[("upstream", text), ("listen", "8081")], &[], None);
+            let config = config.expect("all right");
+            assert_eq!(&*config.proxy.expect("proxy mode").routes[0].upstream.url, url);
+            assert_eq!(config.listen, [Listen { host: "localhost".to_owned(), port: 8081 }]);
+        }
+        for text in ["0", "99999", "a/b:1", "watch", ":80", "localhost:"] {
+            assert!(read_upstream(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn upstream_at_an_address_of_wstap_itself_is_a_fault() {
+        for (flags, told) in [
+            (
+                &[("upstream", "8080")][..],
+                "http://localhost:8080 is an address of wstap itself (listen = localhost:8080); serve at another one, such as --listen 8081",
+            ),
+            (
+                &[("upstream", "ws://127.0.0.1:8082")],
+                "ws://127.0.0.1:8082 is an address of wstap itself (tap-listen = localhost:8082); serve at another one, such as --tap-listen 8083",
+            ),
+            (
+                &[("upstream", "3000"), ("listen", "0.0.0.0:3000")],
+                "http://localhost:3000 is an address of wstap itself (listen = 0.0.0.0:3000); serve at another one, such as --listen 8081",
+            ),
+            (
+                &[("upstream", "3000"), ("listen", "8082")],
+                "listen and tap-listen are both localhost:8082; serve at another one, such as --listen 8081",
+            ),
+        ] {
+            assert_eq!(load(flags, &[], None).expect_err("a fault"), [told]);
+        }
+        for flags in [
+            &[("upstream", "3000")][..],
+            &[("upstream", "http://[::1]:3000"), ("listen", "127.0.0.1:3000")],
+            &[("upstream", "http://api.example:8080")],
+            &[("upstream", "3000"), ("listen", "localhost:0"), ("tap-listen", "localhost:0")],
+        ] {
+            assert!(load(flags, &[], None).is_ok(), "{flags:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod exchange;
 mod forward;
 mod handshake;
 mod headers;
+mod health;
 mod held;
 mod interim;
 mod io;

@@ -8,10 +8,12 @@ use http_body_util::{BodyExt as _, Collected, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::failure::Failure;
+use crate::code::Code;
 use crate::event::EventId;
 use crate::request::MAX_FIELDS;
 use crate::wire::sse::{self, Message, Parser};
@@ -40,8 +42,10 @@ pub(super) struct Target {
 /// The error of a request.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// The server refuses the request.
+    /// wstap refuses the request.
     Refused(String),
+    /// The answer is not one of the tap of wstap.
+    Foreign(String),
     /// The server cannot be reached, or the connection broke.
     Lost(String),
     /// The output cannot be written.
@@ -52,7 +56,9 @@ impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         match problem {
             Problem::Output(error) => Self::output(&error),
-            Problem::Refused(words) | Problem::Lost(words) => Self::Failed(words),
+            Problem::Refused(words) | Problem::Foreign(words) | Problem::Lost(words) => {
+                Self::Failed(words)
+            }
         }
     }
 }
@@ -195,6 +201,7 @@ async fn fetch(
     let mut request = Request::get(&target.path)
         .header(header::HOST, at)
         .header(header::USER_AGENT, concat!("wstap/", env!("CARGO_PKG_VERSION")));
+    let is_stream = matches!(want, Want::Stream(_));
     if let Want::Stream(last_event_id) = want {
         request = request.header(header::ACCEPT, "text/event-stream");
         if let Some(id) = last_event_id {
@@ -210,7 +217,13 @@ async fn fetch(
         if status != StatusCode::OK {
             let body = Limited::new(response.into_body(), 64 << 10).collect().await;
             let body = body.map(Collected::to_bytes).unwrap_or_default();
-            return Err(Problem::Refused(format!("{at}: {}", detail(status, &body))));
+            let words = format!("{at}: {}", detail(status, &body));
+            let own = is_of_tap(status, &body);
+            return Err(if own { Problem::Refused(words) } else { Problem::Foreign(words) });
+        }
+        let streams = media_type(&response).is_some_and(|it| it.starts_with("text/event-stream"));
+        if is_stream && !streams {
+            return Err(Problem::Foreign(format!("{at}: answers no event stream")));
         }
         let mut body = response.into_body();
         loop {
@@ -234,11 +247,30 @@ async fn fetch(
     }
 }
 
+fn media_type<B>(response: &http::Response<B>) -> Option<&str> {
+    response.headers().get(header::CONTENT_TYPE)?.to_str().ok()
+}
+
+/// The body of an error of wstap.
+#[derive(Deserialize)]
+struct Described {
+    code: String,
+    detail: String,
+}
+
 /// Returns the description of a response that is an error.
 pub(super) fn detail(status: StatusCode, body: &[u8]) -> String {
-    let problem = serde_json::from_slice::<serde_json::Value>(body).ok();
-    let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
-    detail.map_or_else(|| format!("answers {status}; is that wstap?"), str::to_owned)
+    let described = serde_json::from_slice::<Described>(body);
+    described.map_or_else(|_| format!("answers {status}; is that wstap?"), |it| it.detail)
+}
+
+/// Returns whether an error is one of the tap. The address for clients of proxy mode answers with
+/// the other errors of wstap while the upstream is not there.
+fn is_of_tap(status: StatusCode, body: &[u8]) -> bool {
+    let of_upstream = [Code::Unavailable, Code::UpstreamTimeout, Code::Loop];
+    !of_upstream.iter().any(|code| code.row().status == status.as_u16())
+        && serde_json::from_slice::<Described>(body)
+            .is_ok_and(|it| Code::ALL.iter().any(|code| code.row().name == it.code))
 }
 
 #[cfg(test)]

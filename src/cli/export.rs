@@ -10,17 +10,18 @@ use form_urlencoded::Serializer;
 use super::client::{self, Target};
 use super::failure::Failure;
 use super::running::block_on;
-use super::selection::{SERVER, Selection};
-use super::{file, progress};
+use super::selection::Selection;
+use super::{file, find, progress};
 use crate::hub::Settings;
 
-/// Write the events that a server has kept, or a recording, as HAR or NDJSON
+/// Write the events of a server, or a recording, as HAR or NDJSON
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Export {
-    /// Server or recording to read
-    #[arg(value_name = "URL|FILE", default_value = SERVER)]
-    source: String,
+    /// Server or recording to read. Without it, the tap that answers at localhost:8080 or
+    /// localhost:8082
+    #[arg(value_name = "URL|FILE")]
+    source: Option<String>,
     /// har opens in the network panel of a browser; ndjson has the full events, one on each line.
     /// Without it, har for a file that ends in .har, otherwise ndjson
     #[arg(long)]
@@ -58,7 +59,7 @@ impl Export {
             let bar = progress::spinner("{spinner} {bytes} written");
             let mut out = bar.wrap_write(out);
             let each = |data: &[u8]| out.write_all(data);
-            let read = block_on(read(&self.source, &query, each));
+            let read = block_on(read(self.source.as_deref(), &query, each));
             bar.finish_and_clear();
             read
         };
@@ -87,16 +88,24 @@ impl Export {
 
 /// Reads the answer of a server, or of a hub that is made of a recording.
 async fn read(
-    source: &str,
+    source: Option<&str>,
     query: &str,
     each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    if Path::new(source).is_file() {
+    if let Some(source) = source
+        && Path::new(source).is_file()
+    {
         let (hub, _) = file::hub(source, Settings::default())?;
         return file::ask(&hub, query, each).await;
     }
-    let target = Target::of(source, "/api/events", query).map_err(Failure::Usage)?;
-    Ok(client::get(&target, each).await?)
+    let of = |url: &str| Target::of(url, "/api/events", query).map_err(Failure::Usage);
+    source.map(of).transpose()?;
+    let url = find::server(source).await?;
+    find::refuse_other(&url).await?;
+    match client::get(&of(&url)?, each).await {
+        Ok(()) => Ok(()),
+        Err(problem) => Err(find::explain(problem, &url).await),
+    }
 }
 
 /// Writes a file whole or not at all: under another name first, which is then changed.

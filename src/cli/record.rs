@@ -12,6 +12,7 @@ use indicatif::ProgressBar;
 
 use super::client::{Client, Problem, Target};
 use super::failure::Failure;
+use super::find;
 use super::progress;
 use super::running::{Ending, block_on};
 use super::selection::Selection;
@@ -22,11 +23,12 @@ use crate::wire::{self, Recorded};
 
 /// Follow a server into a file, and resume where the file ends
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, allow_missing_positional = true)]
 pub(super) struct Record {
-    /// Server to follow
-    url: String,
+    /// Server to follow. Without it, the tap that answers at localhost:8080 or localhost:8082
+    url: Option<String>,
     /// File to append to: NDJSON, one full event on each line
+    #[arg(required = true)]
     file: String,
     #[command(flatten)]
     selection: Selection,
@@ -38,7 +40,7 @@ continued after the last of them. Missed events are a line of kind gap in the fi
 stderr. Ctrl-C ends the recording.
 
 Examples:
-  wstap record http://localhost:8080 day.ndjson
+  wstap record day.ndjson
   wstap record http://localhost:8082 room.ndjson --connection room-7 --last 1000
   tail -f day.ndjson | jq -c 'select(.kind == \"close\") | .close'
   wstap inspect day.ndjson";
@@ -48,8 +50,13 @@ impl Record {
         let mut query = Serializer::new(String::new());
         query.append_pair("format", "full");
         self.selection.query(&mut query);
-        let target = Target::parse(&self.url, &query.finish()).map_err(Failure::Usage)?;
+        let query = query.finish();
+        let parse = |url: &str| Target::parse(url, &query).map_err(Failure::Usage);
         let path = self.file;
+        // A wrong address is reported before anything is asked.
+        self.url.as_deref().map(parse).transpose()?;
+        let url = block_on(find::server(self.url.as_deref()))?;
+        let target = parse(&url)?;
         let failed = Failure::of(&path);
         let mut recording = Recording::open(&path).map_err(&failed)?;
         let mut client = Client::new(target);
@@ -63,7 +70,7 @@ impl Record {
             tokio::select! {
                 problem = client.follow(write, |words| say(&bar, words)) => Err(match problem {
                     Problem::Output(error) => failed(error),
-                    problem => problem.into(),
+                    problem => find::explain(problem, &url).await,
                 }),
                 () = ending.next() => Ok(()),
             }

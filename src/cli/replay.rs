@@ -22,7 +22,7 @@ use crate::replay::{
 };
 use crate::server::{Listen, bind};
 
-/// Play a recording again: its clients against a server, or its server for clients
+/// Play a recording again, as its clients or as its server
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Replay {

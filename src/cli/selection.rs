@@ -3,9 +3,6 @@
 use clap::Args;
 use form_urlencoded::Serializer;
 
-/// The server that a command reads if no other is named.
-pub(super) const SERVER: &str = "http://localhost:8080";
-
 /// The flags.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection")]

@@ -21,7 +21,9 @@ use super::file;
 use super::running::Ending;
 use crate::auth::{Hosts, JwtKey};
 use crate::channelstream::{self, Channelstream};
-use crate::config::{Config, Faults, Flags, LogFormat, ProxyConfig, Sources};
+use crate::config::{
+    Config, Faults, Flags, LogFormat, ProxyConfig, Sources, read_upstream, suggestion,
+};
 use crate::hub::Hub;
 use crate::proxy::{Dialer, Proxy, ProxySettings};
 use crate::server::{BindError, Endpoint, Listen, Server, bind};
@@ -29,16 +31,19 @@ use crate::web::{Api, Web};
 
 /// Run the server (the default command)
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = FIRST_EXAMPLES, after_long_help = EXAMPLES)]
 pub(super) struct Serve {
+    /// Server to stand in front of, as --upstream: 3000, localhost:3000 or a URL
+    #[arg(value_name = "UPSTREAM", value_parser = in_front_of)]
+    in_front_of: Option<String>,
     #[command(flatten)]
     given: Given,
     /// Prints the configuration that would apply, with the source of each value
-    #[arg(long, help_heading = "Operation")]
+    #[arg(long, help_heading = "Operation", hide_short_help = true)]
     print_config: bool,
 }
 
-/// Check the configuration and print everything that is wrong with it
+/// Check the configuration and print all of its faults
 #[derive(Debug, Args)]
 #[command(after_help = CHECK)]
 pub(super) struct Check {
@@ -51,8 +56,34 @@ struct Given {
     #[command(flatten)]
     flags: Flags,
     /// Reads settings from a TOML file [variable: WSTAP_CONFIG]
-    #[arg(long, value_name = "FILE", help_heading = "Operation")]
+    #[arg(long, value_name = "FILE", help_heading = "Operation", hide_short_help = true)]
     config: Option<String>,
+}
+
+pub(super) const FIRST_EXAMPLES: &str = "\
+Examples:
+  wstap          serve on http://localhost:8080
+  wstap 3000     show the traffic between clients and localhost:3000
+  wstap watch    follow the traffic in this terminal";
+
+/// The commands, for a suggestion.
+pub(super) const COMMANDS: [&str; 8] =
+    ["serve", "watch", "export", "record", "inspect", "replay", "check", "completions"];
+
+/// Reads the argument that stands for `--upstream`. A word without a dot, colon or slash is rather
+/// a command that does not exist.
+fn in_front_of(text: &str) -> Result<String, String> {
+    match read_upstream(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(invalid) if text.contains(['.', ':', '/']) => Err(invalid.to_string()),
+        Err(_) => {
+            let names = COMMANDS.into_iter().map(str::to_owned);
+            Err(format!(
+                "neither a command nor an upstream, such as 3000, localhost:3000 or wss://api.example{}",
+                suggestion(text, names)
+            ))
+        }
+    }
 }
 
 pub(super) const EXAMPLES: &str = "\
@@ -63,7 +94,8 @@ Examples:
   wstap                                        serve on http://localhost:8080
   curl -N localhost:8080/events                see the traffic
   wstap watch                                  the same, in colour
-  wstap --upstream ws://localhost:9000         see the traffic between clients and that server
+  wstap 3000                                   see the traffic between clients and localhost:3000
+  wstap --upstream ws://localhost:9000         the same for another server
   wstap --listen localhost:8080 --tap-listen localhost:8082
                                                observers on a port of their own
   wstap --listen 0.0.0.0:8080 --no-auth        open to every machine that can connect
@@ -93,7 +125,15 @@ impl Check {
 }
 
 impl Serve {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(mut self) -> Result<(), Failure> {
+        if let Some(upstream) = self.in_front_of {
+            let flags = &mut self.given.flags.0;
+            if flags.insert("upstream".to_owned(), vec![upstream]).is_some() {
+                let twice = "the upstream is given twice; remove --upstream or the argument";
+                return Err(Failure::Usage(twice.to_owned()));
+            }
+        }
+        let names_upstream = self.given.flags.0.contains_key("upstream");
         let sources = self.given.sources()?;
         let mut config = Config::load(&sources)?;
         if self.print_config {
@@ -113,7 +153,7 @@ impl Serve {
         }
         raise_open_files_limit(&config);
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::of("cannot start"))?;
-        let served = runtime.block_on(serve(&config));
+        let served = runtime.block_on(serve(&config, names_upstream));
         // After a second signal, tasks that still run are not waited for.
         runtime.shutdown_background();
         served
@@ -127,13 +167,17 @@ fn key(path: &str) -> Result<JwtKey, Failure> {
     JwtKey::read(&content).map_err(|invalid| fault(&invalid))
 }
 
-async fn serve(config: &Config) -> Result<(), Failure> {
+/// Serves. With `names_upstream` the command line names the upstream, which is then checked.
+async fn serve(config: &Config, names_upstream: bool) -> Result<(), Failure> {
     let mut ending = Ending::new()?;
     let traffic = bind_each(&config.listen, "listen", config).await?;
     let observers = bind_each(&config.tap_listen, "tap-listen", config).await?;
     let hub = hub(config)?;
     let (web, endpoints) = routes(config, &hub, traffic, observers)?;
     announce(&web, config);
+    if let Some(proxy) = web.proxy.clone().filter(|_| names_upstream) {
+        hub.run(async move { proxy.check().await });
+    }
     let stop = CancellationToken::new();
     let server = Server { endpoints, max_per_address: config.max_per_address };
     let mut running = std::pin::pin!(server.run(hub, stop.clone(), config.shutdown_grace));
@@ -286,7 +330,12 @@ fn announce(web: &Web, config: &Config) {
         for url in &web.websocket {
             place("Connect to", &url.replacen("ws", scheme, 1));
         }
-        proxy.upstreams().for_each(|url| place("instead of", url));
+        let several = proxy.routes().nth(1).is_some();
+        for route in proxy.routes() {
+            let whole = format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path);
+            let part = if several { format!("  for {whole}") } else { String::new() };
+            place("instead of", &format!("{}{part}", route.upstream.url));
+        }
         place("Events", &format!("{first}/events"));
         place("Watch", &format!("{first}/es-client"));
         anstream::eprintln!("\nNext: point your client at the first address, open Watch, or");

@@ -1,8 +1,6 @@
 //! `wstap watch`: follows the events of a server in the terminal, one line each. Resumes after the
 //! last event when the connection breaks.
 
-#![expect(clippy::doc_markdown, reason = "the comments of fields are the help on a terminal")]
-
 pub(super) mod line;
 
 use std::io::{self, Write as _};
@@ -12,15 +10,17 @@ use form_urlencoded::Serializer;
 
 use super::client::{Client, Target};
 use super::failure::Failure;
+use super::find;
 use super::running::block_on;
-use super::selection::{SERVER, Selection};
+use super::selection::Selection;
 use crate::filter::{Expression, shorthand};
 
 /// Follow the events of a server in the terminal
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Watch {
-    /// Server to follow [default: http://localhost:8080], and terms that select events
+    /// Server to follow, and terms that select events. Without a server, the tap that answers at
+    /// localhost:8080 or localhost:8082
     #[arg(value_name = "URL|TERM")]
     words: Vec<String>,
     /// Print the events as JSON, one on each line
@@ -32,7 +32,7 @@ pub(super) struct Watch {
 
 const EXAMPLES: &str = "\
 Examples:
-  wstap watch                                    the traffic at http://localhost:8080
+  wstap watch                                    the traffic of the wstap on this machine
   wstap watch http://localhost:8082 --last 20    with the last 20 events first
   wstap watch --connection room-7 --kind message
   wstap watch --filter 'message.price > 100.0 && direction == \"in\"'
@@ -50,27 +50,35 @@ impl Watch {
         let mut query = Serializer::new(String::new());
         query.append_pair("format", "full");
         self.selection.query(&mut query);
-        let target = Target::parse(&url, &query.finish()).map_err(Failure::Usage)?;
+        let query = query.finish();
+        // A wrong address is reported before anything is asked.
+        let parse = |url: &str| Target::parse(url, &query).map_err(Failure::Usage);
+        url.as_deref().map(parse).transpose()?;
         if let Some(filter) = self.selection.filter.filter(|_| !terms.is_empty()) {
             anstream::eprintln!("wstap: filter: {filter}");
         }
-        let line = if self.json { line::json } else { line::text };
+        let mut lines = line::Lines::default();
         let mut out = anstream::AutoStream::auto(io::stdout());
         let print = |message| {
-            line(&message).map_or(Ok(()), |line| writeln!(out, "{line}")).and_then(|()| out.flush())
+            let line = if self.json { line::json(&message) } else { lines.text(&message) };
+            line.map_or(Ok(()), |line| writeln!(out, "{line}")).and_then(|()| out.flush())
         };
         let say = |words: &str| anstream::eprintln!("wstap: {words}");
-        block_on(async { Err(Client::new(target).follow(print, say).await.into()) })
+        block_on(async {
+            let url = find::server(url.as_deref()).await?;
+            let problem = Client::new(parse(&url)?).follow(print, say).await;
+            Err(find::explain(problem, &url).await)
+        })
     }
 }
 
 /// Tells the URL from the terms: it has a scheme, or is a host and a port.
-fn url_and_terms(words: Vec<String>) -> Result<(String, String), Failure> {
+fn url_and_terms(words: Vec<String>) -> Result<(Option<String>, String), Failure> {
     let (mut urls, terms): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| is_url(word));
     if let [one, other, ..] = urls.as_slice() {
         return Err(Failure::Usage(format!("{one} and {other}: one server is right")));
     }
-    Ok((urls.pop().unwrap_or_else(|| SERVER.to_owned()), terms.join(" ")))
+    Ok((urls.pop(), terms.join(" ")))
 }
 
 fn is_url(word: &str) -> bool {

@@ -24,7 +24,22 @@ impl Args for Flags {
     }
 }
 
+/// The settings that `-h` lists, with their descriptions there, so that it fits a screen of 30 lines.
+/// `--help` lists all. They stand among the options without a heading.
+const FIRST: [(&str, &str); 2] = [
+    ("listen", "Address to serve at"),
+    ("open", "Shows a recording instead of traffic: NDJSON or HAR"),
+];
+
 fn as_text(arg: &Arg) -> Arg {
+    let text = text(arg);
+    let short = FIRST.iter().find(|(name, _)| arg.get_long() == Some(*name));
+    let Some((_, short)) = short else { return text.hide_short_help(true) };
+    let long = text.get_help().map(ToString::to_string).unwrap_or_default();
+    text.help(*short).long_help(long).help_heading(None::<&str>)
+}
+
+fn text(arg: &Arg) -> Arg {
     let text = arg.clone();
     if is_switch(arg) {
         return text;

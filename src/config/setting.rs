@@ -58,7 +58,7 @@ impl Setting {
 }
 
 /// Returns `; did you mean …?` for the name that is most like `text`, or nothing if none is.
-pub(super) fn suggestion(text: &str, names: impl Iterator<Item = String>) -> String {
+pub(crate) fn suggestion(text: &str, names: impl Iterator<Item = String>) -> String {
     let scored = names.map(|name| (strsim::jaro_winkler(text, &name), name));
     let nearest = scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.85);
     nearest.map(|(_, name)| format!("; did you mean {name}?")).unwrap_or_default()

@@ -47,11 +47,11 @@ pub(super) struct ServerArgs {
 pub(super) struct AddressArgs {
     /// Address to serve at. Every address that the name resolves to is bound; port 0 takes a free
     /// port, which is printed
-    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:8080")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:8080", value_parser = values::listen)]
     pub(super) listen: Vec<Listen>,
     /// Serves events, API, pages and metrics at an address of their own; --listen then accepts
     /// WebSockets only. Proxy mode always has such an address: localhost:8082 if this is not set
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::listen)]
     pub(super) tap_listen: Vec<Listen>,
 }
 
@@ -60,9 +60,9 @@ pub(super) struct AddressArgs {
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct ProxyArgs {
     /// Proxy mode: forwards all requests to --listen to this server (ws:, wss:, http: or https:)
-    /// unchanged, and shows its WebSockets. [[upstream]] in the file names several servers, by path
-    /// and host
-    #[arg(long, value_name = "URL")]
+    /// unchanged, and shows its WebSockets. 3000 is http://localhost:3000. [[upstream]] in the file
+    /// names several servers, by path and host
+    #[arg(long, value_name = "URL", value_parser = values::upstream)]
     pub(super) upstream: Option<Upstream>,
     /// Forwards the Host header of the client to an upstream elsewhere too, which gets its own name
     /// without it. An upstream on this machine always gets that of the client

@@ -20,7 +20,7 @@ struct UpstreamTable {
     path: String,
     #[arg(long, value_parser = values::host)]
     host: Option<String>,
-    #[arg(long)]
+    #[arg(long, value_parser = values::upstream)]
     url: Option<Upstream>,
 }
 

@@ -7,8 +7,9 @@ use jiff::SignedDuration;
 
 use crate::auth::Origins;
 use crate::hub::{DuplicateId, SlowClient};
-use crate::proxy::{ForwardedHeaders, TapHttp};
+use crate::proxy::{ForwardedHeaders, InvalidUpstream, TapHttp, Upstream};
 use crate::redact::Binary;
+use crate::server::{InvalidListen, Listen};
 
 type Read<T> = Result<T, &'static str>;
 
@@ -89,6 +90,29 @@ pub(super) fn duplicate_id(text: &str) -> Read<DuplicateId> {
         "replace" => Ok(DuplicateId::Replace),
         "reject" => Ok(DuplicateId::Reject),
         _ => Err("replace or reject"),
+    }
+}
+
+/// An upstream. A port alone is one on this machine, and a host with a port needs no scheme.
+pub(super) fn upstream(text: &str) -> Result<Upstream, InvalidUpstream> {
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_port(text) {
+        return format!("http://localhost:{text}").parse();
+    }
+    let whole = text.trim_end_matches('/');
+    match whole.rsplit_once(':') {
+        Some((host, port)) if is_port(port) && !host.contains('/') => {
+            format!("http://{host}:{port}").parse()
+        }
+        _ => text.parse(),
+    }
+}
+
+/// An address to serve at. A port alone is one of localhost.
+pub(super) fn listen(text: &str) -> Result<Listen, InvalidListen> {
+    match text.parse::<u16>() {
+        Ok(port) => Ok(Listen { host: "localhost".to_owned(), port }),
+        Err(_) => text.parse(),
     }
 }
 

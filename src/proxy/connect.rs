@@ -103,14 +103,29 @@ impl Dialer {
         dialled.unwrap_or(Err(ConnectError::Slow(self.limit)))
     }
 
-    async fn connect(&self, uri: Uri) -> Result<Io, ConnectError> {
-        let tls = uri.scheme() == Some(&Scheme::HTTPS);
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    /// Opens a TCP connection to the host and port of a URI, and closes it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub(super) async fn reach(&self, uri: &Uri) -> Result<(), ConnectError> {
+        let reached = tokio::time::timeout(self.limit, self.tcp(uri.clone())).await;
+        reached.unwrap_or(Err(ConnectError::Slow(self.limit))).map(drop)
+    }
+
+    async fn tcp(&self, uri: Uri) -> Result<TcpStream, ConnectError> {
         let tcp = self.tcp.clone().call(uri).await;
         let tcp = tcp.map_err(|error| ConnectError::Failed(causes(&error)))?.into_inner();
         if self.is_ourselves(&tcp) {
             return Err(ConnectError::Loop);
         }
+        Ok(tcp)
+    }
+
+    async fn connect(&self, uri: Uri) -> Result<Io, ConnectError> {
+        let tls = uri.scheme() == Some(&Scheme::HTTPS);
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let tcp = self.tcp(uri).await?;
         keep_alive(&tcp).map_err(|error| ConnectError::Failed(error.to_string()))?;
         let Some(connector) = self.tls.as_ref().filter(|_| tls) else {
             return Ok(Io::new(Stream::Plain(tcp), Arc::clone(&self.targets)));

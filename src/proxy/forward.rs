@@ -42,6 +42,7 @@ async fn send(
     running.upstream(&url);
     let sent = link::send((&shared.hub, &shared.dialer), &client, &url, request, None).await;
     let (response, _) = sent.map_err(|error| unreachable(shared, &url, &error))?;
+    shared.health.answered(&url);
     Ok(answer(response.map(Body::new), head, &view))
 }
 

@@ -59,6 +59,7 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
             return Err(problem);
         }
     };
+    proxy.shared.health.answered(&handshake.url);
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let (parts, body) = response.into_parts();
         let loud = proxy.shared.warned.is_due();

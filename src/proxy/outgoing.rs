@@ -94,7 +94,8 @@ pub(super) fn target<'a>(uri: &'a Uri, raw: Option<&'a RawTarget>) -> Cow<'a, st
     }
 }
 
-/// Returns why there is no answer of an upstream, and logs it.
+/// Returns why there is no answer of an upstream, and logs it. An upstream that cannot be reached is
+/// logged once until it answers.
 pub(super) fn unreachable(shared: &Shared, url: &str, error: &ConnectError) -> Problem {
     let code = match error {
         ConnectError::Slow(_) | ConnectError::Silent(_) => Code::UpstreamTimeout,
@@ -107,7 +108,7 @@ pub(super) fn unreachable(shared: &Shared, url: &str, error: &ConnectError) -> P
         | ConnectError::SpeaksTls
         | ConnectError::Answer(_) => Code::Unavailable,
     };
-    if shared.warned.is_due() {
+    if !shared.health.failed(url, error) && shared.warned.is_due() {
         tracing::warn!("{url} {error}");
     }
     Problem::new(code, format!("{url} {error}"))

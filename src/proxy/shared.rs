@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::connect::Dialer;
 use super::headers::ForwardedHeaders;
+use super::health::Health;
 use super::held::Held;
 use super::route::Route;
 use super::tap::TapSettings;
@@ -63,6 +64,7 @@ pub(super) struct Shared {
     pub(super) tap: TapSettings,
     pub(super) held: Arc<Held>,
     pub(super) dialer: Dialer,
+    pub(super) health: Health,
     pub(super) tap_http: TapHttp,
     /// When a failure was last logged as a warning.
     pub(super) warned: Limited,
@@ -113,6 +115,7 @@ impl Proxy {
         let names = NameSettings { host, rewrite_origin, hosts };
         let pseudonym = format!("wstap-{:016x}", fastrand::u64(..));
         let held = Held::new(MAX_HELD);
+        let health = Health::new(&routes);
         let shared = Shared {
             hub,
             routes,
@@ -121,6 +124,7 @@ impl Proxy {
             tap,
             held,
             dialer,
+            health,
             tap_http,
             warned: Limited::default(),
             pseudonym,
@@ -138,16 +142,16 @@ impl Proxy {
         self.routes().map(|route| &*route.upstream.url)
     }
 
-    /// Opens a connection to each upstream, and returns those that cannot be reached, with the reason.
-    pub async fn unreachable(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        for route in self.routes() {
-            if let Ok(uri) = route.upstream.uri()
-                && let Err(error) = self.shared.dialer.dial(&uri).await
-            {
-                faults.push(format!("{} {error}", route.upstream.url));
-            }
+    /// Opens a TCP connection to the upstream of the last route, which takes all requests that fit
+    /// no other, and closes it again without a byte. Logs it if the upstream cannot be reached.
+    pub async fn check(&self) {
+        let shared = &self.shared;
+        let Some(upstream) = shared.routes.last().map(|route| &route.upstream) else { return };
+        if let Ok(uri) = upstream.uri()
+            && let Err(error) = shared.dialer.reach(&uri).await
+            && !shared.health.failed(&upstream.url, &error)
+        {
+            tracing::warn!("{} {error}", upstream.url);
         }
-        faults
     }
 }

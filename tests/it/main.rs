@@ -8,6 +8,7 @@ mod channels_crowd;
 mod channels_model;
 mod channelstream;
 mod cli;
+mod cli_proxy;
 mod consumer;
 mod control;
 mod examples;

@@ -81,6 +81,7 @@ const COMMANDS: &[(&str, Expect)] = &[
     ("wstap man man", Prints("")),
     ("wstap --print-config", Prints("listen = [\"localhost:8080\"]")),
     ("wstap", Serves),
+    ("wstap 9000", Serves),
     ("wstap --upstream ws://localhost:9000", Serves),
     ("wstap --upstream ws://localhost:9000 --redact-defaults --redact message.pin", Serves),
     ("wstap --listen localhost:8080 --tap-listen localhost:8082", Serves),

@@ -383,9 +383,14 @@ fn no_secret_stands_in_the_logs_of_proxy_mode() {
     let upstream = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("ws://{}", upstream.local_addr().expect("it is bound"));
     std::thread::spawn(move || {
-        let (mut tcp, _) = upstream.accept().expect("a connection");
+        // The first connection is the check at the start, on which nothing is sent.
         let mut head = [0; 4096];
-        let _ = tcp.read(&mut head);
+        let mut tcp = loop {
+            let (mut tcp, _) = upstream.accept().expect("a connection");
+            if tcp.read(&mut head).is_ok_and(|read| read > 0) {
+                break tcp;
+            }
+        };
         tcp.write_all(format!("{SWITCH}\r\n").as_bytes()).expect("sent");
         tcp.write_all(&close(false)).expect("sent");
         tcp.shutdown(std::net::Shutdown::Write).expect("ended");

@@ -1,12 +1,17 @@
 //! An event as one line of text. Control characters in the traffic are escaped, so that it cannot
 //! control the terminal.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::cli::escape::escape;
 use crate::wire::sse::Message;
@@ -30,8 +35,76 @@ pub(in crate::cli) fn json(message: &Message) -> Option<String> {
     }
 }
 
+/// The widest column of ids. A longer id is cut.
+const WIDEST: usize = 30;
+
+/// Connections whose paths are known; of more, some are not shown.
+const MAX_PATHS: usize = 10_000;
+
+/// Bytes of a binary message in a line.
+const BYTES: usize = 32;
+
+/// Writes events as lines whose columns are aligned.
+#[derive(Debug)]
+pub(super) struct Lines {
+    /// Width of the column of ids; it grows.
+    width: usize,
+    /// Paths of the connections whose id wstap has made.
+    paths: HashMap<String, String>,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self { width: 14, paths: HashMap::new() }
+    }
+}
+
+/// The value that is printed as it was sent.
+#[derive(Deserialize)]
+struct AsSent<'a> {
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+}
+
+impl Lines {
+    /// Returns the id column of an event: the id, and the path beside an id that wstap has made.
+    fn who(&mut self, event: &Value) -> String {
+        // Messages that were published by HTTP have no connection.
+        let id = event["connectionId"].as_str().unwrap_or("-");
+        let path = event["path"].as_str().filter(|_| is_made(id));
+        let path = path.map(|path| path.split('?').next().unwrap_or_default().to_owned());
+        if let Some(path) = &path
+            && self.paths.len() < MAX_PATHS
+        {
+            self.paths.insert(id.to_owned(), path.clone());
+        }
+        let path = path.or_else(|| self.paths.get(id).cloned());
+        if event["kind"] == "close" {
+            self.paths.remove(id);
+        }
+        let id = match path {
+            // A line that begins a connection has its path at the end.
+            Some(path) if event["kind"] != "connect" => format!("{id} {path}"),
+            _ => id.to_owned(),
+        };
+        let id = escape(&id, WIDEST - 1);
+        self.width = self.width.max(id.chars().count()).min(WIDEST);
+        format!("{id:<0$}", self.width)
+    }
+
+    /// Returns the line of an event or a gap; `None` if the message is neither.
+    pub(super) fn text(&mut self, message: &Message) -> Option<String> {
+        text(self, message)
+    }
+}
+
+/// Returns whether wstap has made an id: eleven digits and letters.
+fn is_made(id: &str) -> bool {
+    id.len() == 11 && id.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
+}
+
 /// Returns the line of an event or a gap; `None` if the message is neither.
-pub(super) fn text(message: &Message) -> Option<String> {
+fn text(lines: &mut Lines, message: &Message) -> Option<String> {
     let event: Value = match serde_json::from_str(&message.data) {
         Ok(event) => event,
         // JSON that `Value` cannot hold, such as a lone surrogate, is printed as it is.
@@ -44,8 +117,8 @@ pub(super) fn text(message: &Message) -> Option<String> {
         return Some(format!("{RED}gap{RED:#}  {missed} here"));
     }
     let time = clock(event["time"].as_str()?);
-    // Messages that were published by HTTP have no connection.
-    let id = escape(event["connectionId"].as_str().unwrap_or("-"), 40);
+    let id = lines.who(&event);
+    let payload = |event: &Value| payload(event, &message.data);
     let (style, sign, words) = match event["kind"].as_str()? {
         "connect" => (GREEN, '+', connect(&event)),
         "close" => (YELLOW, '×', close(&event)),
@@ -55,7 +128,7 @@ pub(super) fn text(message: &Message) -> Option<String> {
         _ if event["direction"] == "out" => (MAGENTA, '←', payload(&event)),
         _ => (CYAN, '→', payload(&event)),
     };
-    Some(format!("{DIM}{time}{DIM:#}  {style}{sign} {id:<14}{style:#}  {words}"))
+    Some(format!("{DIM}{time}{DIM:#}  {style}{sign} {id}{style:#}  {words}"))
 }
 
 fn connect(event: &Value) -> String {
@@ -110,18 +183,35 @@ fn presence(event: &Value, what: &str) -> String {
     format!("{} {what} {BLUE}#{}{BLUE:#}", name("user"), name("channel"))
 }
 
-fn payload(event: &Value) -> String {
+/// `data` is the event as it came.
+fn payload(event: &Value, data: &str) -> String {
     let size = event["size"].as_u64().unwrap_or(0);
     let body = match (&event["message"], event["encoding"].as_str()) {
-        (Value::String(base64), Some("base64")) => {
-            format!("{DIM}binary{DIM:#} {}", escape(base64, PREVIEW))
-        }
+        (Value::String(base64), Some("base64")) => binary(base64),
         (Value::String(text), _) => escape(text, PREVIEW),
-        (json, _) => escape(&json.to_string(), PREVIEW),
+        _ => {
+            let sent: Option<AsSent<'_>> = serde_json::from_str(data).ok();
+            let sent = sent.and_then(|sent| sent.message);
+            escape(sent.map_or("null", RawValue::get), PREVIEW)
+        }
     };
     let channel = event["channel"].as_str();
     let channel = channel.map(|name| format!("{BLUE}#{}{BLUE:#} ", escape(name, 80)));
     format!("{}{body}  {DIM}{size} B{DIM:#}", channel.unwrap_or_default())
+}
+
+/// Returns the beginning of binary data as hex, and the text that can be read in it.
+fn binary(base64: &str) -> String {
+    let Ok(bytes) = STANDARD.decode(base64) else { return escape(base64, PREVIEW) };
+    let shown = &bytes[..bytes.len().min(BYTES)];
+    let mut hex = String::new();
+    for byte in shown {
+        write!(hex, "{byte:02x} ").expect("a String takes all");
+    }
+    let more = if bytes.len() > BYTES { "… " } else { "" };
+    let readable = |byte: &u8| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '·' };
+    let text: String = shown.iter().map(readable).collect();
+    format!("{hex}{more}{DIM}{text}{DIM:#}")
 }
 
 /// Returns the time of day in the time zone of this machine.
@@ -138,7 +228,8 @@ mod tests {
 
     fn plain(name: &str, data: &str) -> String {
         let message = Message { name: name.to_owned(), data: data.to_owned() };
-        anstream::adapter::strip_str(&text(&message).expect("a line")).to_string()
+        let mut lines = Lines::default();
+        anstream::adapter::strip_str(&lines.text(&message).expect("a line")).to_string()
     }
 
     #[test]
@@ -166,6 +257,44 @@ mod tests {
             !line.chars().any(|c| c.is_control() || crate::cli::escape::is_invisible(c)),
             "{line:?}"
         );
+    }
+
+    #[test]
+    fn messages_are_printed_as_they_were_sent() {
+        for json in [r#"{"b":1.50, "a":12345678901234567890123,"a":-0}"#, "1e400", "[1.0,2.00]"] {
+            let data = format!(
+                r#"{{"time":"2026-01-01T00:00:00Z","kind":"message","connectionId":"a","direction":"in","size":1,"message":{json}}}"#
+            );
+            let line = plain("message", &data);
+            assert!(line.contains(json), "{line}");
+        }
+    }
+
+    #[test]
+    fn binary_is_hex_with_its_readable_text() {
+        let data = r#"{"time":"2026-01-01T00:00:00Z","kind":"message","connectionId":"a","direction":"in","size":4,"encoding":"base64","message":"AGhp/w=="}"#;
+        let line = plain("message", data);
+        assert!(line.ends_with("00 68 69 ff ·hi·  4 B"), "{line}");
+    }
+
+    #[test]
+    fn columns_are_aligned_and_made_ids_have_their_path() {
+        let mut lines = Lines::default();
+        let mut line = |id: &str, kind: &str, more: &str| {
+            let data = format!(
+                r#"{{"time":"2026-01-01T00:00:00Z","kind":"{kind}","connectionId":"{id}",{more}}}"#
+            );
+            let message = Message { name: "message".to_owned(), data };
+            anstream::adapter::strip_str(&lines.text(&message).expect("a line")).to_string()
+        };
+        let text = r#""direction":"in","size":1,"message":"x""#;
+        line("1kah0000005", "connect", r#""path":"/chat?token=1""#);
+        let made = line("1kah0000005", "message", text);
+        assert!(made.ends_with("→ 1kah0000005 /chat  x  1 B"), "{made}");
+        let own = line("room", "message", text);
+        assert_eq!(own.find("x  1 B"), made.find("x  1 B"), "{own}");
+        let long = line(&"y".repeat(50), "message", text);
+        assert!(long.contains(&format!("{}…  x", "y".repeat(29))), "{long}");
     }
 
     #[test]
