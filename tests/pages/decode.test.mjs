@@ -17,7 +17,10 @@ import { best, message, recorder } from "./decode.kit.mjs";
 const { Socket } = createRequire(import.meta.url)("phoenix");
 
 test("every decoder has a name and a title", () => {
-  assert.deepEqual(names.map(({ name }) => name), ["socketio", "graphql", "stomp", "signalr", "phoenix", "mqtt", "pusher", "jsonrpc", "msgpack", "cbor", "protobuf"]);
+  assert.deepEqual(names.map(({ name }) => name), [
+    "socketio", "graphql", "stomp", "signalr", "phoenix", "mqtt", "pusher", "jsonrpc", "lsp", "wamp", "ocpp", "actioncable", "centrifugo",
+    "sockjs", "jupyter", "yjs", "hocuspocus", "kubernetes", "realtime", "msgpack", "cbor", "protobuf",
+  ]);
   assert.ok(names.every(({ title }) => title.length > 3));
   assert.match(decode("none", message("x")).error, /no such decoder/);
 });

@@ -1,17 +1,17 @@
-// What a protocol with frames of its own leaves unfinished at the end of a WebSocket message, kept
-// until the next. Bounded: what is larger than the limit is counted, not kept.
+// A frame of a protocol that a WebSocket message ends within, kept until its rest comes. Bounded: a
+// frame larger than the limit is counted, not kept.
 
 import { LIMITS, amount } from "./bounded.js";
 
-/** A frame of which a part has come. */
+/** A frame that is not complete. */
 export class Unfinished {
   #kept = new Uint8Array(256);
-  /** Bytes that have come. */
+  /** Bytes so far. */
   have = 0;
-  /** Messages that they came in. */
+  /** Messages so far. */
   messages = 0;
 
-  /** `need`: its length, or null if nobody knows yet; `what` names it. */
+  /** `need`: its length, or null if it is not known yet; `what` names it. */
   constructor(need, what) {
     this.need = need;
     this.what = what;
@@ -34,7 +34,7 @@ export class Unfinished {
     this.have = end;
   }
 
-  /** What was kept. */
+  /** The bytes that were kept. */
   get bytes() { return this.#kept.slice(0, this.have); }
 
   /** "1,000 of 4,096 bytes", for people. */

@@ -53,18 +53,46 @@ export function bytesOf({ text, bytes }) {
   return bytes ?? new TextEncoder().encode(text ?? "");
 }
 
+/** A binary message whose bytes are UTF-8 text, as a text message; null for any other message. */
+export function asText(message) {
+  const { text, bytes } = message;
+  if (typeof text === "string" || !(bytes instanceof Uint8Array) || bytes.length < 2 || bytes.length > LIMITS.bytes) return null;
+  // Most binary messages show in their first bytes that they are no text.
+  for (let at = 0; at < Math.min(bytes.length, 32); at += 1) if (bytes[at] < 32 && bytes[at] !== 10 && bytes[at] !== 13 && bytes[at] !== 9) return null;
+  const found = readable(bytes);
+  if (found === null) return null;
+  return { ...message, text: found, bytes: null, value: /^\s*[[{]/.test(found) ? quietly(found) : undefined };
+}
+
+function quietly(text) {
+  try {
+    return parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The JSON value of a message. */
 export function jsonOf(message) {
   return message.value === undefined ? parse(textOf(message)) : message.value;
 }
 
-/** JSON text as a value; a fault if it is none. */
+/** JSON text as a value; a fault if it is none. A redacted value without quotes is one too. */
 export function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new Fault(`not JSON: ${brief(text, 40)}`);
+  for (const written of text.includes(MARK) ? [text, quoted(text)] : [text]) {
+    try {
+      return JSON.parse(written);
+    } catch { /* the next one, or none */ }
   }
+  throw new Fault(`not JSON: ${brief(text, 40)}`);
+}
+
+/** What redaction puts in the place of a secret. */
+const MARK = "[redacted]";
+
+/** JSON with quotes around the marks of redaction that stand outside of strings, such as `[1,[redacted]]`. */
+function quoted(text) {
+  return text.replace(/"(?:[^"\\]|\\.)*"|[-\w.]{0,40}\[redacted\][-\w.[\]]{0,40}?(?=[\s,\]}]|$)/g, (part) => (part[0] === '"' ? part : JSON.stringify(part)));
 }
 
 /** JSON text as its value, any other text as it is. */
@@ -75,6 +103,14 @@ export function maybeJson(text) {
   } catch {
     return text;
   }
+}
+
+/** Subprotocols of which it is known what they carry. */
+const SUBPROTOCOLS = /mqtt|stomp|wamp|ocpp|actioncable|soap|sip|xmpp|graphql|json-?rpc|signalr|phoenix|k8s\.io|jupyter|centrifuge|lsp|amqp|realtime|xmlrpc|msgpack|cbor|protobuf/i;
+
+/** Whether a subprotocol is known and another than those that `own` matches. */
+export function isForeign(subprotocol, own) {
+  return SUBPROTOCOLS.test(subprotocol ?? "") && !own.test(subprotocol);
 }
 
 /** Whether a value is an object with names, neither null nor a list. */

@@ -1,14 +1,14 @@
 // GraphQL over WebSocket: graphql-transport-ws, and the older subprotocol that is called graphql-ws
-// (of subscriptions-transport-ws). The words tell them apart where the subprotocol is not known.
+// (of subscriptions-transport-ws). The types of messages tell them apart where the subprotocol is unknown.
 
-import { Fault, amount, brief, isObject, jsonOf, word } from "./bounded.js";
+import { Fault, amount, brief, isForeign, isObject, jsonOf, word } from "./bounded.js";
 
 const BOTH = ["connection_init", "connection_ack", "error", "complete"];
 const NEW = ["ping", "pong", "subscribe", "next"];
 const OLD = ["connection_error", "connection_terminate", "ka", "start", "stop", "data", "connection_keep_alive"];
 const TYPES = new Set([...BOTH, ...NEW, ...OLD]);
 
-/** Words that other protocols use too, and which say little without an id. */
+/** Types that other protocols use too. */
 const COMMON = new Set(["error", "complete", "ping", "pong", "subscribe", "next", "start", "stop", "data", "ka"]);
 
 function decode(message) {
@@ -22,10 +22,26 @@ function decode(message) {
   if (operation) words.push(operation.kind, operation.name ?? "(unnamed)", payload.variables ? brief(payload.variables, 80) : "");
   else if (payload !== undefined) words.push(content(type, payload));
   const error = TYPES.has(type) ? undefined : `neither protocol has the type ${brief(type, 40)}`;
-  return { summary: words.filter(Boolean).join(" "), fields: { protocol, type, id, operation, payload }, error };
+  return { summary: words.filter(Boolean).join(" "), fields: { protocol, type, id, operation, payload }, error, links: linksOf(type, id) };
 }
 
-/** The operation of a query: that which is named, else the first. */
+function linksOf(type, id) {
+  switch (type) {
+    case "connection_init": return [{ ask: "init" }];
+    case "connection_ack": case "connection_error": return [{ answer: "init" }];
+    case "ping": return [{ ask: "ping" }];
+    case "pong": return [{ answer: "ping" }];
+    case "subscribe": case "start": return [{ ask: `#${word(id, 80)}` }];
+    case "next": case "data": return [{ answer: `#${word(id, 80)}`, more: true }];
+    case "error": case "complete": return [{ answer: `#${word(id, 80)}` }];
+    default: return [];
+  }
+}
+
+/** Members of a message; an object with others is of another protocol. */
+const MEMBERS = new Set(["type", "id", "payload"]);
+
+/** The operation of a query: the named one, else the first. */
 function named({ query, operationName }) {
   const start = query.slice(0, 2000).replace(/#.*/g, "");
   const [, kind, name] = /\b(query|mutation|subscription)\b\s*([A-Za-z_]\w*)?/.exec(start.replace(/^\s*\{.*/s, "")) ?? [];
@@ -39,13 +55,18 @@ function content(type, payload) {
   return brief(isObject(payload) && "data" in payload ? payload.data : payload, 160);
 }
 
+const OWN = /^graphql-(transport-)?ws$/i;
+
 export const graphql = {
   name: "graphql",
   title: "GraphQL over WebSocket",
+  owns: true,
   fit({ subprotocol, path, text, value }) {
     if (typeof text !== "string") return 0;
-    if (/^graphql-(transport-)?ws$/i.test(subprotocol ?? "")) return 100;
-    if (!isObject(value) || !TYPES.has(value.type)) return 0;
+    if (OWN.test(subprotocol ?? "")) return 100;
+    // A known subprotocol of others, and a member that GraphQL does not have, say what it is not.
+    if (isForeign(subprotocol, OWN)) return 0;
+    if (!isObject(value) || !TYPES.has(value.type) || !Object.keys(value).every((key) => MEMBERS.has(key))) return 0;
     if (!COMMON.has(value.type)) return 85;
     if (/graphql/i.test(path ?? "")) return 80;
     if (isObject(value.payload) && ("query" in value.payload || "data" in value.payload)) return 75;

@@ -1,4 +1,4 @@
-// JSON-RPC 2.0, batches too; and what looks like it but says no version, as the DevTools protocol.
+// JSON-RPC 2.0 and its batches, and protocols of the same form without a version, such as DevTools.
 
 import { Fault, brief, isObject, jsonOf, word } from "./bounded.js";
 
@@ -35,17 +35,21 @@ function decode(message) {
   }
   if (faults.length === list.length) throw new Fault(faults[0]);
   const fields = list.map((each) => each.fields);
+  const links = list.flatMap((each) => each.links ?? []);
   if (value.length > MOST) fields.push({ kind: `${(value.length - MOST).toLocaleString("en")} more` });
-  return { summary: `batch of ${value.length}: ${list.slice(0, 12).map((each) => each.summary).join("; ")}`, fields, error: faults[0] };
+  return { summary: `batch of ${value.length}: ${list.slice(0, 12).map((each) => each.summary).join("; ")}`, fields, error: faults[0], links };
 }
 
-function one(value) {
+/** Decodes one message, which is no batch. */
+export function one(value) {
   const kind = sort(value);
   if (!kind) throw new Fault("neither a request nor a response of JSON-RPC");
   const { jsonrpc, id, method, params, result, error, ...rest } = value;
   const meant = isObject(error) && CODES.has(error.code) ? { meaning: CODES.get(error.code), ...error } : error;
   const fields = { kind, jsonrpc: jsonrpc ?? "no version", id, method, params, result, error: meant, ...rest };
-  return { summary: line(kind, value), fields };
+  const key = id === undefined || id === null ? null : brief(id, 80);
+  const links = key === null || kind === "notification" ? [] : [kind === "request" ? { ask: key } : { answer: key }];
+  return { summary: line(kind, value), fields, links };
 }
 
 function line(kind, { id, method, params, result, error }) {

@@ -1,11 +1,11 @@
-// MQTT over binary messages. A message may hold several packets, and a packet may go over several
-// messages: the protocol says that the two have nothing to do with each other.
+// MQTT over binary messages. A message may hold several packets, and a packet may span several
+// messages (MQTT 5, section 6.0).
 
 import { Unfinished } from "./assemble.js";
-import { Fault, LIMITS, bytesOf } from "./bounded.js";
+import { Fault, LIMITS, brief, bytesOf } from "./bounded.js";
 import { TYPES, flagsFit, packet } from "./mqtt-packets.js";
 
-/** Packets of a message that are shown; the others are counted. A broker that gathers sends tens. */
+/** Packets of a message that are shown; others are counted. A broker that batches sends tens. */
 const MOST = 200;
 
 const NO_START = "starts no packet; it may be the rest of one that an earlier message began";
@@ -48,7 +48,7 @@ function joined(first, second) {
   return all;
 }
 
-/** Reads packets; the first came in `messages` messages, `list` stands before it. */
+/** Reads packets; the first spans `messages` messages, `list` is put in front. */
 function packets(bytes, state, messages = 1, list = []) {
   const split = messages > 1 ? { split: `over ${messages} messages` } : {};
   const own = (state.mqtt ??= {});
@@ -81,7 +81,23 @@ function one(bytes, head, state, purse) {
   const version = state.mqtt.version ?? state.peer?.mqtt?.version;
   const read = packet(bytes[0], bytes.subarray(head), version, purse);
   if (read.type === "CONNECT") state.mqtt.version = { "3.1": 3, "3.1.1": 4, 5: 5 }[read.version];
-  return read;
+  return read.type === "PUBLISH" ? aliased(read, state.mqtt) : read;
+}
+
+/** Topic aliases that are kept for a direction. */
+const ALIASES = 1000;
+
+/** A PUBLISH of MQTT 5 may name its topic by the number that an earlier one gave it. */
+function aliased(read, own) {
+  const alias = read.properties?.topicAlias;
+  if (!Number.isInteger(alias)) return read;
+  own.aliases ??= new Map();
+  if (read.topic !== "") {
+    if (own.aliases.size < ALIASES) own.aliases.set(alias, read.topic);
+    return read;
+  }
+  const topic = own.aliases.get(alias);
+  return topic === undefined ? read : { ...read, topic, topicBy: `alias ${alias}` };
 }
 
 function unfinished(bytes, size, own, messages) {
@@ -94,7 +110,31 @@ function unfinished(bytes, size, own, messages) {
 
 function result(list, error) {
   const summary = (list.length > 1 ? `${list.length} packets: ` : "") + list.slice(0, 12).map(line).join("; ");
-  return { summary, fields: list.length === 1 ? list[0] : list, error };
+  const row = list.length > 0 ? list.slice(0, 12).map(short).join("; ") : undefined;
+  return { summary, row, fields: list.length === 1 ? list[0] : list, error, links: list.flatMap(linksOf) };
+}
+
+/** A packet for a row: of a PUBLISH its topic and payload. */
+function short(packet) {
+  if (packet.topic === undefined || packet.payload === undefined) return line(packet);
+  return `${packet.type} ${packet.topic} ${typeof packet.payload === "string" ? packet.payload.slice(0, 140) : brief(packet.payload, 140)}`;
+}
+
+/** Answers have the packet id of their request. QoS 2 takes a PUBREC and a PUBCOMP. */
+function linksOf({ type, qos, packetId }) {
+  switch (type) {
+    case "CONNECT": return [{ ask: "connect" }];
+    case "CONNACK": return [{ answer: "connect" }];
+    case "PINGREQ": return [{ ask: "ping" }];
+    case "PINGRESP": return [{ answer: "ping" }];
+    case "PUBLISH": return qos > 0 ? [{ ask: `publish ${packetId}` }] : [];
+    case "PUBREC": return [{ answer: `publish ${packetId}`, more: true }];
+    case "PUBACK": case "PUBCOMP": return [{ answer: `publish ${packetId}` }];
+    case "SUBSCRIBE": case "UNSUBSCRIBE": return [{ ask: `${type} ${packetId}` }];
+    case "SUBACK": return [{ answer: `SUBSCRIBE ${packetId}` }];
+    case "UNSUBACK": return [{ answer: `UNSUBSCRIBE ${packetId}` }];
+    default: return [];
+  }
 }
 
 function line(packet) {
@@ -135,6 +175,9 @@ function topicFits(body) {
 export const mqtt = {
   name: "mqtt",
   title: "MQTT",
+  owns: true,
+  forget(state) { if (state.mqtt) state.mqtt.unfinished = null; },
+  pending: (state) => Boolean(state.mqtt?.unfinished),
   fit({ subprotocol, bytes }) {
     if (!bytes) return 0;
     if (/mqtt/i.test(subprotocol ?? "")) return 100;

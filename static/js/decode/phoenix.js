@@ -2,12 +2,13 @@
 
 import { Fault, Reader, brief, bytesOf, isObject, jsonOf, word } from "./bounded.js";
 
-const name = (value) => value === null || typeof value === "string";
+/** Refs are strings in the client of Phoenix, numbers in some others. */
+const isRef = (value) => value === null || typeof value === "string" || Number.isInteger(value);
 
 function isV2(value) {
   if (!Array.isArray(value) || value.length !== 5) return false;
   const [joinRef, ref, topic, event] = value;
-  return name(joinRef) && name(ref) && typeof topic === "string" && typeof event === "string";
+  return isRef(joinRef) && isRef(ref) && typeof topic === "string" && typeof event === "string";
 }
 
 function isV1(value) {
@@ -17,7 +18,12 @@ function isV1(value) {
 function decode(message) {
   const isText = typeof message.text === "string" || message.value !== undefined;
   const fields = isText ? written(jsonOf(message)) : binary(bytesOf(message), message.direction);
-  return { summary: line(fields), fields };
+  return { summary: line(fields), fields, links: linksOf(fields) };
+}
+
+function linksOf({ event, kind, ref }) {
+  if (ref === null || ref === undefined) return [];
+  return [event === "phx_reply" || kind === "reply" ? { answer: `${ref}` } : { ask: `${ref}` }];
 }
 
 function written(value) {
@@ -30,7 +36,7 @@ function written(value) {
   return { serializer: "V1", topic, event, ref, joinRef, payload };
 }
 
-/** What is sent to a channel has a ref, what a channel sends has none: the sizes differ by one. */
+/** A push of a client has a ref, a push of the server has none: the sizes differ by one. */
 function binary(bytes, direction) {
   switch (bytes[0]) {
     case 0: {
@@ -74,7 +80,7 @@ function line({ topic, event, ref, status, payload }) {
   const content = answer !== undefined && isObject(payload) && "response" in payload ? payload.response : payload;
   const words = [topic.slice(0, 100), event.slice(0, 100)];
   if (answer !== undefined) words.push(word(answer, 40));
-  if (ref) words.push(`#${ref.slice(0, 40)}`);
+  if (ref !== null && ref !== undefined && ref !== "") words.push(`#${word(ref, 40)}`);
   words.push(brief(content, 140));
   return words.join(" ");
 }
@@ -82,6 +88,7 @@ function line({ topic, event, ref, status, payload }) {
 export const phoenix = {
   name: "phoenix",
   title: "Phoenix channels",
+  owns: true,
   fit({ path, text, bytes, value }) {
     const known = /[?&]vsn=[12]\./.test(path ?? "");
     if (typeof text === "string") {

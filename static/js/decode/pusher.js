@@ -1,5 +1,5 @@
-// Pusher Channels, protocol 7, and servers that speak it (Reverb, Soketi). Its data is often JSON in
-// a string; what is in there is shown.
+// Pusher Channels, protocol 7, and servers that speak it (Reverb, Soketi). Its data are often JSON in
+// a string, which is decoded.
 
 import { Fault, brief, isObject, jsonOf, maybeJson, word } from "./bounded.js";
 
@@ -18,7 +18,17 @@ function decode(message) {
   if (event === "pusher:error" && isObject(inner)) words.push(brief(inner.code, 10), brief(inner.message));
   else if (event === "pusher:connection_established" && isObject(inner)) words.push(`socket ${brief(inner.socket_id, 40)}`);
   else if (inner !== undefined && !event.endsWith(":subscribe") && !event.endsWith(":unsubscribe")) words.push(brief(inner, 140));
-  return { summary: words.join(" "), fields };
+  return { summary: words.join(" "), fields, links: linksOf(event, where) };
+}
+
+function linksOf(event, where) {
+  switch (event) {
+    case "pusher:subscribe": return [{ ask: `subscribe ${word(where)}` }];
+    case "pusher_internal:subscription_succeeded": case "pusher:subscription_error": return [{ answer: `subscribe ${word(where)}` }];
+    case "pusher:ping": return [{ ask: "ping" }];
+    case "pusher:pong": return [{ answer: "ping" }];
+    default: return [];
+  }
 }
 
 function sort(event) {

@@ -19,7 +19,17 @@ function decode(message) {
   if (records.length === 0) throw new Fault(error ?? "the message is empty");
   if (more > 0) records.push({ type: `${more.toLocaleString("en")} more records` });
   const summary = (records.length > 1 ? `${records.length} records: ` : "") + records.slice(0, 12).map(line).join("; ");
-  return { summary, fields: records.length === 1 ? records[0] : records, error };
+  return { summary, fields: records.length === 1 ? records[0] : records, error, links: records.flatMap(linksOf) };
+}
+
+function linksOf({ type, invocationId }) {
+  if (type === "handshake") return [{ ask: "handshake" }];
+  if (type === "handshake answer") return [{ answer: "handshake" }];
+  if (invocationId === undefined || invocationId === null) return [];
+  const key = word(invocationId, 80);
+  if (type === "invocation" || type === "stream invocation") return [{ ask: key }];
+  if (type === "stream item") return [{ answer: key, more: true }];
+  return type === "completion" ? [{ answer: key }] : [];
 }
 
 function written(text) {
@@ -134,6 +144,7 @@ function chains(bytes) {
 export const signalr = {
   name: "signalr",
   title: "SignalR",
+  owns: true,
   fit({ text, bytes }) {
     if (typeof text === "string") return text.endsWith(RECORD) && text.startsWith("{") ? 92 : 0;
     return bytes && chains(bytes) ? 78 : 0;

@@ -1,6 +1,6 @@
-// Socket.IO over Engine.IO: protocol 4 (a binary message is an attachment as it is), and 3, where
-// a byte stands in front of it. Attachments come in the messages behind the packet that has places
-// for them; with a state, the packet is put together when the last has come.
+// Socket.IO over Engine.IO: protocol 4, where a binary message is an attachment, and 3, where the
+// attachment follows a byte. Attachments come in the messages after the packet that has placeholders
+// for them; with a state, the packet is completed by the last one.
 
 import { Fault, LIMITS, Reader, amount, brief, isObject, parse, put, textOf, word } from "./bounded.js";
 import { item } from "./msgpack.js";
@@ -8,7 +8,7 @@ import { item } from "./msgpack.js";
 const ENGINE = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
 const SOCKET = ["connect", "disconnect", "event", "ack", "connect error", "event", "ack"];
 
-/** Attachments that are waited for; the library itself refuses more than 10 since 4.2.6. */
+/** Attachments of a packet; the library refuses more than 10 since 4.2.6. */
 const MOST = 100;
 
 const isV3 = (message) => /[?&]EIO=3(&|$)/.test(message.path ?? "");
@@ -19,15 +19,17 @@ function decode(message, state) {
   const text = textOf(message);
   const kind = ENGINE[text.charCodeAt(0) - 48];
   if (kind === undefined) throw new Fault(`no Engine.IO packet: those begin with 0 to 6, not ${brief(text, 10)}`);
-  if (kind === "message") return packet(text, state);
+  if (kind === "message") return packet(text, state, message.direction);
   const data = kind === "open" ? parse(text.slice(1)) : text.slice(1);
   const fields = { engine: kind, ...(data === "" ? {} : { data }) };
-  if (kind !== "open") return { summary: data ? `${kind} ${brief(data)}` : kind, fields };
+  // A probe is a ping with data, and its pong repeats them.
+  const links = kind === "ping" ? [{ ask: `ping ${data}` }] : kind === "pong" ? [{ answer: `ping ${data}` }] : [];
+  if (kind !== "open") return { summary: data ? `${kind} ${brief(data)}` : kind, fields, links };
   return { summary: `open, session ${brief(data?.sid, 60)}, ping every ${brief(data?.pingInterval, 20)} ms`, fields };
 }
 
-/** A packet of Socket.IO; of a program that uses Engine.IO alone, its message. */
-function packet(text, state) {
+/** A packet of Socket.IO, or a message of a program that uses Engine.IO alone. */
+function packet(text, state, direction) {
   const head = /^4([0-6])(?:(\d{1,9})-)?(?:(\/[^,]*)(?:,|$))?(\d{1,15})?/.exec(text.slice(0, 2000));
   const rest = head ? text.slice(head[0].length) : "";
   if (!head || !/^([[{"]|null$|$)/.test(rest)) {
@@ -40,14 +42,23 @@ function packet(text, state) {
   const data = rest === "" ? undefined : parse(rest);
   const fields = { engine: "message", ...described(Number(type), data), namespace: namespace ?? "/", ackId: id ? Number(id) : undefined };
   let summary = line(fields);
+  const links = linksOf(fields, direction);
   if (attachments !== undefined) {
     const count = Number(attachments);
     fields.attachments = count;
     summary += count === 1 ? " (an attachment follows)" : ` (${count} attachments follow)`;
-    if (count > MOST) return { summary, fields, error: `${count} attachments are more than are put together` };
+    if (count > MOST) return { summary, fields, links, error: `${count} attachments are more than are put together` };
     if (count > 0) state.socketio = { fields, count, size: 0, parts: [] };
   }
-  return { summary, fields, error: late };
+  return { summary, fields, links, error: late };
+}
+
+/** An ack answers its event; a connect or connect error of the server answers the connect of the client. */
+function linksOf({ packet, namespace, ackId }, direction) {
+  const key = `${namespace} ${ackId}`;
+  if (ackId !== undefined) return [packet.endsWith("ack") ? { answer: key } : { ask: key }];
+  if (packet === "connect error" || (packet === "connect" && direction === "out")) return [{ answer: `connect ${namespace}` }];
+  return packet === "connect" && direction === "in" ? [{ ask: `connect ${namespace}` }] : [];
 }
 
 function described(type, data) {
@@ -71,10 +82,10 @@ function line({ packet, event, args, data, namespace, ackId }) {
 function attachment(message, state) {
   const bytes = isV3(message) && message.bytes[0] === 4 ? message.bytes.subarray(1) : message.bytes;
   const open = state.socketio;
-  if (!open) return byMsgpack(bytes) ?? { summary: `binary attachment, ${amount(bytes.length)}`, fields: { engine: "message", attachment: bytes } };
+  if (!open) return byMsgpack(bytes, message.direction) ?? { summary: `binary attachment, ${amount(bytes.length)}`, fields: { engine: "message", attachment: bytes } };
   open.size += bytes.length;
   const kept = open.size <= LIMITS.bytes;
-  // A copy, as what came may be a part of something larger.
+  // A copy, as the bytes may be a part of a larger buffer.
   open.parts.push(kept ? bytes.slice() : null);
   const which = `attachment ${open.parts.length} of ${open.count}`;
   if (open.parts.length < open.count) {
@@ -98,20 +109,23 @@ function filled(value, parts, depth) {
   return object;
 }
 
-/** A packet of programs that use the MessagePack parser, which are objects with type and nsp. */
-function byMsgpack(bytes) {
+/** A packet of the MessagePack parser: an object with type and nsp. */
+function byMsgpack(bytes, direction) {
   const reader = new Reader(bytes);
   const value = reader.attempt(() => item(reader));
   if (reader.fault || reader.left > 0 || !isObject(value)) return null;
   const { type, data, nsp, id: ackId } = value;
   if (!Number.isInteger(type) || !SOCKET[type] || typeof nsp !== "string") return null;
   const fields = { engine: "message", parser: "msgpack", ...described(type, data), namespace: nsp, ackId };
-  return { summary: line(fields), fields };
+  return { summary: line(fields), fields, links: linksOf(fields, direction) };
 }
 
 export const socketio = {
   name: "socketio",
   title: "Socket.IO / Engine.IO",
+  owns: true,
+  forget(state) { state.socketio = null; },
+  pending: (state) => Boolean(state.socketio),
   fit({ path, text, bytes }) {
     if (bytes) return isPath(path) ? 80 : 0;
     if (typeof text !== "string") return 0;

@@ -1,6 +1,6 @@
 // STOMP 1.0 to 1.2: frames of a command, headers and a body that ends with a zero byte. A message
-// may hold several; clients that were told to split large frames put one over several messages.
-// Also inside of SockJS, where a message is a list of strings.
+// may hold several; clients with `splitLargeFrames` send one over several messages. Also inside of
+// SockJS, where a message is a list of strings.
 
 import { Unfinished } from "./assemble.js";
 import { Fault, Reader, brief, bytesOf, maybeJson, parse, put, readable, utf8 } from "./bounded.js";
@@ -76,12 +76,21 @@ function read(bytes, state, messages) {
     }
   }
   if (more > 0) list.push({ command: `${more.toLocaleString("en")} more frames` });
-  if (list.length > 0) return { summary: list.slice(0, 12).map(line).join("; "), fields: list.length === 1 ? list[0] : list, error };
+  if (list.length > 0) return { summary: list.slice(0, 12).map(line).join("; "), fields: list.length === 1 ? list[0] : list, error, links: list.flatMap(linksOf) };
   if (error) throw new Fault(error);
   return { summary: "heart-beat", fields: { heartBeats: beats } };
 }
 
-/** The frame that starts here; `{ end }`, null if nobody knows, if the message ends before it. */
+/** A frame with a receipt is answered by RECEIPT or ERROR, CONNECT by CONNECTED. */
+function linksOf({ command, headers }) {
+  if (!headers) return [];
+  if (command === "CONNECT" || command === "STOMP") return [{ ask: "connect" }];
+  if (command === "CONNECTED") return [{ answer: "connect" }];
+  if (headers["receipt-id"] !== undefined) return [{ answer: `receipt ${headers["receipt-id"]}` }];
+  return headers.receipt === undefined ? [] : [{ ask: `receipt ${headers.receipt}` }];
+}
+
+/** The frame that starts here; `{ end }` if the message ends before it, null if its end is unknown. */
 function frame(reader) {
   const command = textLine(reader);
   if (command === null && begins(reader)) return { end: null };
@@ -122,7 +131,7 @@ function finished(reader, command, headers) {
   return { command, headers, size: length, body: length > 0 ? content(body) : undefined };
 }
 
-/** Whether redaction has changed a body, whose length its headers then do not say. */
+/** Whether redaction has changed a body, so that `content-length` is not its length. */
 function isRedacted(body) {
   return utf8(body)?.includes("[redacted]") ?? false;
 }
@@ -176,6 +185,9 @@ function line({ command, headers, size, body, split }) {
 export const stomp = {
   name: "stomp",
   title: "STOMP",
+  owns: true,
+  forget(state) { state.stomp = null; },
+  pending: (state) => Boolean(state.stomp),
   fit({ subprotocol, text, bytes }) {
     if (/stomp/i.test(subprotocol ?? "")) return 100;
     if (typeof text === "string") {
