@@ -32,20 +32,6 @@ async function before(event) {
   return (await feed.lines(query)).reverse().map(valueOf).filter(Boolean);
 }
 
-const known = new Map();
-
-/** What is known of the connection of an event: path and subprotocol. */
-async function about(id, event) {
-  if (mode === "file") return {};
-  if (!known.has(id)) {
-    const query = new URLSearchParams({ connection: id, kind: "connect", order: "desc", limit: 1, until: event.time, format: "ndjson" });
-    known.set(id, feed.lines(query).then(([line]) => valueOf(line ?? "") ?? {}, () => ({})));
-    if (known.size > 500) known.delete(known.keys().next().value);
-  }
-  const { path, subprotocol, headers = {} } = await known.get(id);
-  return { path, subprotocol: subprotocol ?? headers["sec-websocket-protocol"] };
-}
-
 /** Narrows the view to what a value says. */
 function narrow({ connection, channel, kind, direction, condition }) {
   if (connection !== undefined) apply({ ...view, connections: [connection] });
@@ -80,6 +66,8 @@ function act(name, typing = false) {
   const acts = {
     pause: () => events.togglePause(),
     deltas: () => at("deltas").click(),
+    decoded: () => at("decoded").click(),
+    linked: () => goToLinked(raw),
     history: () => (mode === "history" ? apply({ ...view, since: null, until: null }, { history: false }) : openHistory({ id: events.list.following ? "" : events.firstInSight })),
     live: () => (mode === "file" ? location.assign(here("es-client")) : apply({ ...view, since: null, until: null }, { history: false })),
     time: askTime, views: askViews, save: askSave, keys: () => { drawKeys(); at("keys-dialog").showModal(); },
@@ -99,6 +87,15 @@ function act(name, typing = false) {
   if (name.startsWith("kind ")) return narrow({ kind: name.slice(5) });
   if (name.startsWith("direction ")) return narrow({ direction: name.slice(10) });
   return acts[name]?.();
+}
+
+/** Goes to the answer of a request, or to the request of an answer. */
+function goToLinked(raw) {
+  const id = raw === null ? null : events.linkedWith(raw);
+  if (id === null) return toast("This message has no request or answer here.");
+  const index = events.indexOf(id);
+  if (index !== -1) return events.select(index);
+  return mode === "file" ? toast("That message is not in the list.") : openHistory({ id });
 }
 
 function back(typing) {
@@ -143,13 +140,19 @@ const askSave = saveDialog({
   },
 });
 
-detail.about = about;
+detail.decode = (raw) => feed.full(raw);
+detail.names = () => feed.names;
+detail.onchoose = (connection, name) => {
+  feed.choose(connection, name);
+  events.decodeAgain();
+};
 detail.before = before;
 detail.canAct = () => mode !== "file" && info?.mode !== "recording";
 detail.onfilter = narrow;
 detail.onact = (name) => act(name);
 events.onselect = (raw, show) => { if (show || detail.raw !== null) detail.show(raw); };
 events.oncell = cell;
+events.onlinked = goToLinked;
 events.onhold = update;
 connections.onchoose = (id, beside) => {
   const others = view.connections.filter((other) => other !== id);
@@ -175,6 +178,10 @@ at("clear").addEventListener("click", forget);
 at("help").addEventListener("click", () => act("keys"));
 at("older").addEventListener("click", () => openHistory({ id: idOf(journal.at(0) ?? "") }));
 at("notice-close").addEventListener("click", () => { at("notice").hidden = true; });
+at("decoded").addEventListener("click", () => {
+  events.showDecoded = !events.showDecoded;
+  at("decoded").setAttribute("aria-pressed", String(events.showDecoded));
+});
 at("deltas").addEventListener("click", () => {
   events.showDeltas = !events.deltas;
   at("deltas").setAttribute("aria-pressed", String(events.deltas));

@@ -4,6 +4,7 @@
 import { Feed, json } from "./link/feed.js";
 import { Archive, spacing } from "./model/archive.js";
 import { Names } from "./model/complete.js";
+import { Decoded } from "./model/decoded.js";
 import { BUCKET, Density } from "./model/density.js";
 import { idOf, valueOf } from "./model/event.js";
 import { Journal } from "./model/journal.js";
@@ -44,11 +45,13 @@ let isSearched = true;
 export const journal = new Journal();
 const density = new Density();
 const names = new Names();
-export const events = new Events(journal);
+const decoded = new Decoded();
+export const events = new Events(journal, decoded);
 export const detail = new Detail();
 export const banner = new Banner();
 export const strip = new Strip(density);
-export const feed = new Feed({ batch, state, roster: (part) => connections.show(part) });
+export const feed = new Feed({ batch, state, roster: (part) => connections.show(part), briefs: (pairs) => events.takeBriefs(pairs) });
+events.onask = (lines, past) => feed.ask(lines, past);
 export const connections = new Connections((wanted) => feed.roster(wanted));
 export const filterBox = new FilterBox(names, async (expression) => {
   if (mode === "file") throw new Error("An expression is the server's work; a file is selected by text, kind and connection.");
@@ -106,8 +109,9 @@ function drawCounts() {
   if (archive?.fault) at("mode").textContent = `history cannot be read: ${archive.fault}`;
 }
 
-/** Takes what the worker hands over. */
-function batch(lines, counts) {
+/** Takes a batch of the worker. */
+function batch(lines, counts, briefs) {
+  decoded.put(briefs);
   events.push(lines);
   density.add(counts);
   const now = Date.now();

@@ -160,40 +160,6 @@ test("what a proxy knows is told: wire sizes, violations, refusals, silence, wha
   assert.deepEqual(watch.faults, []);
 });
 
-test("what a decoder reads stands beside what was sent, is chosen by hand too, and may fail", async (t) => {
-  const decoders = `
-    export const names = [{ name: "upper", title: "Upper case" }, { name: "broken", title: "Broken" }];
-    export const decodersFor = ({ text, opcode, path }) => (opcode === "text" && path === "/chat" && text.startsWith("say ") ? ["upper"] : []);
-    export function decode(name, { text }, state) {
-      if (name === "broken") throw new Error("<b>no</b>");
-      state.seen = (state.seen ?? 0) + 1;
-      return { name, summary: "SAID", fields: { words: text.slice(4).toUpperCase(), seen: state.seen } };
-    }`;
-  const { watch } = await watched(t, {
-    "/static/js/decode/index.js": (_, outgoing) => outgoing.writeHead(200, { "content-type": "text/javascript" }).end(decoders),
-    "/events": (_, outgoing, __, open) => { open(); outgoing.write(sse([message(1, "say hello"), message(2, "other")])); },
-    "/api/events": (_, outgoing, query) => {
-      const connect = '{"id":"1-0","time":"1970-01-01T00:00:00.001Z","kind":"connect","connectionId":"c1","path":"/chat"}\n';
-      outgoing.writeHead(200).end(query.get("format") === "marks" ? '{"every":1,"marks":[],"count":0,"first":null,"last":null}' : query.get("format") === "ndjson" ? connect : "[]");
-    },
-  });
-  await until("both", async () => (await rows(watch)).length === 2);
-  await watch.click('.event:not([hidden]) >> text="say hello"');
-  await until("the decoded form", async () => /SAID.*words:"HELLO"/s.test(await text(watch, ".decoded")));
-  assert.equal(await text(watch, ".raw-content pre"), "say hello", "beside it stands what was sent");
-  assert.match(await text(watch, ".decoded select"), /Automatic: Upper case/);
-  await accessible(watch, "decoded");
-  await watch.selectOption(".decoded select", "broken");
-  await until("its failure", async () => /the decoder failed: <b>no<\/b>/.test(await text(watch, ".decoded .bad")));
-  await accessible(watch, "decoder that fails");
-  await watch.selectOption(".decoded select", "off");
-  await until("nothing", async () => (await watch.$$(".decoded .tree, .decoded .bad")).length === 0);
-  await watch.selectOption(".decoded select", "auto");
-  await watch.click('.event:not([hidden]) >> text="other"');
-  await until("no decoder", async () => /no decoder knows this message/.test(await text(watch, ".decoded")));
-  assert.deepEqual(watch.faults, []);
-});
-
 test("a page that falls behind says so with the number, and goes on", async (t) => {
   let stream = null;
   const { watch } = await watched(t, { "/events": (_, outgoing, __, open) => { open(); stream = outgoing; } });

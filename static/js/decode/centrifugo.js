@@ -31,9 +31,10 @@ function named(value, direction) {
   const body = value[method];
   const kind = direction === "out" ? "answer" : direction === "in" && id !== undefined ? "ask" : undefined;
   const channel = isObject(body) && typeof body.channel === "string" ? ` ${body.channel.slice(0, 100)}` : "";
+  const called = method === "rpc" && isObject(body) && typeof body.method === "string" ? ` ${body.method.slice(0, 100)}` : "";
   const rest = isObject(body) ? body.data ?? without(body, "channel") : body;
   const content = isObject(rest) && Object.keys(rest).length === 0 ? "" : ` ${brief(rest, 140)}`;
-  return { kind, id, line: `${method}${channel}${content}${which}`, fields: { type: kind === "answer" ? "reply" : "command", id, method, ...(isObject(body) ? body : { body }) } };
+  return { kind, id, line: `${method}${channel}${called}${content}${which}`, fields: { type: kind === "answer" ? "reply" : "command", id, method, ...(isObject(body) ? body : { body }) } };
 }
 
 function push(value) {

@@ -33,7 +33,9 @@ function linksOf(type, id) {
     case "pong": return [{ answer: "ping" }];
     case "subscribe": case "start": return [{ ask: `#${word(id, 80)}` }];
     case "next": case "data": return [{ answer: `#${word(id, 80)}`, more: true }];
-    case "error": case "complete": return [{ answer: `#${word(id, 80)}` }];
+    // The end of a subscription is no answer to it: its first result is.
+    case "complete": return [{ answer: `#${word(id, 80)}`, end: true }];
+    case "error": return [{ answer: `#${word(id, 80)}` }];
     default: return [];
   }
 }

@@ -10,7 +10,7 @@
 // `{ summary, fields, error, row, links }`; all but `summary` and `fields` are optional. `row` is a
 // shorter summary for a list. `links` join requests and answers: `{ ask: key }` for a message that
 // expects an answer, `{ answer: key, more }` for one that answers the request with that key of the
-// other direction; `more` if further answers may follow. `owns` says that all messages of a connection
+// other direction; `more` if further answers may follow, `end` if it only ends them. `owns` says that all messages of a connection
 // belong to the protocol once one did. `pending(state)` says that a packet is not complete yet, and
 // `forget(state)` drops it, after a message was lost.
 

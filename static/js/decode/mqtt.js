@@ -33,7 +33,7 @@ function decode(message, state) {
   if (started.need !== null && started.have < started.need) {
     state.mqtt.unfinished = started;
     const split = `${started.progress}, in ${started.messages} messages so far`;
-    return { summary: `${started.what} goes on: ${started.progress}`, fields: { type: started.what, split } };
+    return { summary: `${started.what} goes on: ${started.progress}`, row: `${started.what} … ${started.progress}`, fields: { type: started.what, split } };
   }
   if (!started.dropped) return packets(joined(started.bytes, bytes.subarray(missing)), state, started.messages);
   const skipped = { type: started.what, split: `over ${started.messages} messages`, note: `${started.progress}, more than is decoded` };
@@ -116,12 +116,18 @@ function result(list, error) {
 
 /** A packet for a row: of a PUBLISH its topic and payload. */
 function short(packet) {
+  if (isUnfinished(packet)) return `${packet.type} … ${packet.split.replace(/ here;.*/, "")}`;
   if (packet.topic === undefined || packet.payload === undefined) return line(packet);
   return `${packet.type} ${packet.topic} ${typeof packet.payload === "string" ? packet.payload.slice(0, 140) : brief(packet.payload, 140)}`;
 }
 
+/** Whether the rest of a packet is missing. */
+const isUnfinished = ({ split }) => split !== undefined && !split.startsWith("over");
+
 /** Answers have the packet id of their request. QoS 2 takes a PUBREC and a PUBCOMP. */
-function linksOf({ type, qos, packetId }) {
+function linksOf(packet) {
+  const { type, qos, packetId } = packet;
+  if (isUnfinished(packet)) return [];
   switch (type) {
     case "CONNECT": return [{ ask: "connect" }];
     case "CONNACK": return [{ answer: "connect" }];

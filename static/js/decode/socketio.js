@@ -42,15 +42,16 @@ function packet(text, state, direction) {
   const data = rest === "" ? undefined : parse(rest);
   const fields = { engine: "message", ...described(Number(type), data), namespace: namespace ?? "/", ackId: id ? Number(id) : undefined };
   let summary = line(fields);
+  const row = short(fields);
   const links = linksOf(fields, direction);
   if (attachments !== undefined) {
     const count = Number(attachments);
     fields.attachments = count;
     summary += count === 1 ? " (an attachment follows)" : ` (${count} attachments follow)`;
-    if (count > MOST) return { summary, fields, links, error: `${count} attachments are more than are put together` };
+    if (count > MOST) return { summary, row, fields, links, error: `${count} attachments are more than are put together` };
     if (count > 0) state.socketio = { fields, count, size: 0, parts: [] };
   }
-  return { summary, fields, links, error: late };
+  return { summary, row, fields, links, error: late };
 }
 
 /** An ack answers its event; a connect or connect error of the server answers the connect of the client. */
@@ -79,6 +80,15 @@ function line({ packet, event, args, data, namespace, ackId }) {
   return words.filter(Boolean).join(" ");
 }
 
+/** A packet for a row: of an event its name and arguments, attachments in short. */
+function short({ packet, event, args, data, namespace }) {
+  const words = event === undefined ? [packet.replace("binary ", "")] : [word(event, 100)];
+  if (args) words.push(brief(args, 140).slice(1, -1).replace(/\{_placeholder: true, num: (\d+)\}/g, "<attachment>"));
+  if (data !== undefined) words.push(brief(data, 140));
+  if (namespace !== "/") words.push(`in ${word(namespace)}`);
+  return words.filter(Boolean).join(" ");
+}
+
 function attachment(message, state) {
   const bytes = isV3(message) && message.bytes[0] === 4 ? message.bytes.subarray(1) : message.bytes;
   const open = state.socketio;
@@ -96,7 +106,7 @@ function attachment(message, state) {
   const whole = { ...open.fields };
   for (const name of ["args", "data"]) if (name in whole) whole[name] = filled(whole[name], open.parts, 0);
   const error = kept ? undefined : `attachments beyond ${amount(LIMITS.bytes)} are not put together`;
-  return { summary: `${which}, completes ${line(whole)}`, fields: whole, error };
+  return { summary: `${which}, completes ${line(whole)}`, row: `${short(whole)} (${which})`, fields: whole, error };
 }
 
 /** A value with the attachments in their places. */
@@ -117,7 +127,7 @@ function byMsgpack(bytes, direction) {
   const { type, data, nsp, id: ackId } = value;
   if (!Number.isInteger(type) || !SOCKET[type] || typeof nsp !== "string") return null;
   const fields = { engine: "message", parser: "msgpack", ...described(type, data), namespace: nsp, ackId };
-  return { summary: line(fields), fields, links: linksOf(fields, direction) };
+  return { summary: line(fields), row: short(fields), fields, links: linksOf(fields, direction) };
 }
 
 export const socketio = {

@@ -46,7 +46,7 @@ function frames(bytes, state) {
 function wait(started, state) {
   state.stomp = started;
   const split = `${started.progress}, in ${started.messages} messages so far`;
-  return { summary: `${started.what} goes on: ${started.progress}`, fields: { command: started.what, split } };
+  return { summary: `${started.what} goes on: ${started.progress}`, row: `${started.what} … ${started.progress}`, fields: { command: started.what, split } };
 }
 
 function read(bytes, state, messages) {

@@ -1,4 +1,4 @@
-// Link: the page's end of the worker, and what it asks the server itself.
+// Link: the page's end of the worker, and its own requests to the server.
 
 import { here } from "./server.js";
 import { isAll, toQuery } from "../model/query.js";
@@ -13,8 +13,13 @@ export class Feed {
   #selecting = null;
   #isOpen = false;
   #counted = null;
+  #number = 0;
+  #full = new Map();
 
-  /** `on.batch(lines, counts)`, `on.state(state)`, `on.roster(part)`. */
+  /** The decoders: `[{ name, title }]`. */
+  names = [];
+
+  /** `on.batch(lines, counts, briefs)`, `on.state(state)`, `on.roster(part)`, `on.briefs(pairs)`. */
   constructor(on) {
     this.#on = on;
     this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
@@ -24,15 +29,41 @@ export class Feed {
 
   #take(data) {
     if (data.type === "roster") return this.#on.roster(data);
+    if (data.type === "names") {
+      this.names = data.names;
+      return undefined;
+    }
+    if (data.type === "briefs") return this.#on.briefs(data.briefs);
+    if (data.type === "full") {
+      this.#full.get(data.number)?.(data.result);
+      return this.#full.delete(data.number);
+    }
     if (data.type === "batch") this.#worker.postMessage({ type: "taken" });
     if (data.session !== this.#session) return undefined;
-    if (data.type === "batch") return this.#on.batch(data.lines, data.counts);
+    if (data.type === "batch") return this.#on.batch(data.lines, data.counts, data.briefs);
     return this.#on.state(data);
   }
 
+  /** Decodes lines that are in sight; `past` if they are no part of the stream. The briefs come by `on.briefs`. */
+  ask(lines, past) {
+    this.#worker.postMessage({ type: "ask", lines, past });
+  }
+
+  /** Resolves with a message as its decoder reads it: `{ name, summary, fields, error, fits, of }`, or null. */
+  full(line) {
+    this.#number += 1;
+    this.#worker.postMessage({ type: "full", line, number: this.#number });
+    return new Promise((done) => this.#full.set(this.#number, done));
+  }
+
+  /** Decodes a connection by a decoder of the reader's choice, "off", or null for the one that fits. */
+  choose(connection, name) {
+    this.#worker.postMessage({ type: "choose", connection, name });
+  }
+
   /**
-   * Follows the stream as a view selects. The stream knows no text: what holds it in the past is
-   * asked for first, and the stream is joined behind that.
+   * Follows the stream as a view selects. The stream does not search text: past events with it are
+   * asked for first, and the stream continues after them.
    */
   async follow(view, silence) {
     const mine = this.#session += 1;
@@ -40,7 +71,7 @@ export class Feed {
     this.#counted = null;
     const query = toQuery({ ...view, since: null, until: null }, false);
     query.delete("text");
-    const order = { type: "open", base: document.baseURI, query: query.toString(), text: view.text, past: PAST, lastId: "", silence, session: mine, selects: !isAll({ ...view, text: "" }) };
+    const order = { type: "open", base: document.baseURI, query: query.toString(), text: view.text, past: PAST, lastId: "", silence, session: mine, selects: !isAll({ ...view, text: "" }), partial: view.filter !== "" || view.direction !== "" || view.channels.length > 0 };
     if (view.text !== "") {
       try {
         const info = await json("api/info");
@@ -48,7 +79,7 @@ export class Feed {
         query.set("text", view.text);
         const lines = await this.lines(`${query}&order=desc&limit=${PAST}&format=ndjson`);
         if (mine !== this.#session) return;
-        this.#on.batch(lines.reverse(), []);
+        this.#on.batch(lines.reverse(), [], []);
       } catch {
         // The stream will say what is wrong.
       }

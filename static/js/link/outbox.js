@@ -1,11 +1,11 @@
-// Link: what the worker hands to the page. A batch at most every 16 ms, and only while the page
-// keeps up; what a page that does not cannot take is dropped, oldest first, and counted.
+// Link: the batches that the worker hands to the page. One at most every 16 ms, and only while the page
+// keeps up; lines that a slow page cannot take are dropped, oldest first, and counted.
 
 import { holds } from "../model/query.js";
 import { idOf } from "../model/event.js";
 import { Tally } from "../model/tally.js";
 
-/** Batches that the page has not said yes to. */
+/** Batches that the page has not acknowledged. */
 const CREDIT = 2;
 
 /** Lines of a batch: more would hold the page up for longer than a frame. */
@@ -14,25 +14,28 @@ const BATCH = 4000;
 export class Outbox {
   #post;
   #lines = [];
+  #briefs = [];
   #chars = 0;
   #tally = new Tally();
   #lost = null;
   #open = 0;
   #most;
   #mostChars;
-  /** Only lines that hold it. */
+  /** The text that lines must contain. */
   text = "";
 
-  /** `post({ lines, counts })` hands a batch over. */
+  /** `post({ lines, counts, briefs })` hands a batch over. */
   constructor(post, most = 50_000, mostChars = 48_000_000) {
     this.#post = post;
     this.#most = most;
     this.#mostChars = mostChars;
   }
 
-  push(line) {
+  /** Takes a line, and its brief if it was decoded. */
+  push(line, brief = undefined) {
     if (this.text !== "" && !line.startsWith('{"kind":"gap"') && !holds(line, this.text)) return;
     this.#lines.push(line);
+    if (brief !== undefined) this.#briefs.push([idOf(line), brief]);
     this.#chars += line.length;
     this.#tally.add(line);
     if (this.#lines.length > this.#most || this.#chars > this.#mostChars) this.#drop();
@@ -48,6 +51,8 @@ export class Outbox {
     this.#lost ??= { missed: 0, after: idOf(this.#lines[0]) };
     this.#lost.missed += cut;
     this.#lines.splice(0, cut);
+    // Briefs of dropped lines are of no use to anyone.
+    if (this.#briefs.length > this.#lines.length) this.#briefs.splice(0, this.#briefs.length - this.#lines.length);
   }
 
   /** Hands over what there is, if the page keeps up. */
@@ -58,7 +63,7 @@ export class Outbox {
       this.#lines.unshift(JSON.stringify({ kind: "hole", missed, after, before: idOf(this.#lines[0] ?? ""), why: "the page was too slow to take them" }));
       this.#lost = null;
     }
-    const batch = { lines: this.#lines.splice(0, BATCH), counts: this.#tally.take() };
+    const batch = { lines: this.#lines.splice(0, BATCH), counts: this.#tally.take(), briefs: this.#briefs.splice(0) };
     this.#chars = this.#lines.length === 0 ? 0 : this.#chars - batch.lines.reduce((sum, line) => sum + line.length, 0);
     this.#open += 1;
     this.#post(batch);

@@ -1,12 +1,16 @@
-// The worker of the page: wires the stream, or a file, and the list of connections to the page.
-// It takes open, counted, file, select, taken, roster, forget, now, and posts state, batch, roster.
+// The worker of the page: wires the stream, or a file, the decoders and the list of connections to the
+// page. It takes open, counted, file, select, taken, roster, forget, now, ask, full, choose, and posts
+// names (of the decoders), state, batch, roster, briefs, full.
 
-import { describe, kindOf, timeOf, valueOf } from "../model/event.js";
+import { names } from "../decode/index.js";
+import { describe, idOf, kindOf, timeOf, valueOf } from "../model/event.js";
 import { textOf } from "../model/packed.js";
 import { read } from "../model/recording.js";
 import { isAll, passes } from "../model/query.js";
 import { Roster } from "../model/roster.js";
 import { EventStream } from "../wstap.js";
+import { FileContext, ServerContext } from "./context.js";
+import { Interpreter } from "./interpreter.js";
 import { Outbox } from "./outbox.js";
 import { Watcher } from "./watcher.js";
 
@@ -18,27 +22,34 @@ let stream = null;
 let watcher = null;
 let roster = new Roster();
 let file = null;
+/** Briefs of the messages of a file. */
+let briefs = new Map();
 let rosterView = {};
 
 const post = (batch) => postMessage({ type: "batch", session, ...batch });
 let outbox = new Outbox(post);
 setInterval(() => outbox.flush(), FRAME);
+const interpreter = new Interpreter((briefs) => postMessage({ type: "briefs", briefs }));
+
+postMessage({ type: "names", names });
 
 function take(line) {
-  outbox.push(line);
+  outbox.push(line, interpreter.see(line));
   const kind = kindOf(line);
   if (kind === "connect" || kind === "close") watcher?.see(line);
 }
 
-/** What the page calls a state of the stream. */
+/** A state of the stream by the page's name for it. */
 function named({ state, attempt, status }) {
   if (state === "connecting" && attempt > 0) return "reconnecting";
   if (state === "waiting" && status === 503) return "full";
   return state === "ended" ? "refused" : state;
 }
 
-function open({ base, query, text, past, lastId, silence, selects }) {
+function open({ base, query, text, past, lastId, silence, selects, partial }) {
   stream?.close();
+  interpreter.reset(new ServerContext(base));
+  interpreter.partial = partial;
   file = null;
   outbox = outbox.fresh();
   outbox.text = text;
@@ -52,7 +63,7 @@ function open({ base, query, text, past, lastId, silence, selects }) {
     if (mine !== session) return;
     const { attempt, wait, words, code, status, position } = now;
     if (now.state === "open") watcher?.now();
-    // What was read before the end is told before it.
+    // Lines that were read before the end are shown before it.
     outbox.flush();
     postMessage({ type: "state", session, state: named(now), attempt, wait, words, code, status, position });
   });
@@ -77,6 +88,13 @@ async function openFile(blob) {
     return;
   }
   for (const line of file) roster.see(valueOf(line), timeOf(line), { count: true });
+  interpreter.reset(new FileContext(file));
+  interpreter.partial = false;
+  briefs = new Map();
+  for (const line of file) {
+    const brief = interpreter.see(line);
+    if (brief !== undefined) briefs.set(idOf(line), brief);
+  }
   postMessage({ type: "state", session, state: "file", total: file.length, skipped });
   tellRoster();
 }
@@ -85,7 +103,7 @@ function select({ view }) {
   // All of the file is there, so that nothing needs to be dropped.
   outbox = outbox.fresh(Infinity, Infinity);
   outbox.countAfter("");
-  for (const line of file ?? []) if (isAll(view) || passes(view, line, describe(line))) outbox.push(line);
+  for (const line of file ?? []) if (isAll(view) || passes(view, line, describe(line))) outbox.push(line, briefs.get(idOf(line)));
 }
 
 function tellRoster() {
@@ -107,6 +125,10 @@ onmessage = ({ data }) => {
     case "forget":
       roster.clear();
       return tellRoster();
+    case "ask": return interpreter.ask(data.lines, data.past);
+    case "full":
+      return interpreter.full(data.line).then((result) => postMessage({ type: "full", number: data.number, result }));
+    case "choose": return interpreter.choose(data.connection, data.name);
     case "now":
       stream?.now();
       return watcher?.now();

@@ -1,5 +1,5 @@
-// Model: one event, read off its line as the server wrote it. What a row shows is read off the
-// beginning, so that a row costs the same for ten bytes and ten megabytes; no DOM.
+// Model: one event, read from its line as the server wrote it. A row reads only the beginning, so that
+// it costs the same for ten bytes and ten megabytes; no DOM.
 
 import { endInShort } from "./forensics.js";
 import { skipString, skipValue, unquote } from "./json.js";
@@ -16,7 +16,7 @@ export function idOf(raw) {
   return raw.startsWith('{"id":"') ? raw.slice(7, raw.indexOf('"', 7)) : "";
 }
 
-/** When it happened, in milliseconds since 1970, or 0. */
+/** Its time in milliseconds since 1970, or 0. */
 export function timeOf(raw) {
   return raw.startsWith('{"id":"') ? parseInt(raw.slice(7, 27), 10) || 0 : 0;
 }
@@ -27,7 +27,7 @@ export function kindOf(raw) {
   return at === -1 ? "" : raw.slice(at + 8, raw.indexOf('"', at + 8));
 }
 
-/** Whose it is; nobody's is "". */
+/** The id of its connection, or "" if it has none. */
 export function connectionOf(raw) {
   const at = raw.indexOf('"connectionId":');
   if (at === -1 || raw[at + 15] !== '"') return "";
@@ -42,7 +42,7 @@ export function compareIds(a, b) {
   return ams - bms || (aseq ?? 0) - (bseq ?? 0);
 }
 
-/** All of it as JavaScript has it, or null. */
+/** The event as an object, or null. */
 export function valueOf(raw) {
   try {
     const value = JSON.parse(raw);
@@ -52,7 +52,7 @@ export function valueOf(raw) {
   }
 }
 
-/** What a row shows: `{ name, id, time, who, channel, route, opcode, size, badge, preview }`. */
+/** The contents of a row: `{ name, id, time, who, channel, route, opcode, size, badge, preview }`. */
 export function describe(raw) {
   const at = raw.length > SMALL ? raw.indexOf(',"message":') : -1;
   const value = valueOf(at > 0 ? `${raw.slice(0, at)}}` : raw);
@@ -92,7 +92,7 @@ export function messageJson(raw) {
 function preview(raw, value, name) {
   switch (name) {
     case "gap":
-      return value.missed == null ? "events were lost here; nobody knows how many" : `${value.missed.toLocaleString("en")} events were lost here`;
+      return value.missed == null ? "events were lost here; their number is not known" : `${value.missed.toLocaleString("en")} events were lost here`;
     case "hole":
       return `${value.missed.toLocaleString("en")} events are not held by this page: ${value.why}`;
     case "connect":
@@ -124,12 +124,31 @@ function content(raw, value) {
   return json === "null" && value.fields ? JSON.stringify(value.fields).slice(0, PREVIEW) : json;
 }
 
+/** The first bytes as hexadecimal digits, or as text if they are JSON or a longer text. */
 function bytesInShort(raw, at) {
-  const array = fromBase64(raw.slice(at + 1, at + 1 + 64).replace(/".*$/s, ""));
-  return array ? toHex(array.subarray(0, 48)) : "";
+  const end = raw.indexOf('"', at + 1);
+  const cut = end === -1 || end - at > 400;
+  const array = fromBase64(raw.slice(at + 1, cut ? at + 401 : end));
+  if (!array) return raw[at] === '"' && !cut ? unquote(raw.slice(at, end + 1)) : "";
+  return readableText(array, cut)?.slice(0, PREVIEW) ?? toHex(array.subarray(0, 48));
 }
 
-/** The object in which a client has said its own name, put together of what stands in the event. */
+/**
+ * The text of bytes that are UTF-8 text without control characters, or null. Less than four bytes are
+ * text by chance too often. `cut` allows for a character that is not complete at the end.
+ */
+export function readableText(array, cut = false) {
+  if (array.length < 4) return null;
+  for (let at = 0; at < Math.min(array.length, 64); at += 1) if (array[at] < 32 && array[at] !== 10 && array[at] !== 13 && array[at] !== 9) return null;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(array, { stream: cut });
+    return /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/.test(text) ? null : text;
+  } catch {
+    return null;
+  }
+}
+
+/** The object with a client's own `connectionId`, put together from the parts of the event. */
 export function ownObject(raw, value) {
   const at = raw.indexOf(',"message":') + 11;
   const end = skipValue(raw, at);
@@ -139,8 +158,8 @@ export function ownObject(raw, value) {
 }
 
 /**
- * What a message carried: `{ text, bytes, json }`. `text` for text frames, `bytes` for all whose
- * bytes are known, `json` the document as it was sent, if it was one.
+ * The payload of a message: `{ text, bytes, json }`. `text` for text frames, `bytes` if the bytes are
+ * known, `json` the document as it was sent, if it was one.
  */
 export function payload(raw, value = valueOf(raw)) {
   const json = messageJson(raw);
@@ -157,4 +176,22 @@ export function payload(raw, value = valueOf(raw)) {
   const plain = new TextEncoder().encode(text);
   const quoted = plain.length !== value.size && new TextEncoder().encode(json).length === value.size;
   return quoted ? { text: json, bytes: null, json } : { text, bytes: plain, json: null };
+}
+
+/** What redaction puts in the place of a message that it cannot search. */
+const REDACTED = "[redacted]";
+
+/** A message for the decoders: `{ opcode, direction, text, bytes, value }`, or null if it is none. */
+export function toDecode(raw, value = valueOf(raw)) {
+  if (value?.kind !== "message") return null;
+  const { text, bytes, json } = payload(raw, value);
+  if (text === REDACTED || (text === null && bytes === null)) return null;
+  const own = value.fields ? valueOf(json) : value.message;
+  return { opcode: value.opcode, direction: value.direction, text, bytes: text === null ? bytes : null, value: json === null ? undefined : own };
+}
+
+/** Path and subprotocol of a connect event, by which decoders are selected. */
+export function handshakeOf(connect) {
+  const { path, subprotocol, headers = {} } = connect ?? {};
+  return { path, subprotocol: subprotocol ?? headers["sec-websocket-protocol"]?.split(",")[0].trim() };
 }

@@ -1,21 +1,24 @@
-// View: what a message carried: as a tree, as text, as bytes, and beside that as a decoder reads it.
+// View: the content of a message as a tree, text or bytes, and its decoded form beside it.
 
-import { decode, names } from "../link/decoders.js";
-import { payload } from "../model/event.js";
+import { payload, readableText } from "../model/event.js";
 import { isDocument } from "../model/json.js";
 import { bytes as inBytes, count, dump, visible } from "../model/text.js";
 import { button, copy, download, make } from "./dom.js";
 import { Tree } from "./tree.js";
 
-/** Characters and bytes that are shown until somebody asks for more. */
+/** Characters and bytes that are shown at first. */
 const TEXT = 50_000;
 const BYTES = 4096;
 
 export class Content {
   /** Called with a path and a value, as JSON, to filter by. */
   onfilter = () => {};
-  /** Resolves with what is known of the connection of an event: `{ path, subprotocol }`. */
-  about = async () => ({});
+  /** Resolves with the message of a line as its decoder reads it, or null. */
+  decode = async () => null;
+  /** The decoders: `[{ name, title }]`. */
+  names = () => [];
+  /** Called with a connection and the name of its decoder, "off", or null for the one that fits. */
+  onchoose = () => {};
   #form = "";
   #decoder = new Map();
   #shown = 0;
@@ -35,11 +38,12 @@ export class Content {
     const raws = make("section", "raw-content");
     this.box.append(decoded, raws);
     this.#raw(raws, forms, carried, value);
-    this.#decode(decoded, carried, value, () => mine === this.#shown);
+    this.#decode(decoded, raw, value, () => mine === this.#shown);
   }
 
-  #forms({ text, bytes, json }) {
+  #forms({ text: sent, bytes, json }) {
     const forms = [];
+    const text = sent ?? (bytes ? readableText(bytes) : null);
     if (json !== null) forms.push(["Tree", () => this.#tree(json)]);
     else if (text !== null && isDocument(text)) forms.push(["Tree", () => this.#tree(text)]);
     if (text !== null) forms.push(["Text", () => long(visibleLines(text), TEXT)]);
@@ -72,16 +76,12 @@ export class Content {
   }
 
   // The decoded form stands beside the raw one, never instead of it.
-  async #decode(box, carried, value, current) {
+  async #decode(box, raw, value, current) {
     const id = value.connectionId;
     const choice = this.#decoder.get(id) ?? "auto";
-    const [all, about] = await Promise.all([names(), this.about(id, value)]);
-    if (all.length === 0 || !current()) return;
-    const message = { ...about, opcode: value.opcode, direction: value.direction, text: carried.text, bytes: carried.bytes, value: value.message };
-    // Messages are looked at in any order, so that none may lean on those before.
-    const found = choice === "off" ? null : await decode(message, choice === "auto" ? undefined : choice, {});
+    const found = await this.decode(raw);
     if (!current()) return;
-    box.replaceChildren(this.#decodedHead(all, found, choice, id, () => this.#decode(box, carried, value, current)));
+    box.replaceChildren(this.#decodedHead(this.names(), found, choice, id, () => this.#decode(box, raw, value, current)));
     box.hidden = false;
     if (!found) return;
     if (found.summary) box.append(make("p", "summary", visible(found.summary)));
@@ -102,6 +102,7 @@ export class Content {
     for (const [name, words] of options) select.append(new Option(words, name, false, name === choice));
     select.addEventListener("change", () => {
       this.#decoder.set(id, select.value);
+      this.onchoose(id, select.value === "auto" ? null : select.value);
       again();
     });
     head.append(make("h3", "", "Decoded"), select);
@@ -115,7 +116,7 @@ function visibleLines(text) {
   return text.split("\n").map(visible).join("\n");
 }
 
-/** A text, of which the beginning is shown until somebody asks for all. */
+/** A text, of which the beginning is shown, and more at the push of a button. */
 function long(text, most) {
   const box = make("div", "text-content");
   const pre = make("pre", "", text.slice(0, most), { tabindex: "0", "aria-label": "The message as text" });

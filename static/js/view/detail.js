@@ -32,8 +32,19 @@ export class Detail {
     at("detail-close").addEventListener("click", () => this.show(null));
   }
 
-  set about(about) {
-    this.#content.about = about;
+  /** Resolves with the message of a line as its decoder reads it, or null. */
+  set decode(decode) {
+    this.#content.decode = decode;
+  }
+
+  /** The decoders: `[{ name, title }]`. */
+  set names(names) {
+    this.#content.names = names;
+  }
+
+  /** Called with a connection and the decoder that was chosen for it. */
+  set onchoose(choose) {
+    this.#content.onchoose = choose;
   }
 
   get raw() {

@@ -1,4 +1,4 @@
-// View: the list of events, out of what the page holds or out of the server's history.
+// View: the list of events, from the journal of the page or from the server's history.
 
 import { idOf } from "../model/event.js";
 import { count } from "../model/text.js";
@@ -6,7 +6,7 @@ import { announce, at } from "./dom.js";
 import { List } from "./list.js";
 import { fillRow, makeRow } from "./rows.js";
 
-/** While more than this comes at a time nobody reads every line, and the list is drawn less often. */
+/** Lines of a batch from which on the list is drawn less often: too many to be read. */
 const FLOOD = 20;
 
 /** How often it is drawn then, in milliseconds. */
@@ -17,6 +17,8 @@ const WIDE = 821;
 
 export class Events {
   #journal;
+  #decoded;
+  #showDecoded = true;
   #archive = null;
   #timer = 0;
   #since = 0;
@@ -29,16 +31,26 @@ export class Events {
   onselect = () => {};
   /** Called with a cell's name and the line, when a cell was clicked with Alt. */
   oncell = () => {};
+  /** Called with the line of a request or answer, to go to the other. */
+  onlinked = () => {};
   /** Called when the list is held or goes on. */
   onhold = () => {};
 
-  constructor(journal) {
+  /** Called with lines whose decoded form is wanted, and whether they are no part of the stream. */
+  onask = () => {};
+
+  constructor(journal, decoded) {
     this.#journal = journal;
+    this.#decoded = decoded;
     const box = at("events");
     this.list = new List(box, at("space"), { make: makeRow, fill: (row, index) => this.#fill(row, index) });
     this.list.source = journal;
     this.list.onfollow = (following) => this.#followed(following);
-    this.list.ondraw = () => this.#mark();
+    this.list.ondraw = () => {
+      this.#mark();
+      const wanted = this.#decoded.wanted();
+      if (wanted.length > 0) this.onask(wanted, this.#archive !== null);
+    };
     box.addEventListener("click", (event) => this.#click(event));
     box.addEventListener("keydown", (event) => this.key(event));
     at("follow").addEventListener("click", () => this.toNewest());
@@ -70,11 +82,17 @@ export class Events {
   push(lines) {
     this.#journal.push(lines);
     if (this.#archive) return;
-    if (lines.length <= FLOOD) this.list.draw();
-    else this.#timer ||= setTimeout(() => { this.#timer = 0; this.list.draw(); }, SLOWLY);
+    if (lines.length <= FLOOD) this.#draw();
+    else this.#timer ||= setTimeout(() => { this.#timer = 0; this.#draw(); }, SLOWLY);
   }
 
-  /** Starts anew with an empty list. */
+  /** Draws new lines, and the others again if a request in sight may have got its answer. */
+  #draw() {
+    if (this.#decoded.takeStale()) this.list.refresh();
+    else this.list.draw();
+  }
+
+  /** Starts again with an empty list. */
   clear() {
     this.#journal.clear();
     this.#journal.release();
@@ -106,6 +124,33 @@ export class Events {
       this.list.refresh();
     });
     this.#sized.observe(at("main"));
+  }
+
+  /** Whether rows show the decoded form. */
+  get showDecoded() {
+    return this.#showDecoded;
+  }
+
+  set showDecoded(shown) {
+    this.#showDecoded = shown;
+    this.list.refresh();
+  }
+
+  /** The id of the answer of a request, or of the request of an answer, or null. */
+  linkedWith(raw) {
+    const brief = this.#decoded.of(raw);
+    return brief?.of?.id ?? brief?.answered?.id ?? null;
+  }
+
+  /** Takes decoded forms that were asked for. */
+  takeBriefs(pairs) {
+    if (this.#decoded.put(pairs)) this.list.refresh();
+  }
+
+  /** Decodes all rows again, since another decoder was chosen. */
+  decodeAgain() {
+    this.#decoded.clear();
+    this.list.refresh();
   }
 
   /** Holds the list, or goes on. */
@@ -159,7 +204,9 @@ export class Events {
 
   #fill(row, index) {
     const { source } = this;
-    fillRow(row, source.at(index), { deltas: this.deltas, dates: this.#dates, before: this.deltas && index > 0 ? source.at(index - 1) : null });
+    const raw = source.at(index);
+    const brief = this.#showDecoded && raw ? this.#decoded.of(raw) : null;
+    fillRow(row, raw, { brief, deltas: this.deltas, dates: this.#dates, before: this.deltas && index > 0 ? source.at(index - 1) : null });
   }
 
   #click(event) {
@@ -169,6 +216,7 @@ export class Events {
     const cell = event.target.closest(".event > *, .event .channel");
     const raw = this.source.at(index);
     if (event.altKey && cell && raw) this.oncell(cell.className, raw);
+    else if (cell?.className === "took" && raw && this.linkedWith(raw) !== null) this.onlinked(raw);
     else this.select(index, { middle: false });
   }
 

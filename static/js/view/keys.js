@@ -1,4 +1,4 @@
-// View: what the keys do. The same table is what `?` shows.
+// View: the keys and what they do. `?` shows the same table.
 
 import { at, make } from "./dom.js";
 
@@ -13,6 +13,7 @@ export const KEYS = [
     ["Esc", "back", ""],
     ["p", "pause, go on", "pause"],
     ["d", "time of day, or time between events", "deltas"],
+    ["g", "decoded messages, or as they were sent", "decoded"],
     ["h", "the server's whole history, and back", "history"],
     ["t", "go to a time", "time"],
   ]],
@@ -28,6 +29,7 @@ export const KEYS = [
     ["v", "saved views", "views"],
   ]],
   ["Do", [
+    ["a", "the answer of this message, or its request", "linked"],
     ["x", "this event among all others", "context"],
     ["m", "compare with the next event", "compare"],
     ["l", "copy a link to this event", "link"],

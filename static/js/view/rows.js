@@ -17,9 +17,9 @@ export function colourOf(id) {
   return (hash >>> 0) % COLOURS;
 }
 
-const CELLS = ["time", "who", "sign", "kind", "size", "what"];
+const CELLS = ["time", "who", "sign", "kind", "size", "what", "took"];
 
-/** An empty row, whose text nodes stay the same for ever. */
+/** An empty row. Its text nodes are kept and rewritten. */
 export function makeRow() {
   const row = stamp("event");
   row.texts = Object.fromEntries(CELLS.map((name, at) => {
@@ -29,7 +29,7 @@ export function makeRow() {
   }));
   row.route = make("span", "channel", "", { hidden: "" });
   row.children[5].prepend(row.route);
-  row.badge = row.children[6];
+  row.badge = row.children[7];
   return row;
 }
 
@@ -37,7 +37,7 @@ function write(node, text) {
   if (node.data !== text) node.data = text;
 }
 
-/** What stands in the time column: the time of day, or the time since the line before. */
+/** The time column: the time of day, or the time since the line before. */
 function timeText(event, raw, before, deltas, dates) {
   if (!event.time) return "";
   if (!deltas) return (dates ? moment : clock)(new Date(event.time));
@@ -45,8 +45,8 @@ function timeText(event, raw, before, deltas, dates) {
   return last ? delta(event.time - last) : "–";
 }
 
-/** Writes a line into a row. `raw` is null while it is being loaded. */
-export function fillRow(row, raw, { before = null, deltas = false, dates = false } = {}) {
+/** Writes a line into a row. `raw` is null while it is loading, `brief` its decoded form if there is one. */
+export function fillRow(row, raw, { before = null, deltas = false, dates = false, brief = null } = {}) {
   if (raw === null || raw === undefined) {
     row.dataset.kind = "loading";
     for (const name of CELLS) write(row.texts[name], "");
@@ -54,13 +54,13 @@ export function fillRow(row, raw, { before = null, deltas = false, dates = false
     row.badge.hidden = true;
     row.route.hidden = true;
     row.title = "";
-    return;
+    return undefined;
   }
   const event = describe(raw);
   const { texts } = row;
   row.dataset.kind = event.name;
   write(texts.time, timeText(event, raw, before, deltas, dates));
-  // What was published over HTTP is nobody's.
+  // A message that was published over HTTP has no connection.
   write(texts.who, event.who === "" && event.channel !== "" ? "–" : visible(event.who));
   const colour = event.who ? String(colourOf(event.who)) : "";
   if (row.children[1].dataset.colour !== colour) row.children[1].dataset.colour = colour;
@@ -68,13 +68,29 @@ export function fillRow(row, raw, { before = null, deltas = false, dates = false
   row.children[2].title = WORDS[event.name] ?? "";
   write(texts.kind, event.opcode || event.name);
   write(texts.size, event.size === undefined ? "" : bytes(event.size));
-  write(texts.what, visible(event.preview));
+  write(texts.what, brief ? brief.row : visible(event.preview));
+  if (row.children[5].title !== (brief?.error ?? "")) row.children[5].title = brief?.error ?? "";
+  fillTook(row.children[6], texts.took, brief);
   fillRoute(row.route, event);
   row.badge.hidden = event.badge === "";
   if (event.badge) row.badge.textContent = visible(event.badge.slice(0, 40));
+  return undefined;
 }
 
-/** Writes where a message went in front of what it was. */
+/** Writes the time between a request and its answer into the rows of both. */
+function fillTook(cell, text, brief) {
+  const { of, answered, asks } = brief ?? {};
+  write(text, of ? `↪ ${took(of.ms)}` : answered ? `↩ ${took(answered.ms)}` : asks ? "↩ …" : "");
+  const title = of ? "Answers an earlier message; go to it (a)" : answered ? "Answered; go to the answer (a)" : asks ? "No answer yet" : "";
+  if (cell.title !== title) cell.title = title;
+}
+
+/** Milliseconds in few characters. */
+export function took(ms) {
+  return ms < 1 ? "<1 ms" : delta(ms).slice(1);
+}
+
+/** Writes the channel or users of a message in front of its content. */
 function fillRoute(pill, { route, channel }) {
   pill.hidden = route === "";
   if (route === "") return;

@@ -1,0 +1,225 @@
+// Link: decodes messages in the order of their connections, in the worker. Messages of the live stream
+// are decoded as they come; of any other message, the messages before it are read first, from the
+// server or the file. What takes too long is skipped, and the page asks again for what it shows.
+
+import { Track, brief } from "../decode/track.js";
+import { connectionOf, handshakeOf, idOf, kindOf, timeOf, toDecode, valueOf } from "../model/event.js";
+
+/** Connections that are followed at once. */
+const TRACKS = 5000;
+
+/** Milliseconds of each second that decoding the stream may take; the rest belongs to reading it. */
+const BUDGET = 300;
+
+/** Contexts that are read at once, and that wait. */
+const READING = 2;
+const WAITING = 60;
+
+/** Messages that wait for the context of their connection. */
+const BUFFER = 2000;
+
+export class Interpreter {
+  #source = null;
+  #post;
+  #tracks = new Map();
+  #forced = new Map();
+  #waiting = new Map();
+  /** Connections with a message that a decoder may know. */
+  #candidates = new Set();
+  #reading = 0;
+  #spent = 0;
+  #second = 0;
+  #generation = 0;
+  /** Milliseconds of each second that decoding the stream may take. */
+  budget = BUDGET;
+  /** Whether the stream leaves out messages, so that the messages of a connection are no sequence. */
+  partial = false;
+
+  /** `post(pairs)` takes `[id, brief]` of messages that were decoded later; a brief may be null. */
+  constructor(post) {
+    this.#post = post;
+  }
+
+  /**
+   * Begins again. `source.context(connection, line)` resolves with the lines before and with a line;
+   * `source.isComplete` says that no other lines exist than those that `see` gets.
+   */
+  reset(source) {
+    this.#source = source;
+    this.#tracks.clear();
+    this.#waiting.clear();
+    this.#candidates.clear();
+    this.#generation += 1;
+  }
+
+  /** The next line of the stream. Returns the brief of a message, or undefined if it was not decoded. */
+  see(line) {
+    const kind = kindOf(line);
+    if (kind === "gap") for (const { track } of this.#tracks.values()) track.lose();
+    if (this.partial) return undefined;
+    const connection = connectionOf(line);
+    if (connection === "") return undefined;
+    if (kind === "connect") this.#add(connection, { track: this.#begin(connection, valueOf(line)), whole: true });
+    else if (kind === "close") this.#tracks.delete(connection);
+    else if (kind === "message") return this.#next(connection, line);
+    return undefined;
+  }
+
+  #begin(connection, connect) {
+    return new Track({ ...handshakeOf(connect), forced: this.#forced.get(connection) ?? null });
+  }
+
+  #add(connection, entry) {
+    this.#tracks.delete(connection);
+    if (this.#tracks.size >= TRACKS) this.#tracks.delete(this.#tracks.keys().next().value);
+    this.#tracks.set(connection, entry);
+    return entry;
+  }
+
+  #next(connection, line) {
+    const entry = this.#tracks.get(connection) ?? this.#add(connection, { track: this.#begin(connection), whole: this.#source?.isComplete === true });
+    if (entry.buffer) {
+      if (entry.buffer.push(line) > BUFFER) entry.buffer = entry.buffer.slice(-BUFFER / 2);
+      return undefined;
+    }
+    // Without its beginning it would be misread; the beginning is read once a message of it is in sight.
+    if (!entry.whole || entry.track.isDormant) return undefined;
+    const now = performance.now();
+    if (now - this.#second > 1000) {
+      this.#second = now;
+      this.#spent = 0;
+    }
+    if (this.#spent > this.budget) {
+      entry.track.lose();
+      return undefined;
+    }
+    const result = brief(read(entry.track, line));
+    this.#spent += performance.now() - now;
+    return result;
+  }
+
+  /** Decodes lines that the page shows; the briefs are posted, of all of them. */
+  ask(lines, past = false) {
+    const pairs = [];
+    const alone = lines.map((line) => ({ line, connection: connectionOf(line), ...this.#quick(line) }));
+    for (const { connection, isCandidate } of alone) if (isCandidate) this.#remember(connection);
+    for (const { line, connection, found } of alone) {
+      const isWhole = !past && this.#tracks.get(connection)?.whole;
+      // Most connections speak no protocol that is known: what came before tells nothing of them.
+      const context = connection !== "" && !isWhole && this.#candidates.has(connection);
+      if (!context || !this.#enqueue(connection, line, past)) pairs.push([idOf(line), found]);
+    }
+    if (pairs.length > 0) this.#post(pairs);
+    this.#work();
+  }
+
+  /** Decodes a message alone, with the facts of its connection; binary messages may be parts of others. */
+  #quick(line) {
+    const entry = this.#tracks.get(connectionOf(line));
+    const track = entry?.track.fork() ?? this.#begin(connectionOf(line));
+    const found = brief(read(track, line));
+    // A connection that was left alone has begun to speak a known protocol.
+    if (found && entry?.track.isDormant) entry.track.wake();
+    return { found, isCandidate: found !== null || line.includes('"opcode":"binary"') };
+  }
+
+  #remember(connection) {
+    if (this.#candidates.size >= TRACKS) this.#candidates.delete(this.#candidates.values().next().value);
+    this.#candidates.add(connection);
+  }
+
+  #enqueue(connection, line, past) {
+    const wish = this.#waiting.get(connection);
+    if (!wish && this.#waiting.size >= WAITING) return false;
+    const lines = wish?.lines ?? [];
+    lines.push(line);
+    this.#waiting.delete(connection);
+    this.#waiting.set(connection, { lines, past: past && (wish?.past ?? true) });
+    return true;
+  }
+
+  /** Reads contexts, the newest wish first. */
+  #work() {
+    while (this.#reading < READING && this.#waiting.size > 0) {
+      const [connection, wish] = [...this.#waiting].at(-1);
+      this.#waiting.delete(connection);
+      this.#reading += 1;
+      this.#catchUp(connection, wish).finally(() => {
+        this.#reading -= 1;
+        this.#work();
+      });
+    }
+  }
+
+  /** Decodes the context of a connection up to the newest line that is wanted, and all that it has. */
+  async #catchUp(connection, { lines, past }) {
+    const generation = this.#generation;
+    const entry = this.#tracks.get(connection);
+    // What comes meanwhile waits, so that each message is decoded once and in order.
+    const live = !past && !this.partial && entry && !entry.buffer;
+    if (live) entry.buffer = [];
+    const newest = lines.reduce((a, b) => (later(b, a) ? b : a));
+    const found = await this.#context(connection, newest);
+    if (generation !== this.#generation) return;
+    const pairs = new Map();
+    const track = this.#replay(connection, found, (line, result) => pairs.set(idOf(line), brief(result)));
+    if (live && this.#tracks.get(connection) === entry) {
+      const last = found.findLast((line) => line !== null) ?? newest;
+      for (const line of entry.buffer) if (later(line, last)) pairs.set(idOf(line), brief(read(track, line)));
+      this.#tracks.set(connection, { track, whole: true });
+    } else if (this.partial) {
+      this.#add(connection, { track, whole: true });
+    }
+    for (const line of lines) if (!pairs.has(idOf(line))) pairs.set(idOf(line), brief(read(track.fork(), line)));
+    this.#post([...pairs]);
+  }
+
+  async #context(connection, line) {
+    try {
+      return await this.#source.context(connection, line);
+    } catch {
+      return [line];
+    }
+  }
+
+  /** Decodes lines in order with a fresh track, which it returns; null stands for lines that are missing. */
+  #replay(connection, lines, each, forced = this.#forced.get(connection) ?? null) {
+    let track = new Track({ forced });
+    for (const line of lines) {
+      if (line === null) track.lose();
+      else if (kindOf(line) === "connect") track = new Track({ ...handshakeOf(valueOf(line)), forced });
+      else each(line, read(track, line));
+    }
+    return track;
+  }
+
+  /** One message in full: the result of its decoder, or null. */
+  async full(line) {
+    const connection = connectionOf(line);
+    const lines = connection === "" ? [line] : await this.#context(connection, line);
+    let full = null;
+    this.#replay(connection, lines, (one, result) => { if (idOf(one) === idOf(line)) full = result; });
+    return full;
+  }
+
+  /** Decodes a connection by a decoder of the reader's choice, "off", or null for the one that fits. */
+  choose(connection, name) {
+    if (name === null) this.#forced.delete(connection);
+    else this.#forced.set(connection, name);
+    this.#tracks.delete(connection);
+  }
+}
+
+function read(track, line) {
+  const value = valueOf(line);
+  const message = toDecode(line, value);
+  if (message) return track.read(message, idOf(line), timeOf(line) || Date.parse(value.time) || 0);
+  // A message that is not known, such as a redacted one, may be the rest of another.
+  if (value?.kind === "message") track.lose();
+  return null;
+}
+
+function later(a, b) {
+  const [one, other] = [a, b].map((line) => idOf(line).split("-").map(Number));
+  return (one[0] - other[0] || one[1] - other[1]) > 0;
+}

@@ -1,0 +1,93 @@
+// Model: the decoded form of messages for their rows, by the id of the event. Bounded; no DOM.
+
+import { idOf, kindOf } from "./event.js";
+
+/** Messages whose decoded form is held: more than the page holds events. */
+const MOST = 60_000;
+
+/** Lines that are asked for at a time; more are not in sight. */
+const ASKED = 200;
+
+export class Decoded {
+  #briefs = new Map();
+  #most;
+  #wanted = [];
+  #asked = new Set();
+  #isStale = false;
+
+  constructor(most = MOST) {
+    this.#most = most;
+  }
+
+  /**
+   * The decoded form of the message of a line, or null. If it is not known it is wanted. Of a request,
+   * `answered` is `{ id, ms, count }` once an answer has come.
+   */
+  of(line) {
+    if (kindOf(line) !== "message") return null;
+    const id = idOf(line);
+    const found = this.#briefs.get(id);
+    if (found !== undefined) return found;
+    if (id !== "" && !this.#asked.has(id) && this.#wanted.length < ASKED) this.#wanted.push(line);
+    return null;
+  }
+
+  /** The lines that were looked for and are not known. Each is returned once. */
+  wanted() {
+    const lines = this.#wanted;
+    if (lines.length === 0) return lines;
+    this.#wanted = [];
+    // An answer comes for each; the set is only for those under way.
+    if (this.#asked.size > 10 * ASKED) this.#asked.clear();
+    for (const line of lines) this.#asked.add(idOf(line));
+    return lines;
+  }
+
+  /** Whether rows of requests may show another time than at the last call. */
+  takeStale() {
+    const was = this.#isStale;
+    this.#isStale = false;
+    return was;
+  }
+
+  /** Takes `[id, brief]`. Returns whether a row may show something else now. */
+  put(pairs) {
+    let changed = false;
+    for (const [id, brief] of pairs) {
+      const known = this.#briefs.get(id);
+      if (known?.answered && brief) brief.answered = known.answered;
+      this.#briefs.set(id, brief);
+      this.#asked.delete(id);
+      if (brief === null && !known) continue;
+      changed = true;
+      if (brief?.of) this.#answer(id, brief.of);
+    }
+    if (this.#briefs.size > this.#most) this.#trim();
+    return changed;
+  }
+
+  /** The last answer of a request counts, and its first as long as more may follow. */
+  #answer(id, { id: request, ms, more }) {
+    const asked = this.#briefs.get(request);
+    if (!asked) return;
+    const { answered } = asked;
+    this.#isStale = true;
+    if (!answered) asked.answered = { id, ms, more, count: 1 };
+    else if (answered.id !== id) asked.answered = { ...(answered.more && !more ? { id, ms, more } : answered), count: answered.count + 1 };
+  }
+
+  #trim() {
+    let left = Math.ceil(this.#most / 10);
+    for (const id of this.#briefs.keys()) {
+      if (left === 0) break;
+      this.#briefs.delete(id);
+      left -= 1;
+    }
+  }
+
+  clear() {
+    this.#briefs.clear();
+    this.#asked.clear();
+    this.#wanted = [];
+  }
+}
