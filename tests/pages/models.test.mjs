@@ -84,7 +84,7 @@ test("an event is described by what stands at its beginning, however long it is"
   assert.equal(describe("{broken").preview, "{broken");
   assert.equal(describe(message(1, 'a"b')).who, 'a"b');
   assert.equal(describe(close(1, "a")).preview, "1001 by the client");
-  assert.match(describe('{"kind":"gap","missed":null}').preview, /nobody knows how many/);
+  assert.match(describe('{"kind":"gap","missed":null}').preview, /their number is not known/);
   assert.match(describe('{"kind":"gap","missed":1234}').preview, /1,234 events/);
   const long = describe(message(1, "a", "x\n".repeat(5_000_000)));
   assert.deepEqual([long.name, long.size, long.preview.slice(0, 4)], ["in", 10_000_000, "x\nx\n"]);
