@@ -236,14 +236,14 @@ impl Pipe {
         if let Some(error) = self.failure.take() {
             self.fail(tap, &error);
         } else {
-            tap.ended(self.direction);
+            tap.cause().ended(self.direction);
             self.source = Source::Ended;
         }
     }
 
     /// Notes that the connection to the source has failed.
     pub(super) fn fail(&mut self, tap: &mut Tap, error: &io::Error) {
-        tap.failed(self.direction, error);
+        tap.cause().failed(self.direction, error);
         self.source = Source::Failed;
     }
 

@@ -177,7 +177,7 @@ impl Relay {
     }
 
     fn close(&mut self, request: &CloseRequest) {
-        self.tap.close_requested(request);
+        self.tap.cause().close_requested(request);
         self.closed_by_request = true;
         for pipe in &mut self.pipes {
             pipe.inject_close(request.code, &request.reason);
@@ -296,11 +296,11 @@ impl Relay {
             }
         }
         if ended {
-            self.tap.ended(pipe.direction);
+            self.tap.cause().ended(pipe.direction);
         }
         let limit = if pipe.source == Source::Failed { STUCK_AFTER_FAILURE } else { STUCK };
         if (ended || pipe.source == Source::Failed) && stuck >= limit {
-            self.tap.stuck(pipe.direction, stuck);
+            self.tap.cause().stuck(pipe.direction, stuck);
             self.reset(1 - n);
         }
     }
