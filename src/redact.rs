@@ -21,6 +21,7 @@
 //! ```
 
 mod address;
+mod beginning;
 mod body;
 mod builtin;
 mod edit;
@@ -265,7 +266,12 @@ impl fmt::Debug for Redaction {
 
 /// The sizes stay those of the message that passed.
 fn message(search: &Search, id: &ConnectionId, message: Message) -> Message {
-    let mut message = Message { body: body::shown(search, message.body, id), ..message };
+    let body = if message.is_truncated() {
+        body::beginning(search, message.body, id)
+    } else {
+        body::shown(search, message.body, id)
+    };
+    let mut message = Message { body, ..message };
     let note = message.frame_info.as_mut().and_then(|frame_info| frame_info.note.as_mut());
     if let Some(note) = note
         && let Some(shown) = search.hidden(note)

@@ -112,7 +112,8 @@ pub(super) struct HistoryArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(super) struct LimitArgs {
-    /// Maximum size of a message; a larger one closes its connection with code 1009
+    /// Maximum size of a message; a larger one closes its connection with code 1009. In proxy mode it
+    /// passes, and is kept up to here
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size)]
     pub(super) max_message_bytes: usize,
     /// WebSocket connections at one time; more are answered 503

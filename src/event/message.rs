@@ -31,6 +31,9 @@ pub struct FrameInfo {
     pub fragments: u32,
     /// Whether it was compressed.
     pub compressed: bool,
+    /// Whether the body is its beginning only: it is larger than the limit. Text is then a JSON string,
+    /// even if it is the beginning of another JSON value.
+    pub truncated: bool,
     /// An anomaly, such as `compressed, not decoded`.
     pub note: Option<Box<str>>,
 }
@@ -71,6 +74,12 @@ pub enum Opcode {
 }
 
 impl Message {
+    /// Returns whether its body is its beginning only.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.frame_info.as_ref().is_some_and(|frame_info| frame_info.truncated)
+    }
+
     /// Returns a copy without routing and frame information.
     pub(crate) fn copied(&self) -> Self {
         let body = self.body.clone();

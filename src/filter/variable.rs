@@ -38,7 +38,7 @@ impl Variable {
 
     /// Returns whether its values may be true or false.
     pub(super) fn may_be_bool(self) -> bool {
-        matches!(self.0, Field::Message | Field::Compressed | Field::Synthetic)
+        matches!(self.0, Field::Message | Field::Compressed | Field::Truncated | Field::Synthetic)
     }
 
     /// Returns its value in an event; a variable that the event does not have has no answer.

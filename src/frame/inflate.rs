@@ -12,6 +12,9 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// which costs six milliseconds, one and a half for each 16 KiB that a relay reads at once.
 const BEYOND: u64 = 64 << 20;
 
+/// Room to inflate into past the limit.
+const BLOCK: usize = 16 << 10;
+
 /// Minimum room for an inflater: with less than 258 bytes zlib takes its slow path.
 const ROOM: usize = 1 << 10;
 
@@ -63,8 +66,8 @@ impl Inflate {
     }
 
     /// Inflates what `scratch.compressed` has of a message; with `last`, to its end. The result is
-    /// appended to `out`, of which no more than `limit` bytes are kept: beyond that `out` stays
-    /// empty. Counts in `size` what the message has inflated to.
+    /// appended to `out` up to `limit` bytes of the message. Counts in `size` what the whole message has
+    /// inflated to.
     ///
     /// # Errors
     ///
@@ -77,7 +80,7 @@ impl Inflate {
         size: &mut u64,
         limit: usize,
     ) -> Result<(), Stop> {
-        let Scratch { compressed, inflater, .. } = scratch;
+        let Scratch { compressed, inflater, beyond, .. } = scratch;
         let stream = self.stream.get_or_insert_with(|| {
             let shared = if self.takeover { None } else { inflater.take() };
             shared.unwrap_or_else(|| Box::new(Decompress::new(false)))
@@ -87,7 +90,15 @@ impl Inflate {
         }
         let mut input = compressed.as_slice();
         loop {
-            make_room(out, limit);
+            let is_full = *size >= limit as u64;
+            let out = if is_full {
+                beyond.clear();
+                beyond.reserve(BLOCK);
+                &mut *beyond
+            } else {
+                make_room(out, limit);
+                &mut *out
+            };
             let (before_in, before_out) = (stream.total_in(), out.len());
             let status = stream
                 .decompress_vec(input, out, FlushDecompress::Sync)
@@ -96,11 +107,8 @@ impl Inflate {
             let made = out.len() - before_out;
             input = &input[taken..];
             *size += made as u64;
-            if *size > limit as u64 {
-                out.clear();
-                if *size > BEYOND.saturating_add(limit as u64) {
-                    return Err(Stop::Endless);
-                }
+            if *size > BEYOND.saturating_add(limit as u64) {
+                return Err(Stop::Endless);
             }
             if status == Status::StreamEnd {
                 // RFC 7692 section 7.2.3.4: other blocks may follow a final one.
@@ -111,6 +119,9 @@ impl Inflate {
             }
             if input.is_empty() && out.len() < out.capacity() {
                 return Ok(());
+            }
+            if !is_full {
+                out.truncate(limit);
             }
         }
     }

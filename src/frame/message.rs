@@ -24,6 +24,8 @@ pub(super) struct Message {
     pub(super) wrong: Option<Note>,
     /// The reason why its payload is not kept.
     pub(super) absent: Option<Note>,
+    /// The limit, if it is larger; its payload is kept up to there.
+    pub(super) limit: Option<usize>,
 }
 
 impl Message {
@@ -54,12 +56,13 @@ impl Message {
             wire: 0,
             wrong: None,
             absent,
+            limit: None,
         }
     }
 
-    /// Returns whether it is inflated, even if it is too large: later messages may refer to it.
+    /// Returns whether it is inflated, even if it is not kept: later messages may refer to it.
     pub(super) fn inflates(&self) -> bool {
-        self.compressed && matches!(self.absent, None | Some(Note::TooLarge(_) | Note::NoRoom))
+        self.compressed && matches!(self.absent, None | Some(Note::NoRoom))
     }
 
     /// Returns its size, decoded if it was.
@@ -71,20 +74,33 @@ impl Message {
     pub(super) fn seen<'a>(&self, bytes: &'a [u8]) -> Seen<'a> {
         let (payload, odd) = match (self.absent, self.opcode) {
             (Some(note), _) => (Payload::Absent, Some(note)),
-            (None, Opcode::Text) => match std::str::from_utf8(bytes) {
-                Ok(text) => (Payload::Text(text), None),
-                Err(_) => (Payload::Bytes(bytes), Some(Note::InvalidText)),
+            (None, Opcode::Text) => match self.text(bytes) {
+                Some(text) => (Payload::Text(text), None),
+                None => (Payload::Bytes(bytes), Some(Note::InvalidText)),
             },
             (None, _) => (Payload::Bytes(bytes), None),
         };
+        let cut = self.limit.filter(|_| self.absent.is_none()).map(Note::TooLarge);
         Seen::Message {
             opcode: self.opcode,
             payload,
+            truncated: cut.is_some(),
             size: self.size(),
             wire: self.wire,
             fragments: self.fragments,
             compressed: self.compressed,
-            note: self.wrong.or(odd),
+            note: self.wrong.or(odd).or(cut),
+        }
+    }
+
+    /// Returns its text; of one that is cut, without a character that the cut has split.
+    fn text<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Some(text),
+            Err(fault) if self.limit.is_some() && fault.error_len().is_none() => {
+                std::str::from_utf8(&bytes[..fault.valid_up_to()]).ok()
+            }
+            Err(_) => None,
         }
     }
 }

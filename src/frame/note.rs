@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// A violation of the protocol, or the reason why a payload is absent.
+/// A violation of the protocol, or the reason why a payload is absent or cut.
 ///
-/// A message has one note: its first violation, or else the reason why its payload is absent.
+/// A message has one note: its first violation, or else the reason why its payload is absent or cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
@@ -40,11 +40,11 @@ pub enum Note {
     InvalidReason,
     /// Compressed data that cannot be inflated (RFC 7692 section 7.2.2).
     InvalidDeflate,
-    /// The context that the message needs is lost: part of it was skimmed, broken or too large.
+    /// The context that the message needs is lost: part of it was skimmed, broken or far too large.
     NotDecoded,
     /// Reserved bits belong to an extension that is not known here.
     UnknownExtension,
-    /// Larger than this many bytes.
+    /// Larger than this many bytes, after which its payload is cut.
     TooLarge(usize),
     /// Its start was skimmed.
     Skimmed,
@@ -92,7 +92,7 @@ impl fmt::Display for Note {
             Self::NotDecoded => "compressed, not decoded",
             Self::UnknownExtension => "an extension that is not known, not decoded",
             Self::TooLarge(limit) => {
-                return write!(f, "larger than the limit of {limit} bytes, not kept");
+                return write!(f, "larger than the limit of {limit} bytes, cut there");
             }
             Self::Skimmed => "began before anybody listened, not kept",
             Self::NoRoom => "no memory for it, not kept",
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(Note::NotDecoded.to_string(), "compressed, not decoded");
         assert_eq!(
             Note::TooLarge(1_048_576).to_string(),
-            "larger than the limit of 1048576 bytes, not kept"
+            "larger than the limit of 1048576 bytes, cut there"
         );
     }
 }

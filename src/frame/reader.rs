@@ -56,7 +56,7 @@ pub struct Reader {
 
 impl Reader {
     /// Begins at the first byte after the handshake. The payload of messages larger than
-    /// `max_message_bytes` is left out; `control` asks for pings and pongs too.
+    /// `max_message_bytes` is cut there; `control` asks for pings and pongs too.
     #[must_use]
     pub fn new(
         side: Side,
@@ -250,8 +250,7 @@ impl Reader {
             } else if !message.compressed
                 && message.sent.saturating_add(head.length) > self.limit as u64
             {
-                message.absent = Some(Note::TooLarge(self.limit));
-                self.kept.clear();
+                message.limit = Some(self.limit);
             }
         }
     }
@@ -300,11 +299,12 @@ impl Reader {
         if message.inflates() {
             inflated = self.inflate_part(part, last, scratch);
         } else if message.absent.is_none() {
+            let kept = &part[..part.len().min(self.limit - self.kept.len())];
             if first && last && self.head.mask.is_none() {
-                whole = Some(part);
+                whole = Some(kept);
             } else {
                 let start = self.kept.len();
-                append(&mut self.kept, part, self.limit);
+                append(&mut self.kept, kept, self.limit);
                 if let Some(key) = self.head.mask {
                     let at = self.boundaries.offset(&self.head, part);
                     apply_mask(&mut self.kept[start..], key, at);
@@ -333,12 +333,14 @@ impl Reader {
         }
         let (kept, limit) = (&mut self.kept, self.limit);
         match self.inflate.part(scratch, last, kept, &mut message.inflated, limit) {
-            Ok(()) if message.inflated > limit as u64 => {
-                message.absent = Some(Note::TooLarge(limit));
-            }
             // Inflated for the context alone.
             Ok(()) if message.absent.is_some() => kept.clear(),
-            Ok(()) => {}
+            Ok(()) => {
+                if message.inflated > limit as u64 {
+                    message.limit = Some(limit);
+                    kept.truncate(limit);
+                }
+            }
             Err(stop) => {
                 let note = match stop {
                     Stop::Invalid => Note::InvalidDeflate,

@@ -22,6 +22,8 @@ pub(super) struct Scratch {
     pub(super) message: Vec<u8>,
     /// For compressed data.
     pub(super) compressed: Vec<u8>,
+    /// For what is inflated past the limit of a message.
+    pub(super) beyond: Vec<u8>,
     /// For messages that are compressed without context; 48 KB.
     pub(super) inflater: Option<Box<Decompress>>,
 }
@@ -34,7 +36,7 @@ impl Scratch {
 
     /// Gives the buffers back to the thread.
     pub(super) fn give(mut self) {
-        for buffer in [&mut self.message, &mut self.compressed] {
+        for buffer in [&mut self.message, &mut self.compressed, &mut self.beyond] {
             buffer.clear();
             if buffer.capacity() > KEEP {
                 *buffer = Vec::new();

@@ -15,7 +15,9 @@ pub enum Seen<'a> {
         opcode: Opcode,
         /// Its payload.
         payload: Payload<'a>,
-        /// Bytes of the decoded payload; of the payload as it was sent, if it was not decoded.
+        /// Whether its payload is the beginning only: the message is larger than the limit.
+        truncated: bool,
+        /// Bytes of the whole decoded payload; of the payload as it was sent, if it was not decoded.
         size: u64,
         /// Bytes of all its frames, heads included.
         wire: u64,
@@ -23,7 +25,7 @@ pub enum Seen<'a> {
         fragments: u32,
         /// Whether it came compressed.
         compressed: bool,
-        /// Its fault, or the reason why it has no payload.
+        /// Its fault, or the reason why it has no payload or a part of it.
         note: Option<Note>,
     },
     /// A ping or a pong, from readers that are asked for them.

@@ -24,10 +24,11 @@ const NO_TAKEOVER: Extensions = Extensions::Deflate(Deflate {
 /// Says in a line what was seen.
 fn told(seen: &Seen<'_>) -> String {
     let (what, note) = match seen {
-        Seen::Message { payload, note, .. } => {
+        Seen::Message { payload, truncated, note, .. } => {
+            let cut = if *truncated { "…" } else { "" };
             let what = match payload {
-                Payload::Text(text) => format!("text {text}"),
-                Payload::Bytes(bytes) => format!("bytes {}", bytes.escape_ascii()),
+                Payload::Text(text) => format!("text {text}{cut}"),
+                Payload::Bytes(bytes) => format!("bytes {}{cut}", bytes.escape_ascii()),
                 Payload::Absent => "absent".to_owned(),
             };
             (what, *note)
@@ -124,6 +125,7 @@ fn sizes_and_frames_are_told() {
         let expected = Seen::Message {
             opcode,
             payload,
+            truncated: false,
             size: 5,
             wire: 11,
             fragments: 2,

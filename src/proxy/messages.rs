@@ -8,16 +8,27 @@ use crate::json::Json;
 /// Without `room` in the inbox of the hub its payload is left out, which would be lost there.
 pub(super) fn message(direction: Direction, seen: &Seen<'_>, room: bool) -> Option<Message> {
     let (opcode, size, body, frame_info) = match seen {
-        Seen::Message { opcode, payload, size, wire, fragments, compressed, note: odd } => {
+        Seen::Message {
+            opcode,
+            payload,
+            truncated,
+            size,
+            wire,
+            fragments,
+            compressed,
+            note: odd,
+        } => {
             let (body, odd) = match payload {
                 Payload::Absent => (Body::Absent, *odd),
                 _ if !room => (Body::Absent, odd.or(Some(Note::NoRoom))),
+                Payload::Text(text) if *truncated => (Body::Value(Json::string(text)), *odd),
                 payload => (body(payload), *odd),
             };
             let frame_info = FrameInfo {
                 wire: *wire,
                 fragments: *fragments,
                 compressed: *compressed,
+                truncated: *truncated && !matches!(body, Body::Absent),
                 note: words(odd),
             };
             (Some(*opcode), *size, body, frame_info)
@@ -65,7 +76,7 @@ pub(super) fn is_violation(seen: &Seen<'_>) -> bool {
 }
 
 fn frame_alone(wire: u64, note: Option<Box<str>>) -> FrameInfo {
-    FrameInfo { wire, fragments: 1, compressed: false, note }
+    FrameInfo { wire, fragments: 1, compressed: false, truncated: false, note }
 }
 
 pub(super) fn words(note: Option<Note>) -> Option<Box<str>> {

@@ -98,7 +98,7 @@ pub struct ProxySettings {
     pub tap_http: TapHttp,
     /// Whether pings and pongs are events.
     pub control: bool,
-    /// A larger message passes, but is not kept.
+    /// A larger message passes, and is kept up to here.
     pub max_message_bytes: usize,
 }
 

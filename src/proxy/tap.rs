@@ -43,7 +43,7 @@ const HANDED: usize = 256 << 10;
 pub(super) struct TapSettings {
     /// Whether pings and pongs are events.
     pub(super) control: bool,
-    /// A larger message passes, but is not kept.
+    /// A larger message passes, and is kept up to here.
     pub(super) max_message_bytes: usize,
 }
 

@@ -31,6 +31,21 @@ pub(super) fn shown(search: &Search, body: Body, id: &ConnectionId) -> Body {
     }
 }
 
+/// Returns the beginning of a body that is larger than the limit, with its secrets hidden.
+pub(super) fn beginning(search: &Search, body: Body, id: &ConnectionId) -> Body {
+    let text = match &body {
+        Body::Value(json) => serde_json::from_str::<String>(json.as_str()),
+        Body::Object(_) | Body::Binary(_) | Body::Absent => return shown(search, body, id),
+    };
+    match text {
+        Ok(text) if text.len() <= MAX_SEARCHED => match search.hidden_in_beginning(&text) {
+            None => body,
+            Some(text) => Body::Value(Json::string(&text)),
+        },
+        _ => Body::Value(Json::string(HIDDEN)),
+    }
+}
+
 /// Returns JSON with its secrets hidden, or `None` if it has none.
 pub(super) fn rewritten(search: &Search, json: &Json, id: Option<&str>) -> Option<String> {
     let text = json.as_str();

@@ -33,7 +33,7 @@ pub(super) fn islands(text: &str) -> Vec<Range<usize>> {
 }
 
 /// Returns whether what follows a bracket may be JSON.
-fn may_begin(bytes: &[u8], start: usize) -> bool {
+pub(super) fn may_begin(bytes: &[u8], start: usize) -> bool {
     let next = bytes[start + 1..].iter().find(|byte| !byte.is_ascii_whitespace());
     match (bytes[start], next) {
         (b'{', Some(b'"' | b'}')) => true,

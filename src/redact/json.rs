@@ -13,9 +13,18 @@ use super::tokens::{end_of_string, unescaped, value_end};
 /// Returns JSON text with the values hidden that the rules name, or `None` if they hide nothing. `id`
 /// is for a client's own object: it replaces a `connectionId` that holds something to hide.
 pub(super) fn rewritten(text: &str, id: Option<&str>, search: &Search) -> Option<String> {
-    let next = search.readers.iter().map(PathReader::begin).collect();
-    let edits = Pass::new(text, id, search, next).run();
+    let edits = along_paths(text, id, search);
     (!edits.is_empty()).then(|| applied(text, edits))
+}
+
+/// Returns the edits of JSON that is a message.
+pub(super) fn edits(text: &str, search: &Search) -> Vec<Edit> {
+    along_paths(text, None, search)
+}
+
+fn along_paths(text: &str, id: Option<&str>, search: &Search) -> Vec<Edit> {
+    let next = search.readers.iter().map(PathReader::begin).collect();
+    Pass::new(text, id, search, next).run()
 }
 
 /// Returns the edits of JSON that is a part of a text. Paths begin nowhere in it: the last key of each

@@ -124,6 +124,21 @@ impl Search {
         if self.keys.iter().any(|k| k == key) { Secret::Always } else { self.secret(key) }
     }
 
+    /// Returns whether there are rules for messages.
+    pub(super) fn searches(&self) -> bool {
+        self.matches_text() || !self.readers.is_empty()
+    }
+
+    /// Returns whether a rule looks at text, and not only at the keys around it.
+    pub(super) fn matches_text(&self) -> bool {
+        self.usual || !self.patterns.is_empty()
+    }
+
+    /// Returns whether a path has no key, so that it cannot be looked for in text that is not JSON.
+    pub(super) fn has_path_without_key(&self) -> bool {
+        self.readers.iter().any(|reader| reader.last_key().is_none())
+    }
+
     /// Returns whether one of the patterns fits a text.
     pub(super) fn by_pattern(&self, text: &str) -> bool {
         self.patterns.iter().any(|pattern| pattern.is_match(text))

@@ -29,7 +29,8 @@ pub struct Script {
     pub end: Option<End>,
     /// Status of the response, if the server refused the handshake.
     pub refused: Option<u16>,
-    /// Messages without content in the recording, which are not in the steps.
+    /// Messages without content in the recording, or with its beginning only, which are not in the
+    /// steps.
     pub left_out: usize,
 }
 
@@ -156,7 +157,8 @@ impl Script {
         if !matches!(message.opcode, Some(Opcode::Text | Opcode::Binary)) {
             return;
         }
-        let payload = match payload(message) {
+        // A beginning is neither sent nor compared.
+        let payload = match payload(message).filter(|_| !message.is_truncated()) {
             Some(wire::Payload::Text(text)) => Payload::Text(text.into_owned()),
             Some(wire::Payload::Binary(bytes)) => Payload::Binary(bytes.to_vec()),
             None => {

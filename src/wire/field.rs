@@ -74,6 +74,7 @@ fields! {
     Wire "wire",
     Fragments "fragments",
     Compressed "compressed",
+    Truncated "truncated",
     Note "note",
     Synthetic "synthetic",
     User "user",
@@ -222,6 +223,7 @@ fn of_frame_info(frame_info: &FrameInfo, field: Field) -> Option<Member<'_>> {
             (fragments > 1).then(|| Member::Number(fragments.into()))
         }
         Field::Compressed => frame_info.compressed.then_some(Member::Bool(true)),
+        Field::Truncated => frame_info.truncated.then_some(Member::Bool(true)),
         Field::Note => frame_info.note.as_deref().map(Member::Text),
         _ => None,
     }

@@ -122,10 +122,15 @@ pub(crate) static LAYOUTS: [Layout; Kind::ALL.len()] = [
             maybe(
                 Field::Wire,
                 COUNT,
-                "Bytes of its frames on the wire. Relayed messages only, as are the next three.",
+                "Bytes of its frames on the wire. Relayed messages only, as are the next four.",
             ),
             maybe(Field::Fragments, r#"{"type":"integer","minimum":2}"#, ""),
             maybe(Field::Compressed, r#"{"type":"boolean"}"#, ""),
+            maybe(
+                Field::Truncated,
+                r#"{"type":"boolean"}"#,
+                "`message` is its beginning only, because it is larger than `--max-message-bytes`; text is then a string. `size` is that of the whole.",
+            ),
             maybe(Field::Note, TEXT, "An anomaly of the message."),
         ],
         example: r#"{"id":"1763670000123-0","time":"2025-11-20T20:20:00.123Z","kind":"message","connectionId":"a","direction":"in","opcode":"text","size":36,"channel":null,"message":"hello"}"#,

@@ -14,7 +14,7 @@ pub enum Payload<'a> {
     Binary(&'a [u8]),
 }
 
-/// Returns the payload of a message; `None` if it is not kept.
+/// Returns the payload of a message, of one that is cut its beginning; `None` if it is not kept.
 ///
 /// The size tells whether a JSON string was the text of the frame, in quotes, or stands for text that
 /// was not JSON.
@@ -22,6 +22,8 @@ pub enum Payload<'a> {
 pub fn payload(message: &Message) -> Option<Payload<'_>> {
     match &message.body {
         Body::Object(json) => Some(Payload::Text(Cow::Borrowed(json.as_str()))),
+        // The size of a message that is cut says nothing of its body.
+        Body::Value(json) if message.is_truncated() => Some(Payload::Text(text(json.as_str(), 0))),
         Body::Value(json) => Some(Payload::Text(text(json.as_str(), message.size))),
         Body::Binary(bytes) => Some(Payload::Binary(bytes)),
         Body::Absent => None,

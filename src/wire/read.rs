@@ -303,6 +303,7 @@ impl<'a> Line<'a> {
                 wire,
                 fragments: self.get(Field::Fragments)?.unwrap_or(1),
                 compressed: self.get(Field::Compressed)?.unwrap_or_default(),
+                truncated: self.get(Field::Truncated)?.unwrap_or_default(),
                 note: self.text(Field::Note)?.map(Into::into),
             }),
             None => None,

@@ -27,6 +27,7 @@ mod openapi;
 mod pages;
 mod proxy;
 mod proxy_connections;
+mod proxy_cut;
 mod proxy_ends;
 mod proxy_faults;
 mod proxy_heads;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -104,7 +106,7 @@ async fn a_server_that_hangs_is_waited_for_and_a_client_that_gives_up_is_noticed
 }
 
 #[tokio::test]
-async fn a_large_message_passes_and_is_not_kept() {
+async fn large_message_passes_whole_and_is_kept_cut() {
     let (front, mut client, mut server) = pair("").await;
     let mut events = front.tap.events("?format=full&kind=message").await;
     let size: u64 = 64 << 20;
@@ -126,7 +128,9 @@ async fn a_large_message_passes_and_is_not_kept() {
     let ((), got) = within("64 MiB", async { tokio::join!(send, receive) }).await;
     assert_eq!(got, size + 14);
     let event = events.json().await;
-    assert_eq!((&event["size"], &event["message"]), (&size.into(), &Value::Null));
+    assert_eq!((&event["size"], &event["truncated"]), (&size.into(), &true.into()));
+    let kept = STANDARD.decode(event["message"].as_str().expect("base64")).expect("base64");
+    assert!(kept == vec![7; 1 << 20]);
     assert!(event["note"].as_str().expect("a note").contains("1048576"), "{event}");
 }
 

@@ -62,21 +62,76 @@ fn a_message_in_one_piece_is_not_copied() {
     });
 }
 
-#[test]
-fn a_message_over_the_limit_is_counted_and_not_kept() {
-    let limit = 1000;
-    let mut reader = Reader::new(Side::Client, Extensions::None, limit, false);
-    for (length, kept) in [(1000, true), (1001, false), (1 << 20, false), (10, true)] {
-        let mut bytes = Vec::new();
-        data_frame(Opcode::Binary, &vec![7; length], KEY, &mut bytes);
-        let note = (!kept).then_some(Note::TooLarge(limit));
-        assert_eq!(sole(&mut reader, &bytes), (!kept, note, length as u64));
+/// Reads one binary message in pieces, and returns its payload, whether it is cut, and its size.
+fn kept(reader: &mut Reader, bytes: &[u8], piece: usize) -> (Vec<u8>, bool, u64) {
+    let mut all = Vec::new();
+    for part in bytes.chunks(piece) {
+        reader.feed(part, |one| {
+            let Seen::Message { payload: Payload::Bytes(bytes), truncated, size, note, .. } = one
+            else {
+                panic!("{one:?}")
+            };
+            assert_eq!(truncated, matches!(note, Some(Note::TooLarge(_))), "{note:?}");
+            all.push((bytes.to_vec(), truncated, size));
+        });
     }
-    // In fragments that would each be kept.
-    let mut bytes = Vec::new();
-    frame(0x02, &[7; 600], KEY, &mut bytes);
-    frame(0x80, &[7; 600], KEY, &mut bytes);
-    assert_eq!(sole(&mut reader, &bytes), (true, Some(Note::TooLarge(limit)), 1200));
+    assert_eq!(all.len(), 1);
+    assert_eq!(reader.held(), 0);
+    all.remove(0)
+}
+
+#[test]
+fn message_over_the_limit_is_cut_there_and_has_its_whole_size() {
+    let limit = 1000;
+    for (extensions, key) in
+        [(Extensions::None, KEY), (Extensions::None, None), (DEFLATE, KEY), (NO_TAKEOVER, KEY)]
+    {
+        let sender = if key.is_some() { Side::Client } else { Side::Server };
+        let mut reader = Reader::new(sender, extensions, limit, false);
+        let mut deflate = flate2::Compress::new(flate2::Compression::fast(), false);
+        for length in [999, 1000, 1001, 4097, 1 << 20, 10] {
+            let payload: Vec<u8> =
+                (0..length as u64).flat_map(|n| (n * n).to_le_bytes()).take(length).collect();
+            for piece in [16 << 10, 7, 1 << 22] {
+                let mut bytes = Vec::new();
+                if extensions == Extensions::None {
+                    data_frame(Opcode::Binary, &payload, key, &mut bytes);
+                } else {
+                    bytes = compressed(&mut deflate, &payload);
+                }
+                if extensions == NO_TAKEOVER {
+                    deflate.reset();
+                }
+                let (bytes, truncated, size) = kept(&mut reader, &bytes, piece);
+                assert!(bytes == payload[..length.min(limit)], "{length} in pieces of {piece}");
+                assert_eq!((truncated, size), (length > limit, length as u64));
+            }
+        }
+        // In fragments that would each be kept.
+        if key.is_some() {
+            let mut bytes = Vec::new();
+            frame(0x02, &[7; 600], key, &mut bytes);
+            frame(0x80, &[8; 600], key, &mut bytes);
+            let cut = [[7; 600], [8; 600]].concat()[..limit].to_vec();
+            assert_eq!(kept(&mut reader, &bytes, 100), (cut, true, 1200));
+        }
+    }
+}
+
+#[test]
+fn text_is_cut_between_two_characters() {
+    let mut reader = Reader::new(Side::Server, Extensions::None, 4, false);
+    for (text, seen) in [
+        ("abcd", "text abcd"),
+        ("abcéé", "text abc… | larger than the limit of 4 bytes, cut there"),
+        ("aéé", "text aé… | larger than the limit of 4 bytes, cut there"),
+    ] {
+        let mut bytes = Vec::new();
+        data_frame(Opcode::Text, text.as_bytes(), None, &mut bytes);
+        reader.feed(&bytes, |one| assert_eq!(told(&one), seen));
+    }
+    let note = "bytes a\\xffbc… | protocol violation: text that is not UTF-8";
+    reader.feed(b"\x81\x06a\xffbcde", |one| assert_eq!(told(&one), note));
 }
 
 #[test]
@@ -87,7 +142,7 @@ fn a_length_that_is_announced_takes_no_memory() {
 }
 
 #[test]
-fn a_deflate_bomb_is_counted_and_not_kept_and_the_next_message_is_read() {
+fn deflate_bomb_is_counted_and_cut_and_the_next_message_is_read() {
     for extensions in [DEFLATE, NO_TAKEOVER] {
         let mut reader = Reader::new(Side::Client, extensions, 1 << 20, false);
         let mut deflate = flate2::Compress::new(flate2::Compression::fast(), false);
@@ -97,10 +152,11 @@ fn a_deflate_bomb_is_counted_and_not_kept_and_the_next_message_is_read() {
         let mut most = 0;
         for piece in bytes.chunks(1000) {
             reader.feed(piece, |seen| {
-                let Seen::Message { payload: Payload::Absent, size, note, .. } = seen else {
+                let Seen::Message { payload: Payload::Bytes(kept), size, note, .. } = seen else {
                     panic!("{seen:?}")
                 };
                 assert_eq!((size, note), (8 << 20, Some(Note::TooLarge(1 << 20))));
+                assert!(kept == &bomb[..1 << 20]);
             });
             most = most.max(reader.kept.capacity());
         }

@@ -297,6 +297,8 @@ pub(super) struct OwnMessage<'a> {
     pub(super) fragments: Option<u32>,
     #[serde(skip_serializing_if = "is_false", deserialize_with = "lenient")]
     pub(super) compressed: bool,
+    #[serde(skip_serializing_if = "is_false", deserialize_with = "lenient")]
+    pub(super) truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub(super) note: Option<Cow<'a, str>>,
 }

@@ -321,6 +321,8 @@ fn message(frame: &Frame<'_>, connection: &ConnectionId) -> Option<Message> {
         _ if own.is_some_and(|own| is_own_object(own, data, connection)) => {
             (Body::Object(Json::parse(data)?), 0)
         }
+        // The beginning of a message is text, even if it happens to be JSON.
+        _ if own.is_some_and(|own| own.truncated) => (Body::Value(Json::string(data)), 0),
         _ => (Body::Value(Json::parse(data).unwrap_or_else(|| Json::string(data))), data.len()),
     };
     let mut message = Message::new(direction, opcode, size, body);
@@ -336,6 +338,7 @@ fn message(frame: &Frame<'_>, connection: &ConnectionId) -> Option<Message> {
             wire,
             fragments: own.fragments.unwrap_or(1),
             compressed: own.compressed,
+            truncated: own.truncated,
             note: own.note.as_deref().map(Into::into),
         });
     }

@@ -216,6 +216,7 @@ fn own<'a>(event: &'a Event, message: &'a Message) -> OwnMessage<'a> {
         wire: frame.map(|frame| frame.wire),
         fragments: frame.map(|frame| frame.fragments).filter(|fragments| *fragments > 1),
         compressed: frame.is_some_and(|frame| frame.compressed),
+        truncated: frame.is_some_and(|frame| frame.truncated),
         note: frame.and_then(|frame| frame.note.as_deref()).map(Into::into),
     }
 }

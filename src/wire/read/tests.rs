@@ -67,13 +67,25 @@ fn every_kind_of_event_comes_back() {
         comes_back(EventBody::Message(text(content)));
     }
     let frame_info = |note: Option<&str>| {
-        Some(FrameInfo { wire: 40, fragments: 3, compressed: true, note: note.map(Into::into) })
+        Some(FrameInfo {
+            wire: 40,
+            fragments: 3,
+            compressed: true,
+            truncated: false,
+            note: note.map(Into::into),
+        })
     };
     comes_back(EventBody::Message(Message {
         frame_info: frame_info(None),
         synthetic: true,
         ..text("[]")
     }));
+    // The beginnings of an array and of a number.
+    for beginning in ["\"[1,2\"", "\"12\"", "\"\\\"a\""] {
+        let cut = FrameInfo { truncated: true, ..frame_info(Some("cut")).expect("some") };
+        let (size, frame_info) = (beginning.len() as u64, Some(cut));
+        comes_back(EventBody::Message(Message { size, frame_info, ..text(beginning) }));
+    }
     let binary = Body::Binary(vec![0, 255].into());
     comes_back(EventBody::Message(Message::new(Direction::In, Opcode::Ping, 2, binary)));
     let absent = Message {

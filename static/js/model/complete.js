@@ -6,7 +6,7 @@ const FIELDS = {
   size: "bytes of the message", message: "what was sent", channel: "of a message, a join, a leave", user: "who sent it, who came or left", to: "users that it was for", except: "users that it was not for", path: "of a connect", remote: "address of the client",
   headers: "of a connect", subprotocol: "of a connect", duration: "seconds, of a close", "close.code": "of a close", "close.reason": "of a close",
   "close.by": "client, server, tap or network", "close.clean": "whether both sides said goodbye", "messages.in": "of a close", "messages.out": "of a close",
-  "bytes.in": "of a close", "bytes.out": "of a close", encoding: "base64, of binary", upstream: "of a connect in proxy mode", wire: "bytes on the wire", compressed: "true where it was", note: "what is odd about it", synthetic: "sent by hand", id: "of the event", time: "as text",
+  "bytes.in": "of a close", "bytes.out": "of a close", encoding: "base64, of binary", upstream: "of a connect in proxy mode", wire: "bytes on the wire", compressed: "true where it was", truncated: "true where it is cut", note: "what is odd about it", synthetic: "sent by hand", id: "of the event", time: "as text",
 };
 
 const VALUES = {

@@ -172,9 +172,9 @@ export function payload(raw, value = valueOf(raw)) {
   if (json === "null" && value.size === 0) return { text: "", bytes: new Uint8Array(0), json: null };
   if (json[0] !== '"') return { text: json, bytes: null, json };
   const text = unquote(json);
-  // A string of JSON and plain text look alike in the event; the size tells.
+  // A string of JSON and plain text look alike in the event; the size tells, but for a message that is cut.
   const plain = new TextEncoder().encode(text);
-  const quoted = plain.length !== value.size && new TextEncoder().encode(json).length === value.size;
+  const quoted = !value.truncated && plain.length !== value.size && new TextEncoder().encode(json).length === value.size;
   return quoted ? { text: json, bytes: null, json } : { text, bytes: plain, json: null };
 }
 

@@ -147,7 +147,7 @@ function readMessage(frame, opcode, who) {
     const said = readOwnObject(data, who);
     if (said) return rest(said);
   }
-  return rest(isJson(data) ? data.trim().replace(/[\r\n]/g, " ") : JSON.stringify(data));
+  return rest(isJson(data) && !own?.truncated ? data.trim().replace(/[\r\n]/g, " ") : JSON.stringify(data));
 }
 
 /** The message and the fields of an object whose client has said its name in it, or null. */

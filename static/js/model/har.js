@@ -8,7 +8,7 @@ import { ownObject, payload, valueOf } from "./event.js";
 const OPCODES = { text: 1, binary: 2 };
 
 /** Members of a message that say how it passed. */
-const HOW = ["channel", "user", "to", "except", "synthetic", "wire", "fragments", "compressed", "note"];
+const HOW = ["channel", "user", "to", "except", "synthetic", "wire", "fragments", "compressed", "truncated", "note"];
 
 /** A HAR document of events, each a line, oldest first; `origin` such as "ws://localhost:8080". */
 export function toHar(lines, origin, version = "") {
