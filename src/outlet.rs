@@ -1,6 +1,7 @@
 //! The stream over HTTP: live, by long polling, or as a finite answer. All read the same [`Subscription`](crate::hub::Subscription) or
 //! [`Scan`](crate::hub::Scan) and differ in framing only.
 
+mod content;
 pub(crate) mod export;
 mod har;
 mod histogram;

@@ -24,10 +24,11 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http_body::Frame;
 
+use super::content;
 use super::har::Archive;
 use super::histogram::Histogram;
 use super::needle::Needle;
-use super::query::{Beginning, Every, Finite, FiniteFormat, InOrder, Limit, Selection};
+use super::query::{Beginning, Every, Finite, FiniteFormat, InOrder, Limit, Selection, Within};
 use super::search_time::{SearchTime, unfinished};
 use crate::code::Code;
 use crate::event::{Body as Payload, Event, EventBody, EventId, Gap, Message};
@@ -48,7 +49,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
         request::read::<(Selection, Beginning, Finite)>(parts.uri.query());
     let filter = selection.filter(|source| hub.expression(source), &mut faults);
     let start = beginning.start(&parts.headers, &mut faults);
-    let Finite { until, limit, order, format, text, every, step } = finite;
+    let Finite { until, limit, order, format, text, within, every, step } = finite;
     if format == Some(FiniteFormat::Har) && order == Some(InOrder::Desc) {
         faults.add("the entries of an archive are in the order of time; order=asc is right");
     }
@@ -82,8 +83,9 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
             let scan = hub.scan(range, filter);
             let scanned = VecDeque::new();
             let budget = SearchTime::new(search_time);
+            let within = within.unwrap_or(Within::Event);
             let stage = Stage::Nothing;
-            let answer = Answer { scan, scanned, format, stage, text, left, marks, budget };
+            let answer = Answer { scan, scanned, format, stage, text, within, left, marks, budget };
             Body::new(InTurns::new(answer))
         }
     };
@@ -115,8 +117,9 @@ struct Answer {
     scanned: VecDeque<Arc<Event>>,
     format: FiniteFormat,
     stage: Stage,
-    /// Selects events whose JSON contains it.
+    /// Selects events that contain it.
     text: Option<Needle>,
+    within: Within,
     /// Events that may still be written.
     left: usize,
     marks: Marks,
@@ -239,15 +242,20 @@ impl Answer {
         if self.left == 0 {
             return;
         }
+        let in_content = self.within == Within::Content;
+        if in_content && self.text.as_ref().is_some_and(|text| !content::contains(event, text)) {
+            return;
+        }
         let start = out.len();
         let stage = self.stage;
-        if self.format != FiniteFormat::Marks || self.text.is_some() {
+        let is_searched = self.text.is_some() && !in_content;
+        if self.format != FiniteFormat::Marks || is_searched {
             self.item(out, |out| wire::full(event, out));
         }
         let occurs = |text: &Needle| {
             text.is_in(&out[start..]) || bytes(event).is_some_and(|it| text.is_in(it))
         };
-        if self.text.as_ref().is_some_and(|text| !occurs(text)) {
+        if is_searched && self.text.as_ref().is_some_and(|text| !occurs(text)) {
             out.truncate(start);
             self.stage = stage;
             return;

@@ -73,8 +73,11 @@ parameters! {
         /// `json` is an array, `ndjson` a line an event, `har` an HTTP Archive with an entry a
         /// connection, and `marks` a count with the id of every so-many-th event.
         format: Option<FiniteFormat> = "json",
-        /// Only events whose JSON holds this text, at most 1 KiB. Not for archives.
+        /// Only events with this text, at most 1 KiB. Not for archives.
         text: Option<Needle> = "late",
+        /// Where the text is looked for: `event`, the default, is the JSON of the event and the bytes of
+        /// a binary message; `content` is what the application has sent.
+        within: Option<Within> = "content",
         /// Events from one mark to the next; 200 is the default.
         every: Option<Every> = 200,
         /// Marks contain the number of events in each step of this length. Too many steps double it.
@@ -136,6 +139,14 @@ choice! {
         "ndjson" => Ndjson,
         "har" => Har,
         "marks" => Marks,
+    }
+}
+
+choice! {
+    /// The part of an event in which a text is looked for.
+    pub(crate) enum Within: "a text is within content or event" {
+        "content" => Content,
+        "event" => Event,
     }
 }
 

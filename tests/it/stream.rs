@@ -477,6 +477,17 @@ async fn a_text_selects_the_events_that_hold_it() {
     assert_eq!(asked("text=haystack").await, Vec::<String>::new());
     let marks = tap.get("/api/events?text=needle&format=marks&every=2").await.json();
     assert_eq!((&marks["count"], marks["marks"].as_array().map(Vec::len)), (&json!(3), Some(1)));
+    let in_content = asked("text=needle&within=content&kind=message").await;
+    assert_eq!(in_content, ["Needle 1", "needle 2", "a \"quoted\" needle"]);
+    for name in ["connectionId", "direction", "opcode"] {
+        let within = async |part: &str| asked(&format!("text={name}&within={part}")).await.len();
+        assert_eq!((within("content").await, within("event").await > 0), (0, true), "{name}");
+    }
+    ws.send_binary(b"\xff bytes of a Needle").await;
+    ws.close(4000, "the needle is found").await;
+    until("the end", || tap.hub.head().1 == 306).await;
+    let marks = tap.get("/api/events?text=needle&within=content&format=marks").await.json();
+    assert_eq!(marks["count"], 5);
     tap.get("/api/events?text=").await.is_problem(400, "malformed", "a text is not empty");
     tap.get("/api/events?every=0").await.is_problem(400, "malformed", "every=0");
 }
