@@ -1,5 +1,5 @@
-// Link: asks the server who is connected, once a second or less often where the answer is long,
-// and tells the roster. Its part that is in sight goes to the page.
+// Link: asks the server for its connections, once a second or less often where the answer is long,
+// and keeps the roster. The part of it that is in sight goes to the page.
 
 import { idOf, timeOf, valueOf } from "../model/event.js";
 
@@ -14,10 +14,11 @@ export class Watcher {
   #lastId = null;
   #view = {};
   #over = false;
+  #hasPast = false;
   #began = false;
   /** Whether the server shows a recording: its list is complete, and does not change. */
   #isRecording = false;
-  /** Whether the stream tells of every connect and close by itself. */
+  /** Whether the stream contains every connect and close. */
   streamTellsAll = true;
 
   constructor(base, roster, post) {
@@ -44,6 +45,11 @@ export class Watcher {
     this.#post({ type: "roster", ...this.#roster.window(this.#view) });
   }
 
+  /** Names that are new. The first ones wait for the list, so that connections are numbered by age. */
+  names() {
+    return this.#began ? this.#roster.names() : [];
+  }
+
   now() {
     this.#next(0);
   }
@@ -62,11 +68,13 @@ export class Watcher {
     const began = performance.now();
     try {
       if (!this.#began) this.#isRecording = (await this.#ask("api/info")).mode === "recording";
-      if (this.#isRecording) this.#began = true;
-      else if (!this.#began) await this.#past();
+      if (this.#isRecording) this.#hasPast = true;
+      else if (!this.#hasPast) await this.#past();
       else if (!this.streamTellsAll) await this.#ends();
+      const asked = Date.now();
       const live = await this.#ask("api/connections");
-      this.#roster.snapshot(live, Date.now());
+      this.#roster.snapshot(live, Date.now(), asked);
+      this.#began = true;
       this.tell();
       if (this.#isRecording) return;
     } catch {
@@ -77,9 +85,9 @@ export class Watcher {
 
   async #past() {
     const events = await this.#ask(`api/events?kind=connect&kind=close&order=desc&limit=${PAST}`);
-    for (const event of events.reverse()) if (event.kind !== "gap") this.#roster.see(event, Date.parse(event.time));
+    for (const event of events.reverse()) if (event.kind !== "gap") this.#roster.see(event, Date.parse(event.time), { now: Date.now() });
     this.#lastId = events.at(-1)?.id ?? null;
-    this.#began = true;
+    this.#hasPast = true;
   }
 
   /** Connects and closes that the stream, which selects, did not bring. */

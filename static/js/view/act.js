@@ -2,9 +2,10 @@
 
 import { close, send } from "../link/server.js";
 import { payload } from "../model/event.js";
-import { toHex } from "../model/text.js";
+import { toHex, visible } from "../model/text.js";
 import { compose } from "./compose.js";
 import { at, toast } from "./dom.js";
+import { nameOf } from "./names.js";
 
 function fault(place, words) {
   at(place).textContent = words;
@@ -35,7 +36,7 @@ export class Acting {
   /** Opens the dialog that sends, filled with a message or empty. */
   send(id, raw = null, event = null) {
     this.#id = id;
-    at("send-to").textContent = id;
+    at("send-to").textContent = visible(nameOf(id));
     at("send-title").textContent = raw === null ? "Send to a connection" : "Send again";
     at("send-side").hidden = !this.isProxy();
     const carried = raw === null ? { text: "", json: null, bytes: null } : payload(raw, event);
@@ -51,7 +52,7 @@ export class Acting {
   /** Opens the dialog that closes. */
   end(id) {
     this.#id = id;
-    at("end-of").textContent = id;
+    at("end-of").textContent = visible(nameOf(id));
     fault("end-fault", "");
     at("end-dialog").showModal();
   }

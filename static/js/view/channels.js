@@ -3,7 +3,7 @@
 
 import { count, visible } from "../model/text.js";
 import { at, button, make, stamp } from "./dom.js";
-import { colourOf } from "./rows.js";
+import { markChannel } from "./names.js";
 
 /** Names of users that a line shows. */
 const NAMED = 6;
@@ -28,7 +28,7 @@ export class Channels {
   add(channel) {
     const line = stamp("joined-line");
     const [dot, name, figure, last, here, acts] = line.children;
-    dot.dataset.colour = name.dataset.colour = String(colourOf(channel.name));
+    for (const element of [dot, name]) markChannel(element, channel.name);
     name.textContent = visible(channel.name);
     const only = button("Only these", "small", () => this.only(this.#only === channel.name ? "" : channel.name), { "aria-pressed": "false" });
     const leave = button("Leave", "small", () => this.onleave(channel));

@@ -1,10 +1,10 @@
-// View: the list of connections. The worker holds it; the part in sight is here.
+// View: the list of connections. The worker holds it; the page has the part in sight.
 
 import { codeInWords, endInShort } from "../model/forensics.js";
-import { bytes, count, duration, rate, short, visible } from "../model/text.js";
+import { bytes, count, duration, number, rate, short, visible } from "../model/text.js";
 import { at, make, stamp } from "./dom.js";
 import { List } from "./list.js";
-import { colourOf } from "./rows.js";
+import { markConnection } from "./names.js";
 
 /** Lines that are asked for beyond those in sight. */
 const AHEAD = 20;
@@ -60,6 +60,11 @@ export class Connections {
     return open === 0 ? `${count(all)}, all closed` : `${count(all)}, ${count(open)} open at the end`;
   }
 
+  /** The connections in sight. */
+  get inSight() {
+    return this.#list.shown.map((index) => this.#at(index)?.id).filter(Boolean);
+  }
+
   /** Marks the connections that the events are of. */
   choose(ids) {
     this.#chosen = new Set(ids);
@@ -109,8 +114,8 @@ export class Connections {
     }
     row.dataset.id = one.id;
     row.dataset.open = String(one.open);
-    dot.dataset.colour = String(colourOf(one.id));
-    name.textContent = visible(one.id);
+    markConnection(dot, one.id);
+    name.textContent = visible(one.name || one.id);
     const messages = one.messages.in + one.messages.out;
     const isBusy = one.rate.in + one.rate.out > 0;
     figure.replaceChildren(...(isBusy ? [make("span", "in", `→${rate(one.rate.in)}`), " ", make("span", "out", `←${rate(one.rate.out)}`), "/s"] : [short(messages)]));
@@ -136,14 +141,15 @@ function ended(one) {
 /** Everything that is known, in words: the tip of a line. */
 function describe(one) {
   const known = [
+    one.name,
     one.id,
     one.open ? "open" : `closed ${one.closed ? `${codeInWords(one.closed.code)} by the ${one.closed.by}` : ""}`,
     one.user && `user ${one.user}`,
-    one.channels.length > 0 && `in ${one.channels.slice(0, 20).join(", ")}${one.channels.length > 20 ? ` and ${count(one.channels.length - 20)} more channels` : ""}`,
+    one.channels.length > 0 && `in ${one.channels.slice(0, 20).join(", ")}${one.channels.length > 20 ? ` and ${number(one.channels.length - 20, "more channel")}` : ""}`,
     one.path && `path ${one.path}`,
     one.remote && `from ${one.remote}`,
-    `client to server: ${count(one.messages.in)} messages, ${bytes(one.bytes.in)}`,
-    `server to client: ${count(one.messages.out)} messages, ${bytes(one.bytes.out)}`,
+    `client to server: ${number(one.messages.in, "message")}, ${bytes(one.bytes.in)}`,
+    `server to client: ${number(one.messages.out, "message")}, ${bytes(one.bytes.out)}`,
     one.roundTrip !== null && `round trip ${Math.round(one.roundTrip * 1000)} ms`,
   ];
   return known.filter(Boolean).join("\n");

@@ -78,6 +78,14 @@ export class List {
     this.draw();
   }
 
+  /** Stops following, with the newest line where it is. Returns whether it followed. */
+  hold() {
+    if (!this.following) return false;
+    this.#top = this.#most;
+    this.#follow(false);
+    return true;
+  }
+
   /** Brings a line into sight: the middle of it, if it was not there. */
   reveal(index, middle = true) {
     this.#follow(false);
@@ -104,6 +112,11 @@ export class List {
     const to = Math.min(length - 1, Math.max(0, start));
     this.select(to);
     return to;
+  }
+
+  /** The indexes of the lines that are drawn. */
+  get shown() {
+    return this.#slots.filter((slot) => slot.y !== null).map((slot) => slot.key - this.#source.first).filter((index) => index >= 0 && index < this.#source.length);
   }
 
   /** The index of a row that was clicked, or -1. */

@@ -3,19 +3,10 @@
 import { describe } from "../model/event.js";
 import { bytes, clock, delta, moment, visible } from "../model/text.js";
 import { make, stamp } from "./dom.js";
+import { markChannel, markConnection, nameOf } from "./names.js";
 
 const SIGNS = { connect: "+", in: "→", out: "←", message: "·", close: "×", gap: "!", hole: "!", broken: "?", join: "⊕", leave: "⊖", request: "·" };
 const WORDS = { in: "client to server", out: "server to client", join: "into a channel", leave: "out of a channel" };
-
-/** Colours that connections have. */
-const COLOURS = 12;
-
-/** The colour of a connection: the same everywhere and always. */
-export function colourOf(id) {
-  let hash = 2166136261;
-  for (let at = 0; at < id.length && at < 200; at += 1) hash = Math.imul(hash ^ id.charCodeAt(at), 16777619);
-  return (hash >>> 0) % COLOURS;
-}
 
 const CELLS = ["time", "who", "sign", "kind", "size", "what", "took"];
 
@@ -51,6 +42,7 @@ export function fillRow(row, raw, { before = null, deltas = false, dates = false
     row.dataset.kind = "loading";
     for (const name of CELLS) write(row.texts[name], "");
     write(row.texts.what, "loading…");
+    markConnection(row.children[1], "");
     row.badge.hidden = true;
     row.route.hidden = true;
     row.title = "";
@@ -60,10 +52,7 @@ export function fillRow(row, raw, { before = null, deltas = false, dates = false
   const { texts } = row;
   row.dataset.kind = event.name;
   write(texts.time, timeText(event, raw, before, deltas, dates));
-  // A message that was published over HTTP has no connection.
-  write(texts.who, event.who === "" && event.channel !== "" ? "–" : visible(event.who));
-  const colour = event.who ? String(colourOf(event.who)) : "";
-  if (row.children[1].dataset.colour !== colour) row.children[1].dataset.colour = colour;
+  fillConnection(row.children[1], texts.who, event);
   write(texts.sign, SIGNS[event.name] ?? "·");
   row.children[2].title = WORDS[event.name] ?? "";
   write(texts.kind, event.opcode || event.name);
@@ -90,12 +79,20 @@ export function took(ms) {
   return ms < 1 ? "<1 ms" : delta(ms).slice(1);
 }
 
+/** Writes the name of the connection. A message that was published over HTTP has none. */
+function fillConnection(cell, node, { who, channel }) {
+  const name = nameOf(who);
+  write(node, who === "" && channel !== "" ? "–" : visible(name));
+  const title = name === who ? "" : visible(who);
+  if (cell.title !== title) cell.title = title;
+  markConnection(cell, who);
+}
+
 /** Writes the channel or users of a message in front of its content. */
 function fillRoute(pill, { route, channel }) {
   pill.hidden = route === "";
   if (route === "") return;
   const text = visible(route.slice(0, 80));
   if (pill.textContent !== text) pill.textContent = text;
-  const colour = String(colourOf(channel));
-  if (pill.dataset.colour !== colour) pill.dataset.colour = colour;
+  markChannel(pill, channel);
 }
