@@ -1,13 +1,13 @@
 // A WebSocket client: wires the forms to the link.
 
 import { ask, socketAddress } from "./link/server.js";
-import { Burst, filled, read } from "./model/burst.js";
+import { Burst, read } from "./model/burst.js";
 import { codeInWords } from "./model/forensics.js";
 import { Sent } from "./model/sent.js";
 import { bytes, count, toHex } from "./model/text.js";
 import { told } from "./model/told.js";
 import { Channels } from "./view/channels.js";
-import { compose } from "./view/compose.js";
+import { compose, composeNth } from "./view/compose.js";
 import { at, hideClient } from "./view/dom.js";
 import { Log } from "./view/log.js";
 import { themeSwitch } from "./view/theme.js";
@@ -193,7 +193,8 @@ function fill({ kind: name, text }) {
 /** Says while somebody types whether it can be sent, and what it is. */
 function check() {
   const text = at("message").value;
-  const made = compose(kind(), text, channel());
+  const typed = compose(kind(), text, channel());
+  const made = typed.fault ? composeNth(1, kind(), text, channel()) : typed;
   const box = at("send-check");
   box.dataset.state = made.fault ? "bad" : kind() === "text" ? "" : "good";
   box.textContent = made.fault ?? describe(text, made.data);
@@ -214,7 +215,7 @@ at("send").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!socket) return;
   const text = at("message").value;
-  const composed = compose(kind(), text, channel());
+  const composed = composeNth(1, kind(), text, channel());
   at("message").setAttribute("aria-invalid", String("fault" in composed));
   fault("send", composed.fault ?? "");
   if (!("data" in composed)) return;
@@ -283,7 +284,7 @@ at("burst").addEventListener("click", () => {
   if (burst) return stopBurst("stopped");
   const wanted = read(at("burst-count").value, at("burst-rate").value);
   const text = at("message").value;
-  const first = compose(kind(), filled(text, 1, Date.now()), channel());
+  const first = composeNth(1, kind(), text, channel());
   const wrong = wanted.fault ?? first.fault;
   at("burst-said").textContent = wrong ?? "";
   if (wrong || !socket) return undefined;
@@ -296,7 +297,7 @@ at("burst").addEventListener("click", () => {
 function tick(text, name, to) {
   burst.model.tick(performance.now(), (n) => {
     if (!socket || socket.buffered > CROWDED) return false;
-    const { data } = compose(name, filled(text, n, Date.now()), to);
+    const { data } = composeNth(n, name, text, to);
     if (data !== undefined) transmit(data);
     return true;
   });

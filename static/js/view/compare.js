@@ -1,13 +1,18 @@
-// View: two events beside each other, with what differs.
+// View: two events beside each other, with their differences.
 
-import { between, diff } from "../model/diff.js";
+import { diff, words } from "../model/diff.js";
 import { payload, valueOf } from "../model/event.js";
 import { step } from "../model/json.js";
 import { clock, count, delta, toHex, visible } from "../model/text.js";
 import { make } from "./dom.js";
+import { nameOf } from "./names.js";
 
 /** Characters of a value in a comparison. */
 const MOST = 300;
+
+/** Characters of a text around a difference, and of a difference. */
+const AROUND = 120;
+const LONGEST = 2000;
 
 /** The comparison of two events, as an element. */
 export function comparison(rawA, rawB) {
@@ -21,9 +26,9 @@ export function comparison(rawA, rawB) {
 }
 
 function heading(a, b) {
-  const words = (event) => `${clock(new Date(event?.time ?? 0))} ${visible(String(event?.connectionId ?? ""))}`;
+  const named = (event) => `${clock(new Date(event?.time ?? 0))} ${visible(nameOf(String(event?.connectionId ?? "")))}`;
   const line = make("p", "dim");
-  line.append(make("span", "removed", words(a)), " and ", make("span", "added", words(b)), `, ${delta(Date.parse(b?.time) - Date.parse(a?.time))}`);
+  line.append(make("span", "removed", named(a)), " and ", make("span", "added", named(b)), `, ${delta(Date.parse(b?.time) - Date.parse(a?.time))}`);
   return line;
 }
 
@@ -49,8 +54,8 @@ function short(value) {
 
 function table({ lines, same, cut }) {
   const box = make("div");
-  const words = lines.length === 0 ? "They are equal." : `${count(lines.length)}${cut ? " and more" : ""} ${lines.length === 1 ? "value differs" : "values differ"}, ${count(same)} equal.`;
-  box.append(make("p", "", words));
+  const title = lines.length === 0 ? "They are equal." : `${count(lines.length)}${cut ? " and more" : ""} ${lines.length === 1 ? "value differs" : "values differ"}, ${count(same)} equal.`;
+  box.append(make("p", "", title));
   if (lines.length === 0) return box;
   const made = make("table");
   const head = made.createTHead().insertRow();
@@ -59,11 +64,16 @@ function table({ lines, same, cut }) {
   for (const line of lines.slice(0, 500)) {
     const row = body.insertRow();
     row.className = line.kind;
-    row.append(make("th", "mono", visible(line.path.map(step).join("").replace(/^\./, "") || "all of it"), { scope: "row" }));
+    row.append(make("th", "mono", visible(line.path.map(place).join("").replace(/^\./, "") || "all of it"), { scope: "row" }));
     row.append(make("td", "mono removed", line.kind === "added" ? "" : short(line.a)), make("td", "mono added", line.kind === "removed" ? "" : short(line.b)));
   }
   box.append(made);
   return box;
+}
+
+/** A step of a path; an item of a list that has moved has both of its places. */
+function place(one) {
+  return Array.isArray(one) ? `[${one[0]} → ${one[1]}]` : step(one);
 }
 
 function texts(a, b) {
@@ -72,12 +82,19 @@ function texts(a, b) {
     box.append(make("p", "", "They are equal."));
     return box;
   }
-  const parts = between(a, b);
-  for (const [name, middle] of [["removed", parts.a], ["added", parts.b]]) {
-    const line = make("pre", "differing");
-    const before = parts.start.slice(-MOST);
-    line.append(visible((before.length < parts.start.length ? "…" : "") + before), make("mark", name, visible(middle.slice(0, 2000))), visible(parts.end.slice(0, MOST)));
+  const pieces = words(a, b);
+  for (const own of ["removed", "added"]) {
+    const line = make("pre", "differing", "", { "aria-label": own === "removed" ? "The first" : "The second" });
+    const parts = pieces.filter(({ kind }) => kind === "same" || kind === own);
+    parts.forEach(({ kind, text }, n) => line.append(kind === "same" ? around(text, n > 0, n < parts.length - 1) : make("mark", own, visible(text.slice(0, LONGEST)))));
     box.append(line);
   }
   return box;
+}
+
+/** A text between differences, of which only the ends are shown if it is long. */
+function around(text, hasBefore, hasAfter) {
+  const room = AROUND * (Number(hasBefore) + Number(hasAfter));
+  if (text.length <= room) return visible(text);
+  return `${hasBefore ? visible(text.slice(0, AROUND)) : ""}…${hasAfter ? visible(text.slice(-AROUND)) : ""}`;
 }

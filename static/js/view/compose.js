@@ -1,10 +1,16 @@
-// View: what somebody has typed, as what goes out.
+// View: a message that is typed, as the data to send.
 
+import { filled } from "../model/burst.js";
 import { fromHex } from "../model/text.js";
 
+/** A message of which `{{n}}` and `{{time}}` are filled in: the `n`th one, now. Fails as `compose` does. */
+export function composeNth(n, kind, text, channel = "") {
+  return compose(kind, filled(text, n, Date.now()), channel);
+}
+
 /**
- * What a message would be sent as, to the server itself or published in a channel, or a sentence
- * that says why it cannot. JSON goes as it was typed, with every digit.
+ * The data of a message `{ data }`, to the server itself or published in a channel, or `{ fault }`, a
+ * sentence. JSON is sent as it was typed, with every digit.
  */
 export function compose(kind, text, channel = "") {
   if (kind === "binary") {

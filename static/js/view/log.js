@@ -1,8 +1,8 @@
-// View: what happened at one WebSocket, line by line.
+// View: the log of one WebSocket, line by line.
 
-import { clock, count, visible } from "../model/text.js";
+import { clock, count, number, visible } from "../model/text.js";
 import { at, make, stamp } from "./dom.js";
-import { colourOf } from "./rows.js";
+import { markChannel } from "./names.js";
 
 /** Lines that the log keeps. */
 const MOST = 500;
@@ -76,7 +76,7 @@ export class Log {
       box.firstElementChild.remove();
       this.#dropped += 1;
     }
-    at("dropped").textContent = this.#dropped > 0 ? `(${count(this.#dropped)} older lines dropped)` : "";
+    at("dropped").textContent = this.#dropped > 0 ? `(${number(this.#dropped, "older line")} dropped)` : "";
     at("empty").hidden = true;
     box.hidden = false;
     if (following) box.scrollTop = box.scrollHeight;
@@ -89,7 +89,11 @@ export class Log {
     entry.dataset.channel = line.channel;
     when.textContent = clock(line.time);
     sign.textContent = SIGNS[line.kind];
-    if (line.channel !== "") words.append(make("span", "channel", visible(line.channel), { "data-colour": String(colourOf(line.channel)) }));
+    if (line.channel !== "") {
+      const pill = make("span", "channel", visible(line.channel));
+      markChannel(pill, line.channel);
+      words.append(pill);
+    }
     words.append(line.text.split("\n").map(visible).join("\n"));
     entry.hidden = !this.#isShown(entry);
     line.entry = entry;
