@@ -2,16 +2,18 @@
 
 import { here } from "./link/server.js";
 import { connectionOf, describe, idOf, timeOf, valueOf } from "./model/event.js";
-import { SavedViews, all, both, fromQuery, literal, toQuery } from "./model/query.js";
+import { SavedViews, all, both, conditions, fromQuery, literal, toQuery } from "./model/query.js";
 import { Acting } from "./view/act.js";
 import { extent, saveDialog, timeDialog, viewsDialog, wireDialogs } from "./view/ask.js";
 import { at, copy, toast } from "./view/dom.js";
 import { MOST, saveHar, saveNdjson, takeFiles } from "./view/keep.js";
+import { nameOf } from "./view/names.js";
 import { drawKeys, wireKeys } from "./view/keys.js";
 import { part, wireLayout } from "./view/layout.js";
+import { hintOverflow } from "./view/overflow.js";
 import { themeSwitch } from "./view/theme.js";
 import {
-  apply, banner, connections, context, detail, events, feed, filterBox, first, forget, info, journal, mode, on, openFile, openHistory,
+  address, apply, banner, connections, context, detail, events, feed, filterBox, first, forget, info, journal, mode, on, openFile, openHistory,
   drawView, start, strip, update, view,
 } from "./inspector.js";
 
@@ -70,7 +72,9 @@ function act(name, typing = false) {
     linked: () => goToLinked(raw),
     history: () => (mode === "history" ? apply({ ...view, since: null, until: null }, { history: false }) : openHistory({ id: events.list.following ? "" : events.firstInSight })),
     live: () => (mode === "file" ? location.assign(here("es-client")) : apply({ ...view, since: null, until: null }, { history: false })),
+    file: () => at("file").click(),
     time: askTime, views: askViews, save: askSave, keys: () => { drawKeys(); at("keys-dialog").showModal(); },
+    within: () => apply({ ...view, within: view.within === "event" ? "content" : "event" }),
     text: () => at("text").focus(), filter: () => filterBox.focus(), connections: () => { part("who"); at("connections").focus(); },
     clear: () => apply(all()), forget, now: () => feed.now(),
     same: () => event?.connectionId != null && narrow({ connection: String(event.connectionId) }),
@@ -123,7 +127,12 @@ function goInFile(time) {
 }
 
 const askViews = viewsDialog(new SavedViews({ getItem: (key) => localStorage.getItem(key), setItem: (key, value) => localStorage.setItem(key, value) }), {
-  current: () => toQuery(view).toString(),
+  current: () => {
+    search();
+    return address().toString();
+  },
+  words: (query) => conditions(fromQuery(new URLSearchParams(query)), (ms) => new Date(ms).toLocaleString(), nameOf).map(({ words }) => words).join(" · "),
+  isApplied: () => filterBox.isApplied,
   apply: (query) => apply(fromQuery(new URLSearchParams(query)), { history: new URLSearchParams(query).has("history") }),
   link: () => copy(linkTo(""), "Link copied"),
 });
@@ -161,20 +170,27 @@ connections.onchoose = (id, beside) => {
   part("main");
 };
 on.act = act;
-filterBox.onapply = (filter) => apply({ ...view, filter });
 strip.onbrush = (since, until) => apply({ ...view, since, until });
 banner.onact = (name) => act(name);
 
+/** Searches for the text in the field. */
+function search() {
+  clearTimeout(typing);
+  if (at("text").value !== view.text) apply({ ...view, text: at("text").value }, { field: "text" });
+}
+
 at("text").addEventListener("input", () => {
   clearTimeout(typing);
-  typing = setTimeout(() => apply({ ...view, text: at("text").value }), 150);
+  typing = setTimeout(search, 150);
 });
 at("text").addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "Enter") at("events").focus();
 });
+at("within").addEventListener("click", () => act("within"));
 for (const one of document.querySelectorAll(".tools [data-kind], .tools [data-direction]")) one.addEventListener("click", () => narrow(one.dataset));
 for (const name of ["pause", "history", "time", "views", "save", "live"]) at(name).addEventListener("click", () => act(name));
 at("clear").addEventListener("click", forget);
+at("open-file").addEventListener("click", () => act("file"));
 at("help").addEventListener("click", () => act("keys"));
 at("older").addEventListener("click", () => openHistory({ id: idOf(journal.at(0) ?? "") }));
 at("notice-close").addEventListener("click", () => { at("notice").hidden = true; });
@@ -190,6 +206,7 @@ at("deltas").addEventListener("click", () => {
 wireDialogs();
 wireKeys(act, (event) => events.key(event));
 wireLayout();
+hintOverflow(document.querySelector(".switches"));
 takeFiles(openFile);
 themeSwitch(() => strip.recolour());
 

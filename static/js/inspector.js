@@ -1,6 +1,7 @@
-// The inspector itself: what is shown, a view (model/query.js) that stands in the address too, and
-// where it comes from: the live stream, the server's history, or a file.
+// The inspector itself: the view that is shown (model/query.js), which the address contains too, and the
+// source of its events: the live stream, the server's history, or a file.
 
+import { expressionOf } from "./link/expression.js";
 import { Feed, json } from "./link/feed.js";
 import { Archive, spacing } from "./model/archive.js";
 import { Names } from "./model/complete.js";
@@ -9,14 +10,17 @@ import { BUCKET, Density } from "./model/density.js";
 import { idOf, valueOf } from "./model/event.js";
 import { Journal } from "./model/journal.js";
 import { all, conditions, fromQuery, isAll, toQuery } from "./model/query.js";
-import { count, moment, rate as inShort } from "./model/text.js";
+import { moment, number } from "./model/text.js";
+import { Address } from "./view/address.js";
 import { extent } from "./view/ask.js";
 import { Banner } from "./view/banner.js";
 import { drawBlank } from "./view/blank.js";
 import { Connections } from "./view/connections.js";
+import { drawCounts } from "./view/counts.js";
 import { Detail } from "./view/detail.js";
 import { at, button, hideClient, make, toast } from "./view/dom.js";
 import { Events } from "./view/events.js";
+import { connectionMarks, learnNames, nameOf } from "./view/names.js";
 import { FilterBox } from "./view/filter-box.js";
 import { Strip } from "./view/strip.js";
 
@@ -50,13 +54,27 @@ export const events = new Events(journal, decoded);
 export const detail = new Detail();
 export const banner = new Banner();
 export const strip = new Strip(density);
-export const feed = new Feed({ batch, state, roster: (part) => connections.show(part), briefs: (pairs) => events.takeBriefs(pairs) });
+export const feed = new Feed({ batch, state, roster: (part) => connections.show(part), labels: named, briefs: (pairs) => events.takeBriefs(pairs) });
 events.onask = (lines, past) => feed.ask(lines, past);
 export const connections = new Connections((wanted) => feed.roster(wanted));
-export const filterBox = new FilterBox(names, async (expression) => {
-  if (mode === "file") throw new Error("An expression is the server's work; a file is selected by text, kind and connection.");
-  await json(`api/events?${new URLSearchParams({ limit: 0, filter: expression })}`);
+export const filterBox = new FilterBox(names, (text) => {
+  if (mode === "file") throw new Error("The server evaluates expressions. A file is selected by text, kind and connection.");
+  return expressionOf(text);
 });
+filterBox.onapply = (filter) => {
+  // The field keeps the short terms that were typed.
+  applied = filter;
+  apply({ ...view, filter }, { field: "filter" });
+};
+
+connectionMarks.inSight = () => new Set([...events.connectionsInSight, ...connections.inSight]);
+
+/** Takes names of connections that the server has named itself. */
+function named(pairs) {
+  learnNames(pairs);
+  events.list.refresh();
+  if (view.connections.length > 0) drawView();
+}
 
 /** What a button of the page does, by name. */
 export const on = { act() {} };
@@ -81,7 +99,7 @@ export function update() {
   stale = true;
   requestAnimationFrame(() => {
     stale = false;
-    drawCounts();
+    drawState();
     events.drawNewest();
     const isEmpty = events.source.length === 0;
     at("blank").hidden = !isEmpty;
@@ -89,21 +107,10 @@ export function update() {
   });
 }
 
-function drawCounts() {
+function drawState() {
   const { archive } = events;
-  const shown = archive ? `${count(archive.length)} events${recording ? "" : " of the history"}` : journal.total === 0 ? "no events yet" : `${count(journal.total)} events`;
-  const parts = [shown];
-  if (perSecond > 0) parts.push(`${inShort(perSecond)}/s`);
-  if (journal.dropped > 0) parts.push(`${count(journal.length)} held, ${count(journal.dropped)} older dropped`);
-  if (!isSearched) parts.push("the search of the history took too long and is not complete");
-  if (journal.missed > 0) parts.push(`${count(journal.missed)} came faster than this page could take them`);
-  const { waiting } = journal;
-  const text = parts.join(" · ");
-  if (at("counts").textContent !== text) at("counts").textContent = text;
-  const paused = journal.holding === "paused";
-  const label = paused ? `Resume (${count(waiting)} new)` : "Pause";
-  if (at("pause").textContent !== label) at("pause").textContent = label;
-  at("pause").setAttribute("aria-pressed", String(paused));
+  drawCounts(journal, archive, { kind: recording ? "" : " of the history", perSecond, isSearched });
+  at("redaction").hidden = !info?.redaction;
   at("older").hidden = mode !== "live" || first === "" || journal.length === 0 || idOf(journal.at(0)) === first;
   at("older").textContent = "Older events…";
   if (archive?.fault) at("mode").textContent = `history cannot be read: ${archive.fault}`;
@@ -126,9 +133,9 @@ function batch(lines, counts, briefs) {
 
 function gap(event) {
   const act = ["Look at the server's history", () => openHistory({ id: event.after })];
-  if (event.kind === "hole") notice(`This page fell behind: ${count(event.missed)} events came faster than it could take them. They are counted, and marked in the list.`, true, ...act);
+  if (event.kind === "hole") notice(`This page fell behind: ${number(event.missed, "event")} came faster than it could take them. They are counted, and marked in the list.`, true, ...act);
   else if (event.missed == null) notice("There is a gap in the stream: what happened while it was interrupted, or before the server started again, may be missing.", true);
-  else notice(`There is a gap in the stream: ${count(event.missed)} events were forgotten by the server before this page could read them. A longer --history-events keeps more.`, true);
+  else notice(`There is a gap in the stream: ${number(event.missed, "event")} ${event.missed === 1 ? "was" : "were"} forgotten by the server before this page could read them. A longer --history-events keeps more.`, true);
 }
 
 function notice(words, bad = false, label = "", run = null) {
@@ -179,14 +186,18 @@ function timeless() {
   return toQuery({ ...view, since: null, until: null });
 }
 
-/** Shows another view. */
-export async function apply(next, { history = mode === "history" } = {}) {
+/**
+ * Shows another view. `field` is the one in which it was typed: the steps of typing are one step for the
+ * back button of the browser.
+ */
+export async function apply(next, { history = mode === "history", field = "" } = {}) {
+  addressBar.changes(field);
   // A recording has no live events.
   history ||= recording !== null && mode !== "file";
   const moved = next.since !== view.since || next.until !== view.until;
   const others = toQuery({ ...next, since: null, until: null }).toString() !== timeless().toString();
   view = next;
-  drawView();
+  describeView();
   if (mode === "file") {
     events.clear();
     density.clear();
@@ -283,18 +294,34 @@ function live() {
   update();
 }
 
-/** Draws everything that says what is shown, the address included. */
-export function drawView() {
+/** The query of the page: the view, and whether it is of the history. */
+export function address() {
   const query = toQuery(view);
   if (mode === "history" && !recording && view.since === null && view.until === null) query.set("history", "1");
-  const address = query.size > 0 ? `?${query}` : location.pathname;
-  if (mode !== "file") history.replaceState(null, "", address);
-  // What somebody is typing is not taken away from them.
+  return query;
+}
+
+const addressBar = new Address((params) => {
+  if (mode === "file") return location.reload();
+  at("text").value = params.get("text") ?? "";
+  return apply(fromQuery(params), { history: params.has("history") });
+});
+
+/** Draws everything that describes the view, the address included. */
+export function drawView() {
+  if (mode !== "file") addressBar.write(address());
+  describeView();
+}
+
+function describeView() {
+  // The field in which the reader types keeps its text.
   if (document.activeElement !== at("text")) at("text").value = view.text;
   if (view.filter !== applied) filterBox.value = applied = view.filter;
+  at("within").setAttribute("aria-pressed", String(view.within === "event"));
+  at("text").placeholder = view.within === "event" ? "Search anywhere" : "Search content";
   for (const one of document.querySelectorAll("[data-kind][aria-pressed]")) one.setAttribute("aria-pressed", String(view.kinds.includes(one.dataset.kind)));
   for (const one of document.querySelectorAll("[data-direction]")) one.setAttribute("aria-pressed", String(view.direction === one.dataset.direction));
-  const held = conditions(view, (ms) => moment(new Date(ms)));
+  const held = conditions(view, (ms) => moment(new Date(ms)), nameOf);
   const chips = held.map(({ words, without }) => {
     const chip = button("", "", () => apply(without), { "aria-label": `Without ${words}` });
     chip.append(make("span", "words", words), make("span", "", "×", { "aria-hidden": "true" }));

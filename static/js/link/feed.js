@@ -19,7 +19,10 @@ export class Feed {
   /** The decoders: `[{ name, title }]`. */
   names = [];
 
-  /** `on.batch(lines, counts, briefs)`, `on.state(state)`, `on.roster(part)`, `on.briefs(pairs)`. */
+  /**
+   * `on.batch(lines, counts, briefs)`, `on.state(state)`, `on.roster(part)`,
+   * `on.labels(pairs)`, `on.briefs(pairs)`.
+   */
   constructor(on) {
     this.#on = on;
     this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
@@ -38,6 +41,7 @@ export class Feed {
       this.#full.get(data.number)?.(data.result);
       return this.#full.delete(data.number);
     }
+    if (data.type === "labels") return this.#on.labels(data.labels);
     if (data.type === "batch") this.#worker.postMessage({ type: "taken" });
     if (data.session !== this.#session) return undefined;
     if (data.type === "batch") return this.#on.batch(data.lines, data.counts, data.briefs);
@@ -71,12 +75,13 @@ export class Feed {
     this.#counted = null;
     const query = toQuery({ ...view, since: null, until: null }, false);
     query.delete("text");
-    const order = { type: "open", base: document.baseURI, query: query.toString(), text: view.text, past: PAST, lastId: "", silence, session: mine, selects: !isAll({ ...view, text: "" }), partial: view.filter !== "" || view.direction !== "" || view.channels.length > 0 };
+    const order = { type: "open", base: document.baseURI, query: query.toString(), text: view.text, within: view.within, past: PAST, lastId: "", silence, session: mine, selects: !isAll({ ...view, text: "" }), partial: view.filter !== "" || view.direction !== "" || view.channels.length > 0 };
     if (view.text !== "") {
       try {
         const info = await json("api/info");
         order.lastId = info.now.lastEventId ?? "";
         query.set("text", view.text);
+        query.set("within", view.within);
         const lines = await this.lines(`${query}&order=desc&limit=${PAST}&format=ndjson`);
         if (mine !== this.#session) return;
         this.#on.batch(lines.reverse(), [], []);

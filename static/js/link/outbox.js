@@ -21,8 +21,9 @@ export class Outbox {
   #open = 0;
   #most;
   #mostChars;
-  /** The text that lines must contain. */
+  /** Only lines with this text, in their content or anywhere. */
   text = "";
+  within = "event";
 
   /** `post({ lines, counts, briefs })` hands a batch over. */
   constructor(post, most = 50_000, mostChars = 48_000_000) {
@@ -33,7 +34,7 @@ export class Outbox {
 
   /** Takes a line, and its brief if it was decoded. */
   push(line, brief = undefined) {
-    if (this.text !== "" && !line.startsWith('{"kind":"gap"') && !holds(line, this.text)) return;
+    if (this.text !== "" && !line.startsWith('{"kind":"gap"') && !holds(line, this.text, this.within, brief?.row ?? "")) return;
     this.#lines.push(line);
     if (brief !== undefined) this.#briefs.push([idOf(line), brief]);
     this.#chars += line.length;

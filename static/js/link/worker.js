@@ -1,6 +1,6 @@
 // The worker of the page: wires the stream, or a file, the decoders and the list of connections to the
 // page. It takes open, counted, file, select, taken, roster, forget, now, ask, full, choose, and posts
-// names (of the decoders), state, batch, roster, briefs, full.
+// names (of the decoders), state, batch, labels, roster, briefs, full.
 
 import { names } from "../decode/index.js";
 import { describe, idOf, kindOf, timeOf, valueOf } from "../model/event.js";
@@ -28,10 +28,18 @@ let rosterView = {};
 
 const post = (batch) => postMessage({ type: "batch", session, ...batch });
 let outbox = new Outbox(post);
-setInterval(() => outbox.flush(), FRAME);
 const interpreter = new Interpreter((briefs) => postMessage({ type: "briefs", briefs }));
 
 postMessage({ type: "names", names });
+
+setInterval(flush, FRAME);
+
+/** Posts names before the lines in which they stand. */
+function flush() {
+  const labels = watcher?.names() ?? [];
+  if (labels.length > 0) postMessage({ type: "labels", labels });
+  outbox.flush();
+}
 
 function take(line) {
   outbox.push(line, interpreter.see(line));
@@ -46,13 +54,14 @@ function named({ state, attempt, status }) {
   return state === "ended" ? "refused" : state;
 }
 
-function open({ base, query, text, past, lastId, silence, selects, partial }) {
+function open({ base, query, text, within, past, lastId, silence, selects, partial }) {
   stream?.close();
   interpreter.reset(new ServerContext(base));
   interpreter.partial = partial;
   file = null;
   outbox = outbox.fresh();
   outbox.text = text;
+  outbox.within = within;
   const mine = session;
   const asked = new URLSearchParams(query);
   const selection = Object.fromEntries([...new Set(asked.keys())].map((name) => [name, asked.getAll(name)]));
@@ -95,6 +104,7 @@ async function openFile(blob) {
     const brief = interpreter.see(line);
     if (brief !== undefined) briefs.set(idOf(line), brief);
   }
+  postMessage({ type: "labels", labels: roster.names() });
   postMessage({ type: "state", session, state: "file", total: file.length, skipped });
   tellRoster();
 }
@@ -103,7 +113,10 @@ function select({ view }) {
   // All of the file is there, so that nothing needs to be dropped.
   outbox = outbox.fresh(Infinity, Infinity);
   outbox.countAfter("");
-  for (const line of file ?? []) if (isAll(view) || passes(view, line, describe(line))) outbox.push(line, briefs.get(idOf(line)));
+  for (const line of file ?? []) {
+    const brief = briefs.get(idOf(line));
+    if (isAll(view) || passes(view, line, describe(line), brief?.row ?? "")) outbox.push(line, brief);
+  }
 }
 
 function tellRoster() {

@@ -3,7 +3,7 @@
 
 import { endInShort } from "./forensics.js";
 import { skipString, skipValue, unquote } from "./json.js";
-import { fromBase64, toHex } from "./text.js";
+import { fromBase64, number, toHex } from "./text.js";
 
 /** Lines up to this length are parsed whole for their row. */
 const SMALL = 4096;
@@ -92,9 +92,9 @@ export function messageJson(raw) {
 function preview(raw, value, name) {
   switch (name) {
     case "gap":
-      return value.missed == null ? "events were lost here; their number is not known" : `${value.missed.toLocaleString("en")} events were lost here`;
+      return value.missed == null ? "events were lost here; their number is not known" : `${number(value.missed, "event")} ${value.missed === 1 ? "was" : "were"} lost here`;
     case "hole":
-      return `${value.missed.toLocaleString("en")} events are not held by this page: ${value.why}`;
+      return `${number(value.missed, "event")} ${value.missed === 1 ? "is" : "are"} not held by this page: ${value.why}`;
     case "connect":
       return [value.path, value.remote, value.subprotocol, value.headers?.["user-agent"]].filter(Boolean).join("  ");
     case "close":

@@ -2,10 +2,24 @@
 
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]/gu;
 
-/** Text on one line: what could hide, break or turn the line around is written out. */
+/** Scripts in which a joiner or a non-joiner between letters is a part of the spelling. */
+const JOINING = "(?:" + ["Arabic", "Syriac", "Mongolian", "Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Oriya", "Tamil", "Telugu", "Kannada", "Malayalam", "Sinhala", "Khmer"].map((script) => `\\p{Script=${script}}`).join("|") + ")";
+const BEFORE_JOINER = new RegExp(`(?:\\p{Extended_Pictographic}\\p{Emoji_Modifier}?\\ufe0f?|${JOINING})$`, "u");
+const AFTER_JOINER = new RegExp(`^(?:\\p{Extended_Pictographic}|${JOINING})`, "u");
+
+/** Whether a joiner makes one emoji of two, such as a family, or stands within a word. */
+function joins(text, at) {
+  return BEFORE_JOINER.test(text.slice(Math.max(0, at - 8), at)) && AFTER_JOINER.test(text.slice(at + 1, at + 3));
+}
+
+/** Text on one line: characters that hide, break or turn the line around are written out. */
 export function visible(text) {
-  return text.replace(CONTROLS, (char) => {
+  return text.replace(CONTROLS, (char, at) => {
     switch (char) {
+      case "\u200c":
+      case "\u200d":
+        if (joins(text, at)) return char;
+        return `\\u{${char.codePointAt(0).toString(16)}}`;
       case "\n": return "\\n";
       case "\r": return "\\r";
       case "\t": return "\\t";

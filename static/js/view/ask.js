@@ -1,7 +1,7 @@
-// View: the dialogs that ask: for a time, for a saved view, for how to keep what is shown.
+// View: the dialogs for a time, for saved views, and for saving the events.
 
 import { timeOf } from "../model/event.js";
-import { clock, count } from "../model/text.js";
+import { clock, count, number } from "../model/text.js";
 import { at, button, make } from "./dom.js";
 
 /** A moment as the fields of a dialog have it: local, to the millisecond. */
@@ -53,14 +53,17 @@ export function timeDialog({ go, range, known }) {
   };
 }
 
-/** The dialog for saved views: `current()` is the query now, `apply(query)` shows another. */
-export function viewsDialog(saved, { current, apply, link }) {
+/**
+ * The dialog for saved views: `current()` is the query now, `apply(query)` shows another, `words(query)`
+ * describes one; `isApplied()` says whether the list follows the filter that is typed.
+ */
+export function viewsDialog(saved, { current, apply, link, words, isApplied }) {
   const draw = () => {
     const views = saved.list();
     at("views-list").replaceChildren(...views.map(({ name, query }) => {
       const item = make("li");
       const open = make("a", "", "", { href: `es-client?${query}` });
-      open.append(make("span", "", name), " ", make("span", "dim", decodeURIComponent(query.replaceAll("+", " ")) || "everything"));
+      open.append(make("span", "", name), " ", make("span", "dim", words(query) || "everything"));
       open.addEventListener("click", (event) => {
         if (event.ctrlKey || event.metaKey) return;
         event.preventDefault();
@@ -91,12 +94,13 @@ export function viewsDialog(saved, { current, apply, link }) {
   return () => {
     fault("");
     draw();
+    at("views-now").textContent = `This view: ${words(current()) || "everything"}.${isApplied() ? "" : " The filter that is typed is not applied, so it is not part of it."}`;
     at("views-dialog").showModal();
     at("views-name").focus();
   };
 }
 
-/** The dialog that keeps: `lines()` are those shown, `all()` resolves with them, `save(kind, lines)`. */
+/** The dialog that saves: `lines()` resolves with the lines that are shown, `save(kind, lines)` saves them. */
 export function saveDialog({ size, lines, save }) {
   for (const kind of ["ndjson", "har"]) {
     at(`save-${kind}`).addEventListener("click", async () => {
@@ -107,8 +111,8 @@ export function saveDialog({ size, lines, save }) {
   return () => {
     const { shown, most } = size();
     at("save-what").textContent = shown > most
-      ? `The first ${count(most)} of the ${count(shown)} events that are shown; a narrower view or a shorter time holds fewer.`
-      : `The ${count(shown)} events that are shown, in full.`;
+      ? `The first ${count(most)} of the ${count(shown)} events that are shown; a narrower view or a shorter time has fewer.`
+      : shown === 0 ? "No event is shown." : `The ${number(shown, "event")} that ${shown === 1 ? "is" : "are"} shown, in full.`;
     at("save-ndjson").disabled = at("save-har").disabled = shown === 0;
     at("save-dialog").showModal();
   };

@@ -1,6 +1,6 @@
 // View: how the page stands with the server, and what to do next.
 
-import { count, duration } from "../model/text.js";
+import { duration, number } from "../model/text.js";
 import { at, button, make } from "./dom.js";
 
 /** A reconnection that is quicker than this needs no banner. */
@@ -46,7 +46,7 @@ export class Banner {
     }
     if (state.state === "file") {
       this.hide();
-      return this.#status("file", `a file: ${count(state.total)} events${state.skipped ? `; ${state.skipped} could not be read` : ""}`);
+      return this.#status("file", `a file: ${number(state.total, "event")}${state.skipped ? `; ${state.skipped} could not be read` : ""}`);
     }
     if (state.state === "connecting") {
       this.hide();

@@ -1,7 +1,7 @@
 // View: what stands where there are no events: why, and what to do next.
 
 import { socketAddress } from "../link/server.js";
-import { count } from "../model/text.js";
+import { count, number } from "../model/text.js";
 import { at, button, copy, make } from "./dom.js";
 
 /** Says why there is nothing. `act(name)` does what a button offers. */
@@ -26,7 +26,7 @@ function words({ mode, link, info, isFiltered, ended }) {
   if (link === "connecting") return ["Connecting…", "", []];
   if (link === "full") return ["No room for this page.", "It takes its turn by itself, as soon as there is room.", [["Try now", "now"]]];
   if (link === "refused" || link === "broken") return ["There is no stream to show.", "The line above says why.", []];
-  if (link !== "open") return ["The server does not answer.", "This page tries again by itself. A recording can be looked at without a server: drop it here.", [["Try now", "now"]]];
+  if (link !== "open") return ["The server does not answer.", "This page tries again by itself. A recording needs no server: drop it here, or open it.", [["Try now", "now"], ["Open a file…", "file"]]];
   if (isFiltered) return ["No event here passes the filter.", "Events that do will appear as they happen.", clear];
   if (ended) return ["The list was cleared.", "What happens next will appear here.", [["Look at the server's history", "history"]]];
   if (info?.mode === "proxy" && info.now?.requests > 0) return [requestsOnly(info.now), REASONS, [], socketAddress(info)];
@@ -38,8 +38,7 @@ const REASONS = "The usual reasons: the page has the address of the upstream bui
 
 /** What is said of plain requests while there is no WebSocket. */
 function requestsOnly({ requests, failedRequests }) {
-  const passed = requests === 1 ? "1 HTTP request passed" : `${count(requests)} HTTP requests passed`;
-  return `${passed}${failedRequests > 0 ? ` (${count(failedRequests)} failed)` : ""}, no WebSocket yet.`;
+  return `${number(requests, "HTTP request")} passed${failedRequests > 0 ? ` (${count(failedRequests)} failed)` : ""}, no WebSocket yet.`;
 }
 
 at("blank-address-copy").addEventListener("click", () => copy(at("blank-address").textContent));

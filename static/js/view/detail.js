@@ -7,7 +7,7 @@ import { bytes, count, delta, duration, moment, visible } from "../model/text.js
 import { comparison } from "./compare.js";
 import { Content } from "./content.js";
 import { at, button, copy, make } from "./dom.js";
-import { colourOf } from "./rows.js";
+import { markChannel, markConnection, nameOf } from "./names.js";
 import { Tree } from "./tree.js";
 
 const TITLES = { connect: "Connect", close: "Close", gap: "Gap", hole: "Not held by this page", join: "Join of a channel", leave: "Leave of a channel", request: "Plain request" };
@@ -124,11 +124,12 @@ export class Detail {
       const shown = visible(String(words)).slice(0, 500);
       value.append(filter ? button(shown, "value-filter", () => this.onfilter(filter), { title: "Filter by this" }) : shown);
       if (extra) value.append(make("span", "dim", ` ${extra}`));
-      if (name === "Connection" || name === "Channel") value.firstElementChild.dataset.colour = String(colourOf(String(words)));
+      if (name === "Connection") markConnection(value.firstElementChild, filter.connection);
+      if (name === "Channel") markChannel(value.firstElementChild, filter.channel);
       list.append(make("dt", "", name), value);
     };
     if (!event) return list;
-    if (event.connectionId != null) put("Connection", event.connectionId, { connection: String(event.connectionId) });
+    if (event.connectionId != null) connectionFact(String(event.connectionId), put);
     put("Time", event.time && moment(new Date(event.time)), null, event.time && delta(Date.parse(event.time) - Date.now()).replace("−", "").concat(" ago"));
     const facts = { message: messageFacts, connect: connectFacts, close: closeFacts, join: presenceFacts, leave: presenceFacts, request: requestFacts, gap: gapFacts, hole: gapFacts }[event.kind];
     facts?.(event, put);
@@ -170,6 +171,11 @@ function title(event) {
   if (event?.kind === "message" && event.channel) return "Message in a channel";
   if (event?.kind === "message") return event.direction === "in" ? "Message to the server" : "Message to the client";
   return TITLES[event?.kind] ?? "Event";
+}
+
+function connectionFact(id, put) {
+  const name = nameOf(id);
+  put("Connection", name, { connection: id }, name === id ? "" : visible(id));
 }
 
 function messageFacts(event, put) {
@@ -238,7 +244,7 @@ function requestFacts(event, put) {
 }
 
 function gapFacts(event, put) {
-  put("Events", event.missed == null ? "nobody knows how many" : count(event.missed));
+  put("Events", event.missed == null ? "an unknown number" : count(event.missed));
   put("After", event.after);
   put("Before", event.before);
 }

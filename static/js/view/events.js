@@ -1,6 +1,6 @@
 // View: the list of events, from the journal of the page or from the server's history.
 
-import { idOf } from "../model/event.js";
+import { connectionOf, idOf } from "../model/event.js";
 import { count } from "../model/text.js";
 import { announce, at } from "./dom.js";
 import { List } from "./list.js";
@@ -24,6 +24,9 @@ export class Events {
   #since = 0;
   #text = "";
   #marked = "";
+  /** Whether the pointer is over the list, and whether the list stands still for that alone. */
+  #isUnder = false;
+  #isHeld = false;
   deltas = false;
   #dates = false;
   #sized = null;
@@ -53,6 +56,9 @@ export class Events {
     };
     box.addEventListener("click", (event) => this.#click(event));
     box.addEventListener("keydown", (event) => this.key(event));
+    box.addEventListener("pointerenter", (event) => this.#enter(event));
+    box.addEventListener("pointerleave", () => this.#leave());
+    this.list.onscroll = () => { this.#isHeld = false; };
     at("follow").addEventListener("click", () => this.toNewest());
   }
 
@@ -171,6 +177,19 @@ export class Events {
     this.onhold();
   }
 
+  /** A line under the pointer does not move away from it. */
+  #enter({ pointerType }) {
+    this.#isUnder = pointerType !== "touch";
+    if (this.#isUnder) this.#isHeld = this.list.hold();
+  }
+
+  /** Goes on, unless the reader has scrolled or chosen a line meanwhile. */
+  #leave() {
+    this.#isUnder = false;
+    if (this.#isHeld && this.list.selected === null && this.#journal.holding !== "paused") this.toNewest();
+    this.#isHeld = false;
+  }
+
   /** Selects a line by its index; `middle` where it should stand. */
   select(index, { show = true, middle = true } = {}) {
     this.list.select(index, middle);
@@ -185,7 +204,7 @@ export class Events {
 
   drawNewest() {
     const { unseen } = this;
-    const hasMore = unseen > 0 || !this.list.isAtEnd;
+    const hasMore = !this.list.isAtEnd || (!this.#archive && this.#journal.waiting > 0);
     at("follow").hidden = this.list.following || !hasMore || this.#journal.holding === "paused";
     at("follow").textContent = this.#archive ? "↓ To the last" : unseen > 0 ? `↓ ${count(unseen)} new` : "↓ Newest";
   }
@@ -199,6 +218,7 @@ export class Events {
         this.#journal.release();
       }
     }
+    if (following && this.#isUnder) this.#isHeld = this.list.hold();
     this.onhold();
   }
 
@@ -269,6 +289,11 @@ export class Events {
   /** The index of an event among those shown, or -1. */
   indexOf(id) {
     return this.#archive ? -1 : this.#journal.indexOf(id);
+  }
+
+  /** The connections of the lines in sight. */
+  get connectionsInSight() {
+    return this.list.shown.map((index) => this.source.at(index)).filter(Boolean).map(connectionOf);
   }
 
   /** The id of the first line in sight. */

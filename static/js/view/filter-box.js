@@ -1,9 +1,13 @@
-// View: the field for an expression, with names that could go on, and the server's word on it.
+// View: the field for an expression, with completion and the server's answer. An expression that is valid
+// applies itself when the reader pauses; until then the field says that the list does not follow it.
 
 import { at, make } from "./dom.js";
 
-/** How long the reader must pause before the server is asked. */
-const PAUSE = 250;
+/** Milliseconds without a key before the server is asked, and the expression applied. */
+const PAUSE = 400;
+
+/** What is typed on the way to a condition: the name of a field. It does not apply itself. */
+const NAME = /^[\w.]+$/;
 
 export class FilterBox {
   #input = at("filter");
@@ -15,10 +19,15 @@ export class FilterBox {
   #chosen = -1;
   #timer = 0;
   #asked = 0;
-  /** Called with an expression that is to hold. */
+  /** The text that the list follows. */
+  #applied = "";
+  /** Called with the expression to apply. */
   onapply = () => {};
 
-  /** `names.complete(expression, caret)` offers; `check(expression)` rejects with what is wrong. */
+  /**
+   * `names.complete(expression, caret)` offers; `check(text)` resolves with the expression of a text, and
+   * rejects with its fault.
+   */
   constructor(names, check) {
     this.#names = names;
     this.#check = check;
@@ -26,6 +35,7 @@ export class FilterBox {
     input.addEventListener("input", () => {
       this.#complete();
       this.#later();
+      this.#state();
     });
     input.addEventListener("keydown", (event) => this.#key(event));
     input.addEventListener("focus", () => this.#complete());
@@ -42,9 +52,29 @@ export class FilterBox {
     return this.#input.value;
   }
 
+  /** Shows an expression that is applied. */
   set value(value) {
+    clearTimeout(this.#timer);
+    this.#asked += 1;
     if (this.#input.value !== value) this.#input.value = value;
+    this.#applied = value;
     this.fault(null);
+  }
+
+  /** Whether the list follows the text in the field. */
+  get isApplied() {
+    return this.#input.value.trim() === this.#applied.trim();
+  }
+
+  /** Says whether the list follows the text in the field. */
+  #state() {
+    const box = at("filter-state");
+    const typed = this.#input.value.trim();
+    const isApplied = this.isApplied && this.#fault.hidden;
+    box.hidden = isApplied && typed === "";
+    box.dataset.state = isApplied ? "applied" : this.#fault.hidden ? "waiting" : "wrong";
+    const words = isApplied ? "applied" : "not applied";
+    if (box.textContent !== words) box.textContent = words;
   }
 
   focus() {
@@ -52,14 +82,15 @@ export class FilterBox {
     this.#input.select();
   }
 
-  /** Shows what the server says is wrong, at its place; null takes it away. */
+  /** Shows the server's fault at its place in the expression; null removes it. */
   fault(problem) {
     const box = this.#fault;
     box.hidden = problem === null;
     this.#input.setAttribute("aria-invalid", String(problem !== null));
     box.replaceChildren();
+    this.#state();
     if (problem === null) return;
-    const text = this.#input.value;
+    const text = problem.expression ?? this.#input.value;
     if (Number.isInteger(problem.position)) {
       // The server counts characters, and JavaScript counts halves of some.
       const chars = [...text];
@@ -74,27 +105,34 @@ export class FilterBox {
 
   #later() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#ask(), PAUSE);
+    this.#timer = setTimeout(() => this.#apply(NAME.test(this.#input.value.trim())), PAUSE);
   }
 
-  /** Asks the server about what stands there now. */
+  /** Asks the server about the text; resolves with its expression, or null if it has a fault or is old. */
   async #ask() {
     const mine = this.#asked += 1;
     const text = this.#input.value.trim();
     try {
-      if (text !== "") await this.#check(text);
-      if (mine === this.#asked) this.fault(null);
-      return mine === this.#asked;
+      const expression = text === "" ? "" : await this.#check(text);
+      if (mine !== this.#asked) return null;
+      this.fault(null);
+      return expression;
     } catch (error) {
       if (mine === this.#asked) this.fault(error);
-      return false;
+      return null;
     }
   }
 
-  async #apply() {
+  /** Applies the text if it has no fault; `checkOnly` shows its fault alone. */
+  async #apply(checkOnly = false) {
     clearTimeout(this.#timer);
-    this.#close();
-    if (await this.#ask()) this.onapply(this.#input.value.trim());
+    const text = this.#input.value.trim();
+    const expression = await this.#ask();
+    if (expression === null || checkOnly) return;
+    const isNew = !this.isApplied;
+    this.#applied = text;
+    this.#state();
+    if (isNew) this.onapply(expression);
   }
 
   #complete() {
@@ -134,6 +172,7 @@ export class FilterBox {
     this.#input.setRangeText(text, from, to, "end");
     this.#complete();
     this.#later();
+    this.#state();
   }
 
   #key(event) {
@@ -143,7 +182,10 @@ export class FilterBox {
     else if (event.key === "ArrowUp" && isOpen) this.#choose(this.#chosen === -1 ? -1 : this.#chosen - 1);
     else if (event.key === "Tab" && isOpen && this.#chosen >= 0) this.#take(this.#chosen);
     else if (event.key === "Enter" && isOpen && this.#chosen >= 0) this.#take(this.#chosen);
-    else if (event.key === "Enter") this.#apply();
+    else if (event.key === "Enter") {
+      this.#close();
+      this.#apply();
+    }
     else if (event.key === "Escape" && isOpen) this.#close();
     else return;
     event.preventDefault();

@@ -1,6 +1,7 @@
-// View: saves what is shown, and takes a file that is dropped on the page.
+// View: saves the events that are shown, and takes a file that is dropped on the page or chosen.
 
 import { toHar } from "../model/har.js";
+import { number } from "../model/text.js";
 import { at, download, toast } from "./dom.js";
 
 /** Events that a file is made of at most: more would not fit in the memory of a page. */
@@ -13,13 +14,13 @@ function name(ending) {
 /** Saves lines as NDJSON. */
 export function saveNdjson(lines) {
   download(name("ndjson"), "application/x-ndjson", [lines.join("\n"), "\n"]);
-  toast(`Saved ${lines.length.toLocaleString("en")} events.`);
+  toast(`Saved ${number(lines.length, "event")}.`);
 }
 
 /** Saves lines as HAR. */
 export function saveHar(lines, origin, version) {
   download(name("har"), "application/json", [toHar(lines, origin, version)]);
-  toast(`Saved ${lines.length.toLocaleString("en")} events.`);
+  toast(`Saved ${number(lines.length, "event")}.`);
 }
 
 /** Takes files that are dropped or chosen. */
