@@ -1,7 +1,7 @@
 // The overview: what runs here, live counts, lines to copy.
 
 import { ask, here, socketAddress } from "./link/server.js";
-import { bytes, count, duration } from "./model/text.js";
+import { bytes, count, duration, number } from "./model/text.js";
 import { hideClient } from "./view/dom.js";
 import { themeSwitch } from "./view/theme.js";
 
@@ -62,17 +62,23 @@ async function copy(text, button) {
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 }
 
+/** Shows a number, and its noun beside it. */
+function figure(id, n, noun) {
+  at(id).textContent = count(n);
+  at(id).previousElementSibling.textContent = n === 1 ? noun : `${noun}s`;
+}
+
 function draw(info) {
   const { now, limits } = info;
   const time = performance.now();
   const rate = last ? Math.max(0, (now.events - last.events) * 1000 / (time - last.time)) : 0;
   last = { events: now.events, time };
-  at("connections").textContent = count(now.connections);
-  at("listeners").textContent = count(now.listeners);
+  figure("connections", now.connections, "connection");
+  figure("listeners", now.listeners, "listener");
   at("events").textContent = count(now.events);
   at("rate").textContent = rate < 10 ? rate.toFixed(rate > 0 ? 1 : 0) : count(Math.round(rate));
   at("history").textContent = bytes(now.history.bytes);
-  at("history").title = `${count(now.history.events)} events; at most ${count(limits.historyEvents)} and ${bytes(limits.historyBytes)}`;
+  at("history").title = `${number(now.history.events, "event")}; at most ${count(limits.historyEvents)} and ${bytes(limits.historyBytes)}`;
   at("about").textContent = about(info);
   hideClient(info);
   at("status").dataset.state = "open";
