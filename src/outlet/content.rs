@@ -2,7 +2,7 @@
 //! `within=content` looks at it.
 
 use super::needle::Needle;
-use crate::event::{Body, Connect, Event, EventBody, Message};
+use crate::event::{Body, Connect, Event, EventBody, Message, User};
 
 /// Returns whether a text occurs in the content of an event:
 ///
@@ -35,6 +35,6 @@ pub(super) fn contains(event: &Event, text: &Needle) -> bool {
 
 fn handshake(connect: &Connect, is_in: impl Fn(&str) -> bool) -> bool {
     let subprotocol = connect.answer.as_ref().and_then(|answer| answer.subprotocol.as_deref());
-    let user = connect.user.as_ref().map(|user| user.as_str());
+    let user = connect.user.as_ref().map(User::as_str);
     is_in(&connect.path) || [subprotocol, user].into_iter().flatten().any(is_in)
 }
