@@ -6,21 +6,26 @@
 //! {"price":100.5}   [1,2]   true            the value becomes `message`
 //! hello                                     the text becomes `message`
 //! {"type":"subscribe","params":{…}}         is a command, with or without the own id: `channelize`
+//! {"type":"register","params":{…}}          is a command too, as is `ping`: `control`
 //! ```
 //!
 //! Every input is parsed or refused with an [`InvalidFrame`], which states what is right.
 
+mod answers;
 mod channelize;
+mod control;
+mod ids;
 mod invalid;
-
-use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::event::{Body, ConnectionId, InvalidConnectionId};
+use crate::event::{Body, ConnectionId};
 use crate::json::{self, Json, Key, NoObject};
+pub use answers::{ack, numbered, pong, registered, wrapped};
 use channelize::Name;
-pub use channelize::{Command, delivery, expelled, present};
+pub use channelize::{Command, delivery, expelled, present, resumed};
+pub use control::Registration;
+use ids::{connection_id, id_text};
 pub use invalid::InvalidFrame;
 
 /// The first frame of a connection.
@@ -55,7 +60,7 @@ pub fn registration(text: &str) -> Result<First, InvalidFrame> {
     };
     let command = head.command();
     head.check()?;
-    let id = head.id.map(registered).transpose()?;
+    let id = head.id.map(connection_id).transpose()?;
     match (command, id) {
         (Some(name), id) => Ok(First::Command(id, name.command(head.params)?)),
         (None, Some(id)) => Ok(First::Id(id, head.has_more.then_some(Body::Object(whole)))),
@@ -72,7 +77,7 @@ pub fn registration(text: &str) -> Result<First, InvalidFrame> {
 pub fn binary_registration(bytes: &[u8]) -> Result<First, InvalidFrame> {
     let (head, name) = binary_command(bytes).ok_or(InvalidFrame::NoRegistration)?;
     head.check()?;
-    let id = head.id.map(registered).transpose()?;
+    let id = head.id.map(connection_id).transpose()?;
     Ok(First::Command(id, name.command(head.params)?))
 }
 
@@ -172,11 +177,15 @@ impl<'a> Head<'a> {
     /// Returns the command, if it is one. Programs send messages of their own with such a type; one
     /// without `params` and with other keys is not a command. One with an id always has another key; it
     /// is a command if its `params` name channels, since it may hold a token, which must not be
-    /// published.
+    /// published. `register` and `ping` are commands only with exactly their own parameters.
     fn command(&self) -> Option<Name> {
-        self.command.filter(|_| match self.id {
-            Some(_) => self.params.is_some_and(names_channels),
-            None => self.params.is_some() || !self.others,
+        self.command.filter(|name| match (name, self.id) {
+            (Name::Register, _) => self.params.is_some_and(control::registers),
+            (Name::Ping, id) => {
+                id.is_none() && !self.others && self.params.is_some_and(control::pings)
+            }
+            (_, Some(_)) => self.params.is_some_and(names_channels),
+            (_, None) => self.params.is_some() || !self.others,
         })
     }
 
@@ -211,7 +220,8 @@ fn broken_command(text: &str) -> Option<Name> {
     text.match_indices("\"type\"").find_map(|(at, key)| {
         let rest = text[at + key.len()..].trim_start().strip_prefix(':')?.trim_start();
         let (name, _) = rest.strip_prefix('"')?.split_once('"')?;
-        Name::of(name)
+        // A ping holds nothing that must not be published.
+        Name::of(name).filter(|name| *name != Name::Ping)
     })
 }
 
@@ -221,19 +231,6 @@ fn names_channels(params: &RawValue) -> bool {
         names |= key.is("channels") || key.is("channel");
     });
     names && read.is_ok()
-}
-
-fn registered(id: &RawValue) -> Result<ConnectionId, InvalidFrame> {
-    Ok(id_text(id).ok_or(InvalidConnectionId)?.parse()?)
-}
-
-/// Returns the text of a JSON string, or the digits of a number as they came.
-fn id_text(value: &RawValue) -> Option<Cow<'_, str>> {
-    match value.get().as_bytes() {
-        [b'"', ..] => serde_json::from_str(value.get()).ok(),
-        [b'-' | b'0'..=b'9', ..] => Some(Cow::Borrowed(value.get())),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod handshake;
 mod id;
 mod message;
 mod routing;
+mod secret;
 
 pub use connection::{Answer, Close, ClosedBy, Connect, Flow, TransportStats};
 pub use exchange::Exchange;
@@ -15,6 +16,7 @@ pub use handshake::Handshake;
 pub use id::{ConnectionId, EventId, InvalidConnectionId, InvalidEventId};
 pub use message::{Body, Direction, FrameInfo, Message, Opcode};
 pub use routing::{Channel, InvalidChannel, InvalidUser, Presence, Routing, User};
+pub use secret::{ClientSecret, InvalidClientSecret};
 
 use std::sync::Arc;
 

@@ -37,6 +37,7 @@ use crate::event::{Event, EventId};
 use crate::filter::Filter;
 use crate::metrics::{Metrics, Numbers};
 
+pub use channels::kept::{Kept, Resumption};
 pub use channels::membership::Credential;
 pub use channels::publishing::Publication;
 pub use channels::rules::{ChannelInside, ChannelRules, ChannelSeen, Declared};

@@ -88,6 +88,7 @@ fn json(document: Bytes) -> Response {
         paths::ws_client,
         paths::docs,
         paths::module,
+        paths::module_part,
         paths::asset,
     ),
     components(schemas(Problem)),

@@ -33,6 +33,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/ws-client", get(ws_client))
         .route("/ws-client.html", get(ws_client))
         .route("/wstap.js", get(module))
+        .route("/wstap/{*file}", get(module_part))
         .route("/static/{*file}", get(asset))
 }
 
@@ -73,6 +74,11 @@ async fn ws_client(headers: HeaderMap) -> Result<Response, Problem> {
 /// connects to the folder that it was loaded from, so it stands at the root.
 async fn module(headers: HeaderMap) -> Result<Response, Problem> {
     page("js/wstap.js", &headers)
+}
+
+/// Answers `GET /wstap/{file}`: the modules that `/wstap.js` imports, and its types.
+async fn module_part(Segment(name): Segment, headers: HeaderMap) -> Result<Response, Problem> {
+    page(&format!("js/wstap/{name}"), &headers)
 }
 
 /// Answers `GET /api/docs`: reads `/api/openapi.json`.

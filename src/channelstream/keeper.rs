@@ -185,7 +185,7 @@ impl SessionTask {
             Outgoing::Text(text) => Shared::foreign_text(&text),
             Outgoing::Binary(bytes) => Shared::foreign_bytes(&bytes),
             // Clients of Channelstream know neither of these.
-            Outgoing::Present(..) | Outgoing::Expelled(_) => return,
+            Outgoing::Present(..) | Outgoing::Resumed(..) | Outgoing::Expelled(_) => return,
         };
         let frame = Frame::new(text, self.listener.is_none());
         let gone = self.waiting.push(frame, |frame, edit| self.shared.edits.apply(frame, edit));

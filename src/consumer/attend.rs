@@ -228,7 +228,7 @@ impl Protocol for Hooked {
                 }
             }
             // A consumer asks for the users, and has no token that could expire.
-            Outgoing::Present(..) | Outgoing::Expelled(_) => {}
+            Outgoing::Present(..) | Outgoing::Resumed(..) | Outgoing::Expelled(_) => {}
         }
         None
     }

@@ -3,9 +3,13 @@
 //!
 //! ```text
 //! > {"type":"subscribe","params":{"channels":["a","b"],"token":"…","last":5}}
+//! > {"type":"subscribe","params":{"channels":["a"],"after":"1763670000000-0"}}
 //! > {"type":"unsubscribe","params":{"channels":["a"]}}
 //! > {"type":"publish","params":{"channel":"a","message":{"n":1}}}
+//! > {"type":"publish","params":{"channel":"a","message":"AP8=","encoding":"base64"}}
 //! < {"channel":"a","data":{"n":1}}
+//! < {"channel":"a","id":"1763670000123-0","data":{"n":1}}        with ids
+//! < {"channel":"a","type":"resumed","complete":true,"messages":[{"id":"…","data":1}]}
 //! < {"channel":"a","type":"presence","users":["ann","bob"]}
 //! < {"channel":"a","type":"join","user":"bob"}
 //! < {"channel":"a","type":"leave","user":"bob"}
@@ -18,11 +22,12 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::control::{self, Registration};
 use super::invalid::{InvalidFrame, MAX_NAMES};
-use crate::event::{Body, Channel, EventBody, User};
+use crate::event::{Body, Channel, Event, EventBody, EventId, User};
 use crate::json::Json;
 
-/// A command on channels.
+/// A command of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Enters channels.
@@ -33,6 +38,8 @@ pub enum Command {
         token: Option<String>,
         /// The number of kept messages to deliver first.
         last: usize,
+        /// The event after which kept messages are delivered first, in place of `last`.
+        after: Option<EventId>,
     },
     /// Leaves channels.
     Unsubscribe {
@@ -46,6 +53,17 @@ pub enum Command {
         /// The message.
         message: Json,
     },
+    /// Publishes bytes to the members of a channel.
+    PublishBytes {
+        /// The channel.
+        channel: Channel,
+        /// The bytes.
+        bytes: Box<[u8]>,
+    },
+    /// Registers the connection.
+    Register(Registration),
+    /// Asks for a `pong` with this id, a string or a number.
+    Ping(Json),
 }
 
 /// The name of a command.
@@ -54,6 +72,8 @@ pub(super) enum Name {
     Subscribe,
     Unsubscribe,
     Publish,
+    Register,
+    Ping,
 }
 
 impl Name {
@@ -66,6 +86,8 @@ impl Name {
             "subscribe" => Some(Self::Subscribe),
             "unsubscribe" => Some(Self::Unsubscribe),
             "publish" => Some(Self::Publish),
+            "register" => Some(Self::Register),
+            "ping" => Some(Self::Ping),
             _ => None,
         }
     }
@@ -81,6 +103,10 @@ impl Name {
             Self::Subscribe => r#"{"type":"subscribe","params":{"channels":["news"]}}"#,
             Self::Unsubscribe => r#"{"type":"unsubscribe","params":{"channels":["news"]}}"#,
             Self::Publish => r#"{"type":"publish","params":{"channel":"news","message":"hello"}}"#,
+            Self::Register => {
+                r#"{"type":"register","params":{"connectionId":"a","secret":"16 random characters or more"}}"#
+            }
+            Self::Ping => r#"{"type":"ping","params":{"id":1}}"#,
         }
     }
 
@@ -92,9 +118,17 @@ impl Name {
             Self::Publish => {
                 let said: Publish<'_> = serde_json::from_str(params).map_err(|_| wrong())?;
                 let channel = said.channel.parse()?;
+                if said.encoding.as_deref() == Some("base64") {
+                    let text: String =
+                        serde_json::from_str(said.message.get()).map_err(|_| wrong())?;
+                    let bytes = STANDARD.decode(text).map_err(|_| InvalidFrame::InvalidBase64)?;
+                    return Ok(Command::PublishBytes { channel, bytes: bytes.into() });
+                }
                 let message = Json::parse(said.message.get()).ok_or_else(wrong)?;
                 Ok(Command::Publish { channel, message })
             }
+            Self::Register => Ok(Command::Register(Registration::parse(params)?)),
+            Self::Ping => control::ping(params).map(Command::Ping).ok_or_else(wrong),
             Self::Subscribe | Self::Unsubscribe => {
                 let said: ChannelList = serde_json::from_str(params).map_err(|_| wrong())?;
                 if said.channels.is_empty() {
@@ -108,7 +142,8 @@ impl Name {
                 Ok(match self {
                     Self::Subscribe => {
                         let token = said.token.filter(|token| !token.trim().is_empty());
-                        Command::Subscribe { channels, token, last: said.last }
+                        let after = said.after.map(|id| id.parse()).transpose()?;
+                        Command::Subscribe { channels, token, last: said.last, after }
                     }
                     _ => Command::Unsubscribe { channels },
                 })
@@ -123,6 +158,7 @@ struct ChannelList {
     token: Option<String>,
     #[serde(default)]
     last: usize,
+    after: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -130,23 +166,19 @@ struct Publish<'a> {
     channel: String,
     #[serde(borrow)]
     message: &'a RawValue,
+    encoding: Option<String>,
 }
 
-/// Returns the frame of a delivery. The channel of a message to a user is `null`.
+/// Returns the frame of a delivery, with the id of its event if the client asked for ids. The channel
+/// of a message to a user is `null`.
 #[must_use]
-pub fn delivery(body: &EventBody) -> String {
+pub fn delivery(body: &EventBody, id: Option<EventId>) -> String {
     match body {
         EventBody::Message(message) => {
             let channel = message.routing.as_ref().and_then(|routing| routing.channel.as_ref());
             let channel = channel.map_or("null".to_owned(), |it| json!(it.as_str()).to_string());
-            let data = match &message.body {
-                Body::Object(json) | Body::Value(json) => json.as_str().to_owned(),
-                Body::Binary(bytes) => {
-                    format!("\"{}\",\"encoding\":\"base64\"", STANDARD.encode(bytes))
-                }
-                Body::Absent => "null".to_owned(),
-            };
-            format!("{{\"channel\":{channel},\"data\":{data}}}")
+            let id = id.map_or(String::new(), |id| format!("\"id\":\"{id}\","));
+            format!("{{\"channel\":{channel},{id}\"data\":{}}}", data(&message.body))
         }
         EventBody::Join(presence) | EventBody::Leave(presence) => {
             let name = if matches!(body, EventBody::Join(_)) { "join" } else { "leave" };
@@ -159,6 +191,37 @@ pub fn delivery(body: &EventBody) -> String {
         | EventBody::Request(_)
         | EventBody::Lost(_) => "{}".to_owned(),
     }
+}
+
+/// Returns a payload as the value of `data`, with the member `encoding` behind it if there is one.
+fn data(body: &Body) -> String {
+    match body {
+        Body::Object(json) | Body::Value(json) => json.as_str().to_owned(),
+        Body::Binary(bytes) => {
+            format!("\"{}\",\"encoding\":\"base64\"", STANDARD.encode(bytes))
+        }
+        Body::Absent => "null".to_owned(),
+    }
+}
+
+/// Returns the frame with the messages of a channel after the event that a client named.
+#[must_use]
+pub fn resumed<'a>(
+    channel: &Channel,
+    messages: impl IntoIterator<Item = &'a Event>,
+    complete: bool,
+) -> String {
+    let message = |event: &Event| match &event.body {
+        EventBody::Message(message) => {
+            Some(format!("{{\"id\":\"{}\",\"data\":{}}}", event.id, data(&message.body)))
+        }
+        _ => None,
+    };
+    let messages: Vec<String> = messages.into_iter().filter_map(message).collect();
+    let (channel, messages) = (json!(channel.as_str()), messages.join(","));
+    format!(
+        "{{\"channel\":{channel},\"type\":\"resumed\",\"complete\":{complete},\"messages\":[{messages}]}}"
+    )
 }
 
 /// Returns the frame that reports the removal from a channel. It names the channel besides the error,

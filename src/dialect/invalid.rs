@@ -1,6 +1,6 @@
 //! Reasons for which a frame of a client is not accepted.
 
-use crate::event::{InvalidChannel, InvalidConnectionId};
+use crate::event::{InvalidChannel, InvalidClientSecret, InvalidConnectionId, InvalidEventId};
 
 /// Channels that one command may name. A connection may be in as many, and the lock of the stream is
 /// held while all of them are joined.
@@ -37,4 +37,18 @@ pub enum InvalidFrame {
     /// A command names an invalid channel.
     #[error(transparent)]
     InvalidChannel(#[from] InvalidChannel),
+    /// A command that registers has an invalid secret.
+    #[error(transparent)]
+    InvalidSecret(#[from] InvalidClientSecret),
+    /// A command to subscribe has an invalid event id.
+    #[error(transparent)]
+    InvalidEventId(#[from] InvalidEventId),
+    /// A command publishes bytes that cannot be decoded.
+    #[error(
+        "a message with the encoding base64 is a string in the standard alphabet, with padding"
+    )]
+    InvalidBase64,
+    /// A registered connection registers again by a command.
+    #[error("this connection is registered already; register is the first frame of a connection")]
+    Registered,
 }

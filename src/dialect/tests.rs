@@ -2,7 +2,7 @@
 
 use super::invalid::MAX_NAMES;
 use super::*;
-use crate::event::InvalidChannel;
+use crate::event::{InvalidChannel, InvalidClientSecret, InvalidConnectionId, InvalidEventId};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -119,13 +119,14 @@ fn a_forged_close_is_refused() {
 fn commands_are_read_in_text_and_in_binary_frames() {
     let channels = |names: &[&str]| names.iter().map(|it| it.parse().expect("one")).collect();
     let text = r#"{"params":{"channels":["a","b/c"],"token":" ","x":1},"type":"subscribe"}"#;
-    let command = Command::Subscribe { channels: channels(&["a", "b/c"]), token: None, last: 0 };
+    let command =
+        Command::Subscribe { channels: channels(&["a", "b/c"]), token: None, last: 0, after: None };
     assert_eq!(binary(text.as_bytes()), Ok(Some(command.clone())));
     assert_eq!(later(text), Ok(Some(format!("{command:?}"))));
     assert_eq!(first(text), Ok((String::new(), Some(format!("{command:?}")))));
     let text = r#"{"type":"subscribe","params":{"channels":["a"],"token":"t","last":5}}"#;
     let token = Some("t".to_owned());
-    let command = Command::Subscribe { channels: channels(&["a"]), token, last: 5 };
+    let command = Command::Subscribe { channels: channels(&["a"]), token, last: 5, after: None };
     assert_eq!(binary(text.as_bytes()), Ok(Some(command)));
     let text = r#"{"type":"unsubscribe","params":{"channels":["a"]}}"#;
     let command = Command::Unsubscribe { channels: channels(&["a"]) };
@@ -263,4 +264,79 @@ fn a_broken_command_is_refused_and_not_published_with_its_token() {
     ] {
         assert!(matches!(later(text), Ok(Some(_))), "{text} is text of another program");
     }
+}
+
+#[test]
+fn register_and_ping_are_commands_only_with_their_own_parameters() {
+    let secret = "0123456789abcdef";
+    let register =
+        format!(r#"{{"type":"register","params":{{"connectionId":"a","secret":"{secret}"}}}}"#);
+    for text in [
+        register.clone(),
+        format!(r#"{{"connectionId":"a","type":"register","params":{{"secret":"{secret}"}}}}"#),
+    ] {
+        let First::Command(id, Command::Register(registration)) =
+            registration(&text).expect("a command")
+        else {
+            panic!("{text}");
+        };
+        assert_eq!(registration.id.or(id), Some("a".parse().expect("an id")));
+        assert!(registration.secret.matches(&secret.parse().expect("a secret")));
+        assert!(!later(&text).expect("a command").expect("a command").contains(secret));
+    }
+    for (wrong, refusal) in [
+        (register.replace(secret, "short"), InvalidFrame::InvalidSecret(InvalidClientSecret)),
+        (
+            register.replace("\"0123456789abcdef\"", "1"),
+            InvalidFrame::InvalidSecret(InvalidClientSecret),
+        ),
+        (register.replace("\"a\"", "\"\""), InvalidFrame::InvalidId(InvalidConnectionId)),
+    ] {
+        assert_eq!(registration(&wrong).expect_err(&wrong), refusal);
+        assert_eq!(later(&wrong), Err(refusal), "a secret is not published");
+    }
+    for (ping, id) in [
+        (r#"{"type":"ping","params":{"id":1}}"#, "1"),
+        (r#"{"params":{"id":"x"},"type":"ping"}"#, r#""x""#),
+    ] {
+        let Ok(Parsed::Command(Command::Ping(read))) = message(ping, &"a".parse().expect("an id"))
+        else {
+            panic!("{ping}");
+        };
+        assert_eq!(read.as_str(), id);
+    }
+    let long = format!(r#"{{"type":"ping","params":{{"id":"{}"}}}}"#, "x".repeat(127));
+    for text in [
+        r#"{"type":"ping"}"#,
+        r#"{"type":"ping","params":{}}"#,
+        r#"{"type":"ping","params":{"id":{}}}"#,
+        r#"{"type":"ping","params":{"id":1,"x":1}}"#,
+        r#"{"type":"ping","params":{"id":1},"x":1}"#,
+        r#"{"type":"register","params":{"connectionId":"a"}}"#,
+        r#"{"type":"register","params":{"user":"a","secret":"0123456789abcdef"}}"#,
+        long.as_str(),
+    ] {
+        assert_eq!(later(text), Ok(Some(format!("value {text}"))), "a message of another program");
+    }
+    assert_eq!(later(r#"{"type":"ping","params":{"id":1}"#).map(|it| it.is_some()), Ok(true));
+}
+
+#[test]
+fn subscribe_takes_an_event_and_publish_takes_base64() {
+    let subscribe = |after: &str| {
+        later(&format!(r#"{{"type":"subscribe","params":{{"channels":["a"],"after":"{after}"}}}}"#))
+    };
+    assert!(
+        subscribe("17-2").expect("a command").expect("one").contains("EventId { ms: 17, seq: 2 }")
+    );
+    assert_eq!(subscribe("17"), Err(InvalidFrame::InvalidEventId(InvalidEventId)));
+    let publish = |message: &str| {
+        let params = format!(r#"{{"channel":"a","message":{message},"encoding":"base64"}}"#);
+        binary(format!(r#"{{"type":"publish","params":{params}}}"#).as_bytes())
+    };
+    let bytes =
+        Command::PublishBytes { channel: "a".parse().expect("one"), bytes: [0, 255].into() };
+    assert_eq!(publish(r#""AP8=""#), Ok(Some(bytes)));
+    assert_eq!(publish(r#""AP8""#), Err(InvalidFrame::InvalidBase64));
+    assert!(matches!(publish("1"), Err(InvalidFrame::Command(_))));
 }

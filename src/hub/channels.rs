@@ -2,6 +2,7 @@
 
 pub(super) mod authorization;
 pub(super) mod fanout;
+pub(super) mod kept;
 pub(super) mod member;
 pub(super) mod membership;
 pub(super) mod outbox;

@@ -18,6 +18,9 @@ use order::Order;
 use record::Record;
 use state::State;
 
+use super::clock::now_ms;
+use crate::event::EventId;
+
 /// Order and state, under one lock.
 #[derive(Debug)]
 pub(in crate::hub) struct Sequence {
@@ -27,7 +30,8 @@ pub(in crate::hub) struct Sequence {
 
 impl Sequence {
     pub(in crate::hub) fn new(max_connections: usize, max_channels: usize) -> Self {
-        Self { order: Order::default(), state: State::new(max_connections, max_channels) }
+        let since = EventId { ms: now_ms(), seq: 0 };
+        Self { order: Order::default(), state: State::new(max_connections, max_channels, since) }
     }
 
     /// Gives a record its place and changes the state by it.

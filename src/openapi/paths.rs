@@ -220,9 +220,15 @@ pub(super) fn inspector() {}
 pub(super) fn ws_client() {}
 
 #[utoipa::path(get, path = "/wstap.js", tag = "Pages", operation_id = "clientModule",
-    summary = "The client for pages and programs: one ES module",
+    summary = "The client for pages and programs: an ES module",
     responses((status = OK, description = "The module.", content_type = "text/javascript", body = String)))]
 pub(super) fn module() {}
+
+#[utoipa::path(get, path = "/wstap/{file}", tag = "Pages", operation_id = "clientModulePart",
+    summary = "The modules that `/wstap.js` imports",
+    params(("file" = String, Path, description = "Its name.", example = "index.js")),
+    responses((status = OK, description = "The module.", content_type = "text/javascript", body = String), Finding))]
+pub(super) fn module_part() {}
 
 #[utoipa::path(get, path = "/api/docs", tag = "Pages",
     summary = "This description, to read and to try",

@@ -123,7 +123,10 @@ impl Pipe {
                 frame::data_frame(Opcode::Binary, &bytes, mask, &mut self.inserts);
             }
             // A relayed connection is a member of no channel and has no user.
-            Outgoing::Delivered(_) | Outgoing::Present(..) | Outgoing::Expelled(_) => {}
+            Outgoing::Delivered(_)
+            | Outgoing::Present(..)
+            | Outgoing::Resumed(..)
+            | Outgoing::Expelled(_) => {}
         }
     }
 

@@ -1,19 +1,32 @@
 //! Commands on channels: carries them out, and encodes what members receive.
 
+use std::sync::Arc;
+
 use tungstenite::{Message as Frame, Utf8Bytes};
 
 use crate::code::Code;
-use crate::dialect::{self, Command};
+use crate::dialect::{self, Command, InvalidFrame};
 use crate::event::{Body, EventId, Opcode};
-use crate::hub::{Connection, Credential, Outgoing, Publication};
+use crate::hub::{Connection, Credential, Kept, Outgoing, Publication};
+use crate::json::Json;
 use crate::problem::Problem;
 
-/// Carries out a command, and returns the id of the newest event after it.
-pub(super) fn carry_out(connection: &Connection, command: Command) -> Result<EventId, Problem> {
+/// What a command has done.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// The newest event after it.
+    Event(EventId),
+    /// It asked for this `pong`.
+    Pong(Json),
+}
+
+/// Carries out a command of a registered connection.
+pub(super) fn carry_out(connection: &Connection, command: Command) -> Result<Done, Problem> {
     let done = match command {
-        Command::Subscribe { channels, token, last } => {
+        Command::Subscribe { channels, token, last, after } => {
             let token = token.as_deref().map_or(Credential::None, Credential::Token);
-            connection.join(&channels, token, last)
+            let kept = after.map_or(Kept::Last(last), Kept::After);
+            connection.join(&channels, token, kept)
         }
         Command::Unsubscribe { channels } => connection.leave(&channels),
         Command::Publish { channel, message } => {
@@ -21,18 +34,36 @@ pub(super) fn carry_out(connection: &Connection, command: Command) -> Result<Eve
             let body = Body::Value(message);
             connection.publish_to(Publication::new(channel, Opcode::Text, size, body))
         }
+        Command::PublishBytes { channel, bytes } => {
+            let (size, body) = (bytes.len(), Body::Binary(bytes.as_ref().into()));
+            connection.publish_to(Publication::new(channel, Opcode::Binary, size, body))
+        }
+        Command::Ping(id) => return Ok(Done::Pong(id)),
+        Command::Register(_) => return Err(InvalidFrame::Registered.into()),
     };
-    done.map_err(Problem::from)
+    done.map(Done::Event).map_err(Problem::from)
 }
 
-/// Encodes an item for the client.
-pub(super) fn frame(outgoing: Outgoing) -> Frame {
+/// Encodes an item for a client. A client that registered by command gets ids with messages of
+/// channels, and text in a form that no frame of the server has.
+pub(super) fn frame(outgoing: Outgoing, by_command: bool) -> Frame {
     match outgoing {
+        Outgoing::Text(text) if by_command => Frame::text(dialect::wrapped(&text)),
         Outgoing::Text(text) => Frame::text(text),
         Outgoing::Binary(bytes) => Frame::Binary(bytes),
         Outgoing::Delivered(delivered) => {
-            let frame = delivered.frame(|delivered| dialect::delivery(delivered.body())).clone();
-            Frame::Text(Utf8Bytes::try_from(frame).expect("the frame was made of text"))
+            let frame = if by_command {
+                delivered.frame_with_id(|delivered| {
+                    dialect::delivery(delivered.body(), Some(delivered.event.id))
+                })
+            } else {
+                delivered.frame(|delivered| dialect::delivery(delivered.body(), None))
+            };
+            Frame::Text(Utf8Bytes::try_from(frame.clone()).expect("the frame was made of text"))
+        }
+        Outgoing::Resumed(channel, resumption) => {
+            let messages = resumption.messages.iter().map(Arc::as_ref);
+            Frame::text(dialect::resumed(&channel, messages, resumption.complete))
         }
         Outgoing::Present(channel, users) => Frame::text(dialect::present(&channel, &users)),
         Outgoing::Expelled(channel) => {

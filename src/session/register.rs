@@ -7,11 +7,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tungstenite::Message as Frame;
 
 use super::socket::Socket;
-use super::tap::{Tap, ack, message};
+use super::tap::{Tap, ack, answer, message};
 use super::turns::{Fault, Session};
 use super::{CLOSING, Limits, commands};
 use crate::code::Code;
-use crate::dialect::{self, Command, First};
+use crate::dialect::{self, Command, First, InvalidFrame, Registration};
 use crate::event::{Connect, ConnectionId, Opcode};
 use crate::hub::{Connection, ConnectionPermit, Hub, Mailbox};
 use crate::problem::Problem;
@@ -39,10 +39,11 @@ pub(super) async fn serve(mut session: Session, arrival: Arrival, hub: Hub, limi
         }
     };
     let problem = match registered {
-        Ok(Ok(Some((connection, mut mailbox)))) => {
+        Ok(Ok(Some(Registered { connection, mut mailbox, by_command }))) => {
             let connection = Arc::new(connection);
-            let (held, ack) = (Arc::clone(&connection), arrival.ack);
-            let mut tap = Tap { connection: held, hub, ack, channel: None, delivery: None };
+            let (held, ack, frames) =
+                (Arc::clone(&connection), arrival.ack, by_command.then_some(0));
+            let mut tap = Tap { connection: held, hub, ack, frames, channel: None, delivery: None };
             let ending = session.run(&connection, &mut mailbox, &mut tap).await;
             // From here on nothing is queued for the client.
             drop(mailbox);
@@ -65,14 +66,23 @@ pub(super) async fn serve(mut session: Session, arrival: Arrival, hub: Hub, limi
     session.refuse(problem.code.close(), &problem.detail).await;
 }
 
+/// A connection that has registered.
+struct Registered {
+    connection: Connection,
+    mailbox: Mailbox,
+    /// Whether it registered by the command `register`.
+    by_command: bool,
+}
+
 /// Registers a connection by the URL or by its first frame. Returns `None` if the client has left.
 async fn register(
     socket: &mut Socket,
     arrival: &Arrival,
     hub: &Hub,
-) -> Result<Option<(Connection, Mailbox)>, Problem> {
+) -> Result<Option<Registered>, Problem> {
     if let Some(id) = &arrival.id {
-        return Ok(Some(hub.connect(id.clone(), arrival.connect.clone())?));
+        let (connection, mailbox) = hub.connect(id.clone(), arrival.connect.clone())?;
+        return Ok(Some(Registered { connection, mailbox, by_command: false }));
     }
     loop {
         let (first, opcode, size) = match socket.next().await {
@@ -95,21 +105,39 @@ async fn register(
             }
             None => return Ok(None),
         };
-        let (connection, mailbox, reply) = match first {
+        let (registered, reply) = match first {
             First::Id(id, body) => {
                 let (connection, mailbox) = hub.connect(id, arrival.connect.clone())?;
                 let published =
                     body.and_then(|body| connection.publish(message(opcode, size, body)).ok());
-                let reply = published.filter(|_| arrival.ack).map(ack);
-                (connection, mailbox, reply)
+                let reply = published.filter(|_| arrival.ack).map(|id| ack(Some(id), None));
+                (Registered { connection, mailbox, by_command: false }, reply)
+            }
+            First::Command(id, Command::Register(registration)) => {
+                by_command(hub, arrival, id, registration)?
             }
             First::Command(id, command) => first_command(hub, arrival, id, command)?,
         };
         if let Some(reply) = reply {
             let _ = socket.send(reply).await;
         }
-        return Ok(Some((connection, mailbox)));
+        return Ok(Some(registered));
     }
+}
+
+/// Registers a connection whose first frame is `register`.
+fn by_command(
+    hub: &Hub,
+    arrival: &Arrival,
+    id: Option<ConnectionId>,
+    registration: Registration,
+) -> Result<(Registered, Option<Frame>), Problem> {
+    let connect = arrival.connect.clone();
+    let Registration { id: named, secret } = registration;
+    let id = named.or(id).ok_or(InvalidFrame::NoRegistration)?;
+    let (connection, mailbox, resumed) = hub.connect_with_secret(id, secret, connect)?;
+    let reply = Frame::text(dialect::registered(connection.id(), resumed));
+    Ok((Registered { connection, mailbox, by_command: true }, Some(reply)))
 }
 
 /// Registers a connection whose first frame is a command, under its id or a generated one, and
@@ -119,18 +147,18 @@ fn first_command(
     arrival: &Arrival,
     id: Option<ConnectionId>,
     command: Command,
-) -> Result<(Connection, Mailbox, Option<Frame>), Problem> {
+) -> Result<(Registered, Option<Frame>), Problem> {
     let connect = arrival.connect.clone();
     let (connection, mailbox) = match id {
         Some(id) => hub.connect(id, connect)?,
         None => hub.connect_with_generated_id(None, connect)?,
     };
     let reply = match commands::carry_out(&connection, command) {
-        Ok(id) => arrival.ack.then(|| ack(id)),
+        Ok(done) => answer(done, arrival.ack, None),
         Err(problem) => {
             hub.metrics().frame_errors.inc();
             Some(Frame::text(problem.frame()))
         }
     };
-    Ok((connection, mailbox, reply))
+    Ok((Registered { connection, mailbox, by_command: false }, reply))
 }

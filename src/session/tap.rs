@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use tungstenite::Message as Frame;
 
 use super::Protocol;
-use super::commands;
+use super::commands::{self, Done};
 use crate::dialect::{self, Command, Parsed};
 use crate::event::{Body, Channel, Direction, EventId, Message, Opcode};
 use crate::hub::{Connection, Hub, Outgoing};
@@ -21,6 +21,9 @@ pub(super) struct Tap {
     pub(super) hub: Hub,
     /// Whether accepted frames are answered with the ids of their events.
     pub(super) ack: bool,
+    /// The number of data frames so far, if the client registered by command: its answers are
+    /// numbered, and what others send it is wrapped.
+    pub(super) frames: Option<u64>,
     /// The channel that was last published to.
     pub(super) channel: Option<Channel>,
     /// Ends when what was published to a channel is nearly delivered.
@@ -56,17 +59,25 @@ impl Protocol for Tap {
     }
 
     fn on_frame(&mut self, frame: Frame) -> Option<Frame> {
+        let is_data = frame.is_text() || frame.is_binary();
+        if is_data && let Some(frames) = &mut self.frames {
+            *frames += 1;
+        }
         match published(&self.connection, frame, &mut self.channel) {
-            Ok(id) => id.filter(|_| self.ack).map(ack),
+            Ok(Some(done)) => answer(done, self.ack, self.frames),
+            // Where frames are numbered, each has an answer.
+            Ok(None) => {
+                self.frames.filter(|_| is_data && self.ack).map(|frame| ack(None, Some(frame)))
+            }
             Err(problem) => {
                 self.hub.metrics().frame_errors.inc();
-                Some(Frame::text(problem.frame()))
+                Some(Frame::text(dialect::numbered(problem.frame(), self.frames)))
             }
         }
     }
 
     fn on_outgoing(&mut self, outgoing: Outgoing) -> Option<Frame> {
-        Some(commands::frame(outgoing))
+        Some(commands::frame(outgoing, self.frames.is_some()))
     }
 }
 
@@ -76,9 +87,11 @@ fn published(
     connection: &Connection,
     frame: Frame,
     channel: &mut Option<Channel>,
-) -> Result<Option<EventId>, Problem> {
+) -> Result<Option<Done>, Problem> {
     let mut carry_out = |command: Command| {
-        if let Command::Publish { channel: to, .. } = &command {
+        if let Command::Publish { channel: to, .. } | Command::PublishBytes { channel: to, .. } =
+            &command
+        {
             *channel = Some(to.clone());
         }
         commands::carry_out(connection, command).map(Some)
@@ -95,13 +108,21 @@ fn published(
         },
         Frame::Close(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => return Ok(None),
     };
-    Ok(connection.publish(message(opcode, size, body)).ok())
+    Ok(connection.publish(message(opcode, size, body)).ok().map(Done::Event))
 }
 
 pub(super) fn message(opcode: Opcode, size: usize, body: Body) -> Message {
     Message::new(Direction::In, opcode, size, body)
 }
 
-pub(super) fn ack(id: EventId) -> Frame {
-    Frame::text(format!("{{\"ack\":\"{id}\"}}"))
+/// Returns the answer to a frame that was carried out, if the client asked for one.
+pub(super) fn answer(done: Done, acks: bool, frame: Option<u64>) -> Option<Frame> {
+    match done {
+        Done::Pong(id) => Some(Frame::text(dialect::pong(&id))),
+        Done::Event(id) => acks.then(|| ack(Some(id), frame)),
+    }
+}
+
+pub(super) fn ack(id: Option<EventId>, frame: Option<u64>) -> Frame {
+    Frame::text(dialect::ack(id, frame))
 }

@@ -82,12 +82,13 @@ function wrongAddress() {
 /** Opens one connection: whoever looks closely at what happens wants no second one behind their back. */
 function connect(id, protocols) {
   const address = at("address").value;
-  // Others may not know what an ack is.
-  const ack = registers && address === own;
-  const made = new Connection(address, { id: registers ? id : null, ack, protocols, retry: false });
+  // Another server may know neither answers nor the command that registers.
+  const isOwn = registers && address === own;
+  const made = new Connection(address, { id: isOwn ? id : null, protocols, retry: false });
   socket = made;
   channels.clear();
   made.on("frame", ({ data, direction }) => { lastLine = logged(data, direction); });
+  if (registers && !isOwn) made.send({ connectionId: id });
   made.on("state", (now) => {
     if (now.state === "open") opened(id, address, now.protocol);
     else if (now.state === "ended" || now.state === "closed") ended(now, address);

@@ -1,16 +1,21 @@
-// The client module: its pure parts, and how it bears what a server does too rarely for a test.
+// The client module: its pure parts, and what it does with a server that a test controls. More, in node
+// and in browsers: client.test.mjs.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import WebSocket, { WebSocketServer } from "ws";
 import { Backoff, Connection, EventStream, SseParser, comesBack } from "../../static/js/wstap.js";
 import { serve, until } from "./harness.mjs";
 
-/** No waits to speak of. */
+/** Short delays. */
 const quick = () => new Backoff({ first: 1, most: 5 });
 
-/** A WebSocket server that does with each connection, the first, the second, what a test says. */
+/**
+ * A WebSocket server that does with each connection, the first, the second, what a test says. It answers
+ * registrations by itself, and records them as `{"connectionId":…}`.
+ */
 async function peer(t, ...acts) {
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   await new Promise((ready) => server.once("listening", ready));
@@ -19,7 +24,7 @@ async function peer(t, ...acts) {
     const lines = [];
     heard.push(lines);
     socket.on("message", (data, isBinary) => {
-      lines.push(isBinary ? data : String(data));
+      lines.push(isBinary ? data : registered(socket, String(data)));
       acts[Math.min(heard.length, acts.length) - 1]?.(socket, lines.at(-1), lines.length, incoming.url);
     });
   });
@@ -30,8 +35,24 @@ async function peer(t, ...acts) {
   return { url: `ws://127.0.0.1:${server.address().port}/ws`, heard, server };
 }
 
-/** Answers each frame but the registration with an ack. */
-const acks = (socket, _, n) => { if (n > 1) socket.send(`{"ack":"${n}-0"}`); };
+/** Answers a registration. */
+function registered(socket, line) {
+  if (!line.startsWith('{"type":"register"')) return line;
+  const { connectionId, secret } = JSON.parse(line).params;
+  assert.match(secret, /^[0-9a-f]{32}$/);
+  socket.send(JSON.stringify({ registered: { connectionId, resumed: false } }));
+  return JSON.stringify({ connectionId });
+}
+
+/** Answers the nth line: the registration, which has no number, is the first. */
+const reply = (socket, n, answer) => socket.send(JSON.stringify({ ...answer, frame: n - 1 }));
+
+/** Answers each frame but the registration with an ack, and each way back with a hole. */
+const acks = (socket, line, n) => {
+  if (n > 1) reply(socket, n, { ack: `${n}-0` });
+  const { type, params } = String(line).startsWith('{"type":"subscribe"') ? JSON.parse(line) : {};
+  if (type && params.after) socket.send(JSON.stringify({ channel: params.channels[0], type: "resumed", complete: false, messages: [] }));
+};
 
 /** Answers likewise, and breaks when it is asked to. */
 const breaks = (socket, line, n) => (line === "break" ? socket.terminate() : acks(socket, line, n));
@@ -48,17 +69,19 @@ function connect(t, url, options = {}) {
 const code = (promise) => promise.then(() => assert.fail("it should have failed"), (error) => error.code);
 
 test("cuts anywhere make no difference to the parser", () => {
-  const stream = ": hello\nretry: 2000\nid: 1-0\ndata: a\ndata: b\n\r\nevent: gap\ndata:{}\r\n\r\nid: 2-0\n\nid: 3-0\ndata: lost";
+  const lines = ": hello\nretry: 2000\nid: 1-0\ndata: a\ndata: b\n\r\nevent: gap\ndata:{}\r\n\r\nid: 2-0\n\nid: 3-0\ndata: lost";
   const read = (pieces) => {
     const parser = new SseParser();
     const found = [];
     for (const piece of pieces) parser.feed(piece, (name, data) => found.push([name, data]));
     return { found, lastId: parser.lastId, retry: parser.retry };
   };
-  const whole = read([stream]);
-  assert.deepEqual(whole, { found: [["message", "a\nb"], ["gap", "{}"]], lastId: "2-0", retry: 2000 });
-  for (let cut = 0; cut < stream.length; cut += 1) assert.deepEqual(read([stream.slice(0, cut), stream.slice(cut)]).found, whole.found, `cut at ${cut}`);
-  assert.deepEqual(read([...stream]).found, whole.found);
+  for (const stream of [lines, lines.replaceAll("\r\n", "\n").replaceAll("\n", "\r"), lines.replaceAll("\r\n", "\n").replaceAll("\n", "\r\n"), lines.replace("\n\r\n", "\r\r")]) {
+    const whole = read([stream]);
+    assert.deepEqual(whole, { found: [["message", "a\nb"], ["gap", "{}"]], lastId: "2-0", retry: 2000 });
+    for (let cut = 0; cut < stream.length; cut += 1) assert.deepEqual(read([stream.slice(0, cut), stream.slice(cut)]), whole, `cut at ${cut}`);
+    assert.deepEqual(read([...stream]).found, whole.found);
+  }
 });
 
 test("a line of many chunks is read without joining it again and again", () => {
@@ -89,8 +112,9 @@ test("codes that ask nobody to come back are those of the table", () => {
 
 test("the module passes the type checker in strict mode", () => {
   const root = new URL("../../", import.meta.url).pathname;
-  const flags = "--allowJs --checkJs --noEmit --strict --target es2022 --module es2022 --lib es2022,dom,dom.iterable";
-  execFileSync(process.execPath, [`${root}tests/pages/node_modules/typescript/bin/tsc`, ...flags.split(" "), `${root}static/js/wstap.js`], { stdio: "pipe" });
+  const flags = "--allowJs --checkJs --noEmit --strict --target es2022 --module es2022 --moduleResolution bundler --lib es2022,dom,dom.iterable";
+  const modules = readdirSync(`${root}static/js/wstap`).filter((name) => name.endsWith(".js")).map((name) => `${root}static/js/wstap/${name}`);
+  execFileSync(process.execPath, [`${root}tests/pages/node_modules/typescript/bin/tsc`, ...flags.split(" "), ...modules], { stdio: "pipe" });
 });
 
 test("an address that is none, and a node without WebSocket, are said at once", () => {
@@ -117,7 +141,7 @@ test("a connection registers, and again after a break; what waits goes out once,
 test("an answer belongs to the oldest frame, and an error breaks that one alone", async (t) => {
   const { url } = await peer(t, (socket, line, n) => {
     if (n === 1) return;
-    socket.send(line === "bad" ? '{"error":{"code":"reserved_key","message":"no"}}' : `{"ack":"${n}-0"}`);
+    reply(socket, n, line === "bad" ? { error: { code: "reserved_key", message: "no" } } : { ack: `${n}-0` });
   });
   const { hub } = connect(t, url);
   const all = await Promise.allSettled(["a", "bad", "c"].map((text) => hub.send(text)));
@@ -181,7 +205,7 @@ test("subscriptions are made again after a break, before what has waited, and th
   await until("the message", () => heard[1].some((line) => line.includes("publish")));
   const commands = heard[1].slice(1).map((line) => JSON.parse(line));
   const at = (wanted) => commands.findIndex(({ type }) => type === wanted);
-  assert.deepEqual(commands[at("subscribe")].params, { channels: ["news"], token: "t2" }, "with a fresh token, and without the past");
+  assert.deepEqual(commands[at("subscribe")].params, { channels: ["news"], token: "t2", after: "2-0" }, "with a fresh token, from where it was");
   assert.equal(commands.filter(({ type }) => type === "subscribe").length, 1, "what was left is left");
   assert.ok(at("subscribe") < at("publish"), heard[1].join());
   assert.deepEqual(JSON.parse(heard[0][1]).params, { channels: ["news"], token: "t1", last: 5 });
@@ -278,7 +302,8 @@ test("ways back that break before their answer do not pile up, and the last one 
     // A token is good for once.
     if (n === 2) socket.terminate();
   }), (socket, line, n) => {
-    if (n > 1) socket.send(/"token":"t[1-7]"/.test(line) ? '{"error":{"code":"unauthorized","message":"it is old"}}' : `{"ack":"${n}-0"}`);
+    if (/"token":"t[1-7]"/.test(line)) reply(socket, n, { error: { code: "unauthorized", message: "it is old" } });
+    else acks(socket, line, n);
   });
   const { hub } = connect(t, url);
   const news = hub.channel("news");
@@ -308,7 +333,7 @@ test("more channels than frames may wait come back, and leave room for what is s
   assert.deepEqual([back, orders(heard[1]).length, orders(heard[1]).at(-1)], [1200, 1201, "publish"]);
 });
 
-test("what waits goes out behind the subscriptions, however long their tokens take, in order", async (t) => {
+test("a token that hangs holds back what waits for its channel, in order, and nothing else", async (t) => {
   const { url, heard } = await peer(t, breaks);
   const { hub, states } = connect(t, url);
   const tokens = [];
@@ -322,15 +347,32 @@ test("what waits goes out behind the subscriptions, however long their tokens ta
   tokens[0].keep("t1");
   await entered;
   await code(hub.send("break"));
+  const held = slow.publish("held");
   const waits = fast.publish("before");
-  await until("the second connection", () => states.at(-1).state === "open" && heard[1]?.length === 2);
+  await until("the second connection", () => states.at(-1).state === "open");
   const later = slow.publish("meanwhile");
-  // The socket is in order: what this asks for would come behind what had gone out too early.
   await until("the question", () => tokens.length === 2);
+  assert.match(await waits, /-0$/);
+  assert.match(await hub.send("x"), /-0$/);
+  assert.deepEqual(orders(heard[1]), ["subscribe", "publish"]);
   tokens[1].keep("t2");
-  await Promise.all([waits, later]);
-  assert.deepEqual(orders(heard[1]), ["subscribe", "subscribe t2", "publish", "publish"]);
-  assert.match(heard[1][3], /before/);
+  await Promise.all([held, later]);
+  assert.deepEqual(orders(heard[1]), ["subscribe", "publish", "subscribe t2", "publish", "publish"]);
+  assert.deepEqual(heard[1].map((line) => /before|held|meanwhile/.exec(line)?.[0]).filter(Boolean), ["before", "held", "meanwhile"]);
+});
+
+test("a token that never comes is given up and fetched again", async (t) => {
+  const { url, heard } = await peer(t, breaks);
+  const { hub } = connect(t, url, { timeout: 200 });
+  const news = hub.channel("news");
+  let asked = 0;
+  await news.subscribe({ token: () => {
+    asked += 1;
+    return asked === 2 ? new Promise(() => {}) : `t${asked}`;
+  } });
+  await code(hub.send("break"));
+  await news.publish("held");
+  assert.deepEqual(orders(heard[1]), ["subscribe t3", "publish"]);
 });
 
 test("a break while a token is fetched leaves the way back to the next connection", async (t) => {
@@ -348,7 +390,7 @@ test("a break while a token is fetched leaves the way back to the next connectio
   tokens[0].keep("t1");
   await entered;
   await code(hub.send("break"));
-  const waits = hub.send("x");
+  const waits = news.publish("x");
   await until("the second connection", () => second && tokens.length === 2);
   second.terminate();
   await until("the third connection", () => tokens.length === 3);
@@ -356,7 +398,8 @@ test("a break while a token is fetched leaves the way back to the next connectio
   await tokens[1].promise;
   tokens[2].keep("t3");
   assert.equal(await waits, "3-0");
-  assert.deepEqual(heard.slice(1), [['{"connectionId":"a"}'], ['{"connectionId":"a"}', '{"type":"subscribe","params":{"channels":["news"],"token":"t3"}}', "x"]]);
+  assert.deepEqual(heard[1], ['{"connectionId":"a"}']);
+  assert.deepEqual(orders(heard[2]), ["subscribe t3", "publish"]);
   assert.deepEqual(told, ["gap"]);
 });
 
@@ -421,7 +464,7 @@ test("a channel that lets nobody in again says so", async (t) => {
   const { url } = await peer(t, (socket, line, n) => {
     acks(socket, line, n);
     if (n === 2) setImmediate(() => socket.terminate());
-  }, (socket, _, n) => { if (n > 1) socket.send('{"error":{"code":"unauthorized","message":"the token has expired"}}'); });
+  }, (socket, _, n) => { if (n > 1) reply(socket, n, { error: { code: "unauthorized", message: "the token has expired" } }); });
   const { hub } = connect(t, url);
   const news = hub.channel("news");
   const ended = new Promise((done) => news.on("end", ({ error }) => done(error)));
@@ -476,15 +519,26 @@ test("messages, bytes and presence go to their channel, and the rest to the conn
   assert.deepEqual(news.users, ["ann", "cy"]);
 });
 
-test("the address carries ack and a fresh token, and no id means no registration", async (t) => {
+test("the address carries a fresh token and no stale one, and no id means neither registration nor acks", async (t) => {
   const urls = [];
-  const { url, heard } = await peer(t, (socket, _, n, path) => { urls.push(path); if (n === 1) socket.terminate(); });
+  const { url, heard, server } = await peer(t);
+  server.on("connection", (socket, incoming) => {
+    urls.push(incoming.url);
+    socket.on("message", () => socket.terminate());
+  });
   let number = 0;
-  const { hub } = connect(t, `${url}?x=1`, { id: null, token: async () => `t${number += 1}` });
-  await code(hub.send("one"));
-  await code(hub.send("two"));
-  assert.deepEqual(heard.slice(0, 2), [["one"], ["two"]]);
-  assert.deepEqual(urls.slice(0, 2), ["/ws?x=1&ack=1&access_token=t1", "/ws?x=1&ack=1&access_token=t2"]);
+  const { hub, states } = connect(t, `${url}?x=1`, { id: null, token: async () => { number += 1; return number === 2 ? undefined : `t${number}`; } });
+  for (const n of [1, 2, 3]) {
+    await until("it to be open", () => urls.length === n && states.at(-1).state === "open");
+    assert.equal(await hub.send(`frame ${n}`), null);
+  }
+  await until("the frames", () => heard.length >= 3 && heard[2].length === 1);
+  assert.deepEqual(heard.slice(0, 3), [["frame 1"], ["frame 2"], ["frame 3"]]);
+  assert.deepEqual(urls.slice(0, 3), ["/ws?x=1&access_token=t1", "/ws?x=1", "/ws?x=1&access_token=t3"]);
+  const acked = await peer(t, acks);
+  acked.server.on("connection", (_, incoming) => urls.push(incoming.url));
+  await connect(t, acked.url, { token: "t" }).hub.send("x");
+  assert.equal(urls.at(-1), "/ws?ack=1&access_token=t");
 });
 
 test("what says only who we are has no answer, and takes that of no other", async (t) => {

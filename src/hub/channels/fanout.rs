@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::kept::Resumption;
 use super::member::{MemberIdentity, Membership};
 use super::outbox::{Courier, Outbox, Recipients};
 use crate::event::{ConnectionId, Event, User};
@@ -26,13 +27,49 @@ pub(in crate::hub) struct Members {
 #[derive(Debug)]
 pub(in crate::hub) enum ChannelTask {
     /// A member enters. It gets kept messages, and with `lists_users` the users.
-    Enter { member: Arc<Membership>, kept: Vec<Arc<Event>>, lists_users: bool },
+    Enter { member: Arc<Membership>, kept: Past, lists_users: bool },
     /// A member leaves; with `expelled` it is told that its token has expired.
     Leave { member: Arc<Membership>, expelled: bool },
     /// A message, for all members or for users.
     Message(Arc<Delivered>, Audience),
     /// A user has come or gone, which its own connections are not told.
     Presence(Arc<Delivered>, MemberIdentity),
+}
+
+/// The kept messages for a member that enters.
+#[derive(Debug)]
+pub(in crate::hub) enum Past {
+    /// Each is a delivery.
+    Deliveries(Vec<Arc<Event>>),
+    /// All are one item.
+    Resumed(Arc<Resumption>),
+}
+
+impl Past {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Deliveries(messages) => messages.iter().map(|event| event.weight()).sum(),
+            Self::Resumed(resumption) => resumption.weight(),
+        }
+    }
+
+    /// Sends them to a member, and returns about how many deliveries that takes.
+    fn send(&self, member: &Membership, courier: &Courier<'_>) -> usize {
+        match self {
+            Self::Deliveries(messages) => {
+                for event in messages {
+                    let delivered = Delivered::new(Arc::clone(event), None, None);
+                    courier.deliver(&member.handle, &Arc::new(delivered));
+                }
+                messages.len()
+            }
+            Self::Resumed(resumption) => {
+                let resumed = Outgoing::Resumed(member.channel.clone(), Arc::clone(resumption));
+                courier.enqueue(&member.handle, resumed);
+                1
+            }
+        }
+    }
 }
 
 /// Users that a message is for, and users that it is not for.
@@ -108,7 +145,7 @@ impl Recipients for Members {
             ChannelTask::Message(delivered, _) | ChannelTask::Presence(delivered, _) => {
                 delivered.weight()
             }
-            ChannelTask::Enter { kept, .. } => kept.iter().map(|event| event.weight()).sum(),
+            ChannelTask::Enter { kept, .. } => kept.weight(),
             ChannelTask::Leave { .. } => 0,
         }
     }
@@ -123,11 +160,7 @@ impl Recipients for Members {
         match task {
             ChannelTask::Enter { member, kept, lists_users } => {
                 self.enter(member);
-                for event in kept {
-                    let delivered = Delivered::new(Arc::clone(event), None, None);
-                    courier.deliver(&member.handle, &Arc::new(delivered));
-                }
-                let mut made = 1 + kept.len();
+                let mut made = 1 + kept.send(member, courier);
                 if *lists_users {
                     // Copying names is much quicker than delivering.
                     made += self.users.len() / 64;

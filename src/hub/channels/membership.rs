@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::kept::{Kept, KeptWish};
 use super::member::MemberIdentity;
 use crate::event::{Channel, EventId, Presence};
 use crate::hub::clock::now_ms;
@@ -9,13 +10,6 @@ use crate::hub::connections::connection::Connection;
 use crate::hub::refusal::NotAllowed;
 use crate::hub::sequence::decide::{self, Join};
 use crate::hub::sequence::record::Record;
-
-/// Kept messages that a command brings at most, so that they fit into the mailbox of a connection
-/// beside new ones: half of it.
-const KEPT_MESSAGES: usize = 128;
-
-/// The same in bytes.
-const KEPT_BYTES: usize = 2 << 20;
 
 /// What a connection shows to enter a channel.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +23,10 @@ pub enum Credential<'a> {
 }
 
 impl Connection {
-    /// Enters channels, all or none of them. Those that it is in already are unchanged. With `last`,
-    /// that many kept messages of the channels are delivered first, at most the newest 128 and 2 MiB
-    /// of them. Returns the newest event after that.
+    /// Enters channels, all or none of them. Those that it is in already are unchanged. Kept messages
+    /// come first: with [`Kept::Last`] at most the newest 128 and 2 MiB of them as deliveries, with
+    /// [`Kept::After`] those after an event as one [`Outgoing::Resumed`](crate::hub::Outgoing) for each
+    /// channel, at most the newest 4,096 and 2 MiB. Returns the newest event after that.
     ///
     /// # Errors
     ///
@@ -40,7 +35,7 @@ impl Connection {
         &self,
         channels: &[Channel],
         credential: Credential<'_>,
-        last: usize,
+        kept: impl Into<Kept>,
     ) -> Result<EventId, NotAllowed> {
         let (shared, handle, now) = (&self.shared, &self.handle, now_ms());
         let authorization = shared.authorize(channels, credential)?;
@@ -60,7 +55,7 @@ impl Connection {
             identity,
             authorization,
             trusted: matches!(credential, Credential::Trusted),
-            last: (last.min(KEPT_MESSAGES), KEPT_BYTES),
+            kept: KeptWish::new(kept.into()),
         };
         shared.submit(|state| {
             let records = decide::join(state, &shared.settings, join)?;

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::fanout::Members;
+use super::kept::KeptWish;
 use super::member::{MemberIdentity, Membership};
 use super::outbox::Outbox;
 use super::rules::{ChannelRules, ChannelSeen};
@@ -17,6 +18,8 @@ pub(in crate::hub) struct Room {
     pub(in crate::hub) members: BTreeMap<ConnectionId, Arc<Membership>>,
     pub(in crate::hub) users: BTreeMap<MemberIdentity, usize>,
     pub(in crate::hub) history: VecDeque<Arc<Event>>,
+    /// Every message after this one is in `history`.
+    pub(in crate::hub) forgotten: EventId,
     pub(in crate::hub) messages: u64,
     /// When the first token of a member expires, in seconds since 1970: its entry in the index.
     pub(in crate::hub) expiry: Option<u64>,
@@ -75,19 +78,24 @@ impl Room {
         names
     }
 
-    /// Returns the last `count` kept messages, as many as fit into `bytes`, the oldest first.
-    pub(in crate::hub) fn last(
-        &self,
-        count: usize,
-        bytes: usize,
-    ) -> impl Iterator<Item = &Arc<Event>> {
+    /// Returns the newest kept messages that a wish asks for, as many as fit into its budget, the
+    /// oldest first.
+    pub(in crate::hub) fn kept(&self, wish: KeptWish) -> impl Iterator<Item = &Arc<Event>> {
+        let KeptWish { after, messages, bytes } = wish;
         let mut weight = 0;
         let fits = |event: &&Arc<Event>| {
             weight += event.weight();
-            weight <= bytes
+            weight <= bytes && after.is_none_or(|after| event.id > after)
         };
-        let count = self.history.iter().rev().take(count).take_while(fits).count();
+        let count = self.history.iter().rev().take(messages).take_while(fits).count();
         self.history.iter().skip(self.history.len() - count)
+    }
+
+    /// Returns whether `count` kept messages are all that was published after an event.
+    pub(in crate::hub) fn is_complete(&self, after: EventId, count: usize) -> bool {
+        let older = self.history.len() - count;
+        let before = older.checked_sub(1).and_then(|n| self.history.get(n));
+        self.forgotten <= after && before.is_none_or(|event| event.id <= after)
     }
 
     /// Returns the id of the newest message that it keeps.

@@ -32,6 +32,9 @@ pub(in crate::hub) struct Channels {
     /// The messages that all channels keep.
     kept: BTreeMap<EventId, Channel>,
     kept_bytes: usize,
+    /// No message after this one was published to a channel that is not in `rooms`: what a new room
+    /// has forgotten.
+    lost: EventId,
     counts: Counts,
 }
 
@@ -50,7 +53,8 @@ struct Counts {
 pub(in crate::hub) type Dropped = Vec<Box<Room>>;
 
 impl Channels {
-    pub(in crate::hub) fn new(max: usize) -> Self {
+    /// Creates the table. Messages before `since` are not known.
+    pub(in crate::hub) fn new(max: usize, since: EventId) -> Self {
         Self {
             rooms: HashMap::with_capacity(max.min(ROOM_FOR)),
             names: BTreeSet::new(),
@@ -58,6 +62,7 @@ impl Channels {
             expiring: BTreeSet::new(),
             kept: BTreeMap::new(),
             kept_bytes: 0,
+            lost: since,
             counts: Counts::default(),
         }
     }
@@ -100,7 +105,8 @@ impl Channels {
             (None, None) => return None,
             (None, Some(rules)) => {
                 self.names.insert(channel.clone());
-                let room = Room { rules: rules.clone(), ..Room::default() };
+                let forgotten = self.lost;
+                let room = Room { rules: rules.clone(), forgotten, ..Room::default() };
                 self.rooms.entry(channel.clone()).or_insert(Box::new(room))
             }
         };
@@ -139,6 +145,7 @@ impl Channels {
             self.kept.remove(&event.id);
             self.kept_bytes -= event.weight();
         }
+        self.lost = self.lost.max(room.forgotten).max(room.newest().unwrap_or_default());
         Some(room)
     }
 
@@ -242,11 +249,14 @@ impl Channels {
             if keep && rules.history > 0 {
                 self.change(channel, Some(rules), |_| ());
                 self.message(channel, event, keep, rules, max, dropped);
+            } else {
+                self.lost = event.id;
             }
             return;
         };
         room.messages += 1;
         if !keep || room.rules.history == 0 {
+            room.forgotten = event.id;
             return;
         }
         self.change(channel, None, |room| room.history.push_back(Arc::clone(event)));
@@ -273,6 +283,9 @@ impl Channels {
         if let Some(event) = oldest {
             self.kept.remove(&event.id);
             self.kept_bytes -= event.weight();
+            if let Some(room) = self.rooms.get_mut(channel) {
+                room.forgotten = room.forgotten.max(event.id);
+            }
         }
     }
 
@@ -307,7 +320,7 @@ mod tests {
 
     #[test]
     fn index_of_expiring_tokens_has_one_entry_for_each_channel() {
-        let mut channels = Channels::new(10);
+        let mut channels = Channels::new(10, EventId::default());
         let [a, b] = ["a", "b"].map(|name| name.parse().expect("a channel"));
         for channel in [&a, &b] {
             channels.set(channel, ChannelRules::default());

@@ -16,6 +16,7 @@ pub struct Delivered {
     /// The same in the words of whoever published it, for members who speak like that.
     pub words: Option<Arc<str>>,
     frame: OnceLock<Bytes>,
+    frame_with_id: OnceLock<Bytes>,
 }
 
 impl Delivered {
@@ -25,7 +26,7 @@ impl Delivered {
         whole: Option<EventBody>,
         words: Option<Arc<str>>,
     ) -> Self {
-        Self { event, whole, words, frame: OnceLock::new() }
+        Self { event, whole, words, frame: OnceLock::new(), frame_with_id: OnceLock::new() }
     }
 
     /// Returns what has happened, with nothing hidden: members are who it was sent to.
@@ -37,6 +38,11 @@ impl Delivered {
     /// Returns the frame that clients of wstap's own are sent, which is made once for all of them.
     pub fn frame(&self, make: impl FnOnce(&Self) -> String) -> &Bytes {
         self.frame.get_or_init(|| make(self).into())
+    }
+
+    /// Returns the same with the id of the event, for those that asked for ids.
+    pub fn frame_with_id(&self, make: impl FnOnce(&Self) -> String) -> &Bytes {
+        self.frame_with_id.get_or_init(|| make(self).into())
     }
 
     pub(in crate::hub) fn weight(&self) -> usize {

@@ -14,8 +14,8 @@ use super::queue::{Outgoing, Queue, Queued, queue};
 use crate::auth::Grant;
 use crate::code::absent;
 use crate::event::{
-    Channel, Close, ClosedBy, Connect, ConnectionId, Direction, Flow, Handshake, TransportStats,
-    User,
+    Channel, ClientSecret, Close, ClosedBy, Connect, ConnectionId, Direction, Flow, Handshake,
+    TransportStats, User,
 };
 use crate::hub::clock::now_ms;
 use crate::redact::Redacted;
@@ -120,6 +120,8 @@ struct Moves {
 pub struct ConnectionHandle {
     info: Arc<ConnectionInfo>,
     since: Instant,
+    /// By which its client can replace it, whatever holds for others.
+    secret: Option<ClientSecret>,
     ended: AtomicBool,
     messages: [AtomicU64; 2],
     bytes: [AtomicU64; 2],
@@ -150,13 +152,18 @@ pub struct Mailbox {
 }
 
 impl ConnectionHandle {
-    pub(in crate::hub) fn new(info: ConnectionInfo, user: Option<User>) -> (Arc<Self>, Mailbox) {
+    pub(in crate::hub) fn new(
+        info: ConnectionInfo,
+        user: Option<User>,
+        secret: Option<ClientSecret>,
+    ) -> (Arc<Self>, Mailbox) {
         let (queue, queued) = queue();
         let (close, closing) = oneshot::channel();
         let since_ms = info.since_ms;
         let handle = Self {
             info: Arc::new(info),
             since: Instant::now(),
+            secret,
             ended: AtomicBool::new(false),
             messages: Default::default(),
             bytes: Default::default(),
@@ -169,6 +176,12 @@ impl ConnectionHandle {
             close: Mutex::new(Some(close)),
         };
         (Arc::new(handle), Mailbox { queue: queued, close: closing })
+    }
+
+    /// Returns whether another connection has the same client: both have shown the same secret.
+    pub(in crate::hub) fn has_client_of(&self, other: &Self) -> bool {
+        let (own, other) = (self.secret.as_ref(), other.secret.as_ref());
+        own.zip(other).is_some_and(|(own, other)| own.matches(other))
     }
 
     /// Returns when it registered, in milliseconds since 1970.

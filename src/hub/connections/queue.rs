@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::delivered::Delivered;
 use crate::event::{Channel, Direction, User};
+use crate::hub::channels::kept::Resumption;
 use crate::queue::{self, Bound, Weigh};
 
 /// The most that waits for a connection. 256 messages are enough for a burst; the bound in bytes
@@ -24,6 +25,8 @@ pub enum Outgoing {
     Delivered(Arc<Delivered>),
     /// The users in a channel that the connection has just entered.
     Present(Channel, Arc<[User]>),
+    /// The messages of a channel that the connection has just entered, after an event that it named.
+    Resumed(Channel, Arc<Resumption>),
     /// The connection was removed from this channel: its token has expired.
     Expelled(Channel),
 }
@@ -36,6 +39,7 @@ impl Weigh for (Direction, Outgoing) {
             Outgoing::Binary(bytes) => bytes.len(),
             Outgoing::Delivered(delivered) => delivered.event.weight(),
             Outgoing::Present(_, users) => users.len() * size_of::<User>(),
+            Outgoing::Resumed(_, resumption) => resumption.weight(),
             Outgoing::Expelled(_) => 0,
         }
     }

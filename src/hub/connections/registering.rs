@@ -13,8 +13,8 @@ use super::queue::Outgoing;
 use crate::code::Code;
 use crate::code::absent;
 use crate::event::{
-    Close, ClosedBy, Connect, ConnectionId, Direction, EventBody, EventId, Exchange, Flow,
-    Handshake, Message, User,
+    ClientSecret, Close, ClosedBy, Connect, ConnectionId, Direction, EventBody, EventId, Exchange,
+    Flow, Handshake, Message, User,
 };
 use crate::hub::Hub;
 use crate::hub::clock::now_ms;
@@ -26,8 +26,18 @@ use crate::hub::sequence::record::Record;
 use crate::hub::sequence::state::State;
 use crate::redact::Redacted;
 
-/// The close reason of a client whose id a newer connection has taken.
-const REPLACED: &str = "replaced by a newer connection with the same connectionId";
+/// Returns the order to close a connection whose id that of another client has taken.
+fn replaced() -> CloseRequest {
+    let reason = "replaced by a newer connection with the same connectionId".to_owned();
+    CloseRequest { code: Code::Replaced.close(), reason }
+}
+
+/// Returns the order to close a connection whose client has connected again. The client gave it up, or
+/// its attempts overtook each other; the code is one after which it may come back.
+fn resumed() -> CloseRequest {
+    let reason = "replaced by a newer connection of the same client".to_owned();
+    CloseRequest { code: Code::Timeout.close(), reason }
+}
 
 impl Hub {
     /// Takes one of the `max_connections` permits, for a socket that may register later.
@@ -55,7 +65,7 @@ impl Hub {
     pub fn may_connect(&self, id: &ConnectionId) -> Result<(), Refused> {
         let id = self.shared.settings.redaction.id(id.clone());
         let sequence = self.shared.sequence();
-        decide::connect(&sequence.state, &self.shared.settings, &id).map(|_| ())
+        decide::may_connect(&sequence.state, &self.shared.settings, &id)
     }
 
     /// Registers a connection: its `connect` event is published. A connection that has the id
@@ -69,27 +79,58 @@ impl Hub {
         id: ConnectionId,
         connect: Connect,
     ) -> Result<(Connection, Mailbox), Refused> {
+        let (connection, mailbox, _) = self.register(id, None, connect)?;
+        Ok((connection, mailbox))
+    }
+
+    /// Registers a connection as [`Hub::connect`] does, for a client that has chosen a secret. If the
+    /// connection that has the id already was registered with the same secret, it is the client's own
+    /// and replaced in any case, with a close code after which a client comes back. Returns in
+    /// addition whether there was such a connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::connect`].
+    pub fn connect_with_secret(
+        &self,
+        id: ConnectionId,
+        secret: ClientSecret,
+        connect: Connect,
+    ) -> Result<(Connection, Mailbox, bool), Refused> {
+        self.register(id, Some(secret), connect)
+    }
+
+    fn register(
+        &self,
+        id: ConnectionId,
+        secret: Option<ClientSecret>,
+        connect: Connect,
+    ) -> Result<(Connection, Mailbox, bool), Refused> {
         let (shared, redaction) = (&self.shared, &self.shared.settings.redaction);
         // The same id is always shown alike, so this one tells connections apart as well.
         let (own, id) = (id.clone(), redaction.id(id));
         let user = connect.user.clone();
-        let (handle, mailbox) = shared.handle(id, redaction.connect(connect), user);
-        let request = || CloseRequest { code: Code::Replaced.close(), reason: REPLACED.to_owned() };
-        // Whether the client of the old one answers the close frame is not waited for.
-        let CloseRequest { code, reason } = request();
-        let replaced = Ending { code, reason, clean: false, by: ClosedBy::Tap, wire: None };
-        let replaced = redaction.close(replaced.close());
+        let (handle, mailbox) = shared.handle(id, redaction.connect(connect), user, secret);
+        // Redaction takes its time, and is done before the lock is taken. Whether the client of the
+        // old connection answers the close frame is not waited for.
+        let closes = [replaced(), resumed()].map(|CloseRequest { code, reason }| {
+            let ending = Ending { code, reason, clean: false, by: ClosedBy::Tap, wire: None };
+            redaction.close(ending.close())
+        });
         let opened = opened(&handle);
+        let mut resumes = false;
         shared.submit(|state| {
-            let old = decide::connect(state, &shared.settings, &handle.id)?;
+            let old = decide::connect(state, &shared.settings, &handle)?;
+            resumes = old.as_ref().is_some_and(|old| old.has_client_of(&handle));
+            let [replaced_close, resumed_close] = closes;
             let closed = old.map(|old| {
-                old.request_close(request());
-                Record::Closed(old, replaced)
+                old.request_close(if resumes { resumed() } else { replaced() });
+                Record::Closed(old, if resumes { resumed_close } else { replaced_close })
             });
             Ok(closed.into_iter().chain([opened]))
         })?;
         shared.metrics.connections_opened.inc();
-        Ok((Connection::new(Arc::clone(shared), own, handle), mailbox))
+        Ok((Connection::new(Arc::clone(shared), own, handle), mailbox, resumes))
     }
 
     /// Registers a connection that is relayed to a server, or has no id of its own: under the id that
@@ -108,7 +149,7 @@ impl Hub {
         let user = connect.user.clone();
         let connect = redaction.connect(connect);
         for id in candidates(wish.map(|id| redaction.id(id))) {
-            let (handle, mailbox) = shared.handle(id.clone(), connect.clone(), user.clone());
+            let (handle, mailbox) = shared.handle(id.clone(), connect.clone(), user.clone(), None);
             let opened = opened(&handle);
             let registered = shared.submit(|state: &State| {
                 if state.stopping {
@@ -263,11 +304,12 @@ impl Shared {
         id: ConnectionId,
         connect: Redacted<Connect>,
         user: Option<User>,
+        secret: Option<ClientSecret>,
     ) -> (Arc<ConnectionHandle>, Mailbox) {
         let number = self.registered.fetch_add(1, Relaxed) + 1;
         let handshake = Arc::new(Handshake::of(&connect));
         let info = ConnectionInfo { id, connect, handshake, since_ms: now_ms(), number };
-        ConnectionHandle::new(info, user)
+        ConnectionHandle::new(info, user, secret)
     }
 
     /// Puts a message into the queue of a connection, and publishes it.

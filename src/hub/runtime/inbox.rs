@@ -177,7 +177,7 @@ mod tests {
             since_ms: 0,
             number: 1,
         };
-        ConnectionHandle::new(info, None).0
+        ConnectionHandle::new(info, None, None).0
     }
 
     fn message(size: usize) -> Redacted<Draft> {

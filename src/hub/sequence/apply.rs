@@ -6,7 +6,8 @@ use super::order::{Order, PumpAction};
 use super::record::{Entered, Record, Routed};
 use super::state::State;
 use crate::event::{Channel, Draft, Event, EventBody, EventId, Presence};
-use crate::hub::channels::fanout::{ChannelTask, Lane, Lanes, UserTask};
+use crate::hub::channels::fanout::{ChannelTask, Lane, Lanes, Past, UserTask};
+use crate::hub::channels::kept::Resumption;
 use crate::hub::channels::member::Membership;
 use crate::hub::channels::rooms::Dropped;
 use crate::hub::connections::delivered::Delivered;
@@ -121,14 +122,23 @@ fn enter(
     entered: Entered,
     applied: &mut Applied,
 ) {
-    let Entered { member, rules, last, last_bytes } = entered;
+    let Entered { member, rules, kept: wish } = entered;
     let channel = &member.channel;
     if state.channels.room(channel).is_none() {
         state.channels.make_room_for(1, cx.max_channels, &mut applied.dropped);
     }
     let (first, outbox) = state.channels.enter(&member, &rules);
     let room = state.channels.room(channel).expect("it was entered");
-    let kept = room.last(last, last_bytes).cloned().collect();
+    let messages: Vec<_> = room.kept(wish).cloned().collect();
+    let kept = match wish.after {
+        None => Past::Deliveries(messages),
+        Some(after) => {
+            // An event that is yet to come is none of this stream.
+            let known = order.head().1.is_some_and(|newest| after <= newest);
+            let complete = known && room.is_complete(after, messages.len());
+            Past::Resumed(Arc::new(Resumption { messages, complete }))
+        }
+    };
     let lists_users = room.rules.presence;
     outbox.push(ChannelTask::Enter { member: Arc::clone(&member), kept, lists_users });
     if first {
@@ -196,9 +206,8 @@ fn route(
     if makes {
         state.channels.make_room_for(1, cx.max_channels, dropped);
     }
-    if known || makes && state.channels.has_room_for(1, cx.max_channels) {
-        state.channels.message(&channel, &event, keep, &rules, cx.max_kept_bytes, dropped);
-    }
+    let keep = keep && (known || makes && state.channels.has_room_for(1, cx.max_channels));
+    state.channels.message(&channel, &event, keep, &rules, cx.max_kept_bytes, dropped);
     if let Some(outbox) = outbox {
         outbox.push(ChannelTask::Message(delivered, audience));
         applied.lanes.add(Lane::Channel(outbox));

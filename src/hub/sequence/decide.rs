@@ -5,28 +5,42 @@ use std::sync::Arc;
 
 use super::record::{Entered, Record};
 use super::state::State;
-use crate::event::{Channel, Presence};
+use crate::event::{Channel, ConnectionId, Presence};
+use crate::hub::channels::kept::KeptWish;
 use crate::hub::channels::member::{MemberIdentity, Membership};
 use crate::hub::connections::handle::{ChannelAuthorization, ConnectionHandle};
 use crate::hub::refusal::{MAX_SUBSCRIPTIONS, NotAllowed, Refused};
 use crate::hub::settings::{DuplicateId, Settings};
 use crate::redact::Redacted;
 
-/// Decides whether a connection may register under an id. Returns the one that it replaces.
+/// Decides whether a connection may register. Returns the one that it replaces.
 pub(in crate::hub) fn connect(
     state: &State,
     settings: &Settings,
-    id: &crate::event::ConnectionId,
+    new: &ConnectionHandle,
 ) -> Result<Option<Arc<ConnectionHandle>>, Refused> {
-    let held = state.connection(id);
+    let held = state.connection(&new.id);
+    if held.is_some_and(|held| held.has_client_of(new)) && !settings.recording && !state.stopping {
+        return Ok(held.cloned());
+    }
+    may_connect(state, settings, &new.id)?;
+    Ok(held.cloned())
+}
+
+/// Decides whether a connection without a secret may register under an id.
+pub(in crate::hub) fn may_connect(
+    state: &State,
+    settings: &Settings,
+    id: &ConnectionId,
+) -> Result<(), Refused> {
     if settings.recording {
         Err(Refused::Recording)
     } else if state.stopping {
         Err(Refused::Stopping)
-    } else if settings.duplicate_id == DuplicateId::Reject && held.is_some() {
+    } else if settings.duplicate_id == DuplicateId::Reject && state.connection(id).is_some() {
         Err(Refused::Taken)
     } else {
-        Ok(held.cloned())
+        Ok(())
     }
 }
 
@@ -41,8 +55,8 @@ pub(in crate::hub) struct Join<'a> {
     pub(in crate::hub) authorization: Option<Arc<ChannelAuthorization>>,
     /// Whether private channels ask for no token.
     pub(in crate::hub) trusted: bool,
-    /// At most this many kept messages are delivered first, and so many bytes of them.
-    pub(in crate::hub) last: (usize, usize),
+    /// The kept messages that are sent first, from all channels together.
+    pub(in crate::hub) kept: KeptWish,
 }
 
 /// Decides whether a connection may enter channels: all or none of them.
@@ -51,11 +65,10 @@ pub(in crate::hub) fn join(
     settings: &Settings,
     join: Join<'_>,
 ) -> Result<Vec<Record>, NotAllowed> {
-    let Join { handle, channels, identity, authorization, trusted, last } = join;
+    let Join { handle, channels, identity, authorization, trusted, mut kept } = join;
     if handle.ended() {
         return Err(NotAllowed::Ended);
     }
-    let (mut messages, mut bytes) = last;
     let (mut records, mut made, mut new) = (Vec::with_capacity(channels.len()), 0, 0);
     if let Some(token) = authorization.as_ref().filter(|token| token.grant.user.is_some()) {
         records.push(Record::Identified(Arc::clone(handle), Arc::clone(token)));
@@ -87,8 +100,8 @@ pub(in crate::hub) fn join(
         new += 1;
         made += usize::from(room.is_none());
         // What each of several channels keeps counts towards one bound.
-        let kept: (usize, usize) = room.map_or((0, 0), |room| {
-            room.last(messages, bytes).fold((0, 0), |(n, sum), it| (n + 1, sum + it.weight()))
+        let (count, weight) = room.map_or((0, 0), |room| {
+            room.kept(kept).fold((0, 0), |(n, sum), it| (n + 1, sum + it.weight()))
         });
         let private = rules.private;
         let member = Membership::new(
@@ -99,10 +112,9 @@ pub(in crate::hub) fn join(
             private,
             token,
         );
-        let (last, last_bytes) = (messages, bytes);
-        (messages, bytes) = (messages - kept.0, bytes - kept.1);
         let member = Arc::new(member);
-        records.push(Record::Entered(Box::new(Entered { member, rules, last, last_bytes })));
+        records.push(Record::Entered(Box::new(Entered { member, rules, kept })));
+        (kept.messages, kept.bytes) = (kept.messages - count, kept.bytes - weight);
     }
     if handle.lock_channels().len() + new > MAX_SUBSCRIPTIONS {
         return Err(NotAllowed::TooMany);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{Channel, Close, Draft, EventBody, User};
 use crate::hub::channels::fanout::Audience;
+use crate::hub::channels::kept::KeptWish;
 use crate::hub::channels::member::Membership;
 use crate::hub::channels::rules::ChannelRules;
 use crate::hub::connections::handle::{ChannelAuthorization, ConnectionHandle};
@@ -43,10 +44,8 @@ pub(in crate::hub) struct Entered {
     pub(in crate::hub) member: Arc<Membership>,
     /// The rules of the channel, should it have to be made.
     pub(in crate::hub) rules: ChannelRules,
-    /// At most this many kept messages are delivered to it first.
-    pub(in crate::hub) last: usize,
-    /// At most so many bytes of them.
-    pub(in crate::hub) last_bytes: usize,
+    /// The kept messages that it is sent first.
+    pub(in crate::hub) kept: KeptWish,
 }
 
 /// A message to a channel or to users.

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::handshakes::Handshakes;
-use crate::event::{Channel, ConnectionId};
+use crate::event::{Channel, ConnectionId, EventId};
 use crate::hub::channels::fanout::Users;
 use crate::hub::channels::outbox::Outbox;
 use crate::hub::channels::rooms::Channels;
@@ -34,11 +34,11 @@ pub(in crate::hub) struct State {
 }
 
 impl State {
-    pub(in crate::hub) fn new(max_connections: usize, max_channels: usize) -> Self {
+    pub(in crate::hub) fn new(max_connections: usize, max_channels: usize, since: EventId) -> Self {
         Self {
             connections: HashMap::with_capacity(max_connections.min(ROOM_FOR)),
             by_number: BTreeMap::new(),
-            channels: Channels::new(max_channels),
+            channels: Channels::new(max_channels, since),
             users: Arc::default(),
             restored: Handshakes::default(),
             recorded: RecordedConnections::default(),

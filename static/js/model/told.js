@@ -9,11 +9,12 @@ import { valueOf } from "./event.js";
 export function told(frame, direction) {
   const kind = direction === "in" ? "received" : "sent";
   const value = frame.startsWith("{") ? valueOf(frame) : null;
-  if (direction === "in" && typeof value?.ack === "string") return null;
+  if (direction === "in" && value !== null && (typeof value.ack === "string" || "frame" in value)) return value.error ? { kind: "error", text: frame, channel: "" } : null;
   if (direction === "out") return { kind, ...command(frame, value) };
   if (typeof value?.channel !== "string") return { kind: value?.error?.code ? "error" : kind, text: frame, channel: "" };
-  const { channel, type, user, users } = value;
-  if ("data" in value) return { kind, text: inner(frame, `{"channel":${JSON.stringify(channel)},"data":`, 1), channel };
+  const { channel, id, type, user, users } = value;
+  const key = id === undefined ? "" : `"id":${JSON.stringify(id)},`;
+  if ("data" in value) return { kind, text: inner(frame, `{"channel":${JSON.stringify(channel)},${key}"data":`, 1), channel };
   if (type === "join" || type === "leave") return { kind: type, text: `${user} ${type === "join" ? "came" : "left"}`, channel };
   if (type === "presence" && Array.isArray(users)) return { kind: "state", text: `here: ${users.join(", ")}`, channel };
   return { kind, text: frame, channel };
