@@ -224,6 +224,35 @@ async fn every_frame_to_a_client_fits_its_schema() {
     assert_eq!(seen, all.map(str::to_owned).into());
 }
 
+#[tokio::test]
+async fn every_frame_to_a_client_that_registers_by_command_fits_its_schema() {
+    let tap = Tap::start().await;
+    let described = Described::of(&tap, "/api/asyncapi.json").await;
+    let secret = "5c0b9a3e8f1d47aa";
+    let register = json!({"type": "register", "params": {"connectionId": "a", "secret": secret}});
+    let ping = json!({"type": "ping", "params": {"id": "x"}});
+    let subscribe = json!({"type": "subscribe", "params": {"channels": ["news"], "after": "1-0"}});
+    let bytes = json!({"channel": "news", "message": "AAE=", "encoding": "base64"});
+    let publish = json!({"type": "publish", "params": bytes});
+    let mut ws = tap.ws("/ws?ack=1").await;
+    for (frame, schema, answers) in [
+        (&register, "Register", &["Registered"][..]),
+        (&ping, "Ping", &["Pong"]),
+        (&subscribe, "Subscribe", &["Ack", "Resumed"]),
+        (&publish, "Publish", &["Ack", "Delivery"]),
+        (&json!({"connectionId": "a"}), "Registration", &["Ack"]),
+        (&json!({"connectionId": "b"}), "Registration", &["Error"]),
+    ] {
+        described.is(schema, frame);
+        ws.send(&frame.to_string()).await;
+        for schema in answers {
+            described.is(schema, &ws.json().await);
+        }
+    }
+    tap.fetch("POST", "/api/connections/a/messages", &[], "1").await;
+    described.is("Wrapped", &ws.json().await);
+}
+
 /// Lets somebody in once, for a second.
 #[derive(Debug, Default)]
 struct Once(AtomicBool);
