@@ -204,9 +204,10 @@ export class Connection extends Target {
   /** Joins the channels again, each as soon as it has its token, and sends what has waited. @param {() => void} announce */
   #opened(announce) {
     if (this.id !== null) tell(this, "frame", { data: this.#registration("…"), direction: "out" });
-    announce();
-    for (const channel of this.#channels.values()) again(channel);
-    this.#outbox.flush();
+    this.#outbox.after(() => {
+      announce();
+      for (const channel of this.#channels.values()) again(channel);
+    });
   }
 
   /** @param {number} code @param {string} reason @param {boolean} wasOpen @returns {End} */

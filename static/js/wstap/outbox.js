@@ -74,6 +74,14 @@ export class Outbox {
     if (this.#held.delete(lane)) this.flush();
   }
 
+  /** Does what comes before all that waits, and then sends that. @param {() => void} first */
+  after(first) {
+    this.#isFlushing = true;
+    first();
+    this.#isFlushing = false;
+    this.flush();
+  }
+
   /** Sends what waits, in order, except the frames of lanes that are held. */
   flush() {
     // A listener that sends while this runs adds to the end.
