@@ -113,7 +113,7 @@ impl Hub {
         let (handle, mailbox) = shared.handle(id, redaction.connect(connect), user, secret);
         // Redaction takes its time, and is done before the lock is taken. Whether the client of the
         // old connection answers the close frame is not waited for.
-        let closes = [replaced(), resumed()].map(|CloseRequest { code, reason }| {
+        let endings = [replaced(), resumed()].map(|CloseRequest { code, reason }| {
             let ending = Ending { code, reason, clean: false, by: ClosedBy::Tap, wire: None };
             redaction.close(ending.close())
         });
@@ -122,7 +122,7 @@ impl Hub {
         shared.submit(|state| {
             let old = decide::connect(state, &shared.settings, &handle)?;
             resumes = old.as_ref().is_some_and(|old| old.has_client_of(&handle));
-            let [replaced_close, resumed_close] = closes;
+            let [replaced_close, resumed_close] = endings;
             let closed = old.map(|old| {
                 old.request_close(if resumes { resumed() } else { replaced() });
                 Record::Closed(old, if resumes { resumed_close } else { replaced_close })
