@@ -151,7 +151,7 @@ async fn obeys(acts: Vec<Act>) {
                 seen.push(id);
             }
             Act::Join(c) => {
-                seen.push(member.join(&[channel(c)], Credential::None, 0).expect("room"))
+                seen.push(member.join(&[channel(c)], Credential::None, 0).expect("room"));
             }
             Act::Leave(c) => seen.push(member.leave(&[channel(c)]).expect("room")),
             Act::History(c, history) => {
