@@ -73,8 +73,7 @@ export class Connection extends Target {
     this.#timeout = timeout;
     this.#heartbeat = heartbeat;
     this.#WebSocket = WebSocket;
-    this.#outbox = new Outbox(acks, () => this.#session?.takes ?? false, (data) => {
-      this.#session?.send(data);
+    this.#outbox = new Outbox(acks, () => this.#session?.takes ?? false, (data) => /** @type {Session} */ (this.#session).send(data), (data) => {
       tell(this, "frame", { data, direction: "out" });
     });
     this.#keeper = new Keeper(this.#url, backoff, (opened, signal) => this.#once(opened, signal), (state) => this.#became(state));

@@ -22,22 +22,22 @@ export class Outbox {
   #waiting = [];
   /** Frames without an answer, by their numbers, in order. @type {{ number: number, frame: Frame }[]} */
   #sent = [];
-  /** Frames of this connection so far. */
-  #number = 0;
   /** Lanes whose frames wait. */
   #held = new Set();
   #isFlushing = false;
-  #transmit; #takes; #acks;
+  #transmit; #takes; #acks; #told;
 
   /**
    * @param {boolean} acks whether frames are answered
    * @param {() => boolean} takes whether a frame can be sent now
-   * @param {(data: string | Uint8Array) => void} transmit
+   * @param {(data: string | Uint8Array) => number} transmit sends a frame and returns its number
+   * @param {(data: string | Uint8Array) => void} told called for each frame that was sent
    */
-  constructor(acks, takes, transmit) {
+  constructor(acks, takes, transmit, told) {
     this.#acks = acks;
     this.#takes = takes;
     this.#transmit = transmit;
+    this.#told = told;
   }
 
   /**
@@ -98,10 +98,12 @@ export class Outbox {
 
   /** @param {Frame} frame */
   #put(frame) {
-    this.#number += 1;
-    if (this.#acks) this.#sent.push({ number: this.#number, frame });
-    this.#transmit(/** @type {string | Uint8Array} */ (frame.data));
-    if (!this.#acks) frame.done(null);
+    const data = /** @type {string | Uint8Array} */ (frame.data);
+    const number = this.#transmit(data);
+    if (this.#acks) this.#sent.push({ number, frame });
+    else frame.done(null);
+    // A listener may send in its turn.
+    this.#told(data);
   }
 
   /** Takes the answer to a frame: the id of its event, or an error. Returns whether the frame waited for one. @param {number} number @param {string | null | WstapError} answer */
@@ -122,7 +124,6 @@ export class Outbox {
   /** Starts anew after the end of a connection. */
   broke() {
     const sent = this.#sent.splice(0).map(({ frame }) => frame);
-    this.#number = 0;
     this.#held.clear();
     // They wait again, before all others.
     this.#waiting.unshift(...sent.filter(({ onBreak }) => onBreak === "repeat"));

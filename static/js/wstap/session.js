@@ -22,6 +22,8 @@ export class Session {
   #socket; #registration; #timeout; #heartbeat; #on;
   #isOpen = false;
   #hasEnded = false;
+  /** Data frames after the registration, as the server counts them: heartbeats are some of them. */
+  #frames = 0;
   #pings = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -56,9 +58,11 @@ export class Session {
     return this.#socket.bufferedAmount ?? 0;
   }
 
-  /** @param {string | Uint8Array} data */
+  /** Sends a frame. Returns its number, which its answer has. @param {string | Uint8Array} data */
   send(data) {
     this.#socket.send(data);
+    this.#frames += 1;
+    return this.#frames;
   }
 
   /** Closes the WebSocket; throws if the code is not one that a program may use. @param {number} [code] @param {string} [reason] */
