@@ -2,7 +2,7 @@
 //!
 //! A [`Script`] is one recorded connection. [`play()`] sends the messages of the client to a server,
 //! at the recorded times, and [`compare()`] compares the answers with the recorded ones.
-//! [`stand_in`] sends the messages of the server to clients.
+//! [`stand_in`] sends the messages of the server to clients, with the ids of their requests.
 //!
 //! **The time of a message of the client.** It is not sent before its recorded time since the
 //! handshake, and not before the recorded pause since the answer before it has passed; both are
@@ -11,11 +11,14 @@
 
 mod client;
 mod compare;
+mod correlate;
 mod diff;
 mod handshake;
+mod head;
 mod mock;
 mod pace;
 mod played;
+mod scalars;
 mod script;
 mod settings;
 mod timing;

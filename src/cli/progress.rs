@@ -10,6 +10,15 @@ pub(super) fn bar(length: u64, template: &str) -> ProgressBar {
     with_style(ProgressBar::new(length), template)
 }
 
+/// Returns a bar that moves with time too: for work that waits.
+pub(super) fn ticking(length: u64, template: &str) -> ProgressBar {
+    let bar = bar(length, template);
+    if io::stderr().is_terminal() {
+        bar.enable_steady_tick(Duration::from_millis(100));
+    }
+    bar
+}
+
 /// Returns a counter for work of unknown length.
 pub(super) fn spinner(template: &str) -> ProgressBar {
     let bar = with_style(ProgressBar::new_spinner(), template);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anstyle::Style;
 use clap::Args;
 use http::{HeaderName, HeaderValue};
+use indicatif::HumanDuration;
 
 use super::escape::escape;
 use super::failure::{Failure, print};
@@ -163,7 +164,12 @@ impl Replay {
             only: self.filter,
         };
         let questions = scripts.iter().map(|script| script.questions() as u64).sum();
-        let bar = progress::bar(questions, "{bar:30} {pos} of {len} messages sent");
+        let template = "{spinner} {bar:30} {pos} of {len} messages sent, {elapsed}{msg}";
+        let bar = progress::ticking(questions, template);
+        let lasted = scripts.iter().map(|script| settings.speed.scale(script.lasts())).max();
+        if let Some(whole) = lasted.filter(|whole| !whole.is_zero()) {
+            bar.set_message(format!(" of about {}", HumanDuration(whole)));
+        }
         let wait = self.timeout;
         let tell = |progress: Progress<'_>| match progress {
             Progress::Sent => bar.inc(1),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use regex::Regex;
 use serde_json::{Map, Number, Value};
 
+use super::scalars::{RECORD_SEPARATOR, prefix};
 use super::script::Payload;
 
 /// A path to a value in JSON: `sid`, `data.time`, `items.*.id`, `$.sid`.
@@ -105,9 +106,6 @@ pub(super) enum Canonical {
     Binary(Vec<u8>),
 }
 
-/// The end of each message of `SignalR`.
-const RECORD_SEPARATOR: char = '\u{1e}';
-
 impl Canonical {
     pub(super) fn of(payload: &Payload, rules: &Rules) -> Self {
         match payload {
@@ -142,12 +140,10 @@ fn pieces(text: &str) -> Option<Vec<(String, Value)>> {
 
 /// Splits a text into a prefix and a JSON value.
 fn prefixed(text: &str) -> Option<(String, Value)> {
-    /// Longer than the prefix of any protocol: Socket.IO has a namespace and a number.
-    const LONGEST: usize = 256;
     if let Ok(value) = serde_json::from_str(text) {
         return Some((String::new(), value));
     }
-    let at = text.find(['{', '[', '"']).filter(|at| (1..=LONGEST).contains(at))?;
+    let at = prefix(text)?;
     let value = serde_json::from_str(&text[at..]).ok()?;
     Some((text[..at].to_owned(), value))
 }

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use http::header::InvalidHeaderValue;
 use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
-use http::{HeaderName, HeaderValue, Request, Uri};
-use tokio_tungstenite::{WebSocketStream, client_async};
-use tungstenite::Error;
-use tungstenite::client::IntoClientRequest as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use tokio_tungstenite::WebSocketStream;
 
+use super::head::{Fault, ask};
 use super::played::Ended;
 use super::script::Script;
 use super::settings::ReplaySettings;
@@ -20,7 +20,7 @@ pub(super) async fn open(
     dialer: &Dialer,
 ) -> Result<WebSocketStream<Io>, Ended> {
     let failed = |error: &dyn fmt::Display| Ended::Failed(error.to_string());
-    let request = request(script, settings).map_err(|error| failed(&error))?;
+    let fields = fields(script, settings).map_err(|error| failed(&error))?;
     let server = &settings.server.upstream;
     let scheme = if server.tls { "https" } else { "http" };
     let uri = format!("{scheme}://{}", server.authority);
@@ -29,11 +29,11 @@ pub(super) async fn open(
         .dial(&uri)
         .await
         .map_err(|error| Ended::Failed(format!("{}: {error}", server.url)))?;
-    match client_async(request, io).await {
-        Ok((socket, _)) => Ok(socket),
-        Err(Error::Http(answer)) => Err(Ended::Refused(answer.status().as_u16())),
-        Err(error) => Err(Ended::Failed(format!("{}: {error}", server.url))),
-    }
+    let target = settings.server.path.as_deref().unwrap_or(&script.path);
+    ask(io, target, &fields).await.map_err(|fault| match fault {
+        Fault::Refused(status) => Ended::Refused(status),
+        Fault::Failed(why) => Ended::Failed(format!("{}: {why}", server.url)),
+    })
 }
 
 /// Returns whether an origin is that of the recorded server itself, or one of this machine: the page
@@ -49,12 +49,10 @@ fn is_own(origin: &str, script: &Script) -> bool {
     local || script.upstream.as_deref().and_then(host).is_some_and(|server| server == origin)
 }
 
-fn request(script: &Script, settings: &ReplaySettings) -> Result<Request<()>, Error> {
+/// Returns the header fields of the handshake, without those that RFC 6455 asks for.
+fn fields(script: &Script, settings: &ReplaySettings) -> Result<HeaderMap, InvalidHeaderValue> {
     let server = &settings.server.upstream;
-    let path = settings.server.path.as_deref().unwrap_or(&script.path);
-    let scheme = if server.tls { "wss" } else { "ws" };
-    let mut request = format!("{scheme}://{}{path}", server.authority).into_client_request()?;
-    let headers = request.headers_mut();
+    let mut headers = HeaderMap::new();
     headers.insert(HOST, server.host.clone());
     let offered = script.headers.iter().any(|(name, _)| *name == SEC_WEBSOCKET_PROTOCOL.as_str());
     // The Host of a refused handshake is that of another server.
@@ -76,5 +74,5 @@ fn request(script: &Script, settings: &ReplaySettings) -> Result<Request<()>, Er
     for (name, value) in &settings.headers {
         headers.insert(name, value.clone());
     }
-    Ok(request)
+    Ok(headers)
 }

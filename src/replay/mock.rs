@@ -2,26 +2,28 @@
 //!
 //! A client gets the script of a recorded connection with the same path; clients with the same path
 //! get their scripts in turn. A message of the client is answered with the recorded answers to the
-//! same message, or, if it was not recorded, with those to the next message that is not answered.
+//! same message, or, if it was not recorded, with those to the next message that is not answered. A
+//! message is the same if it differs in ids only (`correlate`), and its answers get the ids of the
+//! client. An answer that has the id of another request waits for that request.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use futures_util::future::select_all;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt as _, StreamExt as _};
-use http::header::SEC_WEBSOCKET_PROTOCOL;
-use http::{HeaderValue, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::WebSocketStream;
 use tungstenite::Message;
-use tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tungstenite::protocol::CloseFrame;
 
 use super::compare::{Canonical, Rules};
+use super::correlate::{Correlation, Parts, Substitutes};
+use super::head::{Asking, accept};
 use super::pace::{Speed, until};
 use super::script::{Payload, Script};
 use crate::code::{self, Code};
@@ -88,6 +90,9 @@ pub async fn stand_in(
     }
 }
 
+/// How long the handshake of a client may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// State that all clients share.
 #[derive(Clone, Copy)]
 struct Stage<'a> {
@@ -103,14 +108,37 @@ impl<'a> Stage<'a> {
     async fn client(self, tcp: TcpStream) {
         // If this fails, the connection fails too.
         let _ = tcp.set_nodelay(true);
-        let mut chosen = None;
-        let shake = Shake { stage: self, chosen: &mut chosen };
-        let Ok(socket) = accept_hdr_async(tcp, shake).await else { return };
-        let Some(script) = chosen else { return };
+        let Ok(Ok(asking)) = timeout(PATIENCE, accept(tcp)).await else { return };
+        let Some((script, socket)) = self.shake(asking).await else { return };
         let id = script.connection.to_string();
         (self.notify)(Notice::Begins(id.clone()));
         Actor::new(script, socket, self).run().await;
         (self.notify)(Notice::Ends(id));
+    }
+
+    /// Answers the handshake of a client, and returns its script; `None` if it is refused.
+    async fn shake(
+        self,
+        asking: Asking<TcpStream>,
+    ) -> Option<(&'a Script, WebSocketStream<TcpStream>)> {
+        if !asking.is_handshake() {
+            asking.refuse(Code::UpgradeRequired.row().status).await;
+            return None;
+        }
+        let Some(script) = self.choose(asking.target()) else {
+            (self.notify)(Notice::UnknownPath(asking.target().to_owned()));
+            asking.refuse(Code::NotFound.row().status).await;
+            return None;
+        };
+        if let Some(status) = script.refused {
+            // A handshake that was not answered has the status 0.
+            let status = if status == 0 { Code::Unavailable.row().status } else { status };
+            asking.refuse(status).await;
+            return None;
+        }
+        let protocol = protocol(&asking.offered(), script);
+        let socket = asking.open(protocol.as_deref()).await.ok()?;
+        Some((script, socket))
     }
 
     /// Returns the script with a path that was played least often; of several the first.
@@ -128,47 +156,11 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Answers the handshake of a client, and stores its script.
-struct Shake<'s, 'a> {
-    stage: Stage<'a>,
-    chosen: &'s mut Option<&'a Script>,
-}
-
-impl Callback for Shake<'_, '_> {
-    fn on_request(
-        self,
-        request: &Request,
-        mut response: Response,
-    ) -> Result<Response, ErrorResponse> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let refusal = |status: u16| {
-            let mut refusal = ErrorResponse::new(None);
-            *refusal.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT);
-            refusal
-        };
-        let Some(script) = self.stage.choose(path) else {
-            (self.stage.notify)(Notice::UnknownPath(path.to_owned()));
-            return Err(refusal(Code::NotFound.row().status));
-        };
-        if let Some(status) = script.refused {
-            // A handshake that was not answered has the status 0.
-            return Err(refusal(if status == 0 { Code::Unavailable.row().status } else { status }));
-        }
-        if let Some(taken) = protocol(request, script) {
-            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, taken);
-        }
-        *self.chosen = Some(script);
-        Ok(response)
-    }
-}
-
 /// Returns the recorded subprotocol, or else the first that is offered: a browser drops a connection
 /// whose server accepts none.
-fn protocol(request: &Request, script: &Script) -> Option<HeaderValue> {
-    let offered = request.headers().get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
-    let offered: Vec<&str> = offered.split(',').map(str::trim).collect();
-    let then = script.subprotocol.as_deref().filter(|then| offered.contains(then));
-    HeaderValue::from_str(then.or(offered.first().copied())?).ok()
+fn protocol(offered: &[String], script: &Script) -> Option<String> {
+    let recorded = script.subprotocol.as_ref().filter(|recorded| offered.contains(recorded));
+    recorded.or(offered.first()).cloned()
 }
 
 /// Sends the messages of the server to one client.
@@ -176,26 +168,39 @@ struct Actor<'a> {
     script: &'a Script,
     socket: WebSocketStream<TcpStream>,
     stage: Stage<'a>,
-    /// Messages to send: time and step.
-    cues: BTreeSet<(Instant, usize)>,
+    /// Messages to send, by time and step.
+    cues: BTreeMap<(Instant, usize), Payload>,
     /// Steps of the client that were received.
     answered: Vec<bool>,
     canonical: Vec<Canonical>,
+    correlation: Correlation,
+    substitutes: Substitutes,
+    /// Steps of the server that have the id of a step of the client that was not received yet.
+    held: HashMap<usize, Vec<usize>>,
 }
 
 impl<'a> Actor<'a> {
     fn new(script: &'a Script, socket: WebSocketStream<TcpStream>, stage: Stage<'a>) -> Self {
         let canonical =
             script.steps.iter().map(|step| Canonical::of(&step.payload, stage.rules)).collect();
-        let answered = vec![false; script.steps.len()];
-        Self { script, socket, stage, cues: BTreeSet::new(), answered, canonical }
+        Self {
+            script,
+            socket,
+            stage,
+            cues: BTreeMap::new(),
+            answered: vec![false; script.steps.len()],
+            canonical,
+            correlation: Correlation::of(script),
+            substitutes: Substitutes::default(),
+            held: HashMap::new(),
+        }
     }
 
     async fn run(mut self) {
-        self.cue(0, std::time::Duration::ZERO);
+        self.cue(0, Duration::ZERO);
         loop {
-            let next = self.cues.first().copied();
-            let closing = self.closing(next);
+            let next = self.cues.first_key_value().map(|((due, _), _)| *due);
+            let closing = self.closing(next.is_some());
             tokio::select! {
                 frame = self.socket.next() => match frame {
                     Some(Ok(Message::Text(text))) => self.receive(&Payload::Text(text.to_string())),
@@ -203,11 +208,11 @@ impl<'a> Actor<'a> {
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => return,
                 },
-                () = at(next.map(|(due, _)| due)) => {
-                    let Some((_, step)) = self.cues.pop_first() else { continue };
-                    let message = match &self.script.steps[step].payload {
-                        Payload::Text(text) => Message::text(text.clone()),
-                        Payload::Binary(bytes) => Message::binary(bytes.clone()),
+                () = at(next) => {
+                    let Some((_, payload)) = self.cues.pop_first() else { continue };
+                    let message = match payload {
+                        Payload::Text(text) => Message::text(text),
+                        Payload::Binary(bytes) => Message::binary(bytes),
                     };
                     if self.socket.send(message).await.is_err() {
                         return;
@@ -228,22 +233,35 @@ impl<'a> Actor<'a> {
 
     /// Schedules the messages of the server from a step up to the next message of the client, each
     /// after its pause since `since`.
-    fn cue(&mut self, from: usize, since: std::time::Duration) {
-        let now = Instant::now();
-        let run = self.script.steps.iter().enumerate().skip(from);
-        for (n, step) in run.take_while(|(_, step)| step.direction == Direction::Out) {
-            let pause = self.stage.speed.scale(step.at.saturating_sub(since));
-            self.cues.insert((now + pause, n));
+    fn cue(&mut self, from: usize, since: Duration) {
+        let script = self.script;
+        let run = script.steps.iter().enumerate().skip(from);
+        for (n, step) in run.take_while(|(_, step)| !step.is_question()) {
+            if step.direction == Direction::Out {
+                self.cue_one(n, since);
+            }
         }
+    }
+
+    /// Schedules one message, unless it has the id of a message that the client has not sent yet.
+    fn cue_one(&mut self, n: usize, since: Duration) {
+        let step = &self.script.steps[n];
+        let origins = self.correlation.origins(n);
+        if let Some(open) = origins.iter().find(|origin| !self.answered[**origin]) {
+            return self.held.entry(*open).or_default().push(n);
+        }
+        let pause = self.stage.speed.scale(step.at.saturating_sub(since));
+        self.cues.insert((Instant::now() + pause, n), self.substitutes.apply(&step.payload));
     }
 
     fn receive(&mut self, payload: &Payload) {
         let canonical = Canonical::of(payload, self.stage.rules);
         let steps = &self.script.steps;
-        let mut open =
-            (0..steps.len()).filter(|n| steps[*n].direction == Direction::In && !self.answered[*n]);
+        let mut open = (0..steps.len()).filter(|n| steps[*n].is_question() && !self.answered[*n]);
         let first = open.clone().next();
-        let found = open.find(|n| self.canonical[*n] == canonical);
+        let parts = Parts::of(payload);
+        let found = open.clone().find(|n| self.canonical[*n] == canonical);
+        let found = found.or_else(|| self.correlation.find(parts.as_ref()?, &mut open));
         if found.is_none() {
             let words = match payload {
                 Payload::Text(text) => text.chars().take(200).collect(),
@@ -251,22 +269,26 @@ impl<'a> Actor<'a> {
             };
             (self.stage.notify)(Notice::Unrecorded(self.script.connection.to_string(), words));
         }
-        if let Some(n) = found.or(first) {
-            self.answered[n] = true;
-            self.cue(n + 1, self.script.steps[n].at);
+        let Some(n) = found.or(first) else { return };
+        self.answered[n] = true;
+        if let Some(parts) = &parts {
+            self.substitutes.learn(&self.correlation, n, parts);
+        }
+        let at = self.script.steps[n].at;
+        self.cue(n + 1, at);
+        for step in self.held.remove(&n).unwrap_or_default() {
+            self.cue_one(step, at);
         }
     }
 
     /// Returns time and code of the close: after the last message, if the recorded server closed.
-    fn closing(&self, next: Option<(Instant, usize)>) -> Option<(Instant, u16)> {
+    fn closing(&self, is_cued: bool) -> Option<(Instant, u16)> {
         let end = self.script.end.as_ref().filter(|end| end.by == ClosedBy::Server)?;
-        let steps = self.script.steps.iter().zip(&self.answered);
-        let open =
-            steps.filter(|(step, answered)| step.direction == Direction::In && !**answered).count();
-        if next.is_some() || open > 0 {
+        let mut steps = self.script.steps.iter().zip(&self.answered);
+        if is_cued || steps.any(|(step, answered)| step.is_question() && !answered) {
             return None;
         }
-        let last = self.script.steps.last().map_or(std::time::Duration::ZERO, |step| step.at);
+        let last = self.script.steps.last().map_or(Duration::ZERO, |step| step.at);
         let pause = self.stage.speed.scale(end.at.saturating_sub(last));
         let code = if code::may_be_sent(end.code) { end.code } else { code::NORMAL };
         Some((Instant::now() + pause, code))

@@ -179,6 +179,13 @@ impl Script {
         self.steps.iter().filter(|step| step.is_answer())
     }
 
+    /// Returns the time from the beginning of the recording to the end of this connection.
+    #[must_use]
+    pub fn lasts(&self) -> Duration {
+        let last = self.steps.last().map_or(Duration::ZERO, |step| step.at);
+        self.start + self.end.as_ref().map_or(last, |end| end.at.max(last))
+    }
+
     /// Returns the number of messages of the client.
     #[must_use]
     pub fn questions(&self) -> usize {
@@ -187,6 +194,12 @@ impl Script {
 }
 
 impl Step {
+    /// Returns whether the client sent it.
+    #[must_use]
+    pub fn is_question(&self) -> bool {
+        self.direction == Direction::In && !self.synthetic
+    }
+
     /// Returns whether the server sent it.
     #[must_use]
     pub fn is_answer(&self) -> bool {

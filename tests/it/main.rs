@@ -45,6 +45,7 @@ mod recording_open;
 mod redact;
 mod registration;
 mod replay;
+mod replay_ids;
 mod search_time;
 mod security;
 mod session;
