@@ -60,7 +60,7 @@ pub(super) fn each(
     let start = String::from_utf8_lossy(&start);
     let is_lines = packing == Packing::Plain
         && without_callback(&start).len() == start.len()
-        && start.trim_start_matches('\u{feff}').trim_start().starts_with('{')
+        && begins_like_a_line(&start)
         && !har::is_har(&start);
     let form = if is_lines {
         lines(BufReader::new(bar.wrap_read(file)), path, each)?;
@@ -71,6 +71,13 @@ pub(super) fn each(
     };
     bar.finish_and_clear();
     Ok(form)
+}
+
+/// Returns whether a text begins with an event. Archives and lists are formatted, or have no kind.
+fn begins_like_a_line(start: &str) -> bool {
+    let start = start.trim_start_matches('\u{feff}').trim_start();
+    let line = start.lines().next().unwrap_or_default();
+    line.starts_with('{') && line.contains("\"kind\"")
 }
 
 /// Reads a recording that is in memory.
@@ -98,9 +105,17 @@ fn whole(
     if text.trim_start().starts_with('[') {
         let list: Vec<&RawValue> = serde_json::from_str(text)
             .map_err(|fault| Failure::Failed(format!("{path}: this is no recording ({fault})")))?;
+        let mut odd = Odd::default();
         for item in list {
-            each(wire::read(item.get()).map_err(unreadable)?)?;
+            match wire::read(item.get()) {
+                Ok(recorded) => {
+                    odd.read += 1;
+                    each(recorded)?;
+                }
+                Err(fault) => odd.note(format!("{path}: {fault}")),
+            }
         }
+        odd.finish(path)?;
         return Ok(Form::Json);
     }
     lines(text.as_bytes(), path, each)?;
@@ -116,27 +131,58 @@ fn lines(
     path: &str,
     mut each: impl FnMut(Recorded) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let (mut line, mut number) = (Vec::new(), 0);
+    let (mut line, mut number, mut odd) = (Vec::new(), 0, Odd::default());
     loop {
         line.clear();
         number += 1;
         let read = file.read_until(b'\n', &mut line);
         if read.map_err(Failure::of(path))? == 0 {
-            return Ok(());
+            return odd.finish(path);
         }
         let text = String::from_utf8_lossy(&line);
         // An empty line is a heartbeat.
         if text.trim().is_empty() {
             continue;
         }
-        match wire::read(&text) {
-            Ok(recorded) => each(recorded)?,
+        match wire::read(text.trim_start_matches('\u{feff}')) {
+            Ok(recorded) => {
+                odd.read += 1;
+                each(recorded)?;
+            }
             Err(_) if !line.ends_with(b"\n") && number > 1 => {
                 anstream::eprintln!("wstap: {path}: the last line is cut off; it is left out");
-                return Ok(());
+                return odd.finish(path);
             }
-            Err(fault) => {
-                return Err(Failure::Failed(format!("{path}, line {number}: {fault}")));
+            Err(fault) => odd.note(format!("{path}, line {number}: {fault}")),
+        }
+    }
+}
+
+/// Events that cannot be read. Some of them do not refuse the recording; a file of nothing else is none.
+#[derive(Debug, Default)]
+struct Odd {
+    /// The number of events that were read.
+    read: usize,
+    count: usize,
+    first: Option<String>,
+}
+
+impl Odd {
+    fn note(&mut self, fault: String) {
+        self.count += 1;
+        self.first.get_or_insert(fault);
+    }
+
+    /// Reports the events, at the end of the recording.
+    fn finish(self, path: &str) -> Result<(), Failure> {
+        match self.first {
+            None => Ok(()),
+            Some(first) if self.read == 0 => Err(Failure::Failed(first)),
+            Some(first) => {
+                let count = har::Skipped { events: self.count, ..har::Skipped::default() };
+                anstream::eprintln!("wstap: {path}: {count} could not be read and are left out");
+                anstream::eprintln!("wstap: {first}");
+                Ok(())
             }
         }
     }

@@ -17,6 +17,7 @@
 
 mod clock;
 mod ending;
+mod lenient;
 mod model;
 mod read;
 mod write;

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use flate2::read::{GzDecoder, ZlibDecoder};
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
 /// How the text of a file is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Packing {
         let mut bytes = Vec::new();
         match self {
             Self::Plain | Self::Utf16 { .. } => file.take(most).read_to_end(&mut bytes)?,
-            Self::Gzip => GzDecoder::new(file).take(most).read_to_end(&mut bytes)?,
+            Self::Gzip => MultiGzDecoder::new(file).take(most).read_to_end(&mut bytes)?,
             Self::Zlib => ZlibDecoder::new(file).take(most).read_to_end(&mut bytes)?,
         };
         // A compressed file may be of UTF-16 as well.
@@ -84,13 +84,17 @@ fn utf16(bytes: &[u8], little: bool) -> String {
     String::from_utf16_lossy(&units)
 }
 
-/// Returns the JSON within a call of a function: `onInputData({…});`. Other text is returned as it is.
+/// Returns the JSON within a call of a function: `onInputData({…});`, also after a comment or a
+/// condition. Other text is returned as it is.
 pub(super) fn without_callback(text: &str) -> &str {
     let trimmed = text.trim_start_matches('\u{feff}').trim();
-    let name = trimmed.find(|char: char| !(char.is_ascii_alphanumeric() || "_$.".contains(char)));
-    let inner = name.filter(|end| *end > 0).and_then(|end| {
-        let call = trimmed[end..].trim_start().strip_prefix('(')?;
-        Some(call.trim_end().trim_end_matches(';').trim_end().strip_suffix(')')?.trim())
+    if trimmed.starts_with(['{', '[']) {
+        return text;
+    }
+    let before = trimmed.find(['(', '{', '[', '"']).filter(|at| trimmed[*at..].starts_with('('));
+    let inner = before.and_then(|at| {
+        let call = trimmed[at + 1..].trim_end_matches([';', ' ', '\t', '\r', '\n']);
+        Some(call.strip_suffix(')')?.trim())
     });
     inner.filter(|inner| inner.starts_with(['{', '['])).unwrap_or(text)
 }
@@ -137,9 +141,12 @@ mod tests {
 
     #[test]
     fn json_within_a_call_is_found() {
-        for text in
-            ["onInputData({\"log\":1});", " a.b ( {\"log\":1} ) ", "\u{feff}f({\"log\":1})\n"]
-        {
+        for text in [
+            "onInputData({\"log\":1});",
+            " a.b ( {\"log\":1} ) ",
+            "\u{feff}f({\"log\":1})\n",
+            "// a comment\nwindow.f && f(\n{\"log\":1}\n) ;\n",
+        ] {
             assert_eq!(without_callback(text), "{\"log\":1}", "{text}");
         }
         for text in ["{\"log\":1}", "f(1)", "f({)", "(x)", ""] {

@@ -1,6 +1,8 @@
 //! How a connection of an archive ended: `_webSocketClose` or a close frame among the messages; and
 //! whether it was refused.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -13,27 +15,45 @@ use crate::event::{Close, ClosedBy};
 /// `_webSocketClose`. Programs differ in the names; wstap writes the first of each.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Closing {
-    #[serde(alias = "closeCode", deserialize_with = "super::model::lenient")]
+pub(super) struct Closing<'a> {
+    #[serde(deserialize_with = "super::lenient::maybe_whole")]
     pub(super) code: Option<u16>,
-    #[serde(alias = "closeReason", deserialize_with = "super::model::lenient")]
-    pub(super) reason: String,
+    #[serde(
+        rename = "closeCode",
+        skip_serializing,
+        deserialize_with = "super::lenient::maybe_whole"
+    )]
+    pub(super) other_code: Option<u16>,
+    #[serde(borrow, deserialize_with = "super::lenient::maybe_string")]
+    pub(super) reason: Option<Cow<'a, str>>,
+    #[serde(
+        borrow,
+        rename = "closeReason",
+        skip_serializing,
+        deserialize_with = "super::lenient::maybe_string"
+    )]
+    pub(super) other_reason: Option<Cow<'a, str>>,
     /// Seconds since 1970.
     #[serde(
-        alias = "time",
         serialize_with = "super::model::thousandths",
-        deserialize_with = "super::model::lenient"
+        deserialize_with = "super::lenient::lenient"
     )]
     pub(super) timestamp: f64,
+    #[serde(rename = "time", skip_serializing, deserialize_with = "super::lenient::lenient")]
+    pub(super) other_time: f64,
     #[serde(
         rename = "wasClean",
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "super::model::lenient"
+        deserialize_with = "super::lenient::lenient"
     )]
     pub(super) clean: Option<bool>,
     /// `client`, `server`, `tap` or `network`.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::model::lenient")]
-    pub(super) by: Option<String>,
+    #[serde(
+        borrow,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::maybe_string"
+    )]
+    pub(super) by: Option<Cow<'a, str>>,
 }
 
 /// The end of a connection, and its time if that is known.
@@ -53,15 +73,17 @@ impl Ending {
         let frame = frames().find(|frame| frame.opcode == 8);
         let by_frame = frame.map(|frame| side(frame));
         if let Some(raw) = entry.close {
-            let closing: Closing = serde_json::from_str(raw.get()).unwrap_or_default();
-            // A word such as "aborted" is no close frame.
-            let code = closing.code.unwrap_or(absent::ABNORMAL);
+            // A word such as "aborted" has no fields.
+            let is_object = raw.get().starts_with('{');
+            let closing = is_object.then(|| serde_json::from_str::<Closing<'_>>(raw.get()).ok());
+            let closing = closing.flatten().unwrap_or_default();
+            let code = closing.code.or(closing.other_code).unwrap_or(absent::ABNORMAL);
             let sides = [ClosedBy::Client, ClosedBy::Server, ClosedBy::Tap, ClosedBy::Network];
             let by = sides.into_iter().find(|by| closing.by.as_deref() == Some(by.as_str()));
             return Some(Self {
-                ms: clock.ms(closing.timestamp),
+                ms: clock.ms(closing.timestamp).or_else(|| clock.ms(closing.other_time)),
                 code,
-                reason: closing.reason,
+                reason: closing.reason.or(closing.other_reason).unwrap_or_default().into_owned(),
                 clean: closing.clean.unwrap_or(!is_abnormal(code)),
                 by: by.or(by_frame).unwrap_or_else(|| likely(code)),
             });

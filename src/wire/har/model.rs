@@ -1,12 +1,14 @@
 //! The objects of an archive, for writing and for reading.
 //!
-//! Reading is lenient: a field that is missing, null or of another type has its default, and an
-//! element of a list that is of another type is left out.
+//! Reading is lenient (`lenient`): a field that is missing, null or of another type has its default,
+//! and an element of a list that is of another type is left out.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use super::lenient::{List, lenient, maybe_string, object, string, text, whole};
 
 /// `log`, without what is written piece by piece.
 #[derive(Debug, Serialize)]
@@ -46,7 +48,7 @@ pub(super) struct Creator {
 #[derive(Debug, Deserialize)]
 pub(super) struct Archive<'a> {
     #[serde(borrow)]
-    pub(super) log: Log<'a>,
+    pub(super) log: &'a RawValue,
 }
 
 /// `log` as it is read.
@@ -54,9 +56,9 @@ pub(super) struct Archive<'a> {
 pub(super) struct Log<'a> {
     #[serde(default, borrow, deserialize_with = "lenient")]
     pub(super) entries: List<Entry<'a>>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "object")]
     pub(super) creator: ReadCreator,
-    #[serde(default, borrow, rename = "_wstap", deserialize_with = "lenient")]
+    #[serde(default, borrow, rename = "_wstap", deserialize_with = "object")]
     pub(super) own: OwnLog<'a>,
 }
 
@@ -88,21 +90,22 @@ pub(super) struct Entry<'a> {
     /// Milliseconds.
     #[serde(serialize_with = "thousandths", deserialize_with = "lenient")]
     pub(super) time: f64,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "object")]
     pub(super) request: Request<'a>,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "object")]
     pub(super) response: Response<'a>,
     #[serde(skip_deserializing)]
     pub(super) cache: Cache,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "object")]
     pub(super) timings: Timings,
-    #[serde(rename = "_resourceType", deserialize_with = "lenient")]
+    #[serde(borrow, rename = "_resourceType", deserialize_with = "maybe_string")]
     pub(super) resource_type: Option<Cow<'a, str>>,
     /// Why a request of Chrome failed.
     #[serde(
         rename = "_error",
+        borrow,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "lenient"
+        deserialize_with = "maybe_string"
     )]
     pub(super) error: Option<Cow<'a, str>>,
     /// The end of the connection; see `ending`.
@@ -124,7 +127,7 @@ pub(super) struct Entry<'a> {
         borrow,
         rename = "_wstap",
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "lenient"
+        deserialize_with = "object"
     )]
     pub(super) own: Option<OwnEntry<'a>>,
 }
@@ -155,7 +158,7 @@ pub(super) struct Request<'a> {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Response<'a> {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "whole")]
     pub(super) status: i32,
     #[serde(deserialize_with = "lenient")]
     pub(super) status_text: Cow<'a, str>,
@@ -165,18 +168,20 @@ pub(super) struct Response<'a> {
     pub(super) cookies: List<Pair<'a>>,
     #[serde(borrow, deserialize_with = "lenient")]
     pub(super) headers: List<Pair<'a>>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "object")]
     pub(super) content: Content,
     #[serde(
         rename = "_error",
+        borrow,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "lenient"
+        deserialize_with = "maybe_string"
     )]
     pub(super) error: Option<Cow<'a, str>>,
     #[serde(
         rename = "_failureText",
+        borrow,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "lenient"
+        deserialize_with = "maybe_string"
     )]
     pub(super) failure: Option<Cow<'a, str>>,
     #[serde(rename = "redirectURL", deserialize_with = "lenient")]
@@ -235,12 +240,12 @@ pub(super) struct Pair<'a> {
 #[serde(default)]
 pub(super) struct Message<'a> {
     /// `send` or `receive`.
-    #[serde(rename = "type", deserialize_with = "lenient")]
+    #[serde(borrow, rename = "type", deserialize_with = "string")]
     pub(super) kind: Cow<'a, str>,
     /// Seconds since 1970; Playwright writes milliseconds, and -1 if times are left out.
     #[serde(serialize_with = "thousandths", deserialize_with = "lenient")]
     pub(super) time: f64,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "whole")]
     pub(super) opcode: i32,
     /// Text, or binary as base64.
     #[serde(borrow, deserialize_with = "text")]
@@ -248,7 +253,7 @@ pub(super) struct Message<'a> {
     #[serde(
         rename = "_wstap",
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "lenient"
+        deserialize_with = "object"
     )]
     pub(super) own: Option<OwnMessage<'a>>,
 }
@@ -257,7 +262,7 @@ pub(super) struct Message<'a> {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct OwnEntry<'a> {
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    #[serde(borrow, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_string")]
     pub(super) connection_id: Option<Cow<'a, str>>,
     /// The `connect`, in full JSON.
     #[serde(borrow, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
@@ -301,99 +306,6 @@ pub(super) struct OwnMessage<'a> {
     pub(super) truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub(super) note: Option<Cow<'a, str>>,
-}
-
-/// A list whose elements are read leniently.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(super) struct List<T>(
-    pub(super) Vec<T>,
-    /// The number of elements that could not be read.
-    #[serde(skip)]
-    pub(super) usize,
-);
-
-impl<T> Default for List<T> {
-    fn default() -> Self {
-        Self(Vec::new(), 0)
-    }
-}
-
-impl<T> FromIterator<T> for List<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        Self(items.into_iter().collect(), 0)
-    }
-}
-
-impl<T> List<T> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let items = Vec::<&'de RawValue>::deserialize(deserializer)?;
-        let all = items.len();
-        let read = |item: &'de RawValue| serde_json::from_str(item.get()).ok();
-        let items: Vec<T> = items.into_iter().filter_map(read).collect();
-        let odd = all - items.len();
-        Ok(Self(items, odd))
-    }
-}
-
-/// Reads a value; one of another type has the default.
-pub(super) fn lenient<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-where
-    T: Deserialize<'de> + Default,
-    D: Deserializer<'de>,
-{
-    let value = <&'de RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(value.get()).unwrap_or_default())
-}
-
-/// Reads a text; of another value, its JSON, and of `null` nothing.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    let value = <&'de RawValue>::deserialize(deserializer)?.get();
-    Ok(unicode(value).unwrap_or(Cow::Borrowed(if value == "null" { "" } else { value })))
-}
-
-/// Reads a text; another value is the empty text.
-fn string<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    let value = <&'de RawValue>::deserialize(deserializer)?.get();
-    Ok(unicode(value).unwrap_or_default())
-}
-
-/// Reads a JSON string. Half a surrogate pair, which is no Unicode, becomes U+FFFD.
-fn unicode(json: &str) -> Option<Cow<'_, str>> {
-    if !json.starts_with('"') {
-        return None;
-    }
-    let read = |json: &str| serde_json::from_str::<String>(json).ok();
-    read(json).or_else(|| read(&without_halves(json))).map(Cow::Owned)
-}
-
-/// Replaces the escapes of half surrogate pairs in a JSON string.
-fn without_halves(json: &str) -> String {
-    let unit = |at: usize| {
-        let digits = json.get(at..).filter(|rest| rest.starts_with("\\u"))?.get(2..6)?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let (mut out, mut at) = (String::with_capacity(json.len()), 0);
-    while let Some(found) = memchr::memchr(b'\\', &json.as_bytes()[at..]).map(|n| at + n) {
-        out.push_str(&json[at..found]);
-        let length = match (unit(found), unit(found + 6)) {
-            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
-            (Some(0xd800..=0xdfff), _) => 6,
-            _ => 2,
-        };
-        let end = json.len().min(found + length);
-        let whole = length != 6;
-        out.push_str(if whole { json.get(found..end).unwrap_or_default() } else { "\\ufffd" });
-        at = end;
-    }
-    out.push_str(json.get(at..).unwrap_or_default());
-    out
 }
 
 /// Writes a number with three decimals.

@@ -8,11 +8,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::clock::Clock;
 use super::ending::{Ending, refusal};
-use super::model::{Archive, Entry, List, Message as Frame, OwnMessage, Pair};
+use super::lenient::List;
+use super::model::{Archive, Entry, Log, Message as Frame, OwnMessage, Pair};
 use crate::code::absent;
 use crate::event::{
     Answer, Body, Close, ClosedBy, Connect, ConnectionId, Direction, Draft, Event, EventBody,
@@ -21,12 +26,18 @@ use crate::event::{
 use crate::json::{self, Json};
 use crate::wire::read::{self as full, Recorded, UNKNOWN, Unreadable, routing, worth_knowing};
 
-/// Returns whether a text begins like an archive: an object whose first key is `log`.
+/// Returns whether a text is an archive: an object with a key `log`. If that is the first key, the
+/// beginning of the text is enough.
 #[must_use]
 pub fn is_har(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Keys {
+        #[serde(rename = "log")]
+        _log: IgnoredAny,
+    }
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    let key = text.strip_prefix('{').map(str::trim_start);
-    key.is_some_and(|key| key.starts_with("\"log\""))
+    let Some(key) = text.strip_prefix('{').map(str::trim_start) else { return false };
+    key.starts_with("\"log\"") || serde_json::from_str::<Keys>(text).is_ok()
 }
 
 /// The events of an archive.
@@ -94,9 +105,16 @@ pub enum NotRead {
 pub fn read(text: &str) -> Result<Archived, NotRead> {
     let archive: Archive<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|fault| Unreadable(format!("this is no HTTP Archive ({fault})")))?;
+    let log = archive.log.get();
+    // serde would read an array as the members of the object.
+    let log = Some(log)
+        .filter(|log| log.starts_with('{'))
+        .ok_or_else(|| Unreadable("this is no HTTP Archive; its log is an object".to_owned()))?;
+    let log: Log<'_> = serde_json::from_str(log)
+        .map_err(|fault| Unreadable(format!("this is no HTTP Archive ({fault})")))?;
     let mut apart = false;
     let mut reading = Reading::default();
-    let entries = &archive.log.entries;
+    let entries = &log.entries;
     reading.skipped.entries = entries.1;
     reading.earliest = entries
         .0
@@ -115,11 +133,11 @@ pub fn read(text: &str) -> Result<Archived, NotRead> {
         let why = "its messages are in other files; Playwright includes them with recordHar: { content: \"embed\" }";
         return Err(Unreadable(why.to_owned()).into());
     }
-    if events.is_empty() && archive.log.creator.name != "wstap" {
+    if events.is_empty() && log.creator.name != "wstap" {
         return Err(NotRead::Empty(skipped));
     }
     let mut gaps = Vec::new();
-    for gap in archive.log.own.gaps.0 {
+    for gap in log.own.gaps.0 {
         match full::read(gap.get()) {
             Ok(Recorded::Event(lost)) => events.push(lost),
             Ok(gap @ Recorded::Gap(_)) => gaps.push(gap),
@@ -146,11 +164,16 @@ fn is_websocket(entry: &Entry<'_>) -> bool {
 
 /// Returns the clock of an entry.
 fn clock(entry: &Entry<'_>) -> Clock {
-    let started = entry.started_date_time.as_deref();
-    let started = started.and_then(|time| time.parse::<Timestamp>().ok());
+    let started = entry.started_date_time.as_deref().and_then(moment);
     let started = started.and_then(|time| u64::try_from(time.as_millisecond()).ok());
     let times: Vec<_> = frames(entry).iter().map(|frame| frame.time).collect();
     Clock::new(started, &times, entry.time)
+}
+
+/// Reads a date and time of ISO 8601; one without an offset is of UTC.
+fn moment(text: &str) -> Option<Timestamp> {
+    let without = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+    text.parse().ok().or_else(|| without().map(|time| time.timestamp()))
 }
 
 fn frames<'e, 'a>(entry: &'e Entry<'a>) -> &'e [Frame<'a>] {
@@ -288,11 +311,14 @@ fn header(headers: &List<Pair<'_>>, name: &str) -> Option<String> {
 /// Splits a URL into scheme and authority, and path and query. Some browsers write `https:` for a
 /// WebSocket.
 fn split(url: &str) -> (String, String) {
-    let after = url.find("://").map_or(0, |at| at + 3);
-    let at = url[after..].find(['/', '?']).map_or(url.len(), |at| after + at);
+    let path = |text: &str| {
+        let path = text.split('#').next().unwrap_or_default();
+        if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+    };
+    let Some(after) = url.find("://").map(|at| at + 3) else { return (String::new(), path(url)) };
+    let at = url[after..].find(['/', '?', '#']).map_or(url.len(), |at| after + at);
     let server = url[..at].replacen("http", "ws", 1);
-    let path = url[at..].split('#').next().unwrap_or_default();
-    (server, if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
+    (server, path(&url[at..]))
 }
 
 /// Returns a message; `None` for other items, such as the errors of Chrome.

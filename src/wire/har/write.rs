@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::ending::Closing;
+use super::lenient::List;
 use super::model::{
-    self, Content, Creator, List, LogHead, OwnEntry, OwnLog, OwnMessage, Page, PageTimings, Pair,
+    self, Content, Creator, LogHead, OwnEntry, OwnLog, OwnMessage, Page, PageTimings, Pair,
     Request, Response, Timings,
 };
 use crate::event::{Connect, ConnectionId, Direction, Event, EventBody, EventId, Message, Opcode};
@@ -70,15 +71,16 @@ impl<'a> Entry<'a> {
     }
 
     /// Returns the end of the connection; a refused one had none.
-    fn closing(&self) -> Option<Closing> {
+    fn closing(&self) -> Option<Closing<'_>> {
         let event = self.close?;
         let EventBody::Close(close) = &event.body else { return None };
         close.refused.is_none().then(|| Closing {
             code: Some(close.code),
-            reason: close.reason.clone(),
+            reason: Some(close.reason.as_str().into()),
             timestamp: Duration::from_millis(event.id.ms).as_secs_f64(),
             clean: Some(close.clean),
-            by: Some(close.by.as_str().to_owned()),
+            by: Some(close.by.as_str().into()),
+            ..Closing::default()
         })
     }
 

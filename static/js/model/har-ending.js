@@ -19,12 +19,23 @@ function since1970(time) {
 
 const rounded = (ms) => Math.floor(ms + 0.5);
 
+/** A date and time of ISO 8601; one without an offset is of UTC. */
+const DATE = /^\d{4}-\d\d-\d\d(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d(?::?\d\d)?)?)?$/i;
+
+/** When an entry began, in milliseconds since 1970, or NaN. */
+function startOf({ startedDateTime }) {
+  const [text, time = "00:00", offset = "Z"] = DATE.exec(startedDateTime) ?? [];
+  if (text === undefined) return NaN;
+  const minutes = offset.length === 3 ? ":00" : "";
+  return Date.parse(`${text.slice(0, 10)}T${time}${offset}${minutes}`);
+}
+
 /**
  * Reads the times of the messages of an entry: `{ start, ms(time) }`, null for none. Times that lie
  * years away from the handshake are of another epoch, and count from it.
  */
 export function clockOf(entry, frames) {
-  const begun = Date.parse(typeof entry.startedDateTime === "string" ? entry.startedDateTime : "");
+  const begun = startOf(entry);
   const handshake = begun >= NO_TIME ? begun : null;
   const known = frames.map(({ time }) => time).filter((time) => since1970(time) !== null);
   const near = (time, moment) => Math.abs(since1970(time) - moment) < YEAR;
@@ -55,6 +66,23 @@ function likely(code) {
   return [1000, 1001, 1005].includes(code) ? "client" : "server";
 }
 
+/** Text in which half a surrogate pair, which is no Unicode, is U+FFFD. */
+export function wellFormed(text) {
+  return text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
+}
+
+/** The data of a message as text: of another value its JSON, of null nothing. */
+export function dataOf({ data }) {
+  if (typeof data === "string") return wellFormed(data);
+  return data == null ? "" : JSON.stringify(data);
+}
+
+/** The status of a response, or 0. */
+export function statusOf(response) {
+  const { status } = response ?? {};
+  return Number.isInteger(status) && status > 0 && status < 65_536 ? status : 0;
+}
+
 /** The end of the connection of an entry, `{ ms, code, reason, clean, by }`; null if it was open. */
 export function endingOf(entry, frames, clock) {
   const frame = frames.find(({ opcode }) => opcode === 8);
@@ -62,14 +90,14 @@ export function endingOf(entry, frames, clock) {
   const closing = entry._webSocketClose;
   if (closing != null) {
     const whole = (number) => (Number.isInteger(number) && number >= 0 && number < 65_536 ? number : null);
-    const code = whole(closing.code ?? closing.closeCode) ?? 1006;
-    const reason = closing.reason ?? closing.closeReason;
+    const code = whole(closing.code) ?? whole(closing.closeCode) ?? 1006;
+    const reason = [closing.reason, closing.closeReason].find((text) => typeof text === "string") ?? "";
     const by = SIDES.includes(closing.by) ? closing.by : (byFrame ?? likely(code));
     const clean = typeof closing.wasClean === "boolean" ? closing.wasClean : !isAbnormal(code);
-    return { ms: clock.ms(closing.timestamp ?? closing.time), code, reason: typeof reason === "string" ? reason : "", clean, by };
+    return { ms: clock.ms(closing.timestamp) ?? clock.ms(closing.time), code, reason: wellFormed(reason), clean, by };
   }
   if (!frame) return null;
-  const [code, reason] = closeFrame(typeof frame.data === "string" ? frame.data : "");
+  const [code, reason] = closeFrame(dataOf(frame));
   return { ms: clock.ms(frame.time), code, reason, clean: !isAbnormal(code), by: byFrame };
 }
 
@@ -78,9 +106,8 @@ export function refusalOf(entry, frames) {
   if (frames.some(({ opcode, type }) => [1, 2, 9, 10].includes(opcode) && type !== "error")) return null;
   const { response } = entry;
   const words = [entry._error, response?._error, response?._failureText, frames.find(({ type }) => type === "error")?.data];
-  const error = words.find((word) => typeof word === "string" && word !== "");
-  const { status } = response ?? {};
-  const known = Number.isInteger(status) && status > 0 && status < 65_536 ? status : 0;
+  const error = words.map((word) => (typeof word === "string" ? wellFormed(word) : "")).find((word) => word !== "");
+  const known = statusOf(response);
   if (known === 101 || (known === 0 && error === undefined)) return null;
   return [known, error ?? `the server answered ${known}`];
 }

@@ -3,7 +3,7 @@
 // counted and left out. Both are tested over tests/fixtures/har/cases. No DOM.
 
 import { compareIds, idOf, valueOf } from "./event.js";
-import { clockOf, endingOf, refusalOf } from "./har-ending.js";
+import { clockOf, dataOf, endingOf, refusalOf, statusOf, wellFormed } from "./har-ending.js";
 import { members, skipSpace, skipString } from "./json.js";
 import { fromBase64, toBase64 } from "./text.js";
 
@@ -33,7 +33,9 @@ export function fromHar(text, archive) {
   const odd = list.map((entry) => !isObject(entry)).reduce((sums, is) => [...sums, (sums.at(-1) ?? 0) + (is ? 1 : 0)], []);
   for (const { entry, n, clock } of sockets) readEntry(entry, raw.entries[n] ?? {}, n - odd[n], clock, read);
   const { events, skipped } = read;
-  if (archive.log.creator?.name !== "wstap" && events.every(({ line }) => line.includes('"kind":"connect"'))) throw new Error("this HAR has no WebSocket messages");
+  const isApart = sockets.some(({ entry }) => !Array.isArray(entry._webSocketMessages) && typeof entry.response?.content?._file === "string");
+  if (isApart && events.every(({ line }) => line.includes('"kind":"connect"'))) throw new Error('its messages are in other files; Playwright includes them with recordHar: { content: "embed" }');
+  if (archive.log.creator?.name !== "wstap" && events.length === 0) throw new Error("this HAR has no WebSocket messages");
   events.sort((a, b) => compareIds(a.id, b.id));
   let last = "";
   const lines = [];
@@ -56,10 +58,12 @@ function isWebSocket(entry) {
   return entry._resourceType === "websocket" || Array.isArray(entry._webSocketMessages) || /^wss?:/.test(url);
 }
 
+const isOpcode = (number) => Number.isInteger(number) && Math.abs(number) < 2 ** 31;
+
 /** The messages of an entry, with an opcode each. */
 function framesOf(entry) {
   const list = Array.isArray(entry._webSocketMessages) ? entry._webSocketMessages : [];
-  return list.filter(isObject).map((frame) => ({ ...frame, opcode: Number.isInteger(frame.opcode) ? frame.opcode : 0 }));
+  return list.filter(isObject).map((frame) => ({ ...frame, opcode: isOpcode(frame.opcode) ? frame.opcode : 0 }));
 }
 
 function readEntry(entry, raw, n, clock, { events, skipped, earliest }) {
@@ -137,7 +141,7 @@ function head(id, kind, who) {
 
 function readMessage(frame, opcode, who) {
   const own = isObject(frame._wstap) ? frame._wstap : null;
-  const data = typeof frame.data === "string" ? wellFormed(frame.data) : frame.data == null ? "" : JSON.stringify(frame.data);
+  const data = dataOf(frame);
   const { channel = null, size = lengthOf(data), id: _, ...how } = own ?? {};
   const rest = (body, length = size) => `,"opcode":"${opcode}","size":${own ? size : length},"channel":${JSON.stringify(channel)},"message":${body}${Object.keys(how).length > 0 ? `,${JSON.stringify(how).slice(1, -1)}` : ""}`;
   if (own?.size > 0 && data === "") return rest("null");
@@ -163,9 +167,9 @@ function readOwnObject(data, who) {
   return `${message}${fields.length > 0 ? `,"fields":{${fields}}` : ""}`;
 }
 
-/** Text in which half a surrogate pair, which is no Unicode, is U+FFFD. */
-function wellFormed(text) {
-  return text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
+/** Milliseconds of an archive as seconds; what is no time is 0. */
+function secondsOf(ms) {
+  return Number.isFinite(ms) && ms > 0 && ms < 1e3 * 2 ** 64 ? ms / 1000 : 0;
 }
 
 function handshake({ request, response, timings }) {
@@ -177,7 +181,7 @@ function handshake({ request, response, timings }) {
   const headers = Object.fromEntries(KNOWN.map((name) => [name, find(request?.headers, name)]));
   return {
     remote: "", path, headers, subprotocol: find(response?.headers, "sec-websocket-protocol"), extensions: find(response?.headers, "sec-websocket-extensions"),
-    upstream: server, status: Number.isInteger(response?.status) && response.status > 0 ? response.status : 101, upstreamTime: Math.max(0, Number.isFinite(timings?.wait) ? timings.wait : 0) / 1000,
+    upstream: server, status: statusOf(response) || 101, upstreamTime: secondsOf(timings?.wait),
   };
 }
 

@@ -12,16 +12,17 @@ export function fromFile(text) {
 export function read(text) {
   const json = withoutCallback(text.replace(/^\ufeff/, ""));
   const whole = /^\s*[{[]/.test(json) ? valueOf(json) : null;
-  if (whole?.log !== null && typeof whole?.log === "object") {
+  if (typeof whole?.log === "object" && whole.log !== null && !Array.isArray(whole.log)) {
     const { lines, skipped } = fromHar(json, whole);
     return { lines, skipped: words(skipped) };
   }
-  return { lines: fromEvents(json, whole), skipped: "" };
+  const { lines, odd } = fromEvents(json, whole);
+  return { lines, skipped: words({ entries: 0, messages: 0, events: odd }) };
 }
 
-/** JSON of a script that hands it to a function: `onInputData({…});`. */
+/** JSON of a script that hands it to a function: `onInputData({…});`, also after a comment or a condition. */
 function withoutCallback(text) {
-  return /^\s*[\w$.]+\s*\(\s*([[{].*[\]}])\s*\)\s*;?\s*$/s.exec(text)?.[1] ?? text;
+  return /^[^([{"]*\(\s*([[{].*[\]}])\s*\)[\s;]*$/s.exec(text)?.[1] ?? text;
 }
 
 function words({ entries, messages, events }) {
@@ -30,10 +31,10 @@ function words({ entries, messages, events }) {
 }
 
 function fromEvents(text, whole) {
-  if (Array.isArray(whole)) return whole.map(canonical).filter(Boolean);
-  const lines = text.split("\n").filter((line) => line.trim() !== "").map((line) => fromLine(line.trim())).filter(Boolean);
-  if (lines.length === 0) throw new Error("there is no event in it; a line of NDJSON with full events, or a HAR with WebSocket messages, would be one");
-  return lines;
+  const read = Array.isArray(whole) ? whole.map(canonical) : text.split("\n").filter((line) => line.trim() !== "").map((line) => fromLine(line.trim()));
+  const lines = read.filter(Boolean);
+  if (lines.length === 0 && (read.length > 0 || !Array.isArray(whole))) throw new Error("there is no event in it; a line of NDJSON with full events, or a HAR with WebSocket messages, would be one");
+  return { lines, odd: read.length - lines.length };
 }
 
 /** A line of NDJSON as a line of the page, or null if it is no event. */
