@@ -84,3 +84,19 @@ test("a recording without events says that it is empty, and the client page take
   await says(page, "#connect-fault", /shows the recording empty\.har; it takes no connections/);
   assert.equal(await page.isDisabled("#open"), true);
 });
+
+test("a dropped file is decoded by the subprotocol of its handshakes, and shows their ends", async (t) => {
+  const page = await opened(t, "empty.ndjson", "");
+  const connect = (ms, subprotocol) => ({ id: `${START + ms}-0`, kind: "connect", connectionId: "alpha", path: "/x", upstream: "ws://a.example", status: 101, subprotocol });
+  // PINGREQ of MQTT, which is no text.
+  const message = (ms) => ({ id: `${START + ms}-0`, kind: "message", connectionId: "alpha", direction: "in", opcode: "binary", size: 2, message: "wAA=", encoding: "base64", wire: 8 });
+  const close = (ms, reason) => ({ id: `${START + ms}-0`, kind: "close", connectionId: "alpha", close: { code: 4001, reason, clean: true, by: "server" } });
+  const events = [connect(0, "mqtt"), message(1), close(2, "first"), connect(10, "chat.example"), message(11), close(12, "second")];
+  await page.setInputFiles("#file", { name: "x.ndjson", mimeType: "application/x-ndjson", buffer: Buffer.from(events.map((event) => `${JSON.stringify({ time: new Date(parseInt(event.id, 10)).toISOString(), ...event })}\n`).join("")) });
+  await says(page, "#who-count", /^1, all closed$/);
+  await until("an end", async () => await page.textContent('.connection[data-id="alpha"] .about') === "4001 by the server: second");
+  const rows = page.locator(".event[data-kind='in']:not([hidden])");
+  await until("the messages", async () => await rows.count() === 2);
+  await rows.first().click();
+  await says(page, "#detail-body", /PINGREQ/);
+});
