@@ -36,6 +36,15 @@ pub(crate) fn name_schema(max: usize) -> Value {
     })
 }
 
+/// Returns whether a text begins with a line that is an event, as far as its beginning tells. Archives
+/// and formatted lists have no kind in their first line.
+#[must_use]
+pub fn begins_with_event(start: &str) -> bool {
+    let start = start.trim_start_matches('\u{feff}').trim_start();
+    let line = start.lines().next().unwrap_or_default();
+    line.starts_with('{') && line.contains(r#""kind""#)
+}
+
 /// A form of the stream. Listeners of the same form share the rendered bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {

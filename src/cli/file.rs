@@ -60,7 +60,7 @@ pub(super) fn each(
     let start = String::from_utf8_lossy(&start);
     let is_lines = packing == Packing::Plain
         && without_callback(&start).len() == start.len()
-        && begins_like_a_line(&start)
+        && wire::begins_with_event(&start)
         && !har::is_har(&start);
     let form = if is_lines {
         lines(BufReader::new(bar.wrap_read(file)), path, each)?;
@@ -71,13 +71,6 @@ pub(super) fn each(
     };
     bar.finish_and_clear();
     Ok(form)
-}
-
-/// Returns whether a text begins with an event. Archives and lists are formatted, or have no kind.
-fn begins_like_a_line(start: &str) -> bool {
-    let start = start.trim_start_matches('\u{feff}').trim_start();
-    let line = start.lines().next().unwrap_or_default();
-    line.starts_with('{') && line.contains("\"kind\"")
 }
 
 /// Reads a recording that is in memory.
