@@ -183,12 +183,15 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Asking<Io> {
     }
 }
 
+/// A head and its length; `None` if it is not complete.
+type Parsed = Result<Option<(Head, usize)>, httparse::Error>;
+
 /// Reads a head. The buffer has bytes that were read before it, and gets those behind it. `parse`
 /// returns the head and its length.
 async fn read<Io: AsyncRead + Unpin>(
     io: &mut Io,
     buffer: &mut Vec<u8>,
-    parse: fn(&[u8]) -> Result<Option<(Head, usize)>, httparse::Error>,
+    parse: fn(&[u8]) -> Parsed,
 ) -> Result<Head, Fault> {
     loop {
         // A head is parsed once it is complete, and not at each of its bytes.
@@ -211,7 +214,7 @@ async fn read<Io: AsyncRead + Unpin>(
     }
 }
 
-fn answer(bytes: &[u8]) -> Result<Option<(Head, usize)>, httparse::Error> {
+fn answer(bytes: &[u8]) -> Parsed {
     let mut fields = vec![EMPTY_HEADER; MAX_FIELDS];
     let mut answer = httparse::Response::new(&mut fields);
     let mut config = httparse::ParserConfig::default();
@@ -228,7 +231,7 @@ fn answer(bytes: &[u8]) -> Result<Option<(Head, usize)>, httparse::Error> {
     Ok(Some((head, length)))
 }
 
-fn request(bytes: &[u8]) -> Result<Option<(Head, usize)>, httparse::Error> {
+fn request(bytes: &[u8]) -> Parsed {
     let mut fields = vec![EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     let Status::Complete(length) = request.parse(bytes)? else { return Ok(None) };
@@ -261,8 +264,8 @@ mod tests {
             assert!(asking.is_handshake());
             Ok::<_, Fault>(asking.open(protocol).await?)
         };
-        let (asked, served) = tokio::join!(ask(client, target, fields), serve);
-        served?;
+        let (asked, opened) = tokio::join!(ask(client, target, fields), serve);
+        opened?;
         asked.map(|_| ())
     }
 

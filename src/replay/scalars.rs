@@ -1,7 +1,7 @@
 //! The texts, numbers and other scalars in a message, each with its place. Pure.
 //!
 //! A message is JSON, JSON after a prefix (`42["hi"]` of Socket.IO), or several of these, separated as
-//! SignalR separates them. A string that holds JSON is looked into, as SockJS needs it. A message is
+//! `SignalR` separates them. A string that holds JSON is looked into, as `SockJS` needs it. A message is
 //! never rebuilt: replaced scalars are written into its text, and the rest stays as it was.
 
 use std::collections::hash_map::DefaultHasher;
@@ -63,10 +63,9 @@ pub(super) fn form(scalars: &[Scalar]) -> u64 {
             scalar.json.hash(&mut hasher);
         }
         match scalar.json.as_bytes().first() {
-            Some(b'"') => 's',
-            Some(b't' | b'f') => 'b',
             // What is optional may be there or not.
-            Some(b'n') => 's',
+            Some(b'"' | b'n') => 's',
+            Some(b't' | b'f') => 'b',
             _ => 'n',
         }
         .hash(&mut hasher);

@@ -113,8 +113,8 @@ async fn stand_in_answers_with_the_ids_of_the_live_client() {
         ),
         (
             "socket.io",
-            &[r#">420["add",2,3]"#, r#"<430[5]"#, r#">421["add",2,4]"#, r#"<431[6]"#],
-            &[r#">427["add",2,3]"#, r#"<437[5]"#, r#">428["add",2,4]"#, r#"<438[6]"#],
+            &[r#">420["add",2,3]"#, r"<430[5]", r#">421["add",2,4]"#, r"<431[6]"],
+            &[r#">427["add",2,3]"#, r"<437[5]", r#">428["add",2,4]"#, r"<438[6]"],
         ),
     ] {
         let file = folder.path().join("day.ndjson").display().to_string();
@@ -145,7 +145,7 @@ async fn handshakes_with_more_than_124_header_fields_and_odd_targets_are_replaye
         let head = crate::proxy::read_head(&mut tcp).await;
         let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
         let accept = derive_accept_key(key.expect("a key").trim().as_bytes());
-        let many: String = (0..300).map(|n| format!("X-{n}: {n}\r\n")).collect();
+        let many = "X-Many: 1\r\n".repeat(300);
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{many}Sec-WebSocket-Accept: {accept}\r\n\r\n\u{81}\u{4}pong"
         );
@@ -166,7 +166,7 @@ async fn handshakes_with_more_than_124_header_fields_and_odd_targets_are_replaye
     // As the server: the client sends 300 fields.
     let (_server, addr) = standing(&file).await;
     let mut tcp = TcpStream::connect(addr).await.expect("it is there");
-    let many: String = (0..300).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    let many = "X-Many: 1\r\n".repeat(300);
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{many}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
