@@ -31,7 +31,7 @@ function later(entry, ms) {
   const begun = Date.parse(entry.startedDateTime);
   if (!Number.isNaN(begun)) moved.startedDateTime = new Date(begun + ms).toISOString();
   const seconds = (time) => (time > 1e11 ? time + ms : time > 1e9 ? time + ms / 1000 : time);
-  for (const message of moved._webSocketMessages ?? []) if (typeof message?.time === "number") message.time = seconds(message.time);
+  for (const message of [moved._webSocketMessages ?? []].flat()) if (typeof message?.time === "number") message.time = seconds(message.time);
   if (typeof moved._webSocketClose?.timestamp === "number") moved._webSocketClose.timestamp = seconds(moved._webSocketClose.timestamp);
   return moved;
 }
@@ -81,7 +81,7 @@ for (const name of (await readdir(CASES)).filter((one) => one.endsWith(".har")))
     const { code, out, words } = await wstap("export", file, "--format", "ndjson");
     assert.equal(code, 0, words);
     const { lines, skipped } = read(text);
-    assert.equal(skipped, /: (.*) could not be read/.exec(words)?.[1] ?? "");
+    assert.equal(skipped, /\.har: (.*) could not be read/.exec(words)?.[1] ?? "");
     const [page, command] = [byConnection(lines), byConnection(out.split("\n").filter(Boolean))];
     assert.ok(command.size > found.length / 2, `${command.size} connections of ${found.length} entries`);
     assert.deepEqual([...page.keys()].sort(), [...command.keys()].sort());

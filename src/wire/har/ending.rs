@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
+use super::lenient::BASE64;
 use super::model::{Entry, Message as Frame};
 use crate::code::absent;
 use crate::event::{Close, ClosedBy};
@@ -170,7 +170,7 @@ fn close_frame(data: &str) -> (u16, String) {
         coded(high, low, utf8.unwrap_or_else(|| reason.to_owned()))
     };
     let base64 = |data: &str| {
-        let bytes = STANDARD.decode(data).ok()?;
+        let bytes = BASE64.decode(data).ok()?;
         let [high, low, reason @ ..] = &bytes[..] else { return None };
         coded(*high, *low, String::from_utf8_lossy(reason).into_owned())
     };

@@ -2,8 +2,18 @@
 
 use std::borrow::Cow;
 
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+
+/// Base64 as browsers read it: with or without padding.
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// A list whose elements are read leniently.
 #[derive(Debug, Serialize)]
@@ -75,11 +85,7 @@ where
     T: TryFrom<i64> + Default,
     D: Deserializer<'de>,
 {
-    let number: f64 = lenient(deserializer)?;
-    let is_whole = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
-    #[expect(clippy::cast_possible_truncation, reason = "it is whole and fits")]
-    let number = is_whole.then_some(number as i64);
-    Ok(number.and_then(|number| number.try_into().ok()).unwrap_or_default())
+    Ok(maybe_whole::<T, D>(deserializer)?.unwrap_or_default())
 }
 
 /// Reads a whole number, if there is one.
@@ -88,24 +94,14 @@ where
     T: TryFrom<i64>,
     D: Deserializer<'de>,
 {
-    Ok(whole::<Whole<T>, D>(deserializer)?.0)
+    let number: Option<f64> = lenient(deserializer)?;
+    Ok(number.and_then(integer).and_then(|number| T::try_from(number).ok()))
 }
 
-/// A whole number, if there is one.
-struct Whole<T>(Option<T>);
-
-impl<T> Default for Whole<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<T: TryFrom<i64>> TryFrom<i64> for Whole<T> {
-    type Error = T::Error;
-
-    fn try_from(number: i64) -> Result<Self, T::Error> {
-        number.try_into().map(|number| Self(Some(number)))
-    }
+#[expect(clippy::cast_possible_truncation, reason = "it is whole and exact as a double")]
+fn integer(number: f64) -> Option<i64> {
+    let is_whole = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+    is_whole.then_some(number as i64)
 }
 
 /// Reads a text, if there is one.

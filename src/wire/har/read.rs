@@ -6,7 +6,6 @@ use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -16,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::clock::Clock;
 use super::ending::{Ending, refusal};
-use super::lenient::List;
+use super::lenient::{BASE64, List};
 use super::model::{Archive, Entry, Log, Message as Frame, OwnMessage, Pair};
 use crate::code::absent;
 use crate::event::{
@@ -337,7 +336,7 @@ fn message(frame: &Frame<'_>, connection: &ConnectionId) -> Option<Message> {
     };
     let (data, own) = (&*frame.data, frame.own.as_ref());
     let absent = own.is_some_and(|own| own.size > 0 && data.is_empty());
-    let (body, size) = match (opcode, STANDARD.decode(data)) {
+    let (body, size) = match (opcode, BASE64.decode(data)) {
         _ if absent => (Body::Absent, 0),
         (Opcode::Binary, Ok(bytes)) => {
             let size = bytes.len();
