@@ -24,6 +24,10 @@ pub enum Side {
 /// is small beside that of its bytes.
 const STEP: usize = 2 << 10;
 
+/// What a frame counts for in a budget beside its payload: about the time of so many bytes. Frames
+/// without payload would use none of it.
+const FRAME: usize = 512;
+
 /// Reads one direction.
 ///
 /// It is fed a copy of relayed bytes, in any pieces. A message that is neither masked, compressed nor
@@ -92,7 +96,7 @@ impl Reader {
     }
 
     /// Reads bytes until `budget` is used, and returns how many it has read. The budget counts these
-    /// bytes and those that they inflate to, which may exceed it by two megabytes.
+    /// bytes, those that they inflate to, which may exceed it by two megabytes, and 512 for each frame.
     pub fn feed_within(
         &mut self,
         bytes: &[u8],
@@ -174,7 +178,10 @@ impl Reader {
             }
             if self.boundaries.between() {
                 match self.boundaries.head(&mut rest) {
-                    NextHead::Head(head) => self.begin::<LISTEN>(head, scratch, each),
+                    NextHead::Head(head) => {
+                        *budget = budget.saturating_sub(FRAME);
+                        self.begin::<LISTEN>(head, scratch, each);
+                    }
                     NextHead::Incomplete => return bytes.len(),
                     NextHead::Unreadable => {
                         each(Seen::Unreadable { note: Note::ImpossibleLength });
