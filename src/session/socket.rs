@@ -1,7 +1,7 @@
 //! The server's end of a WebSocket: frames in and out, and endings that reach the client.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, Stream, StreamExt as _};
@@ -22,6 +22,9 @@ const READ_BUFFER: usize = 4 << 10;
 /// so that a larger batch would cost each connection that much; 8 KiB hold 30 messages of 256 bytes.
 pub(super) const BATCH_BYTES: usize = 8 << 10;
 
+/// Pings that are read before their answers are written.
+const PINGS: u32 = 16;
+
 /// Bytes that are read and dropped so that a close frame arrives. Closing a TCP connection with
 /// unread data resets it, and the client would see the reset first.
 const LINGER_BYTES: usize = 16 << 20;
@@ -32,6 +35,8 @@ pub(crate) struct Socket {
     inner: WebSocketStream<StrictIo>,
     /// Whether the client has not answered a close frame in time.
     deaf: bool,
+    /// Pings received since everything was written.
+    pings: u32,
 }
 
 impl Socket {
@@ -43,7 +48,7 @@ impl Socket {
             .max_frame_size(Some(max_message_bytes));
         let io = StrictIo::new(io, max_message_bytes);
         let inner = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        Self { inner, deaf: false }
+        Self { inner, deaf: false, pings: 0 }
     }
 
     /// Returns how many bytes have been received.
@@ -89,12 +94,13 @@ impl Socket {
             if self.inner.send(close_frame(code, reason)).await.is_err() {
                 return false;
             }
-            while let Some(frame) = self.inner.next().await {
+            while let Some(frame) = self.next().await {
                 match frame {
                     Ok(Frame::Close(_)) => return true,
                     Ok(frame) => each(frame),
                     Err(_) => return false,
                 }
+                tokio::task::yield_now().await;
             }
             false
         };
@@ -129,8 +135,18 @@ impl Socket {
 impl Stream for Socket {
     type Item = Result<Frame, Error>;
 
+    /// Polls for the next frame. A client that sends pings and does not read the answers is not read
+    /// either: tungstenite keeps an answer to each ping that it reads.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.pings >= PINGS {
+            if let Err(error) = ready!(self.inner.poll_flush_unpin(cx)) {
+                return Poll::Ready(Some(Err(error)));
+            }
+            self.pings = 0;
+        }
+        self.inner.get_mut().begin_poll();
         let next = self.inner.poll_next_unpin(cx);
+        self.pings += u32::from(matches!(next, Poll::Ready(Some(Ok(Frame::Ping(_))))));
         next.map(|next| next.map(|next| next.map(|frame| self.restore(frame))))
     }
 }

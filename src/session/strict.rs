@@ -24,6 +24,10 @@ const STAND_IN: u16 = code::Code::Full.close();
 /// The difference of the two.
 const DIFFERENCE: u8 = BAD_GATEWAY.to_be_bytes()[1] ^ STAND_IN.to_be_bytes()[1];
 
+/// Reads of at most 4 KiB before other tasks get their turn. tungstenite reads on until a message is
+/// complete: a client that sent fragments without payload kept others waiting for 14 ms at the median.
+const READS: u32 = 8;
+
 /// A length that is not in its shortest form (RFC 6455 section 5.2).
 #[derive(Debug, thiserror::Error)]
 #[error("a frame length in more bytes than it needs")]
@@ -48,6 +52,8 @@ pub(super) struct StrictIo {
     max_message_bytes: u64,
     /// The message is complete but for the last byte.
     failed: bool,
+    /// Reads of the current poll for a frame.
+    reads: u32,
 }
 
 impl StrictIo {
@@ -63,7 +69,13 @@ impl StrictIo {
             message: 0,
             max_message_bytes: max_message_bytes as u64,
             failed: false,
+            reads: 0,
         }
+    }
+
+    /// Begins a poll for a frame.
+    pub(super) fn begin_poll(&mut self) {
+        self.reads = 0;
     }
 
     /// Returns the number of bytes received.
@@ -130,6 +142,11 @@ impl AsyncRead for StrictIo {
         if self.failed {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, LongLength)));
         }
+        if self.reads >= READS {
+            crate::hub::yield_turn(cx);
+            return Poll::Pending;
+        }
+        self.reads += 1;
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         let read = buf.filled().len() - before;
