@@ -248,6 +248,7 @@ fn http(
         let (asked, handover) = (Asked::of(&request), Arc::clone(&handover));
         let answer = router.clone().oneshot(request);
         async move {
+            handover.pause().await;
             if let Some(problem) = refused {
                 let mut refusal = problem.into_response();
                 refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -296,6 +297,7 @@ where
     type Output = hyper::Result<Option<endless::Writer>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.handover.begin_poll();
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(None)) };
         if let Poll::Ready(ended) = Pin::new(connection).poll(cx) {
             return Poll::Ready(ended.map(|()| None));

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -11,6 +12,9 @@ use super::budget::Share;
 use super::heads::Heads;
 use crate::outlet::Endless;
 use crate::socket::SocketControl;
+
+/// How long requests are answered in one poll of a connection.
+const POLL: Duration = Duration::from_micros(250);
 
 /// The shared state of one connection. A response without an end waits here to be taken out of
 /// hyper's hands.
@@ -27,6 +31,8 @@ pub(super) struct Handover {
     pub(super) control: SocketControl,
     /// The peer is waited for without a limit.
     pub(super) patient: bool,
+    /// When the current poll of the connection began.
+    polled: Mutex<Instant>,
 }
 
 impl Handover {
@@ -39,7 +45,27 @@ impl Handover {
             body: Arc::new(body),
             control: SocketControl::default(),
             patient,
+            polled: Mutex::new(Instant::now()),
         }
+    }
+
+    /// Notes that a poll of the connection begins.
+    pub(super) fn begin_poll(&self) {
+        *self.polled() = Instant::now();
+    }
+
+    /// Lets other tasks run if the current poll of the connection has taken long. hyper answers
+    /// requests that are at hand one after the other, and wakes itself then without a look at the
+    /// sockets.
+    pub(super) async fn pause(&self) {
+        let long = self.polled().elapsed() >= POLL;
+        if long {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn polled(&self) -> MutexGuard<'_, Instant> {
+        self.polled.lock().expect("nothing panics while it holds this lock")
     }
 
     pub(super) fn stalled(&self, stalled: bool) {

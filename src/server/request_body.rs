@@ -2,11 +2,11 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::BoxError;
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -15,13 +15,20 @@ use super::handover::Handover;
 /// Bytes of each body that are not counted, so that small bodies pass whatever others do.
 const FREE: usize = 16 << 10;
 
+/// Chunks are gathered up to this many bytes: a byte that is a chunk of its own would take a hundred
+/// times its size, which the budget does not count.
+const GATHERED: usize = FREE;
+
+/// Chunks that are read before other tasks get their turn.
+const CHUNKS: u32 = 1024;
+
 /// Wraps the body of a request. Unless the peer is waited for without a limit, its data are counted
 /// as long as they are held: such requests are read to their end before they are handled.
 pub(super) fn wrap(body: Incoming, handover: Arc<Handover>) -> Body {
     if body.is_end_stream() {
         Body::empty()
     } else {
-        Body::new(RequestBody { body, handover, read: 0 })
+        Body::new(RequestBody { body, handover, read: 0, gathered: BytesMut::new() })
     }
 }
 
@@ -29,6 +36,8 @@ struct RequestBody {
     body: Incoming,
     handover: Arc<Handover>,
     read: usize,
+    /// Chunks that were gathered.
+    gathered: BytesMut,
 }
 
 impl http_body::Body for RequestBody {
@@ -39,20 +48,38 @@ impl http_body::Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.handover.heads.expect();
+        if self.handover.patient {
+            return self.poll_incoming(cx);
         }
-        frame.map(|frame| {
-            frame.map(|frame| match frame?.into_data() {
-                Ok(data) => Ok(Frame::data(self.count(data)?)),
-                Err(other) => Ok(other),
-            })
-        })
+        for _ in 0..CHUNKS {
+            let data = match ready!(self.poll_incoming(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => data,
+                    // Trailers are not used.
+                    Err(_) => continue,
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None if self.gathered.is_empty() => return Poll::Ready(None),
+                None => Bytes::new(),
+            };
+            let end = data.is_empty() || self.body.is_end_stream();
+            let whole = if self.gathered.is_empty() && (end || data.len() >= GATHERED) {
+                data
+            } else {
+                self.gathered.extend_from_slice(&data);
+                if !end && self.gathered.len() < GATHERED {
+                    continue;
+                }
+                self.gathered.split().freeze()
+            };
+            return Poll::Ready(Some(self.count(whole).map(Frame::data)));
+        }
+        crate::hub::yield_turn(cx);
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && self.gathered.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -61,9 +88,20 @@ impl http_body::Body for RequestBody {
 }
 
 impl RequestBody {
+    fn poll_incoming(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.handover.heads.expect();
+        }
+        frame.map(|frame| frame.map(|frame| frame.map_err(BoxError::from)))
+    }
+
     fn count(&mut self, data: Bytes) -> Result<Bytes, BoxError> {
         self.read = self.read.saturating_add(data.len());
-        if self.handover.patient || self.read <= FREE {
+        if self.read <= FREE {
             return Ok(data);
         }
         Ok(self.handover.body.hold(data)?)
