@@ -21,8 +21,12 @@ use crate::filter::Filter;
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
 use crate::wire::{self, har};
 
-/// Messages that are picked at once. A reader that stops holds no more than these.
+/// Messages that are picked at once.
 const PICK: usize = 64;
+
+/// A piece of an archive is handed over once it is this large. A reader that stops holds no more than
+/// this and one message.
+const PIECE: usize = 64 << 10;
 
 /// The body of an archive.
 pub(super) struct Archive {
@@ -231,15 +235,22 @@ impl Progress {
             return Err(self.missed);
         }
         let events = hub.pick(next);
-        self.picked += next.len();
-        self.missed += next.len() - events.len();
-        for event in events {
+        let mut read = next.len();
+        let mut found = 0;
+        for event in &events {
+            if out.len() >= PIECE {
+                // The others are picked again, so that a reader that stops does not hold all of them.
+                read = next.iter().position(|id| *id == event.id).unwrap_or(read);
+                break;
+            }
             if self.written > 0 {
                 out.push(b',');
             }
-            write(&event, out);
-            self.written += 1;
+            write(event, out);
+            (self.written, found) = (self.written + 1, found + 1);
         }
+        self.picked += read;
+        self.missed += read - found;
         Ok(self)
     }
 }
