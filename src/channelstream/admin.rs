@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::header::{CONTENT_SECURITY_POLICY, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::account::{TICKET, TICKET_AGE};
+use super::account::{Attempt, BROWSER, BROWSER_AGE, TICKET, TICKET_AGE};
 use super::answer::{ApiError, json, parameter, read};
 use super::guard::{SIGNATURE, caller, check_same_site, check_signature, is_encrypted};
 use super::request::Info;
@@ -22,7 +22,7 @@ use crate::code::Code;
 use crate::pages;
 use crate::problem::Problem;
 
-/// How long a wrong password takes, which limits each address to two guesses a second.
+/// How long a wrong password occupies its address.
 const WRONG: Duration = Duration::from_millis(500);
 
 /// The most bytes of a name and a password.
@@ -31,7 +31,7 @@ const FORM: usize = 4096;
 /// The version of Channelstream that has this API.
 const VERSION: &str = "0.7.1";
 
-/// Who asks for the figures.
+/// The kind of client that reads the figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Viewer {
     /// A server that knows the secret.
@@ -110,11 +110,15 @@ pub(super) async fn sign_in(
         value.unwrap_or_default().trim().to_owned()
     };
     let Some(admin) = &settings.admin else { return form(State(api.clone()), parts).await };
-    let Some(guess) = admin.guess(address) else {
-        let words = "another sign-in from this address is not answered yet; try again in a second";
-        return Err(Problem::new(Code::SlowDown, words).into());
-    };
-    if !admin.is(&field("username"), &field("password")) {
+    let attempt = admin.attempt(address, &parts.headers);
+    let right =
+        !matches!(attempt, Attempt::Refused) && admin.is(&field("username"), &field("password"));
+    if !right {
+        let Attempt::Alone(guess) = attempt else {
+            let words =
+                "another sign-in from this address is not answered yet; try again in a second";
+            return Err(Problem::new(Code::SlowDown, words).into());
+        };
         // In a task of its own, so that a client that hangs up does not shorten it.
         let (done, waited) = oneshot::channel::<()>();
         api.shared.hub.run(async move {
@@ -124,8 +128,11 @@ pub(super) async fn sign_in(
         let _ = waited.await;
         return form(State(api.clone()), parts).await;
     }
-    let ticket = cookie(&admin.sign_in(), TICKET_AGE, secure(settings, &parts));
-    Ok(([(SET_COOKIE, ticket)], redirect("../admin")).into_response())
+    let secure = secure(settings, &parts);
+    let ticket = cookie(TICKET, &admin.sign_in(), TICKET_AGE, secure);
+    let browser = cookie(BROWSER, &admin.know_browser(), BROWSER_AGE, secure);
+    let cookies = AppendHeaders([(SET_COOKIE, ticket), (SET_COOKIE, browser)]);
+    Ok((cookies, redirect("../admin")).into_response())
 }
 
 /// Answers `/admin/sign_out`. The ticket is not valid any more, wherever else it is kept.
@@ -138,7 +145,7 @@ pub(super) async fn sign_out(
     if let Some(admin) = &settings.admin {
         admin.sign_out(&parts.headers);
     }
-    let cookie = cookie("", 0, secure(settings, &parts));
+    let cookie = cookie(TICKET, "", 0, secure(settings, &parts));
     Ok(([(SET_COOKIE, cookie)], redirect("sign_in")).into_response())
 }
 
@@ -148,9 +155,8 @@ fn secure(settings: &ChannelstreamSettings, parts: &Parts) -> &'static str {
     if settings.enforce_https || is_encrypted(settings, parts) { "; Secure" } else { "" }
 }
 
-fn cookie(ticket: &str, age: u64, secure: &str) -> HeaderValue {
-    let cookie =
-        format!("{TICKET}={ticket}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{secure}");
+fn cookie(name: &str, value: &str, age: u64, secure: &str) -> HeaderValue {
+    let cookie = format!("{name}={value}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&cookie).expect("it is made of letters")
 }
 

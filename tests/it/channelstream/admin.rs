@@ -6,6 +6,7 @@ use serde_json::json;
 use wstap::channelstream::{Admin, Secret};
 
 use super::Api;
+use crate::harness::within;
 
 #[tokio::test]
 async fn a_signed_call_gets_the_numbers() {
@@ -89,6 +90,40 @@ async fn guesses_at_a_password_come_one_at_a_time() {
     // A client that hangs up does not shorten it.
     let hasty = tokio::time::timeout(Duration::from_millis(100), guess()).await;
     assert!(hasty.is_err() && guess().await.status == 429);
+}
+
+#[tokio::test]
+async fn right_password_signs_in_while_others_of_its_address_guess() {
+    let api = Api::with(|settings| {
+        settings.admin = Some(Admin::new("admin", Secret::new("pa55")));
+    })
+    .await;
+    let path = "/channelstream/admin/sign_in";
+    let sign_in = async |cookie: &str, password: &str| {
+        let headers = [("cookie", cookie)];
+        let form = format!("username=admin&password={password}");
+        api.tap.fetch("POST", path, &headers, &form).await
+    };
+    let guesses = futures_util::future::join_all((0..20).map(|_| sign_in("", "x")));
+    let owner = async {
+        // After the first guess has begun.
+        let refused = async { while sign_in("", "y").await.status != 429 {} };
+        within("a guess is refused", refused).await;
+        sign_in("", "pa55").await
+    };
+    let (_, answer) = tokio::join!(guesses, owner);
+    assert_eq!((answer.status, answer.header("location")), (302, "../admin"));
+    // A browser that has signed in before is not affected by any number of guesses.
+    let cookies = answer.headers.get_all("set-cookie").iter().map(|it| it.to_str().expect("text"));
+    let browser = cookies.filter_map(|it| it.split(';').next()).nth(1).expect("a second cookie");
+    let flood = futures_util::future::join_all((0..300).map(|_| sign_in("", "x")));
+    let owner = async {
+        let refused = async { while sign_in("", "y").await.status != 429 {} };
+        within("a guess is refused", refused).await;
+        sign_in(browser, "pa55").await
+    };
+    let (_, answer) = tokio::join!(flood, owner);
+    assert_eq!((answer.status, answer.header("location")), (302, "../admin"));
 }
 
 #[tokio::test]
