@@ -1,7 +1,10 @@
 //! How a hub stops.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::code::Code;
 use crate::event::ClosedBy;
@@ -18,18 +21,20 @@ impl Hub {
     /// `grace`.
     pub async fn shutdown(&self, grace: Duration) {
         let shared = &self.shared;
-        let deadline = tokio::time::Instant::now() + grace;
+        let deadline = Instant::now() + grace;
         shared.sequence().state.stopping = true;
         shared.stopping.cancel();
         let (code, reason) = (Code::Stopping.close(), STOPPING.to_owned());
-        self.each_connection(|handle| {
+        self.each_connection(deadline, |handle| {
             handle.request_close(CloseRequest { code, reason: reason.clone() });
         })
         .await;
         shared.connected.close();
         // Half of the time for the clients to answer; the rest for the listeners to read of it.
         let _ = tokio::time::timeout(grace / 2, shared.connected.wait()).await;
-        self.each_connection(|handle| {
+        // Connections in many channels take long to end. Those that are left at the end of the grace
+        // end without events.
+        self.each_connection(deadline - grace / 8, |handle| {
             let reason = reason.clone();
             let ending = Ending { code, reason, clean: false, by: ClosedBy::Tap, wire: None };
             shared.end(handle, ending);
@@ -49,14 +54,20 @@ impl Hub {
         shared.tasks.wait().await;
     }
 
-    /// Does something with each connection, and lets other tasks run in between.
-    async fn each_connection(&self, mut each: impl FnMut(&std::sync::Arc<ConnectionHandle>)) {
+    /// Does something with each connection, as many as are reached before `end`, and lets other tasks
+    /// run in between.
+    async fn each_connection(&self, end: Instant, mut each: impl FnMut(&Arc<ConnectionHandle>)) {
         let mut after = 0;
         loop {
             let piece = self.shared.sequence().state.connections(after, 64);
             let Some(last) = piece.last() else { return };
             after = last.number;
-            piece.iter().for_each(&mut each);
+            for handle in &piece {
+                if Instant::now() >= end {
+                    return;
+                }
+                each(handle);
+            }
             tokio::task::yield_now().await;
         }
     }
