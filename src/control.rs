@@ -47,7 +47,7 @@ pub(crate) async fn connections(
     let page = Page::of(&query, |after, limit| {
         hub.connections_after(after, limit).iter().map(|entry| entry.number).collect()
     });
-    let (after, end, of) = (page.after, page.end, hub.clone());
+    let (after, end, of, listed) = (page.after, page.end, hub.clone(), hub.clone());
     let read = move |last: Option<&Arc<ConnectionHandle>>, wanted| {
         let mut next = hub.connections_after(last.map_or(after, |entry| entry.number), wanted);
         next.retain(|entry| entry.number <= end);
@@ -56,7 +56,7 @@ pub(crate) async fn connections(
     let item = move |entry: &Arc<ConnectionHandle>| {
         (!entry.is_closing()).then(|| Connection::of(&of, entry))
     };
-    Ok((page.headers, list::answer(list::array(read, item))).into_response())
+    Ok((page.headers, list::answer(&listed, list::array(read, item)).await).into_response())
 }
 
 /// Returns the list of the connections of a recording.
@@ -145,14 +145,14 @@ pub(crate) async fn listeners(
     let page = Page::of(&query, |after, limit| {
         hub.listeners_after(after, limit).iter().map(|seen| seen.listener.number).collect()
     });
-    let (after, end) = (page.after, page.end);
+    let (after, end, listed) = (page.after, page.end, hub.clone());
     let read = move |last: Option<&Seen>, wanted| {
         let mut next = hub.listeners_after(last.map_or(after, |it| it.listener.number), wanted);
         next.retain(|seen| seen.listener.number <= end);
         next
     };
     let item = |seen: &Seen| Some(Listener::of(seen));
-    Ok((page.headers, list::answer(list::array(read, item))).into_response())
+    Ok((page.headers, list::answer(&listed, list::array(read, item)).await).into_response())
 }
 
 /// A part of a list that is ordered by number.
@@ -198,7 +198,10 @@ pub(crate) async fn dismiss(
 /// Answers `GET /metrics`.
 pub(crate) async fn metrics(State(hub): State<Hub>) -> Response {
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, media_type)], hub.metrics().render(hub.numbers())).into_response()
+    let turn = hub.turn().await;
+    let text = hub.metrics().render(hub.numbers());
+    drop(turn);
+    ([(CONTENT_TYPE, media_type)], text).into_response()
 }
 
 /// Answers `GET /healthz`: the process answers.

@@ -60,6 +60,7 @@ pub use settings::{DuplicateId, Settings, SlowClient};
 
 use listeners::listener::Signal;
 use runtime::shared::Shared;
+pub(crate) use runtime::turns::{Turn, Turns};
 
 /// The hub. A handle: clones are the same hub.
 #[derive(Debug, Clone)]
@@ -133,6 +134,16 @@ impl Hub {
                 () = stopped.cancelled() => {}
             }
         });
+    }
+
+    /// Returns a place to wait for turns: a task needs one for work whose amount a client chooses.
+    pub(crate) fn turns(&self) -> Turns {
+        self.shared.turns.turns()
+    }
+
+    /// Waits for a turn. Cancel safe.
+    pub(crate) async fn turn(&self) -> Turn {
+        self.turns().take().await
     }
 
     /// Subscribes a listener.

@@ -63,7 +63,7 @@ pub(crate) async fn all(
         Some(limit) => page(&hub, after.as_ref(), limit),
         None => (None, HeaderMap::new()),
     };
-    let redaction = hub.settings().redaction.clone();
+    let (redaction, listed) = (hub.settings().redaction.clone(), hub.clone());
     let read = move |last: Option<&ChannelSeen>, wanted| {
         let mut next = hub.channels_after(last.map(|it| &it.channel).or(after.as_ref()), wanted);
         next.retain(|seen| end.as_ref().is_none_or(|end| seen.channel <= *end));
@@ -79,7 +79,7 @@ pub(crate) async fn all(
             messages: seen.messages,
         })
     };
-    Ok((headers, list::answer(list::array(read, item))).into_response())
+    Ok((headers, list::answer(&listed, list::array(read, item)).await).into_response())
 }
 
 /// Returns the last channel of a page, and the headers that name the next one, if there is one.
@@ -130,7 +130,7 @@ pub(crate) async fn one(
         let words = format!("nobody is in the channel {name:?}, and nothing is kept of it");
         Problem::new(Code::NotFound, words)
     })?;
-    Ok(list::answer(written(hub, seen)))
+    Ok(list::answer(&hub, written(hub.clone(), seen)).await)
 }
 
 /// Writes a channel with its members and its history, its lists in pieces.

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::event::Channel;
-use crate::hub::Pace;
+use crate::hub::{Hub, Pace};
 use crate::request::{InTurns, Value, parameters};
 use crate::wire;
 
@@ -121,12 +121,17 @@ pub(super) fn next_page(limit: PageLimit, after: &str) -> HeaderMap {
 
 /// Returns the JSON answer that `write` writes. It is called until it returns `false`, and appends
 /// about [`PIECE`] bytes in about a millisecond.
-pub(super) fn answer(
+pub(super) async fn answer(
+    hub: &Hub,
     mut write: impl FnMut(&mut Vec<u8>) -> bool + Send + Unpin + 'static,
 ) -> Response {
     let mut first = Vec::new();
-    let body = if write(&mut first) {
-        Body::new(InTurns::new(Pieces { first: Some(first.into()), write: Some(write) }))
+    let mut turns = hub.turns();
+    let turn = turns.take().await;
+    let more = write(&mut first);
+    drop(turn);
+    let body = if more {
+        Body::new(InTurns::new(turns, Pieces { first: Some(first.into()), write: Some(write) }))
     } else {
         Body::from(first)
     };

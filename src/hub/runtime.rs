@@ -6,4 +6,5 @@ pub(super) mod shared;
 pub(super) mod shutdown;
 pub(super) mod slow;
 pub(super) mod tasks;
+pub(super) mod turns;
 pub(super) mod window;

@@ -47,7 +47,7 @@ const EVERY: u64 = 200;
 pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
     let ((selection, beginning, finite), mut faults) =
         request::read::<(Selection, Beginning, Finite)>(parts.uri.query());
-    let filter = selection.filter(|source| hub.expression(source), &mut faults);
+    let filter = selection.compile(&hub, &mut faults).await;
     let start = beginning.start(&parts.headers, &mut faults);
     let Finite { until, limit, order, format, text, within, every, step } = finite;
     if format == Some(FiniteFormat::Har) && order == Some(InOrder::Desc) {
@@ -77,8 +77,9 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     let every = every.map_or(EVERY, |Every(every)| every);
     let marks = Marks { every, histogram: step.map(Histogram::new), ..Marks::default() };
     let search_time = hub.settings().search_time;
+    let turns = hub.turns();
     let body = match format {
-        FiniteFormat::Har => Body::new(InTurns::new(Archive::new(hub, range, filter))),
+        FiniteFormat::Har => Body::new(InTurns::new(turns, Archive::new(hub, range, filter))),
         FiniteFormat::Json | FiniteFormat::Ndjson | FiniteFormat::Marks => {
             let scan = hub.scan(range, filter);
             let scanned = VecDeque::new();
@@ -86,7 +87,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
             let within = within.unwrap_or(Within::Event);
             let stage = Stage::Nothing;
             let answer = Answer { scan, scanned, format, stage, text, within, left, marks, budget };
-            Body::new(InTurns::new(answer))
+            Body::new(InTurns::new(turns, answer))
         }
     };
     let headers = [

@@ -34,7 +34,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     }
     let ((selection, beginning, live), mut faults) =
         request::read::<(Selection, Beginning, Live)>(parts.uri.query());
-    let filter = selection.filter(|source| hub.expression(source), &mut faults);
+    let filter = selection.compile(&hub, &mut faults).await;
     let start = beginning.start(&parts.headers, &mut faults).unwrap_or(hub.beginning());
     let form = live.form(&parts.headers);
     faults.finish()?;

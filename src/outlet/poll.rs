@@ -26,7 +26,7 @@ const FULL: usize = 1 << 20;
 pub(crate) async fn listen(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
     let ((selection, waiting), mut faults) =
         request::read::<(Selection, Waiting)>(parts.uri.query());
-    let filter = selection.filter(|source| hub.expression(source), &mut faults);
+    let filter = selection.compile(&hub, &mut faults).await;
     faults.finish()?;
     request::check_address(&parts.uri)?;
     let about = About {

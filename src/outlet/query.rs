@@ -11,7 +11,7 @@ use super::histogram::Step;
 use super::needle::Needle;
 use crate::event::{Channel, ConnectionId, Direction, EventId, Kind};
 use crate::filter::{Expression, Filter, FilterError};
-use crate::hub::{Order, Start};
+use crate::hub::{Hub, Order, Start};
 use crate::request::{Count, Faults, Moment, Value, accepts, choice, duration, parameters};
 use crate::wire::Form;
 
@@ -259,8 +259,17 @@ impl Value for Needle {
 type Compiled = Result<Arc<Expression>, FilterError>;
 
 impl Selection {
+    /// Makes a filter of the selection. An expression is compiled in a turn, since a pattern in it may
+    /// take a while.
+    pub(super) async fn compile(self, hub: &Hub, faults: &mut Faults) -> Filter {
+        let turn = if self.filter.is_some() { Some(hub.turn().await) } else { None };
+        let filter = self.filter(|source| hub.expression(source), faults);
+        drop(turn);
+        filter
+    }
+
     /// Makes the filter.
-    pub(super) fn filter(self, compile: impl Fn(&str) -> Compiled, faults: &mut Faults) -> Filter {
+    fn filter(self, compile: impl Fn(&str) -> Compiled, faults: &mut Faults) -> Filter {
         let selected =
             self.connection.len() + self.kind.len() + self.direction.len() + self.channel.len();
         if selected > MAX_SELECTED {

@@ -10,7 +10,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::AsyncWrite as _;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, Interval, Sleep, interval, sleep_until};
 use super::pipe::{End, Pipe, Source};
 use super::tap::Tap;
 use crate::event::Direction;
-use crate::hub::{CloseRequest, Mailbox, Outgoing, Queued, yield_turn};
+use crate::hub::{CloseRequest, Mailbox, Outgoing, Queued, Turns, yield_turn};
 use crate::socket::SocketControl;
 
 /// How long both ends have to answer an injected close frame.
@@ -45,6 +45,7 @@ const STUCK_AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub(super) async fn run(ends: [End; 2], controls: [SocketControl; 2], tap: Tap, mailbox: Mailbox) {
     let pipes = [Pipe::new(Direction::In), Pipe::new(Direction::Out)];
     let Mailbox { queue, close } = mailbox;
+    let turns = tap.turns();
     let mut relay = Relay {
         ends,
         controls,
@@ -56,6 +57,8 @@ pub(super) async fn run(ends: [End; 2], controls: [SocketControl; 2], tap: Tap, 
         deadline: None,
         closed_by_request: false,
         blocked: None,
+        turns,
+        needs_turn: false,
     };
     poll_fn(|cx| relay.poll(cx)).await;
     relay.tap.end();
@@ -75,6 +78,9 @@ struct Relay {
     /// The relay ends the TCP connections too.
     closed_by_request: bool,
     blocked: Option<Box<Blocked>>,
+    /// Turns for what the tap reads beyond its budget.
+    turns: Turns,
+    needs_turn: bool,
 }
 
 /// Kept while a far end keeps a source from being read.
@@ -86,6 +92,18 @@ struct Blocked {
 
 impl Relay {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let turn = if self.needs_turn { Some(ready!(self.turns.poll_take(cx))) } else { None };
+        self.needs_turn = false;
+        let polled = self.poll_within(cx);
+        drop(turn);
+        if polled.is_pending() && self.tap.needs_turn() {
+            self.needs_turn = true;
+            yield_turn(cx);
+        }
+        polled
+    }
+
+    fn poll_within(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.tap.begin_turn();
         loop {
             self.poll_requests(cx);
@@ -114,9 +132,6 @@ impl Relay {
                 }
                 return Poll::Ready(());
             }
-        }
-        if self.tap.needs_turn() {
-            yield_turn(cx);
         }
         Poll::Pending
     }

@@ -16,7 +16,7 @@ use super::held::Share;
 use super::messages::{is_violation, message, unreadable, words};
 use crate::event::{Direction, Draft, EventBody, Flow, Message, TransportStats};
 use crate::frame::{Boundaries, Extensions, Reader, Seen, Side};
-use crate::hub::Connection;
+use crate::hub::{Connection, Turns};
 use crate::redact::Redacted;
 
 thread_local! {
@@ -92,6 +92,11 @@ impl Tap {
             budget: BUDGET,
             share,
         }
+    }
+
+    /// Returns a place to wait for turns.
+    pub(super) fn turns(&self) -> Turns {
+        self.connection.turns()
     }
 
     /// Begins a turn: reads on where the last one stopped.
@@ -206,6 +211,7 @@ impl Tap {
                 reader.feed_within(bytes, budget, each)
             } else {
                 reader.skim(bytes, each);
+                *budget = budget.saturating_sub(bytes.len());
                 bytes.len()
             };
             let passed = reader.counts();

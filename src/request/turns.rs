@@ -6,25 +6,29 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
+use crate::hub::Turns;
+
 /// How long pieces may be written before other tasks get their turn.
 const TURN: Duration = Duration::from_millis(1);
 
-/// A body that lets other tasks run once its pieces have taken a millisecond.
+/// A body whose pieces are written in turns, and that lets other tasks run once they have taken a
+/// millisecond.
 #[derive(Debug)]
 pub(crate) struct InTurns<B> {
     body: B,
+    turns: Turns,
     busy: Duration,
 }
 
 impl<B> InTurns<B> {
-    pub(crate) fn new(body: B) -> Self {
-        Self { body, busy: Duration::ZERO }
+    pub(crate) fn new(turns: Turns, body: B) -> Self {
+        Self { body, turns, busy: Duration::ZERO }
     }
 }
 
@@ -41,6 +45,7 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for InTurns<B> {
             crate::hub::yield_turn(cx);
             return Poll::Pending;
         }
+        let _turn = ready!(self.turns.poll_take(cx));
         let began = Instant::now();
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         self.busy = if polled.is_ready() { self.busy + began.elapsed() } else { Duration::ZERO };
@@ -69,17 +74,22 @@ mod tests {
         }
     }
 
-    #[test]
-    fn body_lets_others_run_between_its_pieces() {
-        let mut body = InTurns::new(Endless);
-        let mut cx = Context::from_waker(Waker::noop());
-        let polls: Vec<_> =
-            (0..30).map(|_| Pin::new(&mut body).poll_frame(&mut cx).is_pending()).collect();
-        let pauses = polls.iter().filter(|pending| **pending).count();
-        assert!(pauses >= 10 && !polls[0], "{polls:?}");
-        assert!(
-            polls.windows(2).all(|pair| pair != [true, true]),
-            "each turn has a piece: {polls:?}"
-        );
+    #[tokio::test]
+    async fn body_lets_others_run_between_its_pieces() {
+        let turns = crate::hub::Hub::new(crate::hub::Settings::default()).turns();
+        let search = || {
+            let mut body = InTurns::new(turns, Endless);
+            let mut cx = Context::from_waker(Waker::noop());
+            let polls: Vec<_> =
+                (0..30).map(|_| Pin::new(&mut body).poll_frame(&mut cx).is_pending()).collect();
+            let pauses = polls.iter().filter(|pending| **pending).count();
+            assert!(pauses >= 10 && !polls[0], "{polls:?}");
+            assert!(
+                polls.windows(2).all(|pair| pair != [true, true]),
+                "each turn has a piece: {polls:?}"
+            );
+        };
+        // Out of the runtime, so that turns come back without a task of the hub.
+        std::thread::scope(|scope| scope.spawn(search).join().expect("no panic"));
     }
 }

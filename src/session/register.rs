@@ -8,7 +8,7 @@ use tungstenite::Message as Frame;
 
 use super::socket::Socket;
 use super::tap::{Tap, ack, answer, message};
-use super::turns::{Fault, Session};
+use super::turns::{Fault, LONG, Session};
 use super::{CLOSING, Limits, commands};
 use crate::code::Code;
 use crate::dialect::{self, Command, First, InvalidFrame, Registration};
@@ -41,13 +41,15 @@ pub(super) async fn serve(mut session: Session, arrival: Arrival, hub: Hub, limi
     let problem = match registered {
         Ok(Ok(Some(Registered { connection, mut mailbox, by_command }))) => {
             let connection = Arc::new(connection);
-            let (held, ack, frames) =
-                (Arc::clone(&connection), arrival.ack, by_command.then_some(0));
+            let (held, ended, ack, frames) =
+                (Arc::clone(&connection), hub.clone(), arrival.ack, by_command.then_some(0));
             let mut tap = Tap { connection: held, hub, ack, frames, channel: None, delivery: None };
             let ending = session.run(&connection, &mut mailbox, &mut tap).await;
             // From here on nothing is queued for the client.
             drop(mailbox);
+            let turn = if connection.is_costly_to_end() { Some(ended.turn().await) } else { None };
             connection.end(ending);
+            drop(turn);
             return session.linger().await;
         }
         // It left before it registered, so that there is no connection to publish an event of.
@@ -85,7 +87,13 @@ async fn register(
         return Ok(Some(Registered { connection, mailbox, by_command: false }));
     }
     loop {
-        let (first, opcode, size) = match socket.next().await {
+        let next = socket.next().await;
+        // As a session does with each frame.
+        let turn = match &next {
+            Some(Ok(frame)) if frame.len() >= LONG => Some(hub.turn().await),
+            _ => None,
+        };
+        let (first, opcode, size) = match next {
             Some(Ok(Frame::Text(text))) => {
                 (dialect::registration(&text)?, Opcode::Text, text.len())
             }
@@ -118,6 +126,7 @@ async fn register(
             }
             First::Command(id, command) => first_command(hub, arrival, id, command)?,
         };
+        drop(turn);
         if let Some(reply) = reply {
             let _ = socket.send(reply).await;
         }

@@ -6,7 +6,6 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -22,21 +21,17 @@ use super::strict::LongLength;
 use super::{CLOSING, Limits};
 use crate::code::{self, Code};
 use crate::event::ClosedBy;
-use crate::hub::{CloseRequest, Connection, Ending, Hub};
+use crate::hub::{CloseRequest, Connection, Ending, Hub, Turn, Turns};
 
 /// Frames that a session may read or send before other tasks get their turn. With tokio's own
 /// budget of 128, a hundred clients that flood keep a listener waiting for 8 ms a round, in which
 /// more arrives than its socket holds; with 32 it is 2 ms, at 4 to 8 % of the throughput of a flood.
 const BURST: u32 = 32;
 
-/// The time that frames may take before other tasks get their turn. A frame that enters a thousand
-/// channels takes milliseconds: four clients that send such frames without a pause kept others
-/// waiting for 300 ms.
-const BUSY: Duration = Duration::from_millis(1);
-
-/// Only frames of this many bytes are timed. A shorter one takes microseconds, of which two readings
-/// of the clock would be a large part.
-const LONG: usize = 1 << 10;
+/// Frames of this many bytes need a turn. One that enters a thousand channels takes milliseconds: four
+/// clients that sent such frames without a pause, each on a new connection, kept others waiting for
+/// 40 ms at the median. A shorter frame takes microseconds, of which a turn would be a large part.
+pub(super) const LONG: usize = 1 << 10;
 
 /// An open WebSocket.
 #[derive(Debug)]
@@ -48,8 +43,10 @@ pub struct Session {
     pub(super) timed_pings: bool,
     /// Frames since the session last yielded to other tasks.
     work: u32,
-    /// The time that the protocol has taken for frames since then.
-    busy: Duration,
+    /// Turns for long frames.
+    turns: Turns,
+    /// A long frame that waits for its turn.
+    long: Option<Frame>,
 }
 
 /// Why a session stops taking turns.
@@ -68,7 +65,8 @@ impl From<Ending> for Stop {
 
 impl Session {
     pub(super) fn new(socket: Socket, hub: Hub, limits: Limits) -> Self {
-        Self { socket, hub, limits, timed_pings: false, work: 0, busy: Duration::ZERO }
+        let turns = hub.turns();
+        Self { socket, hub, limits, timed_pings: false, work: 0, turns, long: None }
     }
 
     /// Serves the WebSocket until it ends, and returns how it ended: frames of the client go to
@@ -85,29 +83,33 @@ impl Session {
         let mut reading: Option<Instant> = None;
         loop {
             self.work += 1;
-            if self.work >= BURST || self.busy >= BUSY {
-                (self.work, self.busy) = (0, Duration::ZERO);
+            if self.work >= BURST {
+                self.work = 0;
                 tokio::task::yield_now().await;
             }
-            let turn = tokio::select! {
-                frame = next_frame(&mut self.socket, protocol, connection, &mut reading) => Turn::Frame(frame),
-                next = poll_fn(|cx| outbox.poll_next(cx)) => Turn::Next(next),
-                () = pings.timer.as_mut() => Turn::Timer,
+            let step = tokio::select! {
+                (frame, turn) = self.next_frame(protocol, connection, &mut reading) => {
+                    Step::Frame(frame, turn)
+                }
+                next = poll_fn(|cx| outbox.poll_next(cx)) => Step::Next(next),
+                () = pings.timer.as_mut() => Step::Timer,
             };
-            let outcome = match turn {
-                Turn::Frame(Some(Ok(Frame::Pong(_)))) => {
+            let outcome = match step {
+                Step::Frame(Some(Ok(Frame::Pong(_))), _) => {
                     if let Some(time) = pings.answered() {
                         connection.round_trip(time);
                     }
                     Ok(())
                 }
-                Turn::Frame(Some(Ok(frame))) => self.on_frame(frame, outbox, protocol).await,
-                Turn::Frame(Some(Err(error))) => Err(self.fault(&error).await.into()),
-                Turn::Frame(None) => {
+                Step::Frame(Some(Ok(frame)), turn) => {
+                    self.on_frame(frame, turn, outbox, protocol).await
+                }
+                Step::Frame(Some(Err(error)), _) => Err(self.fault(&error).await.into()),
+                Step::Frame(None, _) => {
                     Err(Ending::lost("the connection ended without a close frame").into())
                 }
-                Turn::Next(next) => self.send_batch(next, outbox, protocol).await,
-                Turn::Timer => {
+                Step::Next(next) => self.send_batch(next, outbox, protocol).await,
+                Step::Timer => {
                     reading = reading.filter(|_| {
                         protocol.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready()
                     });
@@ -133,10 +135,54 @@ impl Session {
         self.linger().await;
     }
 
+    /// Returns the next frame once the protocol is ready, and the turn of a long one. Notes since when
+    /// the client is read. Cancel safe.
+    async fn next_frame(
+        &mut self,
+        protocol: &mut impl Protocol,
+        connection: &Connection,
+        reading: &mut Option<Instant>,
+    ) -> (Option<Result<Frame, tungstenite::Error>>, Option<Turn>) {
+        poll_fn(|cx| {
+            let ready = protocol.poll_ready(cx);
+            if ready.is_pending() {
+                *reading = None;
+            }
+            ready
+        })
+        .await;
+        if self.long.is_none() {
+            reading.get_or_insert_with(Instant::now);
+            let frame = poll_fn(|cx| {
+                let frame = self.socket.poll_next_unpin(cx);
+                if frame.is_pending() {
+                    // The client has nothing more to say for now, so its events are complete.
+                    connection.settle();
+                }
+                frame
+            });
+            match frame.await {
+                Some(Ok(frame)) if frame.len() >= LONG => self.long = Some(frame),
+                frame => return (frame, None),
+            }
+        }
+        let turn = poll_fn(|cx| {
+            let turn = self.turns.poll_take(cx);
+            if turn.is_pending() {
+                connection.settle();
+                *reading = None;
+            }
+            turn
+        });
+        let turn = turn.await;
+        (self.long.take().map(Ok), Some(turn))
+    }
+
     /// Hands a data frame to the protocol, or turns a close frame into the end.
     async fn on_frame(
         &mut self,
         frame: Frame,
+        turn: Option<Turn>,
         outbox: &mut impl Outbox,
         protocol: &mut impl Protocol,
     ) -> Result<(), Stop> {
@@ -151,9 +197,8 @@ impl Session {
                 Ending { code, reason, clean: true, by: ClosedBy::Client, wire: None }.into()
             );
         }
-        let began = (frame.len() >= LONG).then(std::time::Instant::now);
         let answer = protocol.on_frame(frame);
-        self.busy += began.map_or(Duration::ZERO, |began| began.elapsed());
+        drop(turn);
         match answer {
             Some(answer) => self.send(answer, outbox).await,
             None => Ok(()),
@@ -215,7 +260,16 @@ impl Session {
 
     /// Writes what was started. A request to close does not wait for a client that does not read.
     async fn flush(&mut self, outbox: &mut impl Outbox) -> Result<(), Stop> {
-        let mut writing = std::pin::pin!(timeout(self.limits.pong_timeout, self.socket.written()));
+        let Self { socket, turns, long, .. } = self;
+        let mut written = std::pin::pin!(socket.written());
+        let written = poll_fn(|cx| {
+            let written = written.as_mut().poll(cx);
+            if written.is_pending() && long.is_some() {
+                turns.give_up();
+            }
+            written
+        });
+        let mut writing = std::pin::pin!(timeout(self.limits.pong_timeout, written));
         let (written, request) = tokio::select! {
             biased;
             written = &mut writing => (written, None),
@@ -275,37 +329,12 @@ impl Session {
     }
 }
 
-enum Turn<T> {
-    Frame(Option<Result<Frame, tungstenite::Error>>),
+/// What a session does next.
+enum Step<T> {
+    /// Handles a frame, in a turn if it is a long one.
+    Frame(Option<Result<Frame, tungstenite::Error>>, Option<Turn>),
     Next(Next<T>),
     Timer,
-}
-
-/// Returns the next frame once the protocol is ready, and notes since when it is. Cancel safe.
-async fn next_frame(
-    socket: &mut Socket,
-    protocol: &mut impl Protocol,
-    connection: &Connection,
-    reading: &mut Option<Instant>,
-) -> Option<Result<Frame, tungstenite::Error>> {
-    poll_fn(|cx| {
-        let ready = protocol.poll_ready(cx);
-        if ready.is_pending() {
-            *reading = None;
-        }
-        ready
-    })
-    .await;
-    reading.get_or_insert_with(Instant::now);
-    poll_fn(|cx| {
-        let frame = socket.poll_next_unpin(cx);
-        if frame.is_pending() {
-            // The client has nothing more to say for now, so its events are complete.
-            connection.settle();
-        }
-        frame
-    })
-    .await
 }
 
 /// What an error of the socket means.

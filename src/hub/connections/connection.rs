@@ -13,8 +13,12 @@ use crate::hub::clock::now_ms;
 use crate::hub::refusal::{Ended, Undelivered};
 use crate::hub::runtime::inbox::InboxAction;
 use crate::hub::runtime::shared::Shared;
+use crate::hub::runtime::turns::Turns;
 use crate::hub::sequence::record::Record;
 use crate::redact::Redacted;
+
+/// A connection in more channels than this needs a turn to end.
+const FEW_CHANNELS: usize = 32;
 
 /// A registered connection, held by its session. Dropping it publishes the `close` event, if that
 /// was not done.
@@ -52,6 +56,16 @@ impl Connection {
     #[must_use]
     pub fn redacted_id(&self) -> &ConnectionId {
         &self.handle.id
+    }
+
+    /// Returns whether its end takes so long that it needs a turn: it leaves many channels.
+    pub(crate) fn is_costly_to_end(&self) -> bool {
+        self.handle.lock_channels().len() > FEW_CHANNELS
+    }
+
+    /// Returns a place to wait for turns.
+    pub(crate) fn turns(&self) -> Turns {
+        self.shared.turns.turns()
     }
 
     /// Makes a draft of a message of this connection, after redaction. Takes no lock.

@@ -10,16 +10,28 @@ use std::time::{Duration, Instant};
 const POLL: Duration = Duration::from_millis(1);
 
 /// The time of a poll. The clock is first read when it is first asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pace {
+    time: Duration,
     end: Option<Instant>,
 }
 
+impl Default for Pace {
+    fn default() -> Self {
+        Self { time: POLL, end: None }
+    }
+}
+
 impl Pace {
+    /// Creates the pace of a poll that has no turn: a quarter of the time.
+    pub(super) fn without_turn() -> Self {
+        Self { time: POLL / 4, end: None }
+    }
+
     /// Returns whether the poll may go on.
     pub(crate) fn may_go_on(&mut self) -> bool {
         let now = Instant::now();
-        now < *self.end.get_or_insert(now + POLL)
+        now < *self.end.get_or_insert(now + self.time)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::filter::Filter;
 use crate::hub::history::segment::{Segment, Selecting, Selection};
 use crate::hub::history::store::{Cursor, Page};
 use crate::hub::runtime::shared::Shared;
+use crate::hub::runtime::turns::Turns;
 
 /// A place in the stream. The listener is registered as long as this value lives.
 #[derive(Debug)]
@@ -33,6 +34,10 @@ pub struct Subscription {
     source: Source,
     /// A segment that the filter is being applied to.
     selecting: Option<Selecting>,
+    /// Turns for what takes more than a short poll.
+    turns: Turns,
+    /// Whether the next poll needs a turn.
+    needs_turn: bool,
     /// A shutdown waits until this is dropped.
     _token: TaskTrackerToken,
 }
@@ -76,8 +81,21 @@ impl Subscription {
         listener.set_position(cursor.position);
         shared.metrics.listeners_opened.inc();
         let (token, shown) = (shared.listening.token(), cursor.id);
-        let selecting = None;
-        Self { shared, listener, filter, cursor, shown, lost, source, selecting, _token: token }
+        let turns = shared.turns.turns();
+        let needs_turn = matches!(source, Source::Begin(_));
+        Self {
+            shared,
+            listener,
+            filter,
+            cursor,
+            shown,
+            lost,
+            source,
+            selecting: None,
+            turns,
+            needs_turn,
+            _token: token,
+        }
     }
 
     /// Returns what is known of this listener.
@@ -94,7 +112,15 @@ impl Subscription {
     /// Polls for the next delivery. `None` is the end: the hub stops, or the listener was dismissed.
     /// Takes about a millisecond at most, whatever the filter and the history are.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        let mut pace = Pace::default();
+        let turn = if self.needs_turn { Some(ready!(self.turns.poll_take(cx))) } else { None };
+        let mut pace = if turn.is_some() { Pace::default() } else { Pace::without_turn() };
+        self.needs_turn = false;
+        let polled = self.poll_within(cx, &mut pace);
+        self.needs_turn |= matches!(self.source, Source::Begin(_));
+        polled
+    }
+
+    fn poll_within(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<Option<Delivery>> {
         loop {
             if self.listener.is_dismissed() {
                 return Poll::Ready(None);
@@ -105,15 +131,13 @@ impl Subscription {
             if let Some(selecting) = &mut self.selecting {
                 let more = || pace.may_go_on();
                 if !selecting.run(&self.filter, &self.shared.metrics, more) {
-                    super::pace::yield_turn(cx);
-                    return Poll::Pending;
+                    return self.yield_turn(cx);
                 }
                 if let Some(selection) = self.selected() {
                     return Poll::Ready(Some(Delivery::Events(selection)));
                 }
                 if !pace.may_go_on() {
-                    super::pace::yield_turn(cx);
-                    return Poll::Pending;
+                    return self.yield_turn(cx);
                 }
             }
             let segment = match &mut self.source {
@@ -126,7 +150,7 @@ impl Subscription {
                 },
                 Source::Begin(begin) => {
                     let (shared, filter) = (&self.shared, &self.filter);
-                    (self.cursor, self.lost) = ready!(begin.poll(cx, shared, filter, &mut pace));
+                    (self.cursor, self.lost) = ready!(begin.poll(cx, shared, filter, pace));
                     self.listener.set_position(self.cursor.position);
                     self.source = Source::Store;
                     continue;
@@ -152,6 +176,12 @@ impl Subscription {
                 }
             }
         }
+    }
+
+    fn yield_turn<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        self.needs_turn = true;
+        super::pace::yield_turn(cx);
+        Poll::Pending
     }
 
     /// Selects what the listener wants of a segment, at once if that is all of it.

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::inbox::Inbox;
 use super::slow::SlowClients;
+use super::turns::TurnPool;
 use super::window::{RING, Window};
 use crate::code::Code;
 use crate::event::{Close, ClosedBy, Event, EventId};
@@ -57,6 +58,8 @@ pub(in crate::hub) struct Shared {
     pub(in crate::hub) slow: SlowClients,
     pub(in crate::hub) listeners: Listeners,
     pub(in crate::hub) expressions: Expressions,
+    /// For work whose amount a client chooses.
+    pub(in crate::hub) turns: Arc<TurnPool>,
     pub(in crate::hub) permits: Arc<Semaphore>,
     pub(in crate::hub) metrics: Metrics,
     /// Numbers of connections.
@@ -92,6 +95,7 @@ impl Shared {
             slow: SlowClients::new(settings.slow_client),
             listeners: Listeners::default(),
             expressions: Expressions::default(),
+            turns: TurnPool::new(),
             permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
             metrics: Metrics::new(),
             registered: AtomicU64::new(0),
@@ -169,7 +173,8 @@ impl Shared {
     /// Ends a connection, once. What relays have seen of it comes before its `close`, and nothing
     /// after it.
     pub(in crate::hub) fn end(&self, handle: &Arc<ConnectionHandle>, ending: Ending) {
-        if handle.ended() {
+        // After a shutdown there is no listener that would be told.
+        if handle.ended() || self.over.load(Relaxed) {
             return;
         }
         self.end_with(handle, self.settings.redaction.close(ending.close()));

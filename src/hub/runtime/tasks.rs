@@ -15,6 +15,8 @@ pub(in crate::hub) fn start(shared: &Arc<Shared>) {
     shared.tasks.spawn(pump(Arc::clone(shared)));
     shared.tasks.spawn(heartbeat(Arc::clone(shared)));
     shared.tasks.spawn(deliver(Arc::clone(shared)));
+    let (turns, stopped) = (Arc::clone(&shared.turns), shared.stopped.clone());
+    shared.tasks.spawn(async move { turns.run(stopped).await });
 }
 
 /// Sends what was published, a segment at a time.
