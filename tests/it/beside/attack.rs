@@ -153,3 +153,29 @@ pub(super) async fn flood(mut tcp: TcpStream, time: Duration, frames: Vec<Vec<u8
     }
     tcp
 }
+
+/// Returns a command that enters so many channels of a client, and one that leaves them.
+pub(super) fn moves(client: usize, count: usize) -> Vec<Vec<u8>> {
+    let channels: Vec<_> = (0..count).map(|n| format!("\"channel {client} {n}\"")).collect();
+    let channels = channels.join(",");
+    let command =
+        |kind| text(&format!(r#"{{"type":"{kind}","params":{{"channels":[{channels}]}}}}"#));
+    vec![command("subscribe"), command("unsubscribe")]
+}
+
+/// Enters and leaves channels for some time, on a new connection whenever the budget of moves of one
+/// may be used up.
+pub(super) async fn movers(addr: SocketAddr, client: usize, count: usize, time: Duration) {
+    let end = Instant::now() + time;
+    let commands = moves(client, count).concat().repeat(10_000 / count / 2);
+    let mut dropped = vec![0; 64 << 10];
+    for n in 0.. {
+        let path = format!("/ws?connectionId=mover{client}-{n}");
+        let mut tcp = shake(addr, &path, "").await;
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || !matches!(timeout(left, tcp.write_all(&commands)).await, Ok(Ok(()))) {
+            return;
+        }
+        while let Ok(1..) = tcp.try_read(&mut dropped) {}
+    }
+}

@@ -1,19 +1,22 @@
 //! Attacks on the memory: each takes at most what its row of the table in `docs/performance.md` says.
 
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use wstap::channelstream::Signer;
 
 use super::attack::{Held, flood, frame, get, mute, push, repeated, settled, shake, text};
 use super::{Target, beside, duration, sized};
-use crate::harness::LIMIT;
+use crate::harness::{LIMIT, request_at};
 
 const KIB: u64 = 1 << 10;
 
 /// The row of the table of memory that begins with a text.
-struct Row(Vec<u64>);
+pub(super) struct Row(Vec<u64>);
 
 impl Row {
-    fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         let page = include_str!("../../../docs/performance.md");
         let start = format!("| {name}");
         let row = page.lines().find(|line| line.starts_with(&start));
@@ -33,7 +36,7 @@ impl Row {
     }
 
     /// Returns a size that it has, counted from 0.
-    fn size(&self, n: usize) -> u64 {
+    pub(super) fn size(&self, n: usize) -> u64 {
         self.0[n]
     }
 }
@@ -248,6 +251,47 @@ async fn members_that_do_not_read_are_bounded() {
             format!(r#"{{"type":"publish","params":{{"channel":"all","message":"{message}"}}}}"#);
         held.push(flood(tcp, duration(), vec![text(&publish)]).await);
         held.into()
+    })
+    .await;
+}
+
+/// Calls Channelstream with a signature, and returns the answer.
+async fn call(target: &Target, method: &str, path: &str, body: &Value) -> Value {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.expect("after 1970").as_secs();
+    let signature = Signer::new(b"secret").sign("channelstream", now);
+    let headers = [("x-channelstream-secret", signature.as_str())];
+    let path = format!("/channelstream{path}");
+    let answer = request_at(target.observers, method, &path, &headers, &body.to_string()).await;
+    assert_eq!(answer.status(), 200, "{path}");
+    let body = BodyExt::collect(answer.into_body()).await.expect("a body").to_bytes();
+    serde_json::from_slice(&body).expect("JSON")
+}
+
+/// An edit is applied to the message that waits for each connection of a channel.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edits_of_a_waiting_message_are_bounded() {
+    let count = sized(100, 1000);
+    let row = Row::of("each connection of Channelstream");
+    let size = 500 << 10;
+    // The message, its edit, and the events of both.
+    let bound = count as u64 * row.size(0) + 16 * size as u64 + history();
+    let target = Target::hub(&["--channelstream-secret", "secret"]);
+    beside("edits", target, bound, async |target| {
+        for n in 0..count {
+            let user = json!({"username": format!("user{n}"), "channels": ["all"]});
+            call(target, "POST", "/connect", &user).await;
+        }
+        let message = |text: &str| json!({"text": text.repeat(size)});
+        let sent = json!([{"user": "system", "channel": "all", "message": message("m")}]);
+        let sent = call(target, "POST", "/message", &sent).await;
+        let uuid = &sent[0]["uuid"];
+        for text in ["e", "f", "g"] {
+            let edit = json!([{"uuid": uuid, "channel": "all", "message": message(text)}]);
+            call(target, "PATCH", "/message", &edit).await;
+        }
+        settled().await;
+        Held::default()
     })
     .await;
 }

@@ -3,18 +3,18 @@
 use tokio::task::JoinSet;
 use wstap::event::EventId;
 
-use super::attack::{After, Held, flood, get, push, repeated, settled, shake, storm, text};
+use super::attack::{After, Held, flood, get, moves, push, repeated, settled, shake, storm, text};
 use super::{Target, beside, duration, sized};
 use crate::harness::within;
 
 /// The bound of the history by default.
-const HISTORY: u64 = 64 << 20;
+pub(super) const HISTORY: u64 = 64 << 20;
 
 /// The memory of answers and filters under way: a few answers, and four times 8 MiB of filters.
-const ANSWERS: u64 = 48 << 20;
+pub(super) const ANSWERS: u64 = 48 << 20;
 
 /// Sends so many messages of a size, so that the history has them.
-async fn fill(target: &Target, count: usize, message: &str) {
+pub(super) async fn fill(target: &Target, count: usize, message: &str) {
     let path = if target.is_proxy { "/sink" } else { "/ws?connectionId=filler" };
     let mut tcp = shake(target.traffic, path, "").await;
     let frames: Vec<u8> = (0..count).flat_map(|_| text(message)).collect();
@@ -114,12 +114,7 @@ async fn live_listeners_with_different_patterns_hold_nothing_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_change_channels_hold_nothing_up() {
     let target = Target::hub(&[]);
-    let channels: Vec<_> = (0..sized(500, 1000)).map(|n| format!("\"channel {n}\"")).collect();
-    let command = |kind: &str| {
-        let channels = channels.join(",");
-        text(&format!(r#"{{"type":"{kind}","params":{{"channels":[{channels}]}}}}"#))
-    };
-    let frames = vec![command("subscribe"), command("unsubscribe")];
+    let frames = moves(0, sized(500, 1000));
     // Each client has its channels, and each change is an event.
     beside("changes of channels", target, HISTORY + ANSWERS, async |target| {
         let mut clients = JoinSet::new();
