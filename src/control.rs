@@ -42,7 +42,7 @@ pub(crate) async fn connections(
     let (query, faults): (Numbered, _) = request::read(query.as_deref());
     faults.finish()?;
     if hub.settings().recording {
-        return Ok(recorded(hub, &query));
+        return Ok(recorded(hub, &query).await);
     }
     let page = Page::of(&query, |after, limit| {
         hub.connections_after(after, limit).iter().map(|entry| entry.number).collect()
@@ -60,18 +60,18 @@ pub(crate) async fn connections(
 }
 
 /// Returns the list of the connections of a recording.
-fn recorded(hub: Hub, query: &Numbered) -> Response {
+async fn recorded(hub: Hub, query: &Numbered) -> Response {
     let page = Page::of(query, |after, limit| {
         hub.recorded_after(after, limit).iter().map(|connection| connection.number).collect()
     });
-    let (after, end) = (page.after, page.end);
+    let (after, end, listed) = (page.after, page.end, hub.clone());
     let read = move |last: Option<&Arc<RecordedConnection>>, wanted| {
         let mut next = hub.recorded_after(last.map_or(after, |it| it.number), wanted);
         next.retain(|connection| connection.number <= end);
         next
     };
     let item = |connection: &Arc<RecordedConnection>| Some(Connection::recorded(connection));
-    (page.headers, list::answer(list::array(read, item))).into_response()
+    (page.headers, list::answer(&listed, list::array(read, item)).await).into_response()
 }
 
 /// Answers `GET /api/connections/{id}`. Of a recording it is the last connection with that id.
