@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::own_drafts::OwnDrafts;
 use super::queue::{Outgoing, Queue, Queued, queue};
 
 use crate::auth::Grant;
@@ -130,6 +131,7 @@ pub struct ConnectionHandle {
     identity: Mutex<Identity>,
     channels: Mutex<BTreeSet<Channel>>,
     moves: Mutex<Moves>,
+    waiting: OwnDrafts,
     queue: Queue,
     close: Mutex<Option<oneshot::Sender<CloseRequest>>>,
 }
@@ -172,6 +174,7 @@ impl ConnectionHandle {
             identity: Mutex::new(Identity { trusted: user, granted: None }),
             channels: Mutex::default(),
             moves: Mutex::new(Moves { left: MOVES, at_ms: since_ms }),
+            waiting: OwnDrafts::default(),
             queue,
             close: Mutex::new(Some(close)),
         };
@@ -308,6 +311,11 @@ impl ConnectionHandle {
     /// The channels that it is in. Changed under the lock of the sequence only.
     pub(in crate::hub) fn lock_channels(&self) -> MutexGuard<'_, BTreeSet<Channel>> {
         self.channels.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// Returns what it has in the inbox of the hub.
+    pub(in crate::hub) fn waiting(&self) -> &OwnDrafts {
+        &self.waiting
     }
 
     /// Takes so many moves into and out of channels from its budget. Returns whether they were

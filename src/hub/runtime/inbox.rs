@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::event::{Draft, EventBody};
 use crate::hub::connections::handle::ConnectionHandle;
+use crate::hub::connections::own_drafts::OwnDrafts;
 use crate::redact::Redacted;
 
 /// Memory that may wait to become events. The pump empties it thousands of times a second; this is
@@ -25,6 +26,10 @@ const PIECE_BYTES: usize = 256 << 10;
 
 /// What counts for a message beside its payload.
 const FIXED: usize = size_of::<Waiting>() + 64;
+
+/// A connection may have so many times as much in the inbox as is free. One that floods leaves a ninth
+/// of it free, four leave a thirty-third, which is 2,000 messages: what others send is not lost.
+const SHARE: usize = 8;
 
 /// A draft, and the connection that it is of; a loss is that of no connection.
 type Waiting = (Option<Arc<ConnectionHandle>>, Redacted<Draft>);
@@ -89,6 +94,11 @@ impl Inbox {
         };
         let count = queue.drafts.iter().take(PIECE_DRAFTS).take_while(fits).count();
         let piece: Vec<_> = queue.drafts.drain(..count).collect();
+        for (handle, draft) in &piece {
+            if let Some(handle) = handle {
+                handle.waiting().take_out(self::weight(draft));
+            }
+        }
         queue.bytes -= piece.iter().map(|(_, draft)| self::weight(draft)).sum::<usize>();
         queue.taken_out += count as u64;
         if queue.drafts.is_empty() {
@@ -135,13 +145,25 @@ impl Queue {
     /// Returns 1 for a draft that was lost.
     fn put(&mut self, handle: &Arc<ConnectionHandle>, draft: Redacted<Draft>) -> u64 {
         let weight = weight(&draft);
-        if weight > 0 && (self.bytes + weight > MAX_BYTES || self.drafts.len() >= MAX_DRAFTS) {
+        if weight > 0 && !self.fits(weight, handle.waiting()) {
             return self.lose();
         }
+        handle.waiting().put_in(weight);
         self.bytes += weight;
         self.taken_in += 1;
         self.drafts.push_back((Some(Arc::clone(handle)), draft));
         0
+    }
+
+    /// Returns whether a message has room, in the inbox and in the share of its connection.
+    fn fits(&self, weight: usize, own: &OwnDrafts) -> bool {
+        let bytes = MAX_BYTES.saturating_sub(self.bytes);
+        let drafts = MAX_DRAFTS.saturating_sub(self.drafts.len());
+        let (own_drafts, own_bytes) = own.counts();
+        weight <= bytes
+            && drafts > 0
+            && own_bytes + weight <= SHARE * bytes
+            && own_drafts < SHARE * drafts
     }
 
     fn lose(&mut self) -> u64 {
@@ -205,6 +227,24 @@ mod tests {
         assert!(inbox.is_empty());
         assert_eq!(inbox.put(&handle, &mut vec![message(1)]), (InboxAction::Wake, 0));
         assert_eq!(inbox.put(&handle, &mut vec![message(1)]), (InboxAction::Nothing, 0));
+    }
+
+    #[test]
+    fn message_of_another_connection_has_room_beside_those_that_flood() {
+        let inbox = Inbox::default();
+        let floods: Vec<_> = (0..4).map(|_| handle()).collect();
+        for _ in 0..MAX_DRAFTS / 100 {
+            for flood in &floods {
+                let (_, _) = inbox.put(flood, &mut (0..100).map(|_| message(1)).collect());
+            }
+        }
+        let quiet = handle();
+        let (_, lost) = inbox.put(&quiet, &mut (0..1000).map(|_| message(1)).collect());
+        assert_eq!(lost, 0);
+        while !inbox.is_empty() {
+            inbox.take();
+        }
+        assert!(floods.iter().chain([&quiet]).all(|handle| handle.waiting().counts() == (0, 0)));
     }
 
     #[test]
