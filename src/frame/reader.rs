@@ -24,8 +24,7 @@ pub enum Side {
 /// is small beside that of its bytes.
 const STEP: usize = 2 << 10;
 
-/// What a frame counts for in a budget beside its payload: about the time of so many bytes. Frames
-/// without payload would use none of it.
+/// What a frame counts for in a budget at least: its head takes time, too.
 const FRAME: usize = 512;
 
 /// Reads one direction.
@@ -96,7 +95,7 @@ impl Reader {
     }
 
     /// Reads bytes until `budget` is used, and returns how many it has read. The budget counts these
-    /// bytes, those that they inflate to, which may exceed it by two megabytes, and 512 for each frame.
+    /// bytes, at least 512 for each frame, and those that they inflate to, which may exceed it by 2 MB.
     pub fn feed_within(
         &mut self,
         bytes: &[u8],
@@ -178,10 +177,7 @@ impl Reader {
             }
             if self.boundaries.between() {
                 match self.boundaries.head(&mut rest) {
-                    NextHead::Head(head) => {
-                        *budget = budget.saturating_sub(FRAME);
-                        self.begin::<LISTEN>(head, scratch, each);
-                    }
+                    NextHead::Head(head) => self.begin::<LISTEN>(head, scratch, each),
                     NextHead::Incomplete => return bytes.len(),
                     NextHead::Unreadable => {
                         each(Seen::Unreadable { note: Note::ImpossibleLength });
@@ -196,7 +192,7 @@ impl Reader {
             let compressed = data && self.message.as_ref().is_some_and(Message::inflates);
             let most = if LISTEN && compressed { STEP } else { usize::MAX };
             let part = self.boundaries.payload(&mut rest, most);
-            *budget = budget.saturating_sub(part.len());
+            *budget = budget.saturating_sub(part.len().max(FRAME));
             match self.head.opcode {
                 CONTINUATION..=BINARY => {
                     let made = self.data_part::<LISTEN>(part, scratch, each);
