@@ -338,12 +338,11 @@ impl Reader {
         match self.inflate.part(scratch, last, kept, &mut message.inflated, limit) {
             // Inflated for the context alone.
             Ok(()) if message.absent.is_some() => kept.clear(),
-            Ok(()) => {
-                if message.inflated > limit as u64 {
-                    message.limit = Some(limit);
-                    kept.truncate(limit);
-                }
+            Ok(()) if message.inflated > limit as u64 => {
+                message.limit = Some(limit);
+                kept.truncate(limit);
             }
+            Ok(()) => {}
             Err(stop) => {
                 let note = match stop {
                     Stop::Invalid => Note::InvalidDeflate,
