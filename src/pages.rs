@@ -24,6 +24,14 @@ struct Files;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     worker-src 'self'; connect-src 'self' ws: wss:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
+/// The content security policy of the worker that runs decoders of the reader: its one script, and
+/// modules that it makes itself. No connection of any kind.
+const SANDBOX_POLICY: &str =
+    "default-src 'none'; script-src blob:; connect-src 'none'; worker-src 'none'; base-uri 'none'";
+
+/// The script of that worker.
+const SANDBOX: &str = "js/link/sandbox.js";
+
 /// Returns the routes of all pages but that of `/`.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
@@ -107,12 +115,13 @@ pub fn page(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
         text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
         _ => media_type,
     };
+    let policy = if name == SANDBOX { SANDBOX_POLICY } else { POLICY };
     let head = [
         (CONTENT_TYPE, media_type),
         (ETAG, etag),
         // The files, and with them the tag, change only with the program.
         (CACHE_CONTROL, "no-cache".to_owned()),
-        (CONTENT_SECURITY_POLICY, POLICY.to_owned()),
+        (CONTENT_SECURITY_POLICY, policy.to_owned()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (REFERRER_POLICY, "no-referrer".to_owned()),
     ];

@@ -13,7 +13,7 @@ import { part, wireLayout } from "./view/layout.js";
 import { hintOverflow } from "./view/overflow.js";
 import { themeSwitch } from "./view/theme.js";
 import {
-  address, apply, banner, connections, context, detail, events, feed, filterBox, first, forget, info, journal, mode, on, openFile, openHistory,
+  address, apply, banner, connections, context, detail, events, feed, filterBox, first, forget, info, journal, mode, notice, on, openFile, openHistory,
   drawView, start, strip, update, view,
 } from "./inspector.js";
 
@@ -69,6 +69,7 @@ function act(name, typing = false) {
     pause: () => events.togglePause(),
     deltas: () => at("deltas").click(),
     decoded: () => at("decoded").click(),
+    fold: () => at("fold").click(),
     linked: () => goToLinked(raw),
     history: () => (mode === "history" ? apply({ ...view, since: null, until: null }, { history: false }) : openHistory({ id: events.list.following ? "" : events.firstInSight })),
     live: () => (mode === "file" ? location.assign(here("es-client")) : apply({ ...view, since: null, until: null }, { history: false })),
@@ -99,7 +100,20 @@ function goToLinked(raw) {
   if (id === null) return toast("This message has no request or answer here.");
   const index = events.indexOf(id);
   if (index !== -1) return events.select(index);
+  const folded = events.lineOf(id);
+  if (folded !== null) return detail.show(folded);
   return mode === "file" ? toast("That message is not in the list.") : openHistory({ id });
+}
+
+/** Takes a file that was dropped or chosen: a decoder, a descriptor set, or a recording. */
+async function take(file) {
+  const isModule = /\.m?js$/i.test(file.name);
+  if (!isModule && !/\.(desc|fds|pb|binpb|protoset|pbset)$/i.test(file.name)) return openFile(file);
+  const { title, error } = await feed.learn(isModule ? { source: await file.text() } : { descriptors: await file.arrayBuffer() });
+  if (error !== undefined) return notice(`${file.name} is no decoder: ${error}`, true);
+  events.decodeAgain();
+  if (detail.raw !== null) detail.show(detail.raw, true);
+  return notice(`Decoder added until this page is closed: ${title}.`);
 }
 
 function back(typing) {
@@ -138,10 +152,10 @@ const askViews = viewsDialog(new SavedViews({ getItem: (key) => localStorage.get
 });
 
 const askSave = saveDialog({
-  size: () => ({ shown: events.source.length, most: MOST }),
+  size: () => ({ shown: events.all.length, most: MOST }),
   lines: async () => {
     if (events.archive) return feed.lines(`${toQuery(view)}&format=ndjson&limit=${MOST}`);
-    return Array.from({ length: Math.min(MOST, events.source.length) }, (_, n) => events.source.at(n));
+    return Array.from({ length: Math.min(MOST, events.all.length) }, (_, n) => events.all.at(n));
   },
   save: (kind, lines) => {
     if (kind === "har") saveHar(lines, here("").origin.replace("http", "ws"), info?.version);
@@ -198,6 +212,12 @@ at("decoded").addEventListener("click", () => {
   events.showDecoded = !events.showDecoded;
   at("decoded").setAttribute("aria-pressed", String(events.showDecoded));
 });
+at("fold").addEventListener("click", () => {
+  if (mode === "history") return toast("The server's history is not folded; the live list and files are.");
+  events.isFolded = !events.isFolded;
+  at("fold").setAttribute("aria-pressed", String(events.isFolded));
+  return undefined;
+});
 at("deltas").addEventListener("click", () => {
   events.showDeltas = !events.deltas;
   at("deltas").setAttribute("aria-pressed", String(events.deltas));
@@ -207,7 +227,7 @@ wireDialogs();
 wireKeys(act, (event) => events.key(event));
 wireLayout();
 hintOverflow(document.querySelector(".switches"));
-takeFiles(openFile);
+takeFiles(take);
 themeSwitch(() => strip.recolour());
 
 const asked = new URLSearchParams(location.search);

@@ -54,7 +54,7 @@ export const events = new Events(journal, decoded);
 export const detail = new Detail();
 export const banner = new Banner();
 export const strip = new Strip(density);
-export const feed = new Feed({ batch, state, roster: (part) => connections.show(part), labels: named, briefs: (pairs) => events.takeBriefs(pairs) });
+export const feed = new Feed({ batch, state, roster: (part) => connections.show(part), labels: named, briefs: (pairs) => events.takeBriefs(pairs), note: (words) => { notice(words, true); events.decodeAgain(); } });
 events.onask = (lines, past) => feed.ask(lines, past);
 export const connections = new Connections((wanted) => feed.roster(wanted));
 export const filterBox = new FilterBox(names, (text) => {
@@ -138,7 +138,7 @@ function gap(event) {
   else notice(`There is a gap in the stream: ${number(event.missed, "event")} ${event.missed === 1 ? "was" : "were"} forgotten by the server before this page could read them. A longer --history-events keeps more.`, true);
 }
 
-function notice(words, bad = false, label = "", run = null) {
+export function notice(words, bad = false, label = "", run = null) {
   at("notice").hidden = false;
   at("notice").classList.toggle("bad", bad);
   at("notice-text").textContent = words;

@@ -151,3 +151,24 @@ test("the decoded form stands beside the sent one, another decoder is chosen by 
   await until("no decoder", async () => /no decoder knows this message/.test(await text(watch, ".decoded")));
   assert.deepEqual(watch.faults, []);
 });
+
+test("answers fold into the rows of their requests and parts of packets into one, and unfold", async (t) => {
+  const server = await tap();
+  t.after(() => server.kill());
+  const watch = await page(`${server.url}/es-client`, { viewport: { width: 1440, height: 2600 } });
+  await state(watch, "open");
+  await drop(watch, [["mqtt.ndjson", await readFile(file("mqtt"), "utf8")]]);
+  await until("all rows", async () => (await whats(watch)).length === 85);
+  await select(watch, "PUBLISH home/kitchen/temp {c: 20.1}");
+  await watch.keyboard.press("b");
+  await until("one row each", async () => (await whats(watch)).map((what) => what.replace(/#\d+/g, "#")).includes("PUBLISH home/kitchen/temp {c: 20.1}  ⇒ PUBACK # (over 3 messages)"));
+  const folded = await whats(watch);
+  assert.ok(folded.length < 20 && folded.every((what) => !/ … /.test(what)), folded.join("\n"));
+  assert.match(await watch.textContent('.event[aria-selected="true"] .what'), /^PUBLISH home\/kitchen\/temp/, "the selection stays");
+  await watch.keyboard.press("a");
+  await until("the answer in full", async () => /type:"PUBACK"/.test(await text(watch, ".decoded").catch(() => "")));
+  await accessible(watch, "folded");
+  await watch.click("#fold");
+  await until("all rows again", async () => (await whats(watch)).length === 85);
+  assert.deepEqual(watch.faults, []);
+});

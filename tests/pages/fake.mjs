@@ -10,6 +10,8 @@ const TYPES = { ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; worker-src 'self'; connect-src 'self' ws: wss:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
 export const BEGIN = Date.UTC(2026, 0, 1);
+/** The policy of the worker with the reader's own decoders. */
+const SANDBOX_POLICY = "default-src 'none'; script-src blob:; connect-src 'none'; worker-src 'none'; base-uri 'none'";
 
 /** The line of a message: the `n`th, `every` milliseconds after the one before. */
 export function message(n, text = `message ${n}`, more = {}) {
@@ -45,7 +47,7 @@ export async function fake(answers = {}) {
     if (answer) return answer(incoming, outgoing, searchParams, () => open(outgoing));
     const name = pathname === "/es-client" ? "es-client.html" : pathname.replace("/static/", "");
     const file = await readFile(new URL(name, STATIC)).catch(() => null);
-    outgoing.writeHead(file ? 200 : 404, { "content-type": TYPES[extname(name)] ?? "text/plain", "content-security-policy": POLICY }).end(file ?? "");
+    outgoing.writeHead(file ? 200 : 404, { "content-type": TYPES[extname(name)] ?? "text/plain", "content-security-policy": name === "js/link/sandbox.js" ? SANDBOX_POLICY : POLICY }).end(file ?? "");
     return undefined;
   });
   return {

@@ -9,6 +9,8 @@ import { between, diff } from "../../static/js/model/diff.js";
 import { connectionOf, describe, idOf, payload, timeOf } from "../../static/js/model/event.js";
 import { forensics } from "../../static/js/model/forensics.js";
 import { toHar } from "../../static/js/model/har.js";
+import { dice } from "./decode.kit.mjs";
+import { Folding } from "../../static/js/model/folding.js";
 import { Journal } from "../../static/js/model/journal.js";
 import { isDocument, members, skipValue, step } from "../../static/js/model/json.js";
 import { SavedViews, all, both, conditions, fromQuery, isAll, passes, toQuery } from "../../static/js/model/query.js";
@@ -98,6 +100,26 @@ test("an event is described by what stands at its beginning, however long it is"
   assert.equal(timeOf(message(5)), 1_700_000_000_005);
   assert.equal(idOf('{"kind":"gap"}'), "");
   assert.equal(describe(line(1, { kind: "close", connectionId: "a", close: { code: 1006, reason: "", clean: false, by: "server" }, status: 403 })).preview, "refused by the upstream: 403");
+});
+
+test("a folding shows what a journal holds without what is folded, whatever is dropped", () => {
+  const roll = dice(7);
+  const journal = new Journal(50);
+  const isFolded = (one) => Number(idOf(one).split("-")[1]) % 3 === 1;
+  const folding = new Folding(journal, isFolded);
+  let n = 0;
+  let shown = [];
+  for (let round = 0; round < 400; round += 1) {
+    if (roll(40) === 0) journal.clear();
+    if (roll(30) === 0) folding.renew();
+    journal.push(Array.from({ length: roll(30) }, () => `{"id":"1000-${(n += 1)}","kind":"message"}`));
+    const held = Array.from({ length: journal.length }, (_, at) => journal.at(at));
+    const expected = held.filter((one) => !isFolded(one));
+    assert.deepEqual(Array.from({ length: folding.length }, (_, at) => folding.at(at)), expected);
+    held.forEach((one, at) => assert.equal(folding.indexOf(at), expected.indexOf(one)));
+    shown = expected;
+  }
+  assert.ok(shown.length > 0);
 });
 
 test("what was sent is told from what JSON made of it", () => {

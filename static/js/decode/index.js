@@ -7,8 +7,8 @@
 //
 // A decoder is `{ name, title, fit(message), decode(message, state) }`. `fit` returns 0 for a message
 // that it does not decode, up to 100 for a message that is certainly its own. `decode` returns
-// `{ summary, fields, error, row, links }`; all but `summary` and `fields` are optional. `row` is a
-// shorter summary for a list. `links` join requests and answers: `{ ask: key }` for a message that
+// `{ summary, fields, error, row, links, part }`; all but `summary` and `fields` are optional. `row` is a
+// shorter summary for a list. `part` says that a later message completes this one. `links` join requests and answers: `{ ask: key }` for a message that
 // expects an answer, `{ answer: key, more }` for one that answers the request with that key of the
 // other direction; `more` if further answers may follow, `end` if it only ends them. `owns` says that all messages of a connection
 // belong to the protocol once one did. `pending(state)` says that a packet is not complete yet, and
@@ -55,8 +55,21 @@ export const LIKELY = 60;
 /** Links of a message; a batch has a few. */
 const LINKS = 50;
 
-/** All decoders with their titles for people, as `{ name, title }`. */
+/** All decoders with their titles, as `{ name, title }`. */
 export const names = DECODERS.map(({ name, title }) => ({ name, title }));
+
+/** Adds decoders, in the place of those of the same names; a prefix in `instead` removes others. */
+export function add(decoders, instead = null) {
+  const goes = ({ name }) => decoders.some((one) => one.name === name) || (instead !== null && name.startsWith(instead));
+  for (const list of [DECODERS, names]) {
+    const kept = list.filter((one) => !goes(one));
+    list.splice(0, list.length, ...kept);
+  }
+  DECODERS.push(...decoders);
+  names.push(...decoders.map(({ name, title }) => ({ name, title })));
+  BY_NAME.clear();
+  for (const decoder of DECODERS) BY_NAME.set(decoder.name, decoder);
+}
 
 /** Whether a packet that began in an earlier message of this direction waits for its rest. */
 export const pending = (name, state) => BY_NAME.get(name)?.pending?.(state) === true;
@@ -73,6 +86,7 @@ export function fitsOf(message) {
   const text = asText(message);
   const fits = [];
   for (const decoder of DECODERS) {
+    if (decoder.byHand) continue;
     const fit = Math.max(fitOf(decoder, message), text ? fitOf(decoder, text) - 1 : 0);
     if (fit > 0) fits.push({ name: decoder.name, fit });
   }
@@ -124,7 +138,7 @@ export function decode(name, message, state = {}) {
 
 /** A message within a message, by the decoder that has begun one or fits best; null if none is likely. */
 function nested(outer, message, state) {
-  const others = DECODERS.filter((decoder) => decoder !== outer);
+  const others = DECODERS.filter((decoder) => decoder !== outer && !decoder.byHand);
   const begun = others.find((decoder) => decoder.pending?.(state));
   const [best] = others.map((decoder) => ({ decoder, fit: fitOf(decoder, message) })).sort((a, b) => b.fit - a.fit);
   const chosen = begun ?? (best.fit >= LIKELY ? best.decoder : null);
@@ -138,7 +152,7 @@ function nested(outer, message, state) {
 }
 
 /** The output of a decoder, made fit to show: bounded, one line where one line is expected. */
-export function result(name, { summary, row, fields, error, links }) {
+export function result(name, { summary, row, fields, error, links, part }) {
   const { value, cut } = shown(fields);
   const wrong = error ?? cut;
   return {
@@ -146,6 +160,7 @@ export function result(name, { summary, row, fields, error, links }) {
     summary: line(summary),
     ...(row === undefined ? {} : { row: line(row) }),
     fields: value,
+    ...(part === true ? { part } : {}),
     ...(wrong ? { error: line(wrong) } : {}),
     ...(Array.isArray(links) && links.length > 0 ? { links: links.slice(0, LINKS) } : {}),
   };

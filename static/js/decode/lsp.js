@@ -21,7 +21,7 @@ function decode(message, state) {
     if (started.dropped) throw new Fault(`a message over ${started.messages} messages: ${started.progress}, more than is decoded`);
     if (started.need !== null && started.have < started.need) {
       state.lsp = started;
-      return { summary: `goes on: ${started.progress}`, fields: { split: `${started.progress}, in ${started.messages} messages so far` } };
+      return { summary: `goes on: ${started.progress}`, part: true, fields: { split: `${started.progress}, in ${started.messages} messages so far` } };
     }
     messages = started.messages;
     bytes = started.bytes;
@@ -44,6 +44,7 @@ function decode(message, state) {
   return {
     summary: list.map(({ summary }) => summary).join("; ") + split,
     fields: list.length === 1 ? list[0].fields : list.map(({ fields }) => fields),
+    part: list.length === 1 && state.lsp !== null,
     links: list.flatMap(({ links }) => links ?? []),
   };
 }

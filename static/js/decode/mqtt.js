@@ -33,7 +33,7 @@ function decode(message, state) {
   if (started.need !== null && started.have < started.need) {
     state.mqtt.unfinished = started;
     const split = `${started.progress}, in ${started.messages} messages so far`;
-    return { summary: `${started.what} goes on: ${started.progress}`, row: `${started.what} … ${started.progress}`, fields: { type: started.what, split } };
+    return { summary: `${started.what} goes on: ${started.progress}`, row: `${started.what} … ${started.progress}`, part: true, fields: { type: started.what, split } };
   }
   if (!started.dropped) return packets(joined(started.bytes, bytes.subarray(missing)), state, started.messages);
   const skipped = { type: started.what, split: `over ${started.messages} messages`, note: `${started.progress}, more than is decoded` };
@@ -111,7 +111,7 @@ function unfinished(bytes, size, own, messages) {
 function result(list, error) {
   const summary = (list.length > 1 ? `${list.length} packets: ` : "") + list.slice(0, 12).map(line).join("; ");
   const row = list.length > 0 ? list.slice(0, 12).map(short).join("; ") : undefined;
-  return { summary, row, fields: list.length === 1 ? list[0] : list, error, links: list.flatMap(linksOf) };
+  return { summary, row, part: list.length === 1 && isUnfinished(list[0]), fields: list.length === 1 ? list[0] : list, error, links: list.flatMap(linksOf) };
 }
 
 /** A packet for a row: of a PUBLISH its topic and payload. */

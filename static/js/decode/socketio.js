@@ -100,7 +100,7 @@ function attachment(message, state) {
   const which = `attachment ${open.parts.length} of ${open.count}`;
   if (open.parts.length < open.count) {
     const fields = { engine: "message", attachment: bytes, of: line(open.fields) };
-    return { summary: `${which}, ${amount(bytes.length)}`, fields };
+    return { summary: `${which}, ${amount(bytes.length)}`, part: true, fields };
   }
   state.socketio = null;
   const whole = { ...open.fields };

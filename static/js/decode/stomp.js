@@ -46,7 +46,7 @@ function frames(bytes, state) {
 function wait(started, state) {
   state.stomp = started;
   const split = `${started.progress}, in ${started.messages} messages so far`;
-  return { summary: `${started.what} goes on: ${started.progress}`, row: `${started.what} … ${started.progress}`, fields: { command: started.what, split } };
+  return { summary: `${started.what} goes on: ${started.progress}`, row: `${started.what} … ${started.progress}`, part: true, fields: { command: started.what, split } };
 }
 
 function read(bytes, state, messages) {
@@ -76,7 +76,7 @@ function read(bytes, state, messages) {
     }
   }
   if (more > 0) list.push({ command: `${more.toLocaleString("en")} more frames` });
-  if (list.length > 0) return { summary: list.slice(0, 12).map(line).join("; "), fields: list.length === 1 ? list[0] : list, error, links: list.flatMap(linksOf) };
+  if (list.length > 0) return { summary: list.slice(0, 12).map(line).join("; "), part: list.length === 1 && / here; /.test(list[0].split ?? ""), fields: list.length === 1 ? list[0] : list, error, links: list.flatMap(linksOf) };
   if (error) throw new Fault(error);
   return { summary: "heart-beat", fields: { heartBeats: beats } };
 }

@@ -1,7 +1,7 @@
 // The messages of one connection, decoded in order: which decoder they belong to, the state of each
 // direction, and requests that wait for an answer. Pure; no DOM.
 
-import { LIKELY, decode, fitsOf, forget, owns, pending } from "./index.js";
+import { LIKELY, decode, fitsOf, forget, owns, pending, result as fit } from "./index.js";
 
 /** The fit from which one message settles the decoder of its connection. */
 const CERTAIN = 85;
@@ -90,6 +90,12 @@ export class Track {
     return { ...result, fits: fits.map(({ name }) => name), likely, ...this.#linked(result.links, message.direction, id, time) };
   }
 
+  /** The output of a decoder of the reader's own for an event, bounded and linked as that of others. */
+  adopt(output, direction, id, time) {
+    const made = fit(output.name, output);
+    return { ...made, fits: [made.name], likely: true, ...this.#linked(made.links, direction, id, time) };
+  }
+
   #choose(fits, state) {
     const [best] = fits;
     if (this.decoder !== null) {
@@ -136,6 +142,7 @@ export function brief(result) {
     by: result.name,
     row: result.row ?? result.summary,
     ...(result.error === undefined ? {} : { error: result.error }),
+    ...(result.part ? { part: true } : {}),
     ...(result.asks ? { asks: true } : {}),
     ...(result.of ? { of: result.of } : {}),
   };

@@ -21,7 +21,7 @@ export class Feed {
 
   /**
    * `on.batch(lines, counts, briefs)`, `on.state(state)`, `on.roster(part)`,
-   * `on.labels(pairs)`, `on.briefs(pairs)`.
+   * `on.labels(pairs)`, `on.briefs(pairs)`, `on.note(words)`.
    */
   constructor(on) {
     this.#on = on;
@@ -37,6 +37,7 @@ export class Feed {
       return undefined;
     }
     if (data.type === "briefs") return this.#on.briefs(data.briefs);
+    if (data.type === "note") return this.#on.note(data.words);
     if (data.type === "full") {
       this.#full.get(data.number)?.(data.result);
       return this.#full.delete(data.number);
@@ -55,8 +56,17 @@ export class Feed {
 
   /** Resolves with a message as its decoder reads it: `{ name, summary, fields, error, fits, of }`, or null. */
   full(line) {
+    return this.#request({ type: "full", line });
+  }
+
+  /** Adds the decoder of a module, or those of a descriptor set; resolves with `{ title }` or `{ error }`. */
+  learn(decoder) {
+    return this.#request({ type: "learn", ...decoder });
+  }
+
+  #request(message) {
     this.#number += 1;
-    this.#worker.postMessage({ type: "full", line, number: this.#number });
+    this.#worker.postMessage({ ...message, number: this.#number });
     return new Promise((done) => this.#full.set(this.#number, done));
   }
 

@@ -35,6 +35,9 @@ export class Interpreter {
   /** Whether the stream leaves out messages, so that the messages of a connection are no sequence. */
   partial = false;
 
+  /** The decoders of the reader's own (`OwnDecoders`), which go before the others, or null. */
+  own = null;
+
   /** `post(pairs)` takes `[id, brief]` of messages that were decoded later; a brief may be null. */
   constructor(post) {
     this.#post = post;
@@ -61,12 +64,63 @@ export class Interpreter {
     if (connection === "") return undefined;
     if (kind === "connect") this.#add(connection, { track: this.#begin(connection, valueOf(line)), whole: true });
     else if (kind === "close") this.#tracks.delete(connection);
-    else if (kind === "message") return this.#next(connection, line);
+    else if (kind === "message") {
+      const found = this.#next(connection, line);
+      const entry = this.#tracks.get(connection);
+      if (this.#hasOwn && entry.whole && !entry.buffer && !this.own.isBusy) this.#override(connection, entry, line);
+      return found;
+    }
     return undefined;
   }
 
   #begin(connection, connect) {
-    return new Track({ ...handshakeOf(connect), forced: this.#forced.get(connection) ?? null });
+    return new Track({ ...handshakeOf(connect), forced: this.#forcedFor(connection) });
+  }
+
+  /** The decoder that was chosen for a connection; its own decoders the reader's sandbox knows. */
+  #forcedFor(connection) {
+    const name = this.#forced.get(connection) ?? null;
+    return name !== null && this.own?.has(name) ? "off" : name;
+  }
+
+  get #hasOwn() {
+    return this.own !== null && !this.own.isEmpty;
+  }
+
+  /** Which of the reader's decoders may decode a connection: all (null), one, or none (false). */
+  #ownFor(connection) {
+    if (!this.#hasOwn) return false;
+    const name = this.#forced.get(connection) ?? null;
+    return name === null || this.own.has(name) ? name : false;
+  }
+
+  /** Decodes the next message by the reader's decoders; their output replaces the brief. */
+  async #override(connection, entry, line) {
+    const only = this.#ownFor(connection);
+    const message = only === false ? null : toDecode(line);
+    if (!message) return;
+    const { track, isBegun } = entry;
+    entry.isBegun = true;
+    const output = await this.own.decode(connection, { ...message, path: track.path, subprotocol: track.subprotocol }, { fresh: !isBegun, only });
+    if (output) this.#post([[idOf(line), brief(track.adopt(output, message.direction, idOf(line), timeOf(line)))]]);
+  }
+
+  /** Decodes lines in order by the reader's decoders; resolves with the results by id. */
+  async #ownReplay(connection, lines, key) {
+    const results = new Map();
+    const only = this.#ownFor(connection);
+    if (only === false) return results;
+    let track = new Track();
+    let fresh = true;
+    for (const line of lines) {
+      if (line !== null && kindOf(line) === "connect") track = new Track(handshakeOf(valueOf(line)));
+      const message = line === null ? null : toDecode(line);
+      if (!message) continue;
+      const output = await this.own.decode(key, { ...message, path: track.path, subprotocol: track.subprotocol }, { fresh, only });
+      fresh = false;
+      if (output) results.set(idOf(line), track.adopt(output, message.direction, idOf(line), timeOf(line)));
+    }
+    return results;
   }
 
   #add(connection, entry) {
@@ -107,7 +161,9 @@ export class Interpreter {
       const isWhole = !past && this.#tracks.get(connection)?.whole;
       // Most connections speak no protocol that is known: what came before tells nothing of them.
       const context = connection !== "" && !isWhole && this.#candidates.has(connection);
-      if (!context || !this.#enqueue(connection, line, past)) pairs.push([idOf(line), found]);
+      if (context && this.#enqueue(connection, line, past)) continue;
+      pairs.push([idOf(line), found]);
+      if (this.#hasOwn) this.#ownReplay(connection, [line], "alone").then((results) => this.#post([...results].map(([id, result]) => [id, brief(result)])));
     }
     if (pairs.length > 0) this.#post(pairs);
     this.#work();
@@ -120,7 +176,7 @@ export class Interpreter {
     const found = brief(read(track, line));
     // A connection that was left alone has begun to speak a known protocol.
     if (found && entry?.track.isDormant) entry.track.wake();
-    return { found, isCandidate: found !== null || line.includes('"opcode":"binary"') };
+    return { found, isCandidate: found !== null || this.#hasOwn || line.includes('"opcode":"binary"') };
   }
 
   #remember(connection) {
@@ -163,10 +219,17 @@ export class Interpreter {
     if (generation !== this.#generation) return;
     const pairs = new Map();
     const track = this.#replay(connection, found, (line, result) => pairs.set(idOf(line), brief(result)));
+    for (const [id, result] of await this.#ownReplay(connection, found, connection)) pairs.set(id, brief(result));
+    if (generation !== this.#generation) return;
     if (live && this.#tracks.get(connection) === entry) {
       const last = found.findLast((line) => line !== null) ?? newest;
-      for (const line of entry.buffer) if (later(line, last)) pairs.set(idOf(line), brief(read(track, line)));
-      this.#tracks.set(connection, { track, whole: true });
+      const caught = { track, whole: true, isBegun: true };
+      this.#tracks.set(connection, caught);
+      for (const line of entry.buffer) {
+        if (!later(line, last)) continue;
+        pairs.set(idOf(line), brief(read(track, line)));
+        if (this.#hasOwn) this.#override(connection, caught, line);
+      }
     } else if (this.partial) {
       this.#add(connection, { track, whole: true });
     }
@@ -183,7 +246,8 @@ export class Interpreter {
   }
 
   /** Decodes lines in order with a fresh track, which it returns; null stands for lines that are missing. */
-  #replay(connection, lines, each, forced = this.#forced.get(connection) ?? null) {
+  #replay(connection, lines, each) {
+    const forced = this.#forcedFor(connection);
     let track = new Track({ forced });
     for (const line of lines) {
       if (line === null) track.lose();
@@ -199,7 +263,7 @@ export class Interpreter {
     const lines = connection === "" ? [line] : await this.#context(connection, line);
     let full = null;
     this.#replay(connection, lines, (one, result) => { if (idOf(one) === idOf(line)) full = result; });
-    return full;
+    return (await this.#ownReplay(connection, lines, "full")).get(idOf(line)) ?? full;
   }
 
   /** Decodes a connection by a decoder of the reader's choice, "off", or null for the one that fits. */
@@ -207,6 +271,12 @@ export class Interpreter {
     if (name === null) this.#forced.delete(connection);
     else this.#forced.set(connection, name);
     this.#tracks.delete(connection);
+  }
+
+  /** Forgets what is known of all connections, since there are other decoders. */
+  relearn() {
+    this.#tracks.clear();
+    this.#generation += 1;
   }
 }
 

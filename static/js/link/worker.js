@@ -1,8 +1,9 @@
 // The worker of the page: wires the stream, or a file, the decoders and the list of connections to the
-// page. It takes open, counted, file, select, taken, roster, forget, now, ask, full, choose, and posts
-// names (of the decoders), state, batch, labels, roster, briefs, full.
+// page. It takes open, counted, file, select, taken, roster, forget, now, ask, full, choose, learn, and
+// posts names (of the decoders), state, batch, labels, roster, briefs, full, note.
 
-import { names } from "../decode/index.js";
+import { add, names } from "../decode/index.js";
+import { fromDescriptors } from "../decode/schema.js";
 import { describe, idOf, kindOf, timeOf, valueOf } from "../model/event.js";
 import { textOf } from "../model/packed.js";
 import { read } from "../model/recording.js";
@@ -11,6 +12,7 @@ import { Roster } from "../model/roster.js";
 import { EventStream } from "../wstap.js";
 import { FileContext, ServerContext } from "./context.js";
 import { Interpreter } from "./interpreter.js";
+import { OwnDecoders } from "./own-decoders.js";
 import { Outbox } from "./outbox.js";
 import { Watcher } from "./watcher.js";
 
@@ -30,7 +32,37 @@ const post = (batch) => postMessage({ type: "batch", session, ...batch });
 let outbox = new Outbox(post);
 const interpreter = new Interpreter((briefs) => postMessage({ type: "briefs", briefs }));
 
-postMessage({ type: "names", names });
+const own = new OwnDecoders();
+interpreter.own = own;
+own.onend = (words) => {
+  postMessage({ type: "note", words });
+  relearn();
+};
+const tellNames = () => postMessage({ type: "names", names: [...own.names, ...names] });
+tellNames();
+
+/** Decodes everything again, by other decoders. */
+function relearn() {
+  interpreter.relearn();
+  tellNames();
+}
+
+/** Adds a decoder of the reader's own, or a descriptor set; answers with `{ title }` or `{ error }`. */
+async function learn({ source, descriptors }) {
+  try {
+    if (source !== undefined) {
+      const { title } = await own.add(source);
+      relearn();
+      return { title };
+    }
+    const decoders = fromDescriptors(new Uint8Array(descriptors));
+    add(decoders, "schema");
+    relearn();
+    return { title: `Protocol Buffers, ${decoders.length - 1} types` };
+  } catch (error) {
+    return { error: error.message };
+  }
+}
 
 setInterval(flush, FRAME);
 
@@ -141,6 +173,8 @@ onmessage = ({ data }) => {
     case "ask": return interpreter.ask(data.lines, data.past);
     case "full":
       return interpreter.full(data.line).then((result) => postMessage({ type: "full", number: data.number, result }));
+    case "learn":
+      return learn(data).then((result) => postMessage({ type: "full", number: data.number, result }));
     case "choose": return interpreter.choose(data.connection, data.name);
     case "now":
       stream?.now();

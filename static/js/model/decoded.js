@@ -1,6 +1,6 @@
 // Model: the decoded form of messages for their rows, by the id of the event. Bounded; no DOM.
 
-import { idOf, kindOf } from "./event.js";
+import { compareIds, idOf, kindOf } from "./event.js";
 
 /** Messages whose decoded form is held: more than the page holds events. */
 const MOST = 60_000;
@@ -21,7 +21,7 @@ export class Decoded {
 
   /**
    * The decoded form of the message of a line, or null. If it is not known it is wanted. Of a request,
-   * `answered` is `{ id, ms, count }` once an answer has come.
+   * `answered` is `{ id, ms, row, count }` once an answer has come.
    */
   of(line) {
     if (kindOf(line) !== "message") return null;
@@ -30,6 +30,17 @@ export class Decoded {
     if (found !== undefined) return found;
     if (id !== "" && !this.#asked.has(id) && this.#wanted.length < ASKED) this.#wanted.push(line);
     return null;
+  }
+
+  /**
+   * Whether a line is folded into another: an answer into its request, if that is not older than the
+   * line `oldest`, and a part of a packet into the message that completes it.
+   */
+  isFolded(line, oldest) {
+    if (kindOf(line) !== "message") return false;
+    const brief = this.#briefs.get(idOf(line));
+    if (brief?.part) return true;
+    return Boolean(brief?.of) && !brief.asks && this.#briefs.has(brief.of.id) && compareIds(brief.of.id, idOf(oldest)) >= 0;
   }
 
   /** The lines that were looked for and are not known. Each is returned once. */
@@ -60,20 +71,20 @@ export class Decoded {
       this.#asked.delete(id);
       if (brief === null && !known) continue;
       changed = true;
-      if (brief?.of) this.#answer(id, brief.of);
+      if (brief?.of) this.#answer(id, brief);
     }
     if (this.#briefs.size > this.#most) this.#trim();
     return changed;
   }
 
   /** The last answer of a request counts, and its first as long as more may follow. */
-  #answer(id, { id: request, ms, more }) {
+  #answer(id, { row, of: { id: request, ms, more } }) {
     const asked = this.#briefs.get(request);
     if (!asked) return;
     const { answered } = asked;
     this.#isStale = true;
-    if (!answered) asked.answered = { id, ms, more, count: 1 };
-    else if (answered.id !== id) asked.answered = { ...(answered.more && !more ? { id, ms, more } : answered), count: answered.count + 1 };
+    if (!answered) asked.answered = { id, ms, more, row, count: 1 };
+    else if (answered.id !== id) asked.answered = { ...(answered.more && !more ? { id, ms, more, row } : answered), count: answered.count + 1 };
   }
 
   #trim() {

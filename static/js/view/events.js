@@ -1,6 +1,7 @@
 // View: the list of events, from the journal of the page or from the server's history.
 
 import { connectionOf, idOf } from "../model/event.js";
+import { Folding } from "../model/folding.js";
 import { count } from "../model/text.js";
 import { announce, at } from "./dom.js";
 import { List } from "./list.js";
@@ -19,6 +20,8 @@ export class Events {
   #journal;
   #decoded;
   #showDecoded = true;
+  #folding;
+  #isFolded = false;
   #archive = null;
   #timer = 0;
   #since = 0;
@@ -45,6 +48,7 @@ export class Events {
   constructor(journal, decoded) {
     this.#journal = journal;
     this.#decoded = decoded;
+    this.#folding = new Folding(journal, (line) => decoded.isFolded(line, journal.at(0)));
     const box = at("events");
     this.list = new List(box, at("space"), { make: makeRow, fill: (row, index) => this.#fill(row, index) });
     this.list.source = journal;
@@ -64,6 +68,11 @@ export class Events {
 
   /** Where the lines come from now. */
   get source() {
+    return this.#archive ?? (this.#isFolded ? this.#folding : this.#journal);
+  }
+
+  /** All lines, folded ones included. */
+  get all() {
     return this.#archive ?? this.#journal;
   }
 
@@ -142,6 +151,38 @@ export class Events {
     this.list.refresh();
   }
 
+  get isFolded() {
+    return this.#isFolded;
+  }
+
+  /** Shows requests and their answers in one row, or each message in its own. */
+  set isFolded(folded) {
+    const raw = this.#selected;
+    this.#isFolded = folded;
+    this.#folding.renew();
+    this.#selectAgain(raw);
+  }
+
+  get #selected() {
+    return this.list.selected === null ? null : this.source.at(this.list.selected - this.source.first) ?? null;
+  }
+
+  #selectAgain(raw) {
+    const { following } = this.list;
+    this.list.selected = null;
+    this.list.source = this.source;
+    const index = raw === null ? -1 : this.indexOf(idOf(raw));
+    if (index !== -1) this.list.selected = this.source.first + index;
+    if (index !== -1 && !following) this.list.reveal(index);
+    if (following) this.list.toNewest();
+  }
+
+  /** The line of an event that the page holds, or null. */
+  lineOf(id) {
+    const index = this.#archive ? -1 : this.#journal.indexOf(id);
+    return index === -1 ? null : this.#journal.at(index);
+  }
+
   /** The id of the answer of a request, or of the request of an answer, or null. */
   linkedWith(raw) {
     const brief = this.#decoded.of(raw);
@@ -150,7 +191,12 @@ export class Events {
 
   /** Takes decoded forms that were asked for. */
   takeBriefs(pairs) {
-    if (this.#decoded.put(pairs)) this.list.refresh();
+    if (!this.#decoded.put(pairs)) return;
+    if (!this.#isFolded || this.#archive) return this.list.refresh();
+    // Lines that are shown may be folded now.
+    const raw = this.#selected;
+    this.#folding.renew();
+    this.#selectAgain(raw);
   }
 
   /** Decodes all rows again, since another decoder was chosen. */
@@ -226,7 +272,7 @@ export class Events {
     const { source } = this;
     const raw = source.at(index);
     const brief = this.#showDecoded && raw ? this.#decoded.of(raw) : null;
-    fillRow(row, raw, { brief, deltas: this.deltas, dates: this.#dates, before: this.deltas && index > 0 ? source.at(index - 1) : null });
+    fillRow(row, raw, { brief, folded: this.#isFolded && !this.#archive, deltas: this.deltas, dates: this.#dates, before: this.deltas && index > 0 ? source.at(index - 1) : null });
   }
 
   #click(event) {
@@ -288,7 +334,9 @@ export class Events {
 
   /** The index of an event among those shown, or -1. */
   indexOf(id) {
-    return this.#archive ? -1 : this.#journal.indexOf(id);
+    if (this.#archive) return -1;
+    const index = this.#journal.indexOf(id);
+    return index === -1 || !this.#isFolded ? index : this.#folding.indexOf(index);
   }
 
   /** The connections of the lines in sight. */

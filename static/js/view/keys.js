@@ -14,6 +14,7 @@ export const KEYS = [
     ["p", "pause, go on", "pause"],
     ["d", "time of day, or time between events", "deltas"],
     ["g", "decoded messages, or as they were sent", "decoded"],
+    ["b", "answers in the rows of their requests", "fold"],
     ["h", "the server's whole history, and back", "history"],
     ["t", "go to a time", "time"],
   ]],

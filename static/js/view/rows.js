@@ -36,8 +36,11 @@ function timeText(event, raw, before, deltas, dates) {
   return last ? delta(event.time - last) : "–";
 }
 
-/** Writes a line into a row. `raw` is null while it is loading, `brief` its decoded form if there is one. */
-export function fillRow(row, raw, { before = null, deltas = false, dates = false, brief = null } = {}) {
+/**
+ * Writes a line into a row. `raw` is null while it is loading, `brief` its decoded form if there is one;
+ * `folded` puts the answer of a request into its row.
+ */
+export function fillRow(row, raw, { before = null, deltas = false, dates = false, brief = null, folded = false } = {}) {
   if (raw === null || raw === undefined) {
     row.dataset.kind = "loading";
     for (const name of CELLS) write(row.texts[name], "");
@@ -57,7 +60,8 @@ export function fillRow(row, raw, { before = null, deltas = false, dates = false
   row.children[2].title = WORDS[event.name] ?? "";
   write(texts.kind, event.opcode || event.name);
   write(texts.size, event.size === undefined ? "" : bytes(event.size));
-  write(texts.what, brief ? brief.row : visible(event.preview));
+  const answer = folded && brief?.answered ? `  ⇒ ${brief.answered.row}${brief.answered.count > 1 ? ` (${brief.answered.count})` : ""}` : "";
+  write(texts.what, brief ? brief.row + answer : visible(event.preview));
   if (row.children[5].title !== (brief?.error ?? "")) row.children[5].title = brief?.error ?? "";
   fillTook(row.children[6], texts.took, brief);
   fillRoute(row.route, event);
