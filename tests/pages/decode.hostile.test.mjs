@@ -66,6 +66,10 @@ const SEEDS = [
   "SEND\ndestination:/a\ncontent-length:5\nx:\\c\\n\n\nhello\0\nRECEIPT\nreceipt-id:1\n\n\0", 'a["CONNECTED\\nversion:1.1\\n\\n\\u0000"]',
   '{"type":1,"target":"Send","arguments":["a"],"invocationId":"7"}\u001e{"type":6}\u001e',
   '["1","2","room:1","phx_reply",{"status":"ok","response":{}}]', '{"event":"pusher:error","data":"{\\"code\\":4001}"}',
+  '[48,7,{"x":1},"com.sum",[1,2],{"k":1}]', '[36,5,7,{},["e"]]\u001e[8,48,7,{},"wamp.error",[1]]\u001e', '[2,"19","BootNotification",{"a":1}]', '[4,"19","NotSupported","no",{}]',
+  '{"command":"message","identifier":"{\\"channel\\":\\"C\\"}","data":"{\\"action\\":\\"a\\"}"}', '{"type":"ping","message":1700000000}', '{"id":1,"connect":{"name":"js"}}\n{"id":2,"publish":{"channel":"c","data":1}}', '{"push":{"channel":"c","pub":{"data":{}}}}',
+  'a["x","42[\\"e\\",1]"]', 'c[3000,"Go away!"]', '{"header":{"msg_id":"m","msg_type":"stream"},"parent_header":{"msg_id":"p"},"metadata":{},"content":{"name":"stdout","text":"x"},"channel":"iopub"}',
+  'Content-Length: 40\r\n\r\n{"jsonrpc":"2.0","id":1,"method":"hover"}', '{"type":"response.done","event_id":"e","response":{"status":"completed","usage":{"total_tokens":1}}}', '{"type":"input_audio_buffer.append","audio":"AAAA=="}', '42["login",{"password":[redacted]}]',
   '[{"jsonrpc":"2.0","method":"a","params":[1],"id":1},{"jsonrpc":"2.0","error":{"code":-32601},"id":2}]',
 ];
 const HEX = {
@@ -74,6 +78,8 @@ const HEX = {
   cbor: ["a3626f7063616464616e01646c6973748301f6f97e00"],
   protobuf: ["089601120774657374696e671a0c0a0a3031323334353637383921000000000000f83f"],
   signalr: ["0c950180c0a453656e6491a161029106"],
+  yjs: ["010a01fbe38ff60b00027b7d", "0002210101fbe38ff60b0b2801046d657461057469746c6501760105776f7264737d0200", "0002210101fbe38ff60b0b2801046d657461057469746c6501760105776f7264737d0200"],
+  hocuspocus: ["056e6f7465730200017405342e372e30", "056e6f746573000216010181c9afc90800040104626f64790568656c6c6f00"],
   phoenix: ["00010106033435726f6f6d3a3162696e0102", "020603726f6f6d3a316e6577ff"],
 };
 const BYTES = Object.entries(HEX).flatMap(([name, list]) => list.map((hex) => [name, Uint8Array.from(Buffer.from(hex, "hex"))]));
@@ -156,6 +162,17 @@ const ATTACKS = {
   "a JSON-RPC batch of a hundred thousand": { text: `[${'{"jsonrpc":"2.0","method":"m"},'.repeat(100_000)}1]` },
   "JSON with a million members": { text: `{"event":"e","channel":"c","data":[${"1,".repeat(MILLION)}1]}` },
   "a Socket.IO packet that waits for 999,999,999 attachments": { text: '45999999999-["e"]', path: "/socket.io/?EIO=4" },
+  "a string without an end, of escaped quotes, before a mark of redaction": { text: `42["e",${"\\\"".repeat(MILLION / 2)}[redacted]`, path: "/socket.io/?EIO=4" },
+  "marks of redaction, a hundred thousand": { text: `42["e"${",[redacted]".repeat(100_000)}]`, path: "/socket.io/?EIO=4" },
+  "audio that ends in a million equals signs": { text: `{"type":"input_audio_buffer.append","event_id":"e","audio":"${"=".repeat(MILLION)}x"}` },
+  "a Yjs update of 2^50 clients": { bytes: Uint8Array.from([0, 2, 9, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 4, 0]) },
+  "a Yjs update of empty clients, half a million": { bytes: Uint8Array.from([0, 2, 0xc0, 0x84, 0x3d, 0xff, 0xff, 0x7f, ...repeat([0, 1], MILLION - 3)]) },
+  "Yjs lists in each other": { bytes: Uint8Array.from([0, 2, 0x80, 0x80, 0x40, 1, 1, 1, 0, 8, 1, 1, 97, 1, ...repeat([117, 1], 1_048_564)]) },
+  "a Jupyter message of 2^32 parts": { bytes: Uint8Array.from([255, 255, 255, 255, 0, 0, 0, 8, 0x7b]) },
+  "SockJS frames within SockJS frames": { text: `a[${'"a[1]",'.repeat(100_000)}"x"]` },
+  "Centrifugo replies, a hundred thousand": { text: '{"id":1,"rpc":{}}\n'.repeat(100_000), subprotocol: "centrifuge-json" },
+  "escape sequences of a terminal, a million bytes": { bytes: Uint8Array.from([1, ...repeat([27, 0x5b, 0x31], MILLION)]), subprotocol: "v4.channel.k8s.io" },
+  "an LSP message of 999,999,999 bytes": { text: "Content-Length: 999999999\r\n\r\n{}" },
   "digits that a pattern could choke on": { text: `4${"5".repeat(MILLION)}` },
   "a query of braces and comments": { text: JSON.stringify({ type: "subscribe", id: "1", payload: { query: "#{ ".repeat(100_000) } }) },
   "text of 10 MB": { text: "x".repeat(10_000_000) },

@@ -1,6 +1,7 @@
 // What all decoders share: a reader that cannot run past its end, its depth or its budget, and
 // values made fit to show. Nothing in here knows a protocol; nothing trusts a length it was told.
 
+import { skipString } from "../model/json.js";
 import { toHex } from "../model/text.js";
 
 /**
@@ -92,7 +93,24 @@ const MARK = "[redacted]";
 
 /** JSON with quotes around the marks of redaction that stand outside of strings, such as `[1,[redacted]]`. */
 function quoted(text) {
-  return text.replace(/"(?:[^"\\]|\\.)*"|[-\w.]{0,40}\[redacted\][-\w.[\]]{0,40}?(?=[\s,\]}]|$)/g, (part) => (part[0] === '"' ? part : JSON.stringify(part)));
+  let out = "";
+  let done = 0;
+  for (let at = 0; at < text.length;) {
+    const quote = text.indexOf('"', at);
+    const mark = text.indexOf(MARK, at);
+    if (mark === -1) break;
+    if (quote !== -1 && quote < mark) {
+      at = skipString(text, quote);
+      continue;
+    }
+    // What stands beside the mark was a part of the same number or word.
+    const before = /[-\w.]*$/.exec(text.slice(Math.max(done, mark - 40), mark))[0];
+    const behind = /^[-\w.]*/.exec(text.slice(mark + MARK.length, mark + MARK.length + 40))[0];
+    const end = mark + MARK.length + behind.length;
+    out += `${text.slice(done, mark - before.length)}"${text.slice(mark - before.length, end)}"`;
+    done = at = end;
+  }
+  return out + text.slice(done);
 }
 
 /** JSON text as its value, any other text as it is. */

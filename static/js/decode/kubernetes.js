@@ -6,6 +6,10 @@ import { Fault, amount, brief, bytesOf, maybeJson, readable } from "./bounded.js
 
 const CHANNELS = ["stdin", "stdout", "stderr", "error", "resize"];
 const CLOSE = 255;
+
+/** Bytes of a message that are shown as text. */
+const SHOWN = 65_536;
+
 const OWN = /channel\.k8s\.io$/;
 
 function decode(message, state) {
@@ -17,14 +21,16 @@ function decode(message, state) {
   }
   const name = CHANNELS[channel] ?? `channel ${channel}`;
   if (data.length === 0) return { summary: `${name}, empty`, fields: { channel: name } };
-  const text = readable(plain(data));
+  const shown = plain(data);
+  const text = readable(shown);
   const content = text === null ? data : channel >= 3 ? maybeJson(text) : text;
-  const colours = text !== null && data.length !== plain(data).length;
-  return { summary: `${name} ${brief(content, 200)}`, fields: { channel: name, size: data.length, data: content, ...(colours ? { note: "escape sequences of the terminal are left out", bytes: data } : {}) } };
+  const colours = text !== null && data.length !== shown.length;
+  return { summary: `${name} ${brief(content, 200)}`, fields: { channel: name, size: data.length, data: content, ...(colours ? { note: `escape sequences of the terminal${data.length > SHOWN ? " and what is long" : ""} are left out`, bytes: data } : {}) } };
 }
 
 /** Without the escape sequences and bells of terminals, which are no text that people read. */
-function plain(data) {
+function plain(all) {
+  const data = all.subarray(0, SHOWN);
   const out = [];
   for (let at = 0; at < data.length; at += 1) {
     if (data[at] === 27) {

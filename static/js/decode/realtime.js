@@ -18,7 +18,8 @@ const isAudio = (type) => type === "input_audio_buffer.append" || /audio\.delta$
 
 /** Bytes of a text in base64. */
 function sizeOf(base64) {
-  return Math.floor((base64.replace(/=+$/, "").length * 3) / 4);
+  const padding = base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0;
+  return Math.floor(((base64.length - padding) * 3) / 4);
 }
 
 function said(type, { delta, audio, text, transcript, item, session, response, error, rate_limits: limits, name, arguments: args }) {
