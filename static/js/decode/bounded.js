@@ -1,5 +1,5 @@
-// What all decoders share: a reader that cannot run past its end, its depth or its budget, and
-// values made fit to show. Nothing in here knows a protocol; nothing trusts a length it was told.
+// Shared parts of the decoders: a reader that cannot run past its end, its depth or its budget, and
+// values made fit to show. No protocol is known here, and no announced length is trusted.
 
 import { skipString } from "../model/json.js";
 import { toHex } from "../model/text.js";
@@ -11,7 +11,7 @@ import { toHex } from "../model/text.js";
 export const LIMITS = { bytes: 4 * 1024 * 1024, items: 20_000, depth: 64 };
 
 /**
- * Why something is not what it was taken for; `message` is for people. Not an Error: guesses fail
+ * The reason why a message is not of a protocol; `message` is for people. Not an Error: guesses fail
  * all the time, and the stack of an Error takes longer than the guess.
  */
 export class Fault {
@@ -20,7 +20,7 @@ export class Fault {
   }
 }
 
-/** What a reader of a list without a length gives at the list's end. */
+/** Returned by the reader of a list without a length at the list's end. */
 export const END = Symbol("end");
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -88,7 +88,7 @@ export function parse(text) {
   throw new Fault(`not JSON: ${brief(text, 40)}`);
 }
 
-/** What redaction puts in the place of a secret. */
+/** The mark of redaction in the place of a secret. */
 const MARK = "[redacted]";
 
 /** JSON with quotes around the marks of redaction that stand outside of strings, such as `[1,[redacted]]`. */
@@ -103,7 +103,7 @@ function quoted(text) {
       at = skipString(text, quote);
       continue;
     }
-    // What stands beside the mark was a part of the same number or word.
+    // Characters beside the mark were a part of the same number or word.
     const before = /[-\w.]*$/.exec(text.slice(Math.max(done, mark - 40), mark))[0];
     const behind = /^[-\w.]*/.exec(text.slice(mark + MARK.length, mark + MARK.length + 40))[0];
     const end = mark + MARK.length + behind.length;
@@ -123,7 +123,7 @@ export function maybeJson(text) {
   }
 }
 
-/** Subprotocols of which it is known what they carry. */
+/** Subprotocols whose content is known. */
 const SUBPROTOCOLS = /mqtt|stomp|wamp|ocpp|actioncable|soap|sip|xmpp|graphql|json-?rpc|signalr|phoenix|k8s\.io|jupyter|centrifuge|lsp|amqp|realtime|xmlrpc|msgpack|cbor|protobuf/i;
 
 /** Whether a subprotocol is known and another than those that `own` matches. */
@@ -162,8 +162,8 @@ export function whole(big) {
 }
 
 /**
- * Reads bytes from the front. What does not fit is a `Fault`; `fault` keeps the first, so that
- * lists can end with what was read before it.
+ * Reads bytes from the front. Throws a `Fault` if they do not fit; `fault` keeps the first, so that
+ * lists can end with the values before it.
  */
 export class Reader {
   #view;
@@ -319,9 +319,9 @@ function firstKeys(object, most = 50) {
 }
 
 /**
- * A copy of a value that a tree view can show: only what JSON has, bytes as `{ bytes, hex }` (and
+ * A copy of a value that a tree view can show: only JSON types, bytes as `{ bytes, hex }` (and
  * `text` if it reads as such), no deeper and no larger than the limits; members that are undefined
- * are left out, as JSON does. `cut` says what is missing.
+ * are left out, as JSON does. `cut` names the missing part.
  */
 export function shown(value, { items = LIMITS.items, depth = LIMITS.depth } = {}) {
   let left = items;

@@ -66,7 +66,7 @@ export const graphql = {
   fit({ subprotocol, path, text, value }) {
     if (typeof text !== "string") return 0;
     if (OWN.test(subprotocol ?? "")) return 100;
-    // A known subprotocol of others, and a member that GraphQL does not have, say what it is not.
+    // Neither another known subprotocol nor a member that GraphQL does not have is GraphQL.
     if (isForeign(subprotocol, OWN)) return 0;
     if (!isObject(value) || !TYPES.has(value.type) || !Object.keys(value).every((key) => MEMBERS.has(key))) return 0;
     if (!COMMON.has(value.type)) return 85;

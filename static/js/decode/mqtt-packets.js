@@ -1,4 +1,4 @@
-// The packets of MQTT 3.1, 3.1.1 and 5: what stands behind the length.
+// The packets of MQTT 3.1, 3.1.1 and 5: the bytes after the length.
 
 import { Fault, Reader, amount, maybeJson, readable, word } from "./bounded.js";
 import { properties, string } from "./mqtt-properties.js";

@@ -49,7 +49,7 @@ export class Track {
     this.#misses = 0;
   }
 
-  /** A copy that knows what this one does, without unfinished packets and open requests. */
+  /** A copy with the facts of this one, without unfinished packets and open requests. */
   fork() {
     const copy = new Track(this);
     copy.decoder = this.decoder;
@@ -62,7 +62,7 @@ export class Track {
     return copy;
   }
 
-  /** Messages were lost: what they left unfinished never ends. */
+  /** Drops unfinished packets and open requests, since messages were lost. */
   lose() {
     forget(this.#states.in);
     forget(this.#states.out);
@@ -135,7 +135,7 @@ function isPlain(value) {
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
-/** The part of a result that a row shows, or null: what is only a guess stays as it was sent. */
+/** The part of a result that a row shows, or null: a mere guess is not shown. */
 export function brief(result) {
   if (!result?.likely || (result.error !== undefined && result.fields === null)) return null;
   return {

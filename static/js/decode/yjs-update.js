@@ -1,5 +1,5 @@
 // An update of a Yjs document in its first encoding (yjs, UpdateDecoderV1): inserted structs of each
-// client, then what is deleted.
+// client, then deleted ranges.
 
 import { Fault, amount, brief, maybeJson } from "./bounded.js";
 import { any, bytes, string, varuint } from "./lib0.js";

@@ -1,6 +1,6 @@
 // Link: decodes messages in the order of their connections, in the worker. Messages of the live stream
 // are decoded as they come; of any other message, the messages before it are read first, from the
-// server or the file. What takes too long is skipped, and the page asks again for what it shows.
+// server or the file. Messages beyond the budget are skipped; the page asks again for those in sight.
 
 import { Track, brief } from "../decode/track.js";
 import { connectionOf, handshakeOf, idOf, kindOf, timeOf, toDecode, valueOf } from "../model/event.js";
@@ -67,8 +67,10 @@ export class Interpreter {
     else if (kind === "message") {
       const found = this.#next(connection, line);
       const entry = this.#tracks.get(connection);
-      if (this.#hasOwn && entry.whole && !entry.buffer && !this.own.isBusy) this.#override(connection, entry, line);
-      return found;
+      const isOwn = this.#hasOwn && entry.whole && !entry.buffer && !this.own.isBusy;
+      if (!isOwn) return found;
+      // Posted later: the reader's decoders go first, and their answer takes a moment.
+      this.#override(connection, entry, line, found ?? null);
     }
     return undefined;
   }
@@ -94,15 +96,16 @@ export class Interpreter {
     return name === null || this.own.has(name) ? name : false;
   }
 
-  /** Decodes the next message by the reader's decoders; their output replaces the brief. */
-  async #override(connection, entry, line) {
+  /** Decodes the next message by the reader's decoders; `found` is posted if they return nothing. */
+  async #override(connection, entry, line, found) {
     const only = this.#ownFor(connection);
     const message = only === false ? null : toDecode(line);
-    if (!message) return;
+    if (!message) return this.#post([[idOf(line), found]]);
     const { track, isBegun } = entry;
     entry.isBegun = true;
     const output = await this.own.decode(connection, { ...message, path: track.path, subprotocol: track.subprotocol }, { fresh: !isBegun, only });
-    if (output) this.#post([[idOf(line), brief(track.adopt(output, message.direction, idOf(line), timeOf(line)))]]);
+    this.#post([[idOf(line), output ? brief(track.adopt(output, message.direction, idOf(line), timeOf(line))) : found]]);
+    return undefined;
   }
 
   /** Decodes lines in order by the reader's decoders; resolves with the results by id. */
@@ -137,6 +140,7 @@ export class Interpreter {
       return undefined;
     }
     // Without its beginning it would be misread; the beginning is read once a message of it is in sight.
+    entry.last = line;
     if (!entry.whole || entry.track.isDormant) return undefined;
     const now = performance.now();
     if (now - this.#second > 1000) {
@@ -159,7 +163,7 @@ export class Interpreter {
     for (const { connection, isCandidate } of alone) if (isCandidate) this.#remember(connection);
     for (const { line, connection, found } of alone) {
       const isWhole = !past && this.#tracks.get(connection)?.whole;
-      // Most connections speak no protocol that is known: what came before tells nothing of them.
+      // Most connections speak no known protocol; their earlier messages are not worth reading.
       const context = connection !== "" && !isWhole && this.#candidates.has(connection);
       if (context && this.#enqueue(connection, line, past)) continue;
       pairs.push([idOf(line), found]);
@@ -211,29 +215,33 @@ export class Interpreter {
   async #catchUp(connection, { lines, past }) {
     const generation = this.#generation;
     const entry = this.#tracks.get(connection);
-    // What comes meanwhile waits, so that each message is decoded once and in order.
+    // New messages wait, so that each message is decoded once and in order.
     const live = !past && !this.partial && entry && !entry.buffer;
     if (live) entry.buffer = [];
-    const newest = lines.reduce((a, b) => (later(b, a) ? b : a));
+    // Up to the last line that the stream has brought: none may be missing between it and those that wait.
+    const newest = [...lines, ...(live && entry.last ? [entry.last] : [])].reduce((a, b) => (later(b, a) ? b : a));
     const found = await this.#context(connection, newest);
     if (generation !== this.#generation) return;
     const pairs = new Map();
     const track = this.#replay(connection, found, (line, result) => pairs.set(idOf(line), brief(result)));
     for (const [id, result] of await this.#ownReplay(connection, found, connection)) pairs.set(id, brief(result));
     if (generation !== this.#generation) return;
+    const caughtUp = new Set();
     if (live && this.#tracks.get(connection) === entry) {
       const last = found.findLast((line) => line !== null) ?? newest;
       const caught = { track, whole: true, isBegun: true };
       this.#tracks.set(connection, caught);
       for (const line of entry.buffer) {
         if (!later(line, last)) continue;
-        pairs.set(idOf(line), brief(read(track, line)));
-        if (this.#hasOwn) this.#override(connection, caught, line);
+        caughtUp.add(idOf(line));
+        const decoded = brief(read(track, line));
+        if (this.#hasOwn) this.#override(connection, caught, line, decoded);
+        else pairs.set(idOf(line), decoded);
       }
     } else if (this.partial) {
       this.#add(connection, { track, whole: true });
     }
-    for (const line of lines) if (!pairs.has(idOf(line))) pairs.set(idOf(line), brief(read(track.fork(), line)));
+    for (const line of lines) if (!pairs.has(idOf(line)) && !caughtUp.has(idOf(line))) pairs.set(idOf(line), brief(read(track.fork(), line)));
     this.#post([...pairs]);
   }
 
@@ -273,7 +281,7 @@ export class Interpreter {
     this.#tracks.delete(connection);
   }
 
-  /** Forgets what is known of all connections, since there are other decoders. */
+  /** Forgets all connections, since there are other decoders. */
   relearn() {
     this.#tracks.clear();
     this.#generation += 1;

@@ -66,10 +66,12 @@ export class Decoded {
     let changed = false;
     for (const [id, brief] of pairs) {
       const known = this.#briefs.get(id);
+      // A line of the stream that was not decoded may have been decoded since.
+      if (brief === null && known) continue;
       if (known?.answered && brief) brief.answered = known.answered;
       this.#briefs.set(id, brief);
       this.#asked.delete(id);
-      if (brief === null && !known) continue;
+      if (brief === null) continue;
       changed = true;
       if (brief?.of) this.#answer(id, brief);
     }

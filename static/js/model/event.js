@@ -178,7 +178,7 @@ export function payload(raw, value = valueOf(raw)) {
   return quoted ? { text: json, bytes: null, json } : { text, bytes: plain, json: null };
 }
 
-/** What redaction puts in the place of a message that it cannot search. */
+/** The mark of redaction in the place of a message that it cannot search. */
 const REDACTED = "[redacted]";
 
 /** A message for the decoders: `{ opcode, direction, text, bytes, value }`, or null if it is none. */

@@ -111,7 +111,7 @@ export class Content {
   }
 }
 
-/** Lines that show what could hide or turn them around. */
+/** Lines with characters written out that could hide text or turn it around. */
 function visibleLines(text) {
   return text.split("\n").map(visible).join("\n");
 }

@@ -1,5 +1,5 @@
 // View: JSON as a foldable tree. Each level is read when it is opened, a part at a time, so that
-// deep and long documents cost what is shown of them.
+// deep and long documents cost only their visible part.
 
 import { members, skipSpace, step, typeAt, unquote } from "../model/json.js";
 import { count, visible } from "../model/text.js";
@@ -33,7 +33,7 @@ export class Tree {
     this.#openSome(first);
   }
 
-  /** Opens what fits: level by level, until there are enough lines. */
+  /** Opens lines level by level, until there are enough. */
   #openSome(first) {
     const queue = [first];
     while (queue.length > 0 && this.element.children.length < OPENED) {
