@@ -170,6 +170,12 @@ async fn pages_run_no_script_but_their_own() {
             "{path}"
         );
     }
+    let sandbox = tap.get("/static/js/link/sandbox.js").await;
+    assert_eq!(
+        sandbox.header("content-security-policy"),
+        "default-src 'none'; script-src blob:; connect-src 'none'; worker-src 'none'; base-uri 'none'",
+        "decoders of the reader connect to nothing"
+    );
     tap.get("/static/nothing.js").await.is_problem(404, "not_found", "nothing.js");
     tap.get("/static/..%2fCargo.toml").await.is_problem(404, "not_found", "");
 }
