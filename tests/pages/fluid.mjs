@@ -1,6 +1,7 @@
 // How fluid the inspector stays while 10,000 events a second come for a minute: frames, how busy
-// the main thread is, memory, and what was counted. `node fluid.mjs [SECONDS] [PER_SECOND] [TRACE]`
+// the main thread is, memory, and counts. `node fluid.mjs [SECONDS] [PER_SECOND] [decoded] [TRACE]`
 // prints the figures and saves a trace of the browser if it is given a file; wants a release build.
+// `decoded` sends Socket.IO packets, so that each row is decoded; else it is JSON of no protocol.
 
 import { writeFile } from "node:fs/promises";
 import { loadavg } from "node:os";
@@ -8,7 +9,8 @@ import { client, end, page, tap, until } from "./harness.mjs";
 
 const seconds = Number(process.argv[2] ?? 60);
 const perSecond = Number(process.argv[3] ?? 10_000);
-const trace = process.argv[4];
+const isDecoded = process.argv[4] === "decoded";
+const trace = process.argv[isDecoded ? 5 : 4];
 const MARGIN = 3;
 
 const server = await tap("--max-connections", "100");
@@ -28,7 +30,8 @@ function flood(ms) {
     const timer = setInterval(() => {
       const now = Math.min(ms, performance.now() - began);
       for (const due = Math.floor((now * perSecond) / 1000); sent < due; sent += 1) {
-        sockets[sent % sockets.length].send(`{"type":"tick","n":${sent},"price":${(100 + (sent % 997) / 7).toFixed(2)},"padding":"${padding}"}`);
+        const json = `{"type":"tick","n":${sent},"price":${(100 + (sent % 997) / 7).toFixed(2)},"padding":"${padding}"}`;
+        sockets[sent % sockets.length].send(isDecoded ? `42["tick",${json}]` : json);
       }
       if (now >= ms) {
         clearInterval(timer);
