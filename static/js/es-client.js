@@ -34,7 +34,7 @@ async function before(event) {
   return (await feed.lines(query)).reverse().map(valueOf).filter(Boolean);
 }
 
-/** Narrows the view to what a value says. */
+/** Narrows the view to a value. */
 function narrow({ connection, channel, kind, direction, condition }) {
   if (connection !== undefined) apply({ ...view, connections: [connection] });
   else if (channel !== undefined) apply({ ...view, channels: [channel] });
@@ -61,7 +61,7 @@ function linkTo(id) {
   return here(`es-client?${query}`).href;
 }
 
-/** Does what a key or a button says. */
+/** Performs the action of a key or a button. */
 function act(name, typing = false) {
   const raw = detail.raw ?? (events.list.selected === null ? null : events.source.at(events.list.selected - events.source.first) ?? null);
   const event = raw === null ? null : valueOf(raw);

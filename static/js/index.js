@@ -1,4 +1,4 @@
-// The overview: what runs here, live counts, lines to copy.
+// The overview: the server, live counts, lines to copy.
 
 import { ask, here, socketAddress } from "./link/server.js";
 import { bytes, count, duration, number } from "./model/text.js";
@@ -28,7 +28,7 @@ function clientAddress(info, upstream) {
   return upstream.startsWith("http") ? address.replace(/^ws/, "http") : address;
 }
 
-/** What the server does, in a sentence. */
+/** The server in a sentence. */
 function about({ mode, upstreams, now, recording }) {
   if (mode === "recording") return `A recording, ${recording.name}: its connections, messages and closes, as they were.`;
   if (mode !== "proxy") return "Every connect, message and close of the WebSockets here is on one event stream.";
@@ -55,7 +55,7 @@ async function copy(text, button) {
     await navigator.clipboard.writeText(text.textContent);
     button.textContent = "Copied";
   } catch {
-    // Without a secure context there is no clipboard; what is selected can be copied by hand.
+    // Without a secure context there is no clipboard; the selection can be copied by hand.
     getSelection().selectAllChildren(text);
     button.textContent = "Selected";
   }

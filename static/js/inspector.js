@@ -24,7 +24,7 @@ import { connectionMarks, learnNames, nameOf } from "./view/names.js";
 import { FilterBox } from "./view/filter-box.js";
 import { Strip } from "./view/strip.js";
 
-/** Events and characters of a file that is looked at. */
+/** Events and characters of a file. */
 const FILE = [1_000_000, 1_000_000_000];
 
 const HOUR = 3_600_000;
@@ -76,10 +76,10 @@ function named(pairs) {
   if (view.connections.length > 0) drawView();
 }
 
-/** What a button of the page does, by name. */
+/** Performs the action of a button, by its name. */
 export const on = { act() {} };
 
-/** Draws the counts a few times a second, however much comes: nobody reads them faster. */
+/** Draws the counts a few times a second, however many events arrive. */
 function soon() {
   later ||= setTimeout(() => {
     later = 0;
@@ -87,13 +87,13 @@ function soon() {
   }, 150);
 }
 
-/** Asks again what has passed, while an empty page shows counts of it. */
+/** Asks again for the counts that an empty page shows. */
 setInterval(() => {
   if (link !== "open" || info?.mode !== "proxy" || events.source.length > 0 || document.hidden) return;
   json("api/info").then((told) => { info = told; update(); }, () => {});
 }, 3000);
 
-/** Draws what has changed, once a frame. */
+/** Draws the changes, once a frame. */
 export function update() {
   if (stale) return;
   stale = true;
@@ -147,7 +147,7 @@ export function notice(words, bad = false, label = "", run = null) {
   at("notice-act").onclick = run;
 }
 
-/** Takes what the server says of itself. */
+/** Takes the server's description of itself. */
 function learn(told) {
   info = told;
   hideClient(told);
@@ -162,7 +162,7 @@ function learn(told) {
   if (mode === "live") openHistory();
 }
 
-/** Takes what becomes of the stream. */
+/** Takes a state of the stream. */
 function state(now) {
   if (now.state !== "reconnecting") link = now.state;
   const show = () => banner.show({ ...now, recording: recording?.name });
@@ -371,7 +371,7 @@ export async function context(id) {
   await openHistory({ id });
 }
 
-/** Forgets what the list holds, and connections that are closed. */
+/** Forgets the events of the list, and connections that are closed. */
 export function forget() {
   events.clear();
   detail.show(null);

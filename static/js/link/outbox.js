@@ -42,7 +42,7 @@ export class Outbox {
     if (this.#lines.length > this.#most || this.#chars > this.#mostChars) this.#drop();
   }
 
-  /** Lets a good part go, the oldest, so that this costs little for each. */
+  /** Drops a good part of the lines, the oldest, so that the cost for each is low. */
   #drop() {
     let cut = 0;
     while (cut < this.#lines.length - 1 && (cut < this.#lines.length / 4 || this.#chars > this.#mostChars * 0.75)) {
@@ -56,7 +56,7 @@ export class Outbox {
     if (this.#briefs.length > this.#lines.length) this.#briefs.splice(0, this.#briefs.length - this.#lines.length);
   }
 
-  /** Hands over what there is, if the page keeps up. */
+  /** Hands over a batch, if the page keeps up. */
   flush() {
     if (this.#open >= CREDIT || (this.#lines.length === 0 && this.#tally.isEmpty)) return;
     if (this.#lost) {
@@ -70,7 +70,7 @@ export class Outbox {
     this.#post(batch);
   }
 
-  /** Counts only what is later than an event: the server has counted the rest. */
+  /** Counts only events later than one: the server has counted the others. */
   countAfter(id) {
     this.#tally.after(id);
   }
@@ -85,7 +85,7 @@ export class Outbox {
     return this.#lines.length;
   }
 
-  /** An empty one at the same page, which may still be busy with the last batches of this one. */
+  /** An empty outbox for the same page, which may still be busy with the last batches of this one. */
   fresh(most, mostChars) {
     const made = new Outbox(this.#post, most, mostChars);
     made.#open = this.#open;

@@ -1,5 +1,4 @@
-// Link: what the server says of itself. All addresses are relative to the page, so that any prefix
-// works.
+// Link: requests to the server. All addresses are relative to the page, so that any prefix works.
 
 /** The URL of something on the observers' side. */
 export function here(path) {
@@ -30,7 +29,7 @@ export function socketAddress(info) {
   return apart.href;
 }
 
-/** Does something at a connection; resolves with the answer, rejects with a sentence for people. */
+/** Acts on a connection; resolves with the answer, rejects with a sentence for people. */
 async function order(path, options) {
   let response;
   try {

@@ -3,7 +3,7 @@
 
 import { idOf, timeOf, valueOf } from "../model/event.js";
 
-/** Connects and closes of the past that the list begins with. */
+/** Connects and closes of the past with which the list begins. */
 const PAST = 500;
 
 export class Watcher {
@@ -78,7 +78,7 @@ export class Watcher {
       this.tell();
       if (this.#isRecording) return;
     } catch {
-      // The stream says what is wrong; the list stays as it was.
+      // The stream reports the fault; the list stays as it was.
     }
     this.#next(Math.max(1000, (performance.now() - began) * 10));
   }
@@ -90,7 +90,7 @@ export class Watcher {
     this.#hasPast = true;
   }
 
-  /** Connects and closes that the stream, which selects, did not bring. */
+  /** Connects and closes that a stream with a selection leaves out. */
   async #ends() {
     if (this.#lastId === null) {
       const [newest] = await this.#ask("api/events?order=desc&limit=1");

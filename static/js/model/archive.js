@@ -1,12 +1,12 @@
 // Model: a long history that stays on the server. Marks say how many events there are and where
-// each part begins; parts are loaded when somebody looks at them, and forgotten again. No DOM.
+// each part begins; parts are loaded when they are in sight, and dropped again. No DOM.
 
 import { compareIds, idOf, timeOf } from "./event.js";
 
 /** Events that are loaded at a time. */
 const PART = 200;
 
-/** How long a part that could not be read is left alone. */
+/** Milliseconds before a part that could not be read is asked for again. */
 const RETRY = 2000;
 
 /** Characters of parts that are kept. */
@@ -28,7 +28,7 @@ export class Archive {
   #most;
   /** Called when a part has come. */
   onload = () => {};
-  /** What the server said when a part could not be read, or "". */
+  /** The server's words when a part could not be read, or "". */
   fault = "";
 
   /** `ask(params)` resolves with the lines of an answer of `/api/events`; `marks` is one too. */
@@ -84,7 +84,7 @@ export class Archive {
     return low;
   }
 
-  /** Asks for a part; the newest wish comes first, and old ones are forgotten. */
+  /** Asks for a part. The newest request goes first, and old ones are dropped. */
   #want(number) {
     if (this.#wanted.includes(number) || Date.now() < this.#rest) return;
     this.#wanted.push(number);

@@ -9,7 +9,7 @@ export function filled(text, n, now) {
   return text.replaceAll("{{n}}", String(n)).replaceAll("{{time}}", String(now));
 }
 
-/** Reads what a burst is to be, or says what is wrong. */
+/** Reads the size and rate of a burst, or returns `{ fault }`. */
 export function read(count, rate) {
   const [many, fast] = [Number(count), Number(rate)];
   if (!Number.isInteger(many) || many < 1 || many > MOST) return { fault: `A burst has 1 to ${MOST.toLocaleString("en")} messages.` };
@@ -33,7 +33,7 @@ export class Burst {
     return this.sent >= this.#count;
   }
 
-  /** Sends what is due by now; `send(n)` returns whether there was room for it. */
+  /** Sends the messages that are due by now; `send(n)` returns whether there was room for it. */
   tick(now, send) {
     const due = Math.min(this.#count, 1 + Math.floor(((now - this.#began) * this.#rate) / 1000));
     while (this.sent < due) {

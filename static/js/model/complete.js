@@ -1,5 +1,5 @@
-// Model: how an expression could go on. Names of fields are those of full events, and those that
-// messages on this page have; no DOM.
+// Model: completion of expressions. Names of fields are those of full events, and those in the messages
+// that this page has seen; no DOM.
 
 const FIELDS = {
   kind: "connect, message, close, join, leave or request", connectionId: "whose it is", direction: "in or out", opcode: "text, binary, ping, pong",
@@ -46,7 +46,7 @@ export class Names {
     }
   }
 
-  /** What could stand at the caret: `{ from, to, items: [{ text, about }] }`. */
+  /** The completions at the caret: `{ from, to, items: [{ text, about }] }`. */
   complete(expression, caret) {
     const before = expression.slice(0, caret);
     if (insideString(before)) return { from: caret, to: caret, items: [] };
@@ -58,7 +58,7 @@ export class Names {
     }
     const word = /[A-Za-z_][\w.]*$/.exec(before)?.[0] ?? "";
     const from = caret - word.length;
-    // A name can only stand at the beginning, or behind what asks for a value.
+    // A name stands at the beginning or after an operator.
     if (!/(^|[\s(![,&|<>=+\-*/])$/.test(before.slice(0, from))) return { from, to: caret, items: [] };
     if (/[)\]"\w]\s+$/.test(before)) return { from: caret, to: caret, items: operators() };
     const dot = word.lastIndexOf(".");
@@ -81,6 +81,6 @@ function insideString(text) {
     else if (quote) quote = text[at] === quote ? "" : quote;
     else if (text[at] === '"' || text[at] === "'") quote = text[at];
   }
-  // A quote that was just opened may be the beginning of a known value.
+  // A quote that was just opened may begin a known value.
   return quote !== "" && !/(?:==|!=)\s*"\w*$/.test(text);
 }

@@ -1,4 +1,4 @@
-// Model: what became of a connection, in words. No DOM.
+// Model: the end of a connection in words. No DOM.
 
 import { duration } from "./text.js";
 
@@ -10,7 +10,7 @@ const CODES = {
   4409: "replaced by a newer connection", 4429: "too slow",
 };
 
-/** What a close code means, or "". */
+/** The meaning of a close code, or "". */
 export function meaning(code) {
   if (CODES[code]) return CODES[code];
   if (code >= 4000) return "a code of the application";

@@ -1,9 +1,9 @@
-// Model: the lines that the page holds. Bounded by number and by size; while the reader looks at
-// older ones they stay, and what comes waits, bounded too. What does not fit is counted. No DOM.
+// Model: the lines that the page holds. Bounded by number and by size. While the reader looks at older
+// lines they stay, and new ones wait, bounded too. Lines that do not fit are counted. No DOM.
 
 import { idOf, kindOf } from "./event.js";
 
-/** A queue of lines, bounded by number and characters: what is too much leaves at the front. */
+/** A queue of lines, bounded by number and characters. The oldest lines leave it. */
 export class Ring {
   #lines = [];
   #start = 0;
@@ -31,7 +31,7 @@ export class Ring {
     this.#chars += line.length;
   }
 
-  /** Lets the oldest go until it fits; returns how many went. One line is kept, however long. */
+  /** Drops the oldest lines until the rest fits; returns how many. One line is kept, however long. */
   trim() {
     const before = this.#start;
     while (this.length > 1 && (this.length > this.most || this.#chars > this.chars)) {
@@ -134,12 +134,12 @@ export class Journal {
     this.dropped += gone;
   }
 
-  /** Keeps what is shown: "paused" by the reader, or "scrolled", where there is room for more. */
+  /** Keeps the lines that are shown: "paused" by the reader, or "scrolled", where there is room for more. */
   hold(why) {
     if (this.#holding !== "paused" || why === "paused") this.#holding = why;
   }
 
-  /** Shows what has waited, and goes on. */
+  /** Adds the lines that have waited, and continues. */
   release() {
     this.#holding = "";
     if (this.#overflow) {

@@ -1,7 +1,7 @@
 // Model: the text of a file that is compressed (gzip; zlib, as in .zhar of mitmproxy) or of UTF-16, as
 // src/cli/file/bytes.rs reads it. No DOM.
 
-/** What files begin with that are something else, and what would be right. */
+/** First bytes of files of other kinds, and the kind that would be right. */
 const OTHERS = [
   [[0x50, 0x4b, 3, 4], "a ZIP file; the file in it would be right"],
   [[0x28, 0xb5, 0x2f, 0xfd], "compressed with zstd; gzip, or the file itself, would be right"],

@@ -8,7 +8,7 @@ export function fromFile(text) {
   return read(text).lines;
 }
 
-/** The same with what could not be read, in words: `{ lines, skipped: "1 entry, 2 messages" }`. */
+/** The same with the parts that could not be read, in words: `{ lines, skipped: "1 entry, 2 messages" }`. */
 export function read(text) {
   const json = withoutCallback(text.replace(/^\ufeff/, ""));
   const whole = /^\s*[{[]/.test(json) ? valueOf(json) : null;

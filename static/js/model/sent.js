@@ -1,4 +1,4 @@
-// Model: what was sent before, and messages that were kept under a name. Bounded; no DOM.
+// Model: messages that were sent before, and templates under a name. Bounded; no DOM.
 
 /** Messages that are remembered. */
 const MOST = 50;

@@ -1,4 +1,4 @@
-// View: sends to a connection, sends an event again, closes a connection.
+// View: the dialogs that send to a connection, send an event again, and close a connection.
 
 import { close, send } from "../link/server.js";
 import { payload } from "../model/event.js";
@@ -12,7 +12,7 @@ function fault(place, words) {
   at(place).hidden = words === "";
 }
 
-/** The dialogs that act; `isProxy()` says whether there is an upstream to send to. */
+/** `isProxy()` says whether there is an upstream to send to. */
 export class Acting {
   #id = "";
 

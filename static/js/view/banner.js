@@ -1,4 +1,4 @@
-// View: how the page stands with the server, and what to do next.
+// View: the state of the connection to the server, and the next step of the reader.
 
 import { duration, number } from "../model/text.js";
 import { at, button, make } from "./dom.js";
@@ -6,7 +6,7 @@ import { at, button, make } from "./dom.js";
 /** A reconnection that is quicker than this needs no banner. */
 const QUIET = 1500;
 
-/** What each state is called, what it means, and what helps. */
+/** The name of each state, its meaning, and its remedy. */
 function words(state) {
   switch (state.state) {
     case "full":
@@ -37,7 +37,7 @@ export class Banner {
     clearTimeout(this.#timer);
     clearInterval(this.#tick);
     const last = this.#state;
-    // An attempt that is under way does not take away what the last one said.
+    // An attempt that is under way leaves the words of the last one.
     if (state.state === "reconnecting") return this.#status("waiting", "reconnecting…");
     this.#state = { ...state, until: Date.now() + (state.wait ?? 0) };
     if (state.state === "open") {

@@ -1,10 +1,10 @@
-// View: what stands where there are no events: why, and what to do next.
+// View: an empty list: the reason, and the next step.
 
 import { socketAddress } from "../link/server.js";
 import { count, number } from "../model/text.js";
 import { at, button, copy, make } from "./dom.js";
 
-/** Says why there is nothing. `act(name)` does what a button offers. */
+/** Draws the reason of an empty list. `act(name)` performs the action of a button. */
 export function drawBlank({ mode, link, info, isFiltered, held, ended }, act) {
   const [title, hint, acts, address] = words({ mode, link, info, isFiltered, held, ended });
   at("blank-text").textContent = title;
@@ -36,7 +36,7 @@ function words({ mode, link, info, isFiltered, ended }) {
 
 const REASONS = "The usual reasons: the page has the address of the upstream built in and goes past wstap; it uses long polling or an event stream; or its WebSocket opens only after some action. WebSocket clients connect to:";
 
-/** What is said of plain requests while there is no WebSocket. */
+/** The number of plain requests, while there is no WebSocket. */
 function requestsOnly({ requests, failedRequests }) {
   return `${number(requests, "HTTP request")} passed${failedRequests > 0 ? ` (${count(failedRequests)} failed)` : ""}, no WebSocket yet.`;
 }

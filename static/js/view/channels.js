@@ -1,5 +1,5 @@
-// View: the channels that a client has entered, a line each: how much came, the last of it, who is
-// there.
+// View: the channels that a client has entered, a line each: number of messages, the last one, and the
+// users.
 
 import { count, visible } from "../model/text.js";
 import { at, button, make, stamp } from "./dom.js";
@@ -47,7 +47,7 @@ export class Channels {
     if (known) known.line.dataset.state = "open";
   }
 
-  /** A message has come. */
+  /** A message has arrived. */
   message(name, text) {
     const known = this.#lines.get(name);
     if (!known) return;
@@ -56,7 +56,7 @@ export class Channels {
     this.#count(name);
   }
 
-  /** Who is there now. */
+  /** The users of a channel have changed. */
   users(name, users) {
     const known = this.#lines.get(name);
     if (!known) return;
@@ -71,7 +71,7 @@ export class Channels {
     this.#draw();
   }
 
-  /** The connection has ended: what came can still be read. */
+  /** The connection has ended. The lines can still be read. */
   end() {
     for (const { line, leave } of this.#lines.values()) {
       line.dataset.state = "";
@@ -83,7 +83,7 @@ export class Channels {
     for (const name of this.names) this.remove(name);
   }
 
-  /** Shows only what came in a channel; "" everything. */
+  /** Shows only the messages of a channel, or with "" everything. */
   only(name) {
     this.#only = name;
     for (const [one, { only }] of this.#lines) only.setAttribute("aria-pressed", String(one === name));

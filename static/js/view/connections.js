@@ -33,7 +33,7 @@ export class Connections {
     new ResizeObserver(() => this.#want()).observe(box);
     box.addEventListener("click", (event) => {
       const row = event.target.closest(".connection");
-      // What was clicked is what the row says, even if the list was sorted anew just now.
+      // The row decides, even if the list was sorted anew just now.
       if (row?.dataset.id !== undefined) this.#choose(row.dataset.id, this.#list.indexOf(row), event);
     });
     box.addEventListener("keydown", (event) => this.#key(event));
@@ -138,7 +138,7 @@ function ended(one) {
   return endInShort(one.closed, one.closed.status);
 }
 
-/** Everything that is known, in words: the tip of a line. */
+/** All facts in words, for the tip of a row. */
 function describe(one) {
   const known = [
     one.name,

@@ -139,7 +139,7 @@ export class Detail {
     return list;
   }
 
-  /** What became of a connection. It is told at once, and better when its last events are known. */
+  /** The end of a connection in words, and in more of them once its last events are known. */
   #story(event) {
     if (event?.kind === "gap" || event?.kind === "hole") return [make("p", "story", advice(event))];
     if (event?.kind !== "close") return [];

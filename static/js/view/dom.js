@@ -1,4 +1,4 @@
-// View: short words for the document. Text goes in as text only.
+// View: shorthand for the document. Text is inserted as text only.
 
 export const at = (id) => document.getElementById(id);
 
@@ -11,7 +11,7 @@ export function make(tag, name = "", text = "", attributes = {}) {
   return element;
 }
 
-/** A button that does something. */
+/** A button with its action. */
 export function button(text, name, act, attributes = {}) {
   const element = make("button", name, text, { type: "button", ...attributes });
   element.addEventListener("click", act);
@@ -23,17 +23,17 @@ export function hideClient({ mode }) {
   for (const link of document.querySelectorAll('a[href="ws-client"]')) link.hidden = mode === "recording";
 }
 
-/** A copy of what a template holds. */
+/** A copy of the content of a template. */
 export function stamp(id) {
   return at(id).content.firstElementChild.cloneNode(true);
 }
 
-/** Says something to those who cannot see it. */
+/** Announces words to screen readers. */
 export function announce(words) {
   at("announce").textContent = words;
 }
 
-/** Says something for a moment, to all. */
+/** Shows words for a moment. */
 export function toast(words) {
   const box = at("toast");
   box.textContent = words;

@@ -81,7 +81,7 @@ export class Events {
     return this.#archive;
   }
 
-  /** Shows what the page holds, or a history. */
+  /** Shows the events that the page holds, or a history. */
   use(archive) {
     this.#archive = archive;
     this.list.selected = null;
@@ -299,7 +299,7 @@ export class Events {
     event.preventDefault();
   }
 
-  /** Moves the selection; what is shown in full moves with it. */
+  /** Moves the selection, and with it the event that is shown in full. */
   #move(by, show = false) {
     const index = this.list.move(by);
     const raw = index === -1 ? null : this.source.at(index);

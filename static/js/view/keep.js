@@ -4,7 +4,7 @@ import { toHar } from "../model/har.js";
 import { number } from "../model/text.js";
 import { at, download, toast } from "./dom.js";
 
-/** Events that a file is made of at most: more would not fit in the memory of a page. */
+/** Most events of a file: more would not fit in the memory of a page. */
 export const MOST = 200_000;
 
 function name(ending) {

@@ -66,7 +66,7 @@ export class List {
     return this.#most - this.#top < 0.5;
   }
 
-  /** Draws every line anew, since what they say has changed. */
+  /** Draws every line anew: their contents have changed. */
   refresh() {
     for (const slot of this.#slots) slot.key = -1;
     this.draw();

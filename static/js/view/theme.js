@@ -1,5 +1,5 @@
-// View: light and dark, by the system or by the reader's choice. The choice itself is put in place
-// by theme-early.js, before anything is drawn.
+// View: light and dark, by the system or by the reader's choice. theme-early.js applies the choice before
+// anything is drawn.
 
 import { at } from "./dom.js";
 
