@@ -49,7 +49,7 @@ pub async fn play(
     all.into_iter().flatten().collect()
 }
 
-/// What happens while a recording is played.
+/// The progress of a recording that is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress<'a> {
     /// A message was sent.
@@ -79,7 +79,7 @@ struct Player<'a> {
     /// longest time that one took, so that the connection is held up by the limit once.
     patience: Duration,
     longest: Duration,
-    /// Whether the silence of the server was told.
+    /// Whether the silence of the server was reported.
     told: bool,
     /// Recorded values, and the new ones that replace them.
     carried: Vec<(String, String)>,

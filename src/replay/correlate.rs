@@ -7,7 +7,7 @@
 //! answered is sent with the scalars of the live client.
 //!
 //! Whether a scalar of the server is one of the client is decided by its value together with its key
-//! (`"id":1` is not `"count":1`). Long texts that nobody makes twice are recognised by their value alone.
+//! (`"id":1` is not `"count":1`). Long texts with a digit are recognised by their value alone.
 
 use std::collections::{HashMap, HashSet};
 

@@ -63,7 +63,7 @@ pub(super) fn form(scalars: &[Scalar]) -> u64 {
             scalar.json.hash(&mut hasher);
         }
         match scalar.json.as_bytes().first() {
-            // What is optional may be there or not.
+            // An optional text may be null.
             Some(b'"' | b'n') => 's',
             Some(b't' | b'f') => 'b',
             _ => 'n',

@@ -155,7 +155,7 @@ async fn export_converts_servers_and_recordings_to_both_formats() {
     .expect("no panic");
 }
 
-/// A program that runs until it is told not to.
+/// A program that runs until it gets a signal.
 pub(crate) struct Running(std::process::Child, std::sync::Arc<std::sync::Mutex<String>>);
 
 impl Running {

@@ -16,7 +16,7 @@ use crate::harness::{Tap, Ws, until, within};
 use crate::proxy::Front;
 use crate::recording::{Running, shell};
 
-/// What a server is told, and the number of its connection.
+/// The answers of a server to a message, and the number of its connection.
 type Answer = fn(&str, usize) -> Vec<String>;
 
 /// A server that says something at first, answers each message, and closes with 4100 at `bye`.
@@ -337,7 +337,7 @@ fn conversation(messages: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_server_holds_a_connection_up_once_and_is_told() {
+async fn silent_server_holds_a_connection_up_once_and_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("day.ndjson").display().to_string();
     // Each missing answer for itself would take 600 s.

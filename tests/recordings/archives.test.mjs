@@ -1,4 +1,4 @@
-// Archives of wstap, in the hands of those who read archives.
+// Archives of wstap in programs that read archives.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -63,7 +63,7 @@ test("Chromium's network panel imports an archive of wstap, sockets that are ope
   }
 });
 
-/** What `wstap export` makes of a file, line by line. */
+/** The lines that `wstap export` writes for a file. */
 async function lines(file) {
   const { code, out, words } = await wstap("export", file, "--format", "ndjson");
   assert.equal(code, 0, words);

@@ -39,7 +39,7 @@ async function server(t) {
   return `http://127.0.0.1:${http.address().port}`;
 }
 
-/** What a client asks, and what it hears: a query, then two subscriptions at the same time. */
+/** The answers to a client: to a query, then to two subscriptions at the same time. */
 async function session(url) {
   const client = createClient({ url: `${url}/graphql`, webSocketImpl: WebSocket, retryAttempts: 0 });
   const all = async (query) => {

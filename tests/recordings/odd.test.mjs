@@ -10,7 +10,7 @@ import { wstap } from "./harness.mjs";
 
 const CASES = new URL("../fixtures/har/cases/", import.meta.url);
 
-/** What a field may be instead; `undefined` is a field that is missing. */
+/** Wrong values of a field; `undefined` is a field that is missing. */
 const ODD = [
   null, undefined, 7, -1, 1e300, 1.5, 0, 403, "text", "", "5", true, [], [1], ["GET", "wss://x.example/"], {}, { a: 1 }, "\ud800x",
   "2025-03-01T10:00:00", "2025-03-01T10:00:00+02:00", "2025-03-01",
@@ -54,12 +54,12 @@ function* variants(entry, begin) {
   }
 }
 
-/** Lines by their connection, without what tells events of the same millisecond apart. */
+/** Events by their connection, without sequence numbers within a millisecond. */
 function byConnection(lines) {
   const all = new Map();
   for (const line of lines) {
     const event = JSON.parse(line);
-    // Neither knows the address of the client.
+    // Archives have no address of the client; each side has its own word for that.
     delete event.remote;
     event.id = event.id.split("-")[0];
     const known = all.get(event.connectionId) ?? [];

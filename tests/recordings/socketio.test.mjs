@@ -28,7 +28,7 @@ async function server(t, greeting = "hello") {
   return `http://127.0.0.1:${http.address().port}`;
 }
 
-/** What a client does, and what it hears. */
+/** The answers to a client in two namespaces. */
 async function session(url) {
   const options = { transports: ["websocket"], reconnection: false, forceNew: true };
   const heard = [];
@@ -79,7 +79,7 @@ test("a recorded session plays against a fresh server with no difference but the
   assert.equal(other.out.match(/^ {2}- /gm).length, 2, other.out);
 });
 
-test("what stands in for the server satisfies the client", async (t) => {
+test("a recording in place of the server satisfies the client", async (t) => {
   const file = await recording(t);
   const standing = await running(t, "Ctrl-C stops.", "replay", "--serve", file, "--listen", "127.0.0.1:0", "--speed", "10");
   const url = /ws(:\/\/[^\s]+)/.exec(standing.words)[1];
@@ -87,7 +87,7 @@ test("what stands in for the server satisfies the client", async (t) => {
   assert.doesNotMatch(standing.words, /a message that is not recorded/);
 });
 
-test("what is recorded is told in short", async (t) => {
+test("inspect summarizes a recording", async (t) => {
   const { code, out } = await wstap("inspect", await recording(t));
   assert.equal(code, 0);
   assert.match(out, /connections {2}2\n/);

@@ -18,7 +18,7 @@ pub(super) enum Packing {
     },
 }
 
-/// What files of other kinds begin with, what they are, and what would be right.
+/// The first bytes of files of other kinds, with a description and the right kind.
 const OTHERS: [(&[u8], &str); 6] = [
     (b"PK\x03\x04", "a ZIP file; the file in it would be right"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd; gzip, or the file itself, would be right"),

@@ -179,7 +179,7 @@ fn frames<'e, 'a>(entry: &'e Entry<'a>) -> &'e [Frame<'a>] {
     entry.messages.as_ref().map_or(&[], |messages| &messages.0)
 }
 
-/// What was read so far.
+/// The parts of an archive that were read so far.
 #[derive(Default)]
 struct Reading {
     events: Vec<Event>,

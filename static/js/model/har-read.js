@@ -14,7 +14,7 @@ const DIRECTIONS = { send: "in", request: "in", receive: "out", response: "out" 
 /** Headers of a handshake that are worth knowing; others may be secrets. */
 const KNOWN = ["user-agent", "origin", "sec-websocket-protocol", "x-forwarded-for", "traceparent"];
 
-/** What is nested deeper than this is text to wstap. */
+/** JSON that is nested deeper than this is text to wstap. */
 const MAX_DEPTH = 100;
 
 /**
@@ -128,7 +128,7 @@ function madeId(started, n) {
   return [8, 7, 6, 5].map((place) => digit(BigInt(started), place)).concat([6, 5, 4, 3, 2, 1, 0].map((place) => digit(random, place))).join("");
 }
 
-/** An event as a line of the page; somebody may have formatted the archive. */
+/** An event as a line of the page; the archive may be formatted. */
 function oneLine(source) {
   if (source.startsWith('{"id":"') && !/[\r\n]/.test(source)) return source;
   const { id, ...rest } = valueOf(source) ?? {};
@@ -185,7 +185,7 @@ function handshake({ request, response, timings }) {
   };
 }
 
-/** What stands in `_wstap` as it is written there, with every digit. */
+/** The parts of `_wstap` as they are written, with every digit. */
 function sourceOf(text) {
   const all = (at) => members(text, at, Infinity).found;
   const inside = (at, name) => (text[at] === "{" ? all(at).findLast(({ key }) => key === name) : undefined);
