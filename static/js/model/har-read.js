@@ -142,11 +142,12 @@ function head(id, kind, who) {
 function readMessage(frame, opcode, who) {
   const own = isObject(frame._wstap) ? frame._wstap : null;
   const data = dataOf(frame);
-  const { channel = null, size = lengthOf(data), id: _, ...how } = own ?? {};
+  const { channel = null, size: told = lengthOf(data), id: _, ...how } = own ?? {};
+  const size = Number.isInteger(told) && told >= 0 ? told : 0;
   const rest = (body, length = size) => `,"opcode":"${opcode}","size":${own ? size : length},"channel":${JSON.stringify(channel)},"message":${body}${Object.keys(how).length > 0 ? `,${JSON.stringify(how).slice(1, -1)}` : ""}`;
   if (own?.size > 0 && data === "") return rest("null");
   const bytes = opcode === "binary" ? fromBase64(data) : opcode === "text" ? null : new TextEncoder().encode(data);
-  if (bytes) return rest(`${JSON.stringify(opcode === "binary" ? data : toBase64(bytes))},"encoding":"base64"`, bytes.length);
+  if (bytes) return rest(`${JSON.stringify(toBase64(bytes))},"encoding":"base64"`, bytes.length);
   if (own && own.wire === undefined && !own.synthetic) {
     const said = readOwnObject(data, who);
     if (said) return rest(said);
