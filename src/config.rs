@@ -86,6 +86,8 @@ pub struct ProxyConfig {
     pub forwarded: ForwardedHeaders,
     /// Which plain requests are events.
     pub tap_http: TapHttp,
+    /// Whether event streams that pass are shown as connections.
+    pub tap_sse: bool,
     /// Whether pings and pongs are shown.
     pub control: bool,
     /// Authorities that may sign the certificate of an upstream.
@@ -219,6 +221,7 @@ fn proxy(args: ProxyArgs, mut routes: Vec<Route>, faults: &mut Faults) -> Option
         rewrite_origin: args.rewrite_origin,
         forwarded: args.forwarded_headers,
         tap_http: args.tap_http,
+        tap_sse: !args.no_tap_sse,
         control: args.tap_control,
         trust,
         timeout: args.upstream_timeout,

@@ -273,7 +273,9 @@ fn connection_id(text: &str) -> Result<ConnectionId, Problem> {
 fn undeliverable(undelivered: Undelivered, id: &str) -> Problem {
     match undelivered {
         Undelivered::NotFound => no_connection(id),
-        Undelivered::QueueFull | Undelivered::NoServer => undelivered.into(),
+        Undelivered::QueueFull | Undelivered::NoServer | Undelivered::EventStream => {
+            undelivered.into()
+        }
     }
 }
 

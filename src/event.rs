@@ -10,11 +10,13 @@ mod message;
 mod routing;
 mod secret;
 
-pub use connection::{Answer, Close, ClosedBy, Connect, Flow, TransportStats};
+pub use connection::{
+    Answer, Close, ClosedBy, Connect, EventStream, Flow, Transport, TransportStats,
+};
 pub use exchange::Exchange;
 pub use handshake::Handshake;
 pub use id::{ConnectionId, EventId, InvalidConnectionId, InvalidEventId};
-pub use message::{Body, Direction, FrameInfo, Message, Opcode};
+pub use message::{Body, Direction, EventFields, FrameInfo, Message, Opcode};
 pub use routing::{Channel, InvalidChannel, InvalidUser, Presence, Routing, User};
 pub use secret::{ClientSecret, InvalidClientSecret};
 
@@ -161,7 +163,9 @@ impl Event {
             + match &self.body {
                 EventBody::Connect(connect) => connect.weight() + self.handshake_weight(),
                 EventBody::Message(message) => {
-                    message.body.len() + message.routing.as_ref().map_or(0, |it| it.weight())
+                    let routing = message.routing.as_ref().map_or(0, |it| it.weight());
+                    let fields = message.event.as_ref().map_or(0, |it| it.weight());
+                    message.body.len() + routing + fields
                 }
                 EventBody::Join(presence) | EventBody::Leave(presence) => presence.weight(),
                 EventBody::Close(close) => {

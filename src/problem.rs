@@ -150,6 +150,7 @@ impl From<Undelivered> for Problem {
             Undelivered::NotFound => Code::NotFound,
             Undelivered::QueueFull => Code::SlowDown,
             Undelivered::NoServer => Code::Malformed,
+            Undelivered::EventStream => Code::MethodNotAllowed,
         };
         Self::new(code, undelivered.to_string())
     }

@@ -2,9 +2,11 @@
 //!
 //! Every request of the traffic side is forwarded to an upstream. A WebSocket handshake is forwarded
 //! on a connection of its own, and its answer returns as it is; then `relay` carries bytes, and a
-//! `tap` reads a copy of them. Other requests are forwarded with streamed bodies.
+//! `tap` reads a copy of them. Other requests are forwarded with streamed bodies; `event_stream` reads
+//! a copy of those that are event streams.
 
 mod connect;
+mod event_stream;
 mod exchange;
 mod forward;
 mod handshake;
@@ -41,6 +43,7 @@ use crate::problem::Problem;
 use crate::request::is_websocket;
 
 pub use connect::{ConnectError, Dialer};
+pub(crate) use event_stream::OWN_STREAM;
 pub use headers::ForwardedHeaders;
 pub use io::Io;
 pub use route::{InvalidUpstream, Route, Upstream};

@@ -278,6 +278,13 @@ fn message(search: &Search, id: &ConnectionId, message: Message) -> Message {
     {
         *note = shown.into();
     }
+    for field in
+        message.event.iter_mut().flat_map(|event| [&mut event.name, &mut event.id]).flatten()
+    {
+        if let Some(shown) = search.hidden(field) {
+            *field = shown.into();
+        }
+    }
     if let Some(routing) = message.routing.take() {
         let users = |users: Vec<User>| users.into_iter().map(|it| user(search, it)).collect();
         message.routing = Some(Box::new(Routing {
@@ -331,6 +338,12 @@ fn connect(search: &Search, connect: &mut Connect) {
             if let Some(shown) = field.as_ref().and_then(|value| search.header(name, value)) {
                 *field = Some(shown);
             }
+        }
+        let stream = answer.event_stream.as_mut();
+        if let Some(encoding) = stream.and_then(|stream| stream.encoding.as_mut())
+            && let Some(shown) = search.header("content-encoding", encoding)
+        {
+            *encoding = shown;
         }
         for field in [&mut answer.body, &mut answer.hint] {
             if let Some(shown) = field.as_ref().and_then(|value| text(search, value)) {

@@ -20,7 +20,7 @@ use axum::extract::{ConnectInfo, FromRequestParts, Path};
 use bytes::Bytes;
 use http::header::{ACCEPT, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::code::Code;
 use crate::problem::Problem;
@@ -181,19 +181,27 @@ pub(crate) fn names_token(headers: &HeaderMap, name: &HeaderName, token: &str) -
     values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
-/// Returns the fields of a handshake that a listener may want to see.
+/// The fields of a request that a listener may want to see.
+static WORTH_KNOWING: [(&str, HeaderName); 6] = [
+    ("user-agent", USER_AGENT),
+    ("origin", ORIGIN),
+    ("sec-websocket-protocol", SEC_WEBSOCKET_PROTOCOL),
+    ("x-forwarded-for", HeaderName::from_static("x-forwarded-for")),
+    ("traceparent", HeaderName::from_static("traceparent")),
+    ("last-event-id", HeaderName::from_static("last-event-id")),
+];
+
+/// Returns the fields of a request that a listener may want to see, as text.
 pub(crate) fn worth_knowing(headers: &HeaderMap) -> Vec<(&'static str, String)> {
-    let names = [
-        ("user-agent", USER_AGENT),
-        ("origin", ORIGIN),
-        ("sec-websocket-protocol", SEC_WEBSOCKET_PROTOCOL),
-        ("x-forwarded-for", HeaderName::from_static("x-forwarded-for")),
-        ("traceparent", HeaderName::from_static("traceparent")),
-    ];
-    let value = |name: &HeaderName| {
-        headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
-    };
-    names.iter().filter_map(|(text, name)| Some((*text, value(name)?.into_owned()))).collect()
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    fields_worth_knowing(headers).map(|(name, value)| (name, text(value))).collect()
+}
+
+/// Returns the fields of a request that a listener may want to see.
+pub(crate) fn fields_worth_knowing(
+    headers: &HeaderMap,
+) -> impl Iterator<Item = (&'static str, &HeaderValue)> {
+    WORTH_KNOWING.iter().filter_map(|(text, name)| Some((*text, headers.get(name)?)))
 }
 
 /// Returns whether `Accept` names a media type.

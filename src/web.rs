@@ -160,7 +160,8 @@ impl Web {
     }
 
     fn guard(&self) -> Guard {
-        Guard { hosts: Arc::clone(&self.hosts), cors: self.cors.clone() }
+        let (hosts, cors) = (Arc::clone(&self.hosts), self.cors.clone());
+        Guard { hosts, cors, proxy: self.proxy.clone() }
     }
 
     /// Merges the observers' routes, with their guard, and `others`, which have their own.
@@ -270,6 +271,7 @@ async fn wrong_method(request: Request) -> Problem {
 struct Guard {
     hosts: Arc<Hosts>,
     cors: Origins,
+    proxy: Option<Proxy>,
 }
 
 /// Passes WebSocket handshakes on: their handler checks `Host` and `Origin` itself. All other
@@ -283,10 +285,16 @@ async fn guard_at_door(guard: State<Guard>, request: Request, next: Next) -> Res
 
 /// Refuses foreign host names (DNS rebinding), and requests of foreign pages that change something.
 async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    match guard.check(&request) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    if let Err(problem) = guard.check(&request) {
+        return problem.into_response();
     }
+    let proxy = guard.proxy.filter(|proxy| proxy.has_passed(request.headers()));
+    let mut response = next.run(request).await;
+    if let Some(proxy) = proxy {
+        let name = HeaderValue::from_str(proxy.pseudonym()).expect("a pseudonym is a token");
+        response.headers_mut().insert(proxy::OWN_STREAM, name);
+    }
+    response
 }
 
 impl Guard {

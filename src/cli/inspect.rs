@@ -11,7 +11,8 @@ use clap::Args;
 use super::escape::escape;
 use super::failure::{Failure, print};
 use super::file;
-use crate::event::{Close, ConnectionId, Direction, Event, EventBody, Flow};
+use crate::code::absent;
+use crate::event::{Close, ConnectionId, Direction, Event, EventBody, Flow, Transport};
 use crate::wire::{self, Recorded};
 
 /// Print a summary of a recording
@@ -67,6 +68,7 @@ struct Contents {
 struct Connection {
     id: ConnectionId,
     path: Option<String>,
+    transport: Transport,
     first_ms: u64,
     last_ms: u64,
     flow: Sum,
@@ -127,8 +129,9 @@ impl Contents {
             }
             EventBody::Connect(connect) => {
                 self.open.remove(&event.connection);
-                let path = connect.path.clone();
-                self.connection(&event).path = Some(path);
+                let connection = self.connection(&event);
+                connection.path = Some(connect.path.clone());
+                connection.transport = connect.transport();
             }
             EventBody::Message(message) => {
                 self.flow.add(message.direction, message.size);
@@ -162,6 +165,7 @@ impl Contents {
             self.connections.push(Connection {
                 id: event.connection.clone(),
                 path: None,
+                transport: Transport::default(),
                 first_ms: event.id.ms,
                 last_ms: event.id.ms,
                 flow: Sum::default(),
@@ -213,11 +217,16 @@ impl Connection {
             .path
             .as_deref()
             .map_or("(handshake not recorded)".to_owned(), |path| escape(path, 80));
+        let stream = if self.transport == Transport::Sse { "event stream " } else { "" };
         let end = match &self.end {
             Some(_) if self.refused == Some(0) => "not answered".to_owned(),
             Some(_) if self.refused.is_some() => {
                 format!("refused with status {}", self.refused.unwrap_or(0))
             }
+            Some((code, by)) if self.transport == Transport::Sse => match *code {
+                absent::NO_STATUS => format!("ended by the {by}"),
+                _ => format!("broken off by the {by}"),
+            },
             Some((code, by)) => format!("closed {code} by the {by}"),
             None => "still open".to_owned(),
         };
@@ -227,7 +236,7 @@ impl Connection {
         let (begin, span) = (wire::time(self.first_ms), seconds(0, lasted));
         writeln!(
             out,
-            "  {id:<14} {DIM}{begin}{DIM:#}  {path}  {}  {YELLOW}{end}{YELLOW:#} after {span}",
+            "  {id:<14} {DIM}{begin}{DIM:#}  {stream}{path}  {}  {YELLOW}{end}{YELLOW:#} after {span}",
             self.flow.words()
         )
     }

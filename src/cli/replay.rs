@@ -118,6 +118,16 @@ impl Replay {
         let mut scripts = Scripts::default();
         let events = file::events(path, 0)?;
         events.iter().filter(|event| self.selects(event)).for_each(|event| scripts.take(event));
+        let streams = scripts.event_streams();
+        if streams > 0 {
+            let (are, streams) = match streams {
+                1 => ("is", "1 event stream".to_owned()),
+                _ => ("are", format!("{streams} event streams")),
+            };
+            anstream::eprintln!(
+                "wstap: {path}: {streams} {are} left out; only WebSockets are played"
+            );
+        }
         let mut scripts = scripts.finish();
         if self.filter.is_some() {
             scripts.retain(|script| script.answers().count() + script.questions() > 0);

@@ -289,6 +289,7 @@ fn proxy(
         hosts,
         forwarded: proxy.forwarded,
         tap_http: proxy.tap_http,
+        tap_sse: proxy.tap_sse,
         control: proxy.control,
         max_message_bytes: config.limits.max_message_bytes,
     };

@@ -79,6 +79,10 @@ pub(super) struct ProxyArgs {
     /// counted in any case
     #[arg(long, value_name = "WHICH", default_value = "errors", value_parser = values::tap_http)]
     pub(super) tap_http: TapHttp,
+    /// Does not show event streams (text/event-stream) that pass as connections; they are plain
+    /// requests then
+    #[arg(long)]
+    pub(super) no_tap_sse: bool,
     /// Shows pings and pongs of relayed connections too
     #[arg(long)]
     pub(super) tap_control: bool,

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::info::Info;
-use crate::event::{EventId, Flow};
+use crate::event::{EventId, Flow, Transport};
 use crate::hub::{ConnectionHandle, Hub, RecordedConnection, RecordedEnd, Seen};
 use crate::wire;
 
@@ -30,6 +30,8 @@ pub(crate) struct Connection {
     since: Time,
     /// The other end of its TCP connection.
     remote: String,
+    /// `websocket`, or `sse`: an event stream that is relayed.
+    transport: &'static str,
     /// Path and query of its handshake.
     path: String,
     /// The subprotocol that was agreed on.
@@ -87,6 +89,7 @@ impl Connection {
             number: entry.number,
             since: Time::of(entry.since_ms()),
             remote: connect.remote.to_string(),
+            transport: connect.transport().as_str(),
             path: connect.path.clone(),
             subprotocol: connect.subprotocol().map(str::to_owned),
             messages: entry.messages().into(),
@@ -108,6 +111,7 @@ impl Connection {
             number: connection.number,
             since: Time::of(connection.since_ms),
             remote: handshake.map(|it| it.remote.to_string()).unwrap_or_default(),
+            transport: handshake.map_or(Transport::default(), |it| it.transport).as_str(),
             path: handshake.map(|it| it.path.to_string()).unwrap_or_default(),
             subprotocol: handshake.and_then(|it| it.subprotocol.as_deref().map(str::to_owned)),
             messages: connection.messages.into(),

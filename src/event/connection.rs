@@ -21,6 +21,28 @@ pub struct Connect {
     pub user: Option<User>,
 }
 
+/// The protocol of a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// A WebSocket.
+    #[default]
+    WebSocket,
+    /// An event stream: the answer to a request whose `Content-Type` is `text/event-stream`. Messages
+    /// are its events, from the server to the client.
+    Sse,
+}
+
+/// What only event streams have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventStream {
+    /// Method of the request, at most 1 KiB.
+    pub method: String,
+    /// `Content-Encoding` of the answer.
+    pub encoding: Option<String>,
+    /// Why its events are not messages.
+    pub note: Option<Box<str>>,
+}
+
 /// The answer of the upstream to a handshake.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
@@ -38,17 +60,20 @@ pub struct Answer {
     pub body: Option<String>,
     /// What would help against a refusal.
     pub hint: Option<String>,
+    /// Present if the answer is an event stream, and not a WebSocket.
+    pub event_stream: Option<Box<EventStream>>,
 }
 
 /// The end of a connection.
 #[derive(Debug, Clone)]
 pub struct Close {
     /// Close code as RFC 6455 section 7.4 has it; 1005 where the frame had none, 1006 where there
-    /// was no close frame.
+    /// was no close frame. An event stream has no codes: 1005 where its answer was complete or its
+    /// client left, 1006 where it broke off.
     pub code: u16,
     /// Reason of the close frame, or of the tap.
     pub reason: String,
-    /// True if both sides exchanged close frames.
+    /// True if both sides exchanged close frames, or an event stream did not break off.
     pub clean: bool,
     /// The side that ended it.
     pub by: ClosedBy,
@@ -73,8 +98,11 @@ pub struct TransportStats {
     pub client_silence: Duration,
     /// From the last byte of the server to the end.
     pub server_silence: Duration,
-    /// An anomaly of the close frame that began the end.
+    /// An anomaly of the close frame that began the end, or the reason why the events of an event
+    /// stream are not messages.
     pub note: Option<Box<str>>,
+    /// Comments of an event stream, which servers send as heartbeats.
+    pub comments: Option<u64>,
 }
 
 /// A number for each direction.
@@ -89,7 +117,7 @@ pub struct Flow {
 /// The side that ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClosedBy {
-    /// The WebSocket client.
+    /// The client.
     Client,
     /// The upstream.
     Server,
@@ -100,6 +128,15 @@ pub enum ClosedBy {
 }
 
 impl Connect {
+    /// Returns the protocol of the connection.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        match &self.answer {
+            Some(answer) if answer.event_stream.is_some() => Transport::Sse,
+            _ => Transport::WebSocket,
+        }
+    }
+
     /// Returns the subprotocol that was agreed on: the one of the upstream's answer, and in hub mode,
     /// where no upstream answers, the first one offered.
     #[must_use]
@@ -136,6 +173,10 @@ impl Connect {
             for text in [&mut answer.body, &mut answer.hint].into_iter().flatten() {
                 shorten(text, Self::MAX_BODY);
             }
+            if let Some(stream) = &mut answer.event_stream {
+                shorten(&mut stream.method, Self::MAX_FIELD);
+                stream.encoding.iter_mut().for_each(|text| shorten(text, Self::MAX_FIELD));
+            }
         }
     }
 
@@ -144,7 +185,11 @@ impl Connect {
         let answer = self.answer.as_ref().map_or(0, |answer| {
             let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
             let all = [&answer.subprotocol, &answer.extensions, &answer.body, &answer.hint];
-            size_of::<Answer>() + all.into_iter().map(text).sum::<usize>()
+            let stream = answer.event_stream.as_ref().map_or(0, |stream| {
+                let note = stream.note.as_ref().map_or(0, |note| note.len());
+                size_of::<EventStream>() + stream.method.len() + text(&stream.encoding) + note
+            });
+            size_of::<Answer>() + all.into_iter().map(text).sum::<usize>() + stream
         });
         let user = self.user.as_ref().map_or(0, |user| user.as_str().len());
         size_of::<Self>() + self.path.len() + headers.sum::<usize>() + answer + user
@@ -156,6 +201,20 @@ pub(super) fn shorten(text: &mut String, most: usize) {
         text.truncate(text.floor_char_boundary(most));
         text.push('…');
         text.shrink_to_fit();
+    }
+}
+
+impl Transport {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::WebSocket, Self::Sse];
+
+    /// Returns the name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::Sse => "sse",
+        }
     }
 }
 

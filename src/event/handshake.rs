@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 
-use super::{Connect, User};
+use super::{Connect, Transport, User};
 
 /// The part of a handshake that events are selected by, after redaction. Shared by all events of a
 /// connection: an event holds a reference, and writes none of it but in its `connect`.
 ///
 /// Memory: [`Event::weight`](super::Event::weight) counts it once, with the `connect` event. It stays
-/// in memory after that event is gone only for connections that were open at that time, which are at
-/// most `max_connections`.
+/// in memory after that event is gone only for connections that were open at that time: at most as
+/// many as the server has TCP connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handshake {
     /// The remote address.
@@ -20,6 +20,8 @@ pub struct Handshake {
     pub subprotocol: Option<Box<str>>,
     /// The user, if a credential names one.
     pub user: Option<User>,
+    /// The protocol of the connection.
+    pub transport: Transport,
 }
 
 impl Handshake {
@@ -31,6 +33,7 @@ impl Handshake {
             path: connect.path.as_str().into(),
             subprotocol: connect.subprotocol().map(Into::into),
             user: connect.user.clone(),
+            transport: connect.transport(),
         }
     }
 

@@ -20,12 +20,14 @@ pub struct Message {
     pub frame_info: Option<FrameInfo>,
     /// The recipients, if it was published to a channel or to users.
     pub routing: Option<Box<Routing>>,
+    /// The fields of an event of an event stream, if it has any beside its data.
+    pub event: Option<Box<EventFields>>,
 }
 
 /// How a message passed on its way between client and server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameInfo {
-    /// Bytes of all its frames on the wire.
+    /// Bytes of all its frames on the wire; of an event of an event stream, of its lines.
     pub wire: u64,
     /// Frames.
     pub fragments: u32,
@@ -36,6 +38,15 @@ pub struct FrameInfo {
     pub truncated: bool,
     /// An anomaly, such as `compressed, not decoded`.
     pub note: Option<Box<str>>,
+}
+
+/// The fields of an event of an event stream, beside its data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFields {
+    /// The event name, unless it is `message`.
+    pub name: Option<Box<str>>,
+    /// The last event id, as the client has it with this event.
+    pub id: Option<Box<str>>,
 }
 
 /// The payload of a message.
@@ -60,7 +71,7 @@ pub enum Direction {
     Out,
 }
 
-/// The kind of a WebSocket frame.
+/// The kind of a WebSocket frame. Events of an event stream are text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
     /// UTF-8 text.
@@ -73,6 +84,22 @@ pub enum Opcode {
     Pong,
 }
 
+impl EventFields {
+    /// Makes the fields of a name and an id that are empty if there is none; `None` without both.
+    #[must_use]
+    pub fn of(name: &str, id: &str) -> Option<Box<Self>> {
+        let own = |text: &str| Some(text).filter(|text| !text.is_empty()).map(Into::into);
+        let name = if name == "message" { "" } else { name };
+        let fields = Self { name: own(name), id: own(id) };
+        (fields != Self::default()).then(|| Box::new(fields))
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        let length = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        size_of::<Self>() + length(&self.name) + length(&self.id)
+    }
+}
+
 impl Message {
     /// Returns whether its body is its beginning only.
     #[must_use]
@@ -83,14 +110,23 @@ impl Message {
     /// Returns a copy without routing and frame information.
     pub(crate) fn copied(&self) -> Self {
         let body = self.body.clone();
-        Self { body, frame_info: None, routing: None, ..*self }
+        Self { body, frame_info: None, routing: None, event: None, ..*self }
     }
 
     /// Makes a message of a client of wstap, or to one.
     #[must_use]
     pub fn new(direction: Direction, opcode: Opcode, size: usize, body: Body) -> Self {
         let (opcode, size) = (Some(opcode), size as u64);
-        Self { direction, opcode, size, body, synthetic: false, frame_info: None, routing: None }
+        Self {
+            direction,
+            opcode,
+            size,
+            body,
+            synthetic: false,
+            frame_info: None,
+            routing: None,
+            event: None,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::event::{
     Body, Close, ClosedBy, Connect, Draft, EventBody, EventId, Flow, Handshake, Message, Opcode,
+    Transport,
 };
 use crate::json::{Json, NoObject};
 use std::time::{Duration, Instant};
@@ -58,6 +59,7 @@ fn every_event_of_a_connection_has_its_handshake() {
         path: "/graphql?a=1".into(),
         subprotocol: Some("graphql-ws".into()),
         user: "ann".parse().ok(),
+        transport: Transport::Sse,
     });
     for event in [message("1"), close()] {
         assert!(!holds("has(path) || has(remote) || has(subprotocol) || has(user)", &event));
@@ -67,6 +69,7 @@ fn every_event_of_a_connection_has_its_handshake() {
             &[
                 "path.startsWith(\"/graphql\") && kind in [\"message\", \"close\"]",
                 "subprotocol == \"graphql-ws\" && user == \"ann\"",
+                "transport == \"sse\"",
                 "remote == \"127.0.0.1:4711\"",
                 "!has(headers) && !has(upstream)",
             ],

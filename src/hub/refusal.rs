@@ -33,6 +33,9 @@ pub enum Undelivered {
     /// Its client reads more slowly than it is sent to.
     #[error("the client does not keep up with what it is sent; try again later")]
     QueueFull,
+    /// It is an event stream, which carries nothing but the answer of its server.
+    #[error("this connection is an event stream; messages are for WebSockets")]
+    EventStream,
     /// It is not relayed to an upstream server.
     #[error("this connection has no upstream server; to=client is right")]
     NoServer,

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use super::search_time::{SearchTime, unfinished};
-use crate::event::{ConnectionId, Event, EventId, Kind};
+use crate::event::{ConnectionId, Event, EventBody, EventId, Kind, Transport};
 use crate::filter::Filter;
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
 use crate::wire::{self, har};
@@ -77,6 +77,7 @@ struct Index {
 struct Entry {
     connection: ConnectionId,
     connect: Option<Arc<Event>>,
+    transport: Transport,
     close: Option<Arc<Event>>,
     first: EventId,
     last: EventId,
@@ -191,7 +192,8 @@ impl Archive {
             }
             Stage::Messages(n, progress) => {
                 let entry = &self.index.entries[n];
-                let more = progress.write(&self.hub, &entry.messages, har::message, &mut out);
+                let more =
+                    progress.write(&self.hub, &entry.messages, entry.har().message(), &mut out);
                 more.map_or_else(
                     |missed| {
                         entry.har().middle(&mut out);
@@ -318,6 +320,7 @@ impl Index {
         self.entries.push(Entry {
             connection: event.connection.clone(),
             connect: connect.clone(),
+            transport: transport(connect.as_ref().unwrap_or(event)),
             close: None,
             first,
             last: event.id,
@@ -327,11 +330,22 @@ impl Index {
     }
 }
 
+/// Returns the protocol of the connection of an event, as far as the event knows it.
+fn transport(event: &Event) -> Transport {
+    match (&event.body, &event.handshake) {
+        (EventBody::Connect(connect), _) => connect.transport(),
+        (_, Some(handshake)) => handshake.transport,
+        (EventBody::Message(message), None) if message.event.is_some() => Transport::Sse,
+        (_, None) => Transport::default(),
+    }
+}
+
 impl Entry {
     fn har(&self) -> har::Entry<'_> {
         har::Entry {
             connection: &self.connection,
             connect: self.connect.as_deref(),
+            transport: self.transport,
             close: self.close.as_deref(),
             first: self.first,
             last: self.last,

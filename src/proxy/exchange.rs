@@ -50,7 +50,7 @@ impl Running {
             body
         } else {
             let count = Arc::clone(&sent);
-            Body::new(Counted { body, count, ending: None })
+            Body::new(Counted { body, count, ending: None, endless: false })
         };
         let (hub, tap) = (proxy.shared.hub.clone(), proxy.shared.tap_http);
         let running = Self { hub, tap, asked: Instant::now(), exchange, sent };
@@ -69,8 +69,29 @@ impl Running {
         self.end(0, Some(problem.detail.as_str().into()));
     }
 
-    /// Returns the answer. The exchange ends with its body.
-    pub(super) fn answered(mut self, response: Response) -> Response {
+    /// Returns the request, whose answer is not known yet.
+    pub(super) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// Returns the time since the request.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.asked.elapsed()
+    }
+
+    /// Ends an exchange whose answer is on the tap as a connection: it is counted and is no event of
+    /// its own. Returns the hub, and the bytes of the body of the request.
+    pub(super) fn streamed(mut self, note: Option<&str>) -> (Hub, u64) {
+        self.exchange.status = StatusCode::OK.as_u16();
+        self.tap = TapHttp::Off;
+        let (hub, sent) = (self.hub.clone(), self.sent.load(Relaxed));
+        self.end(0, note.map(Into::into));
+        (hub, sent)
+    }
+
+    /// Returns the answer. The exchange ends with its body. A client leaves an `endless` one at any
+    /// time, which is no failure.
+    pub(super) fn answered(mut self, response: Response, endless: bool) -> Response {
         self.exchange.status = response.status().as_u16();
         self.exchange.time = self.asked.elapsed();
         if self.exchange.method == "HEAD" || response.status() == StatusCode::NOT_MODIFIED {
@@ -80,7 +101,7 @@ impl Running {
         }
         let (parts, body) = response.into_parts();
         let count = Arc::new(AtomicU64::new(0));
-        let mut counted = Counted { body, count, ending: Some(self) };
+        let mut counted = Counted { body, count, ending: Some(self), endless };
         if counted.body.is_end_stream() {
             counted.end(None);
         }
@@ -119,6 +140,8 @@ struct Counted {
     count: Arc<AtomicU64>,
     /// The exchange that ends with it.
     ending: Option<Running>,
+    /// Whether its reader may leave before the end.
+    endless: bool,
 }
 
 impl Counted {
@@ -131,7 +154,7 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let whole = self.body.is_end_stream();
+        let whole = self.endless || self.body.is_end_stream();
         self.end((!whole).then_some("the client left before the end of the answer"));
     }
 }

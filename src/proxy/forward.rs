@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body::Frame;
 
+use super::event_stream::{self, Asked};
 use super::exchange::Running;
 use super::headers::{self, Hops};
 use super::link::{self, Client};
@@ -19,10 +20,11 @@ use crate::problem::Problem;
 
 /// Forwards a request that is not a WebSocket handshake.
 pub(super) async fn forward(proxy: &Proxy, request: Request<Body>) -> Result<Response, Problem> {
+    let asked = Asked::of(proxy, &request);
     let (request, mut running) = Running::begin(proxy, request);
     let answered = send(proxy, request, &mut running).await;
     match answered {
-        Ok(response) => Ok(running.answered(response)),
+        Ok(response) => Ok(event_stream::answered(proxy, asked, running, response)),
         Err(problem) => {
             running.failed(&problem);
             Err(problem)

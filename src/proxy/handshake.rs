@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::forward::answer;
 use super::headers::{self, Hops};
-use super::outgoing::{Outgoing, outgoing, target, unreachable};
+use super::outgoing::{Outgoing, outgoing, target, unreachable, wish};
 use super::refusal::{Names, Refusal};
 use super::shared::Proxy;
 use super::tap::Tap;
@@ -37,7 +37,7 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     let (parts, body) = request.into_parts();
     let remote = remote(&parts);
     let path = target(&parts.uri, parts.extensions.get::<RawTarget>()).into_owned();
-    let wish = wish(path.split_once('?').map(|(_, query)| query));
+    let wish = wish(&path);
     let mut request = Request::from_parts(parts, body);
     let upgrade = hyper::upgrade::on(&mut request);
     let client = link::Client::of(&request);
@@ -182,11 +182,4 @@ fn switch(
     parts.headers = headers::answered(&parts.headers, Hops::Upgrade);
     view.rewrite_answer(&mut parts.headers);
     Response::from_parts(parts, Body::empty())
-}
-
-/// Returns the id that a client requests for its connection. An invalid one is ignored, since the
-/// query is meant for the server.
-fn wish(query: Option<&str>) -> Option<ConnectionId> {
-    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    pairs.find(|(key, _)| key == "connectionId").and_then(|(_, value)| value.parse().ok())
 }

@@ -55,6 +55,7 @@ pub(super) fn message(direction: Direction, seen: &Seen<'_>, room: bool) -> Opti
         synthetic: false,
         frame_info: Some(frame_info),
         routing: None,
+        event: None,
     })
 }
 
@@ -93,5 +94,6 @@ pub(super) fn unreadable(direction: Direction, note: &str) -> Message {
         synthetic: false,
         frame_info,
         routing: None,
+        event: None,
     }
 }

@@ -13,6 +13,7 @@ use super::refusal::Names;
 use super::shared::{Proxy, Shared};
 use super::view::View;
 use crate::code::Code;
+use crate::event::ConnectionId;
 use crate::problem::Problem;
 use crate::request::{RawTarget, remote};
 
@@ -92,6 +93,14 @@ pub(super) fn target<'a>(uri: &'a Uri, raw: Option<&'a RawTarget>) -> Cow<'a, st
         Some(RawTarget(raw)) => String::from_utf8_lossy(raw),
         None => Cow::Borrowed(uri.path_and_query().map_or("/", PathAndQuery::as_str)),
     }
+}
+
+/// Returns the id that a client requests for its connection. An invalid one is ignored, since the
+/// query is meant for the server.
+pub(super) fn wish(target: &str) -> Option<ConnectionId> {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(key, _)| key == "connectionId").and_then(|(_, value)| value.parse().ok())
 }
 
 /// Returns why there is no answer of an upstream, and logs it. An upstream that cannot be reached is

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
+
 use super::connect::Dialer;
-use super::headers::ForwardedHeaders;
+use super::headers::{self, ForwardedHeaders};
 use super::health::Health;
 use super::held::Held;
 use super::route::Route;
@@ -66,6 +68,8 @@ pub(super) struct Shared {
     pub(super) dialer: Dialer,
     pub(super) health: Health,
     pub(super) tap_http: TapHttp,
+    /// Whether event streams are connections on the tap.
+    pub(super) tap_sse: bool,
     /// When a failure was last logged as a warning.
     pub(super) warned: Limited,
     /// The name of this proxy in `Via`, by which it recognizes its own requests.
@@ -96,6 +100,8 @@ pub struct ProxySettings {
     pub forwarded: ForwardedHeaders,
     /// Which plain requests are events.
     pub tap_http: TapHttp,
+    /// Whether event streams that pass are connections on the stream.
+    pub tap_sse: bool,
     /// Whether pings and pongs are events.
     pub control: bool,
     /// A larger message passes, and is kept up to here.
@@ -110,8 +116,9 @@ impl Proxy {
             control: settings.control,
             max_message_bytes: settings.max_message_bytes,
         };
-        let ProxySettings { routes, host, rewrite_origin, hosts, forwarded, tap_http, .. } =
-            settings;
+        let ProxySettings {
+            routes, host, rewrite_origin, hosts, forwarded, tap_http, tap_sse, ..
+        } = settings;
         let names = NameSettings { host, rewrite_origin, hosts };
         let pseudonym = format!("wstap-{:016x}", fastrand::u64(..));
         let held = Held::new(MAX_HELD);
@@ -126,10 +133,21 @@ impl Proxy {
             dialer,
             health,
             tap_http,
+            tap_sse,
             warned: Limited::default(),
             pseudonym,
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Returns whether a request has passed this proxy.
+    pub(crate) fn has_passed(&self, headers: &HeaderMap) -> bool {
+        headers::has_passed(headers, &self.shared.pseudonym)
+    }
+
+    /// Returns the name of this proxy in `Via`.
+    pub(crate) fn pseudonym(&self) -> &str {
+        &self.shared.pseudonym
     }
 
     /// Returns the routes to the upstreams.

@@ -283,6 +283,7 @@ impl Tap {
             client_silence: silence(0),
             server_silence: silence(1),
             note: None,
+            comments: None,
         };
         self.connection.end(self.cause.ending(wire));
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::event::{
-    Close, ClosedBy, Connect, ConnectionId, Direction, Event, EventBody, Message, Opcode,
+    Close, ClosedBy, Connect, ConnectionId, Direction, Event, EventBody, Message, Opcode, Transport,
 };
 use crate::wire::{self, payload};
 
@@ -73,6 +73,7 @@ pub struct Scripts {
     all: Vec<(u64, Script)>,
     open: HashMap<ConnectionId, usize>,
     first_ms: Option<u64>,
+    event_streams: usize,
 }
 
 impl Scripts {
@@ -82,6 +83,10 @@ impl Scripts {
         let ms = event.id.ms;
         let first = *self.first_ms.get_or_insert(ms);
         match &event.body {
+            EventBody::Connect(connect) if connect.transport() == Transport::Sse => {
+                self.open.remove(&event.connection);
+                self.event_streams += 1;
+            }
             EventBody::Connect(connect) => {
                 let script = Script::new(&event.connection, connect, ms.saturating_sub(first));
                 self.open.insert(event.connection.clone(), self.all.len());
@@ -109,6 +114,12 @@ impl Scripts {
             | EventBody::Request(_)
             | EventBody::Lost(_) => {}
         }
+    }
+
+    /// Returns the number of event streams, which are left out: their requests are not recorded whole.
+    #[must_use]
+    pub fn event_streams(&self) -> usize {
+        self.event_streams
     }
 
     /// Returns the scripts in the order of their handshakes.

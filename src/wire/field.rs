@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::event::{
-    Answer, Body, Close, Connect, Event, EventBody, EventId, Exchange, Flow, FrameInfo, Gap, Kind,
-    Message, Presence, Routing, TransportStats, User,
+    Answer, Body, Close, Connect, Event, EventBody, EventId, EventStream, Exchange, Flow,
+    FrameInfo, Gap, Kind, Message, Presence, Routing, Transport, TransportStats, User,
 };
 
 /// Declares the fields with their names in JSON.
@@ -55,8 +55,11 @@ fields! {
     Channel "channel",
     Message "message",
     Encoding "encoding",
+    Event "event",
+    EventId "eventId",
     Fields "fields",
     Remote "remote",
+    Transport "transport",
     Method "method",
     Path "path",
     Headers "headers",
@@ -66,6 +69,7 @@ fields! {
     Bytes "bytes",
     Subprotocol "subprotocol",
     Extensions "extensions",
+    ContentEncoding "contentEncoding",
     Upstream "upstream",
     Status "status",
     UpstreamTime "upstreamTime",
@@ -81,6 +85,7 @@ fields! {
     To "to",
     Except "except",
     Silence "silence",
+    Comments "comments",
     Missed "missed",
     After "after",
     Before "before",
@@ -145,6 +150,7 @@ pub(crate) fn selected(event: &Event, field: Field) -> Option<Member<'_>> {
             Field::Path => Some(Member::Text(&handshake.path)),
             Field::Subprotocol => handshake.subprotocol.as_deref().map(Member::Text),
             Field::User => handshake.user.as_ref().map(|user| Member::Text(user.as_str())),
+            Field::Transport => Some(Member::Name(handshake.transport.as_str())),
             _ => None,
         }
     })
@@ -165,6 +171,7 @@ pub(super) fn of_gap(gap: &Gap, field: Field) -> Option<Member<'static>> {
 fn of_connect(connect: &Connect, field: Field) -> Option<Member<'_>> {
     match field {
         Field::Remote => Some(Member::Address(connect.remote)),
+        Field::Transport => Some(Member::Name(connect.transport().as_str())),
         Field::Path => Some(Member::Text(&connect.path)),
         Field::Headers => Some(Member::Headers(&connect.headers)),
         Field::User => connect.user.as_ref().map(|user| Member::Text(user.as_str())),
@@ -181,6 +188,15 @@ fn of_answer(answer: &Answer, field: Field) -> Option<Member<'_>> {
         Field::UpstreamTime => Some(Member::Seconds(answer.time, 6)),
         Field::Answer => answer.body.as_deref().map(Member::Text),
         Field::Hint => answer.hint.as_deref().map(Member::Text),
+        other => of_event_stream(answer.event_stream.as_ref()?, other),
+    }
+}
+
+fn of_event_stream(stream: &EventStream, field: Field) -> Option<Member<'_>> {
+    match field {
+        Field::Method => Some(Member::Text(&stream.method)),
+        Field::ContentEncoding => stream.encoding.as_deref().map(Member::Text),
+        Field::Note => stream.note.as_deref().map(Member::Text),
         _ => None,
     }
 }
@@ -200,6 +216,8 @@ fn of_message(message: &Message, field: Field) -> Option<Member<'_>> {
         Field::Encoding => {
             matches!(message.body, Body::Binary(_)).then_some(Member::Name("base64"))
         }
+        Field::Event => message.event.as_ref()?.name.as_deref().map(Member::Text),
+        Field::EventId => message.event.as_ref()?.id.as_deref().map(Member::Text),
         Field::Synthetic => message.synthetic.then_some(Member::Bool(true)),
         Field::User | Field::To | Field::Except => of_routing(message.routing.as_ref()?, field),
         other => of_frame_info(message.frame_info.as_ref()?, other),
@@ -235,7 +253,12 @@ fn of_close(close: &Close, field: Field) -> Option<Member<'_>> {
         Field::Duration => Some(Member::Seconds(close.duration, 3)),
         Field::Messages => Some(Member::Flow(close.messages)),
         Field::Bytes => Some(Member::Flow(close.bytes)),
-        Field::Wire | Field::Silence | Field::Note => of_stats(close.wire.as_ref()?, field),
+        Field::Wire | Field::Silence | Field::Note | Field::Comments => {
+            of_stats(close.wire.as_ref()?, field)
+        }
+        Field::Transport if close.wire.as_ref().is_some_and(|wire| wire.comments.is_some()) => {
+            Some(Member::Name(Transport::Sse.as_str()))
+        }
         // The handshake that the upstream refused.
         other => of_connect(close.refused.as_ref()?, other),
     }
@@ -246,6 +269,7 @@ fn of_stats(stats: &TransportStats, field: Field) -> Option<Member<'_>> {
         Field::Wire => Some(Member::Flow(stats.bytes)),
         Field::Silence => Some(Member::Silence(stats.client_silence, stats.server_silence)),
         Field::Note => stats.note.as_deref().map(Member::Text),
+        Field::Comments => stats.comments.map(Member::Number),
         _ => None,
     }
 }

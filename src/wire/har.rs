@@ -11,6 +11,13 @@
 //!   "_wstap":{"connectionId":"a","connect":{…},"control":[…],"close":{…}}}]}}
 //! ```
 //!
+//! The entry of an event stream is one of HTTP with the `_resourceType` `eventsource` and, in the place
+//! of the WebSocket's fields, `_eventSourceMessages`:
+//!
+//! ```json
+//! [{"time":1763670000.123,"eventName":"message","eventId":"7","data":"hello"}]
+//! ```
+//!
 //! `_wstap` has what HAR has no field for: id and transport data of a message; the full JSON of the
 //! `connect`, the `close` and the control frames of a connection. [`read()`] reads `_wstap`, and
 //! archives of other programs without it. The objects are declared once, for both ways.
@@ -20,7 +27,8 @@ mod ending;
 mod lenient;
 mod model;
 mod read;
+mod streams;
 mod write;
 
 pub use read::{Archived, NotRead, Skipped, is_har, read};
-pub use write::{Entry, begin, control, end, has_place, message};
+pub use write::{Entry, begin, control, end, has_place};

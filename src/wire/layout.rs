@@ -57,6 +57,12 @@ pub(crate) static LAYOUTS: [Layout; Kind::ALL.len()] = [
             always(Field::Kind, r#"{"type":"string","enum":["connect"]}"#, ""),
             always(Field::ConnectionId, TEXT, ""),
             always(Field::Remote, TEXT, "The remote address of its TCP connection."),
+            always(
+                Field::Transport,
+                r#"{"type":"string","enum":["websocket","sse"]}"#,
+                "`sse` is an event stream that passed the relay.",
+            ),
+            maybe(Field::Method, TEXT, "Method of the request. Event streams only."),
             always(Field::Path, TEXT, "Path and query of the request."),
             always(
                 Field::Headers,
@@ -73,8 +79,10 @@ pub(crate) static LAYOUTS: [Layout; Kind::ALL.len()] = [
             maybe(Field::Upstream, TEXT, "URL of the upstream."),
             maybe(Field::Status, r#"{"type":"integer"}"#, "HTTP status of its answer."),
             maybe(Field::UpstreamTime, SECONDS, "Seconds until it answered."),
+            maybe(Field::ContentEncoding, TEXT, "The compression of an event stream."),
+            maybe(Field::Note, TEXT, "Why the events of an event stream are not messages."),
         ],
-        example: r#"{"id":"1763670000000-0","time":"2025-11-20T20:20:00.000Z","kind":"connect","connectionId":"a","remote":"127.0.0.1:50512","path":"/ws","headers":{"user-agent":"Mozilla/5.0"}}"#,
+        example: r#"{"id":"1763670000000-0","time":"2025-11-20T20:20:00.000Z","kind":"connect","connectionId":"a","remote":"127.0.0.1:50512","transport":"websocket","path":"/ws","headers":{"user-agent":"Mozilla/5.0"}}"#,
     },
     Layout {
         kind: Kind::Message,
@@ -110,6 +118,16 @@ pub(crate) static LAYOUTS: [Layout; Kind::ALL.len()] = [
                 r#"{"type":"string","enum":["base64"]}"#,
                 "The encoding of `message`, if it was binary.",
             ),
+            maybe(
+                Field::Event,
+                TEXT,
+                "The name of an event of an event stream, unless that is `message`.",
+            ),
+            maybe(
+                Field::EventId,
+                TEXT,
+                "The last event id that its event stream has sent, in this event or before.",
+            ),
             maybe(Field::Fields, r#"{"type":"object"}"#, "Other members of a client's own object."),
             maybe(Field::User, TEXT, "The user that published it, if that is known."),
             maybe(Field::To, USERS, "It was sent to these users only."),
@@ -122,7 +140,7 @@ pub(crate) static LAYOUTS: [Layout; Kind::ALL.len()] = [
             maybe(
                 Field::Wire,
                 COUNT,
-                "Bytes of its frames on the wire. Relayed messages only, as are the next four.",
+                "Bytes of its frames on the wire, or of the lines of an event. Relayed messages only, as are the next four.",
             ),
             maybe(Field::Fragments, r#"{"type":"integer","minimum":2}"#, ""),
             maybe(Field::Compressed, r#"{"type":"boolean"}"#, ""),
@@ -145,7 +163,7 @@ pub(crate) static LAYOUTS: [Layout; Kind::ALL.len()] = [
             always(Field::ConnectionId, TEXT, ""),
             always(
                 Field::Close,
-                r#"{"type":"object","required":["code","reason","clean","by"],"properties":{"code":{"type":"integer","description":"WebSocket close code; 1005 is a close frame without a code, 1006 no close frame."},"reason":{"type":"string"},"clean":{"type":"boolean"},"by":{"type":"string","enum":["client","server","tap","network"],"description":"The side that began the end."}}}"#,
+                r#"{"type":"object","required":["code","reason","clean","by"],"properties":{"code":{"type":"integer","description":"WebSocket close code; 1005 is a close frame without a code, 1006 no close frame. Of an event stream 1005, or 1006 if it broke off."},"reason":{"type":"string"},"clean":{"type":"boolean"},"by":{"type":"string","enum":["client","server","tap","network"],"description":"The side that began the end."}}}"#,
                 "",
             ),
             always(Field::Duration, SECONDS, "Seconds that it lasted."),
@@ -158,11 +176,13 @@ pub(crate) static LAYOUTS: [Layout; Kind::ALL.len()] = [
                 "Seconds since the last byte, each way. Relayed connections only, as are `wire` and `note`.",
             ),
             maybe(Field::Note, TEXT, ""),
+            maybe(Field::Comments, COUNT, "Comments of an event stream, such as heartbeats."),
             maybe(
                 Field::Remote,
                 TEXT,
                 "This and the following members: those of a `connect`, if the handshake was refused.",
             ),
+            maybe(Field::Transport, TEXT, "`sse` at the end of an event stream."),
             maybe(Field::Path, TEXT, ""),
             maybe(Field::Headers, HEADERS, ""),
             maybe(Field::User, TEXT, ""),

@@ -18,7 +18,8 @@ use super::json::string;
 use crate::code::absent;
 use crate::event::{
     Answer, Body, Close, ClosedBy, Connect, ConnectionId, Direction, Draft, Event, EventBody,
-    Exchange, Flow, FrameInfo, Gap, Message, Opcode, Presence, Routing, TransportStats,
+    EventFields, EventStream, Exchange, Flow, FrameInfo, Gap, Message, Opcode, Presence, Routing,
+    Transport, TransportStats,
 };
 use crate::json::Json;
 
@@ -81,8 +82,14 @@ pub fn read(text: &str) -> Result<Recorded, Unreadable> {
 
 /// Returns the header fields that an event keeps, in their order.
 pub(super) fn worth_knowing(value: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
-    let known =
-        ["user-agent", "origin", "sec-websocket-protocol", "x-forwarded-for", "traceparent"];
+    let known = [
+        "user-agent",
+        "origin",
+        "sec-websocket-protocol",
+        "x-forwarded-for",
+        "traceparent",
+        "last-event-id",
+    ];
     known.into_iter().filter_map(|name| Some((name, value(name)?))).collect()
 }
 
@@ -238,6 +245,7 @@ impl<'a> Line<'a> {
                 extensions: self.text(Field::Extensions)?,
                 body: self.text(Field::Answer)?,
                 hint: self.text(Field::Hint)?,
+                event_stream: self.event_stream()?.map(Box::new),
             })),
             None => None,
         };
@@ -249,6 +257,17 @@ impl<'a> Line<'a> {
             answer,
             user: self.parsed(Field::User)?,
         })
+    }
+
+    fn event_stream(&self) -> Result<Option<EventStream>, Unreadable> {
+        if self.text(Field::Transport)?.as_deref() != Some(Transport::Sse.as_str()) {
+            return Ok(None);
+        }
+        Ok(Some(EventStream {
+            method: self.text(Field::Method)?.unwrap_or_else(|| "GET".to_owned()),
+            encoding: self.text(Field::ContentEncoding)?,
+            note: self.text(Field::Note)?.map(Into::into),
+        }))
     }
 
     /// Reads a handshake that was refused. It has the `Host` that the upstream got.
@@ -316,6 +335,10 @@ impl<'a> Line<'a> {
             synthetic: self.get(Field::Synthetic)?.unwrap_or_default(),
             frame_info,
             routing: self.routing()?,
+            event: EventFields::of(
+                &self.text(Field::Event)?.unwrap_or_default(),
+                &self.text(Field::EventId)?.unwrap_or_default(),
+            ),
         })
     }
 
@@ -362,6 +385,7 @@ impl<'a> Line<'a> {
                     client_silence: seconds(silence.as_ref().map(|silence| silence.inward)),
                     server_silence: seconds(silence.as_ref().map(|silence| silence.outward)),
                     note: self.text(Field::Note)?.map(Into::into),
+                    comments: self.get(Field::Comments)?,
                 })
             }
             None => None,

@@ -1,13 +1,17 @@
 //! Server-Sent Events as the HTML standard has them (section 9.2, "server-sent events"): an
-//! encoder that cannot fail and a parser that reads any bytes.
+//! encoder that cannot fail, and a [`Reader`] of any bytes.
 //!
 //! The encoder writes field by field; [`end`] dispatches. No input can inject a field: line
 //! breaks in data (CR, LF, CRLF) become lines of data, and in names and comments spaces.
+
+mod reader;
 
 use std::io::Write as _;
 use std::time::Duration;
 
 use crate::event::EventId;
+
+pub use reader::{Absent, Dispatched, Reader};
 
 /// Appends `event: NAME`.
 pub fn name(name: &str, out: &mut Vec<u8>) {
@@ -72,7 +76,7 @@ fn single_line(text: &str, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// One event as a browser's EventSource would dispatch it.
+/// An event as a browser's EventSource dispatches it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// The event name, `message` where it has none.
@@ -81,98 +85,49 @@ pub struct Message {
     pub data: String,
 }
 
-/// Reads a stream in pieces of any size, as HTML section 9.2.6 says.
-#[derive(Debug, Default)]
-pub struct Parser {
-    /// The line so far.
-    line: Vec<u8>,
-    /// Whether the last byte was CR: an LF that follows belongs to it.
-    after_cr: bool,
-    started: bool,
-    name: String,
-    data: String,
-    id_field: Option<String>,
-    last_event_id: Option<String>,
-    retry: Option<Duration>,
+/// Reads a stream of a server whose events are wanted as a whole.
+#[derive(Debug)]
+pub struct Parser(Reader);
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self(Reader::new(Self::MAX_DATA))
+    }
 }
 
 impl Parser {
-    /// The longest line; a longer one is cut, so that no server can fill the memory of its reader.
-    const MAX_LINE: usize = 64 << 20;
+    /// The most bytes of the data of an event. A larger event is left out, so that no server can fill
+    /// the memory of its reader.
+    const MAX_DATA: usize = 64 << 20;
 
-    /// Reads the next piece and hands every event that it completes to `each`.
-    pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Message)) {
-        while let Some(&first) = bytes.first() {
-            if std::mem::take(&mut self.after_cr) && first == b'\n' {
-                bytes = &bytes[1..];
-                continue;
+    /// Reads the next piece, and passes each event that it completes to `each`.
+    pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Message)) {
+        self.0.feed(bytes, true, |event| {
+            if let Ok(data) = event.data
+                && !event.truncated
+            {
+                let name = event.name.unwrap_or("message").to_owned();
+                each(Message { name, data: String::from_utf8_lossy(data).into_owned() });
             }
-            let end = memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
-            let room = Self::MAX_LINE.saturating_sub(self.line.len());
-            self.line.extend_from_slice(&bytes[..end.min(room)]);
-            if end == bytes.len() {
-                return;
-            }
-            self.after_cr = bytes[end] == b'\r';
-            bytes = &bytes[end + 1..];
-            let line = std::mem::take(&mut self.line);
-            let line = String::from_utf8_lossy(&line);
-            let line = if std::mem::replace(&mut self.started, true) {
-                &*line
-            } else {
-                line.trim_start_matches('\u{feff}')
-            };
-            if let Some(message) = self.line(line) {
-                each(message);
-            }
-        }
+            true
+        });
     }
 
-    /// Returns the id to resume from: that of the last completed event.
+    /// Returns the id to resume from: that of the last complete event.
     #[must_use]
     pub fn last_event_id(&self) -> Option<&str> {
-        self.last_event_id.as_deref()
+        self.0.last_event_id()
     }
 
-    /// Returns the reconnection time that the server asked for.
+    /// Returns the reconnection time that the server has set.
     #[must_use]
     pub fn retry(&self) -> Option<Duration> {
-        self.retry
+        self.0.retry()
     }
 
-    /// Drops the incomplete event of an interrupted stream; keeps the id and the reconnection time.
+    /// Drops the incomplete event of an interrupted stream. Keeps the id and the reconnection time.
     pub fn reconnect(&mut self) {
-        let (last_event_id, retry) = (self.last_event_id.take(), self.retry);
-        *self = Self { id_field: last_event_id.clone(), last_event_id, retry, ..Self::default() };
-    }
-
-    fn line(&mut self, line: &str) -> Option<Message> {
-        if line.is_empty() {
-            return self.dispatch();
-        }
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match field {
-            "event" => value.clone_into(&mut self.name),
-            "data" => {
-                self.data.push_str(value);
-                self.data.push('\n');
-            }
-            "id" if !value.contains('\0') => self.id_field = Some(value.to_owned()),
-            "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
-                self.retry = value.parse().ok().map(Duration::from_millis).or(self.retry);
-            }
-            _ => {}
-        }
-        None
-    }
-
-    fn dispatch(&mut self) -> Option<Message> {
-        self.last_event_id.clone_from(&self.id_field);
-        let name = std::mem::take(&mut self.name);
-        let mut data = std::mem::take(&mut self.data);
-        data.pop()?;
-        Some(Message { name: if name.is_empty() { "message".to_owned() } else { name }, data })
+        self.0.reconnect();
     }
 }
 

@@ -9,6 +9,7 @@ mod attack;
 mod memory;
 mod pair;
 mod strangers;
+mod streams;
 mod work;
 
 use std::net::SocketAddr;
@@ -101,6 +102,9 @@ async fn upstream() -> SocketAddr {
         while let Ok((mut tcp, _)) = listener.accept().await {
             tokio::spawn(async move {
                 let head = read_head(&mut tcp).await;
+                if head.starts_with("GET /stream/") {
+                    return streams::answer(tcp, &head).await;
+                }
                 let compresses = head.to_ascii_lowercase().contains("permessage-deflate");
                 let more = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
                 let more = if compresses { more } else { "" };

@@ -35,6 +35,7 @@ mod proxy_heads;
 mod proxy_http;
 mod proxy_names;
 mod proxy_requests;
+mod proxy_sse;
 mod proxy_tls;
 mod proxy_wire;
 mod readme;

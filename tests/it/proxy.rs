@@ -60,6 +60,7 @@ impl Front {
             hosts: Arc::new(Hosts::new(&[], &[])),
             forwarded: ForwardedHeaders::Add,
             tap_http: TapHttp::Off,
+            tap_sse: true,
             control: false,
             max_message_bytes: 1 << 20,
         };

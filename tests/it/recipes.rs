@@ -73,6 +73,7 @@ const COMMANDS: &[(&str, Expect)] = &[
         Prints("wstap_connections 1"),
     ),
     ("wstap watch http://localhost:8080 --last 20", Follows("+ a")),
+    ("wstap watch http://localhost:8082 --filter 'transport == \"sse\"'", Parses),
     ("wstap export http://localhost:8080 -o traffic.har", Prints("")),
     ("wstap inspect traffic.har", Prints("1 in (")),
     ("wstap inspect day.ndjson", Prints("1 in (")),

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { deflateSync, gzipSync } from "node:zlib";
+import { toHar } from "../../static/js/model/har.js";
 import { textOf } from "../../static/js/model/packed.js";
 import { holds } from "../../static/js/model/query.js";
 import { fromFile, read } from "../../static/js/model/recording.js";
@@ -21,6 +22,16 @@ test("archives are read by the rules of the command line", () => {
     assert.deepEqual(lines.map(told), expected.map(told), name);
     assert.equal(skipped, name === "odd.har" ? "2 entries, 4 messages" : "", name);
   }
+});
+
+test("an event stream is written as Chrome writes it, and reads back", () => {
+  const lines = readFileSync(new URL("eventsource.ndjson", cases), "utf8").trim().split("\n");
+  const har = toHar(lines, "ws://localhost");
+  const [entry] = JSON.parse(har).log.entries;
+  assert.deepEqual([entry._resourceType, entry.request.url, entry.response.status], ["eventsource", "https://app.example/prices?of=a", 200]);
+  assert.deepEqual(entry._eventSourceMessages.map(({ eventName, eventId, data }) => [eventName, eventId, data]), [["message", "", "hello"], ["price", "7", '{"a": 1.50}'], ["message", "7", "one\ntwo"]]);
+  assert.equal(entry._webSocketMessages, undefined);
+  assert.deepEqual(read(har).lines.map((line) => JSON.parse(line)), lines.map((line) => JSON.parse(line)));
 });
 
 test("files that are compressed, of UTF-16 or a script are read, and others are named", async () => {

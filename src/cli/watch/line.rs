@@ -133,6 +133,10 @@ fn text(lines: &mut Lines, message: &Message) -> Option<String> {
 
 fn connect(event: &Value) -> String {
     let mut words = format!("{GREEN}connected{GREEN:#}");
+    if event["transport"] == "sse" {
+        let method = escape(event["method"].as_str().unwrap_or("GET"), 20);
+        write!(words, "  event stream {method}").expect("a String takes all");
+    }
     for part in [&event["remote"], &event["path"]] {
         if let Some(part) = part.as_str() {
             write!(words, "  {DIM}{}{DIM:#}", escape(part, 80)).expect("a String takes all");
@@ -144,10 +148,14 @@ fn connect(event: &Value) -> String {
 fn close(event: &Value) -> String {
     let close = &event["close"];
     let (code, by) = (&close["code"], close["by"].as_str().unwrap_or("?"));
-    let mut words = format!("{YELLOW}closed {code}{YELLOW:#} by the {by}");
-    if close["clean"] == false {
-        words.push_str(", not clean");
-    }
+    let mut words = if event["transport"] != "sse" {
+        let unclean = if close["clean"] == false { ", not clean" } else { "" };
+        format!("{YELLOW}closed {code}{YELLOW:#} by the {by}{unclean}")
+    } else if close["clean"] == true {
+        format!("{YELLOW}ended{YELLOW:#} by the {by}")
+    } else {
+        format!("{YELLOW}broken off{YELLOW:#} by the {by}")
+    };
     if let Some(reason) = close["reason"].as_str().filter(|reason| !reason.is_empty()) {
         write!(words, ": {}", escape(reason, 130)).expect("a String takes all");
     }
@@ -195,9 +203,11 @@ fn payload(event: &Value, data: &str) -> String {
             escape(sent.map_or("null", RawValue::get), PREVIEW)
         }
     };
+    let name = event["event"].as_str();
+    let name = name.map(|name| format!("{BLUE}{}{BLUE:#} ", escape(name, 80))).unwrap_or_default();
     let channel = event["channel"].as_str();
     let channel = channel.map(|name| format!("{BLUE}#{}{BLUE:#} ", escape(name, 80)));
-    format!("{}{body}  {DIM}{size} B{DIM:#}", channel.unwrap_or_default())
+    format!("{name}{}{body}  {DIM}{size} B{DIM:#}", channel.unwrap_or_default())
 }
 
 /// Returns the beginning of binary data as hex, and the text that can be read in it.
@@ -240,8 +250,14 @@ mod tests {
         );
         let message = r#"{"id":"1-0","time":"2026-01-01T00:00:00.000Z","kind":"message","connectionId":"a","direction":"in","opcode":"text","size":5,"message":{"x":1}}"#;
         assert!(plain("message", message).ends_with("→ a               {\"x\":1}  5 B"));
+        let stream = r#"{"id":"1-0","time":"2026-01-01T00:00:00.000Z","kind":"connect","connectionId":"a","remote":"127.0.0.1:5","transport":"sse","method":"POST","path":"/s"}"#;
+        assert!(plain("message", stream).contains("connected  event stream POST  127.0.0.1:5  /s"));
+        let event = message.replace("\"opcode\"", "\"event\":\"add\",\"opcode\"");
+        assert!(plain("message", &event).ends_with("add {\"x\":1}  5 B"));
         let close = r#"{"id":"1-0","time":"2026-01-01T00:00:00.000Z","kind":"close","connectionId":"a","close":{"code":1006,"reason":"gone","clean":false,"by":"network"},"duration":1.5,"messages":{"in":2,"out":0}}"#;
         assert!(plain("message", close).ends_with("× a               closed 1006 by the network, not clean: gone  after 1.5 s, 2 in, 0 out"));
+        let end = close.replace("\"duration\"", "\"transport\":\"sse\",\"duration\"");
+        assert!(plain("message", &end).contains("broken off by the network: gone"));
         assert!(
             plain("gap", r#"{"missed":12,"after":null,"before":null}"#)
                 .contains("12 events were lost")

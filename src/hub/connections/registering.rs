@@ -14,7 +14,7 @@ use crate::code::Code;
 use crate::code::absent;
 use crate::event::{
     ClientSecret, Close, ClosedBy, Connect, ConnectionId, Direction, EventBody, EventId, Exchange,
-    Flow, Handshake, Message, User,
+    Flow, Handshake, Message, Transport, User,
 };
 use crate::hub::Hub;
 use crate::hub::clock::now_ms;
@@ -327,6 +327,9 @@ impl Shared {
             self.empty_inbox();
         }
         let id = self.submit(|_| {
+            if handle.connect.transport() == Transport::Sse && !handle.ended() {
+                return Err(Undelivered::EventStream);
+            }
             if handle.ended() || handle.is_unread() {
                 return Err(Undelivered::NotFound);
             }

@@ -125,6 +125,13 @@ pub(super) struct Entry<'a> {
     pub(super) messages: Option<List<Message<'a>>>,
     #[serde(
         borrow,
+        rename = "_eventSourceMessages",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient"
+    )]
+    pub(super) stream_messages: Option<List<StreamMessage<'a>>>,
+    #[serde(
+        borrow,
         rename = "_wstap",
         skip_serializing_if = "Option::is_none",
         deserialize_with = "object"
@@ -254,6 +261,27 @@ pub(super) struct Message<'a> {
         rename = "_wstap",
         skip_serializing_if = "Option::is_none",
         deserialize_with = "object"
+    )]
+    pub(super) own: Option<OwnMessage<'a>>,
+}
+
+/// One of `_eventSourceMessages`: an event of an event stream.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct StreamMessage<'a> {
+    /// Seconds since 1970.
+    #[serde(serialize_with = "thousandths", deserialize_with = "lenient")]
+    pub(super) time: f64,
+    #[serde(borrow, deserialize_with = "string")]
+    pub(super) event_name: Cow<'a, str>,
+    #[serde(borrow, deserialize_with = "string")]
+    pub(super) event_id: Cow<'a, str>,
+    #[serde(borrow, deserialize_with = "text")]
+    pub(super) data: Cow<'a, str>,
+    #[serde(
+        rename = "_wstap",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient"
     )]
     pub(super) own: Option<OwnMessage<'a>>,
 }

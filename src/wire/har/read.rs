@@ -17,6 +17,7 @@ use super::clock::Clock;
 use super::ending::{Ending, refusal};
 use super::lenient::{BASE64, List};
 use super::model::{Archive, Entry, Log, Message as Frame, OwnMessage, Pair};
+use super::streams::{self, is_event_stream};
 use crate::code::absent;
 use crate::event::{
     Answer, Body, Close, ClosedBy, Connect, ConnectionId, Direction, Draft, Event, EventBody,
@@ -90,13 +91,13 @@ pub enum NotRead {
     /// The text is no archive, or its messages are in other files.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// The archive has no WebSockets.
-    #[error("this archive has no WebSocket messages")]
+    /// The archive has no WebSockets and no event streams.
+    #[error("this archive has no WebSocket messages and no events of event streams")]
     Empty(Skipped),
 }
 
-/// Reads the WebSockets of an archive, in the order of their times. Other entries are ignored. What
-/// cannot be read is counted and left out.
+/// Reads the WebSockets and event streams of an archive, in the order of their times. Other
+/// entries are ignored. What cannot be read is counted and left out.
 ///
 /// # Errors
 ///
@@ -118,12 +119,13 @@ pub fn read(text: &str) -> Result<Archived, NotRead> {
     reading.earliest = entries
         .0
         .iter()
-        .filter(|it| is_websocket(it))
+        .filter(|it| is_connection(it))
         .filter_map(|entry| clock(entry).start())
         .min();
     for (n, entry) in entries.0.iter().enumerate() {
-        if is_websocket(entry) {
-            apart |= entry.messages.is_none() && entry.response.content.file.is_some();
+        if is_connection(entry) {
+            let is_empty = entry.messages.is_none() && entry.stream_messages.is_none();
+            apart |= is_empty && entry.response.content.file.is_some();
             reading.connection(entry, n as u64);
         }
     }
@@ -153,6 +155,10 @@ pub fn read(text: &str) -> Result<Archived, NotRead> {
     Ok(Archived { recorded, skipped })
 }
 
+fn is_connection(entry: &Entry<'_>) -> bool {
+    is_event_stream(entry) || is_websocket(entry)
+}
+
 fn is_websocket(entry: &Entry<'_>) -> bool {
     let url = &entry.request.url;
     entry.resource_type.as_deref() == Some("websocket")
@@ -165,7 +171,7 @@ fn is_websocket(entry: &Entry<'_>) -> bool {
 fn clock(entry: &Entry<'_>) -> Clock {
     let started = entry.started_date_time.as_deref().and_then(moment);
     let started = started.and_then(|time| u64::try_from(time.as_millisecond()).ok());
-    let times: Vec<_> = frames(entry).iter().map(|frame| frame.time).collect();
+    let times: Vec<_> = times(entry).collect();
     Clock::new(started, &times, entry.time)
 }
 
@@ -173,6 +179,12 @@ fn clock(entry: &Entry<'_>) -> Clock {
 fn moment(text: &str) -> Option<Timestamp> {
     let without = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
     text.parse().ok().or_else(|| without().map(|time| time.timestamp()))
+}
+
+/// Returns the times of the messages of an entry, as they are written.
+fn times(entry: &Entry<'_>) -> impl Iterator<Item = f64> {
+    let frames = frames(entry).iter().map(|frame| frame.time);
+    frames.chain(streams::messages(entry).iter().map(|event| event.time))
 }
 
 fn frames<'e, 'a>(entry: &'e Entry<'a>) -> &'e [Frame<'a>] {
@@ -193,7 +205,8 @@ impl Reading {
     fn connection(&mut self, entry: &Entry<'_>, n: u64) {
         let clock = clock(entry);
         self.skipped.messages += entry.messages.as_ref().map_or(0, |messages| messages.1);
-        let first = frames(entry).iter().find_map(|frame| clock.ms(frame.time));
+        self.skipped.messages += entry.stream_messages.as_ref().map_or(0, |messages| messages.1);
+        let first = times(entry).find_map(|time| clock.ms(time));
         // The clock of the handshake may be behind that of the messages.
         let started = clock.start().or(self.earliest).unwrap_or(0).min(first.unwrap_or(u64::MAX));
         let own = entry.own.as_ref();
@@ -204,6 +217,7 @@ impl Reading {
         let own_close = own.and_then(|own| own.close).and_then(|raw| self.own_event(raw));
         let handshake = connect(entry);
         if own.is_none()
+            && !is_event_stream(entry)
             && let Some((status, reason)) = refusal(entry)
         {
             let close = refused(handshake, status, reason);
@@ -221,14 +235,17 @@ impl Reading {
             }
         }
         let (mut messages, mut bytes) = (Flow::default(), Flow::default());
-        for frame in frames(entry) {
-            let Some(message) = message(frame, &connection) else {
-                self.skipped.messages += usize::from(!is_known(frame));
-                continue;
-            };
-            let id = frame.own.as_ref().and_then(|own| own.id.parse().ok());
+        let frames = frames(entry).iter().filter_map(|frame| {
+            let message = message(frame, &connection);
+            self.skipped.messages += usize::from(message.is_none() && !is_known(frame));
+            Some((message?, frame.time, frame.own.as_ref()))
+        });
+        let events = streams::messages(entry).iter();
+        let events = events.map(|event| (streams::message(event), event.time, event.own.as_ref()));
+        for (message, time, own) in frames.chain(events) {
+            let id = own.and_then(|own| own.id.parse().ok());
             // The order of the list counts more than the times.
-            last = id.unwrap_or_else(|| match clock.ms(frame.time) {
+            last = id.unwrap_or_else(|| match clock.ms(time) {
                 Some(ms) if ms > last.ms => EventId { ms, seq: 0 },
                 _ => last,
             });
@@ -286,7 +303,7 @@ fn is_known(frame: &Frame<'_>) -> bool {
 }
 
 fn connect(entry: &Entry<'_>) -> Connect {
-    let (server, path) = split(&entry.request.url);
+    let (server, path) = split(&entry.request.url, true);
     let headers = worth_knowing(|name| header(&entry.request.headers, name));
     let answered = |name: &str| header(&entry.response.headers, name);
     let wait = entry.timings.wait.max(0.0) / 1e3;
@@ -299,7 +316,12 @@ fn connect(entry: &Entry<'_>) -> Connect {
         extensions: answered("sec-websocket-extensions"),
         ..Answer::default()
     };
-    Connect { remote: UNKNOWN, path, headers, answer: Some(Box::new(answer)), user: None }
+    let connect =
+        Connect { remote: UNKNOWN, path, headers, answer: Some(Box::new(answer)), user: None };
+    if is_event_stream(entry) {
+        return streams::connect(entry, split(&entry.request.url, false).0, connect);
+    }
+    connect
 }
 
 fn header(headers: &List<Pair<'_>>, name: &str) -> Option<String> {
@@ -308,15 +330,15 @@ fn header(headers: &List<Pair<'_>>, name: &str) -> Option<String> {
 }
 
 /// Splits a URL into scheme and authority, and path and query. Some browsers write `https:` for a
-/// WebSocket.
-fn split(url: &str) -> (String, String) {
+/// WebSocket, which is `wss:`.
+fn split(url: &str, is_websocket: bool) -> (String, String) {
     let path = |text: &str| {
         let path = text.split('#').next().unwrap_or_default();
         if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
     };
     let Some(after) = url.find("://").map(|at| at + 3) else { return (String::new(), path(url)) };
     let at = url[after..].find(['/', '?', '#']).map_or(url.len(), |at| after + at);
-    let server = url[..at].replacen("http", "ws", 1);
+    let server = if is_websocket { url[..at].replacen("http", "ws", 1) } else { url[..at].into() };
     (server, path(&url[at..]))
 }
 

@@ -14,9 +14,14 @@ use super::model::{
     self, Content, Creator, LogHead, OwnEntry, OwnLog, OwnMessage, Page, PageTimings, Pair,
     Request, Response, Timings,
 };
-use crate::event::{Connect, ConnectionId, Direction, Event, EventBody, EventId, Message, Opcode};
+use crate::event::{
+    Connect, ConnectionId, Direction, Event, EventBody, EventId, Message, Opcode, Transport,
+};
 use crate::wire::full::{full, time};
 use crate::wire::payload::{Payload, payload};
+
+/// The media type of an event stream.
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// The id of the only page.
 const PAGE: &str = "page_1";
@@ -52,6 +57,8 @@ pub struct Entry<'a> {
     pub connection: &'a ConnectionId,
     /// Its `connect`, if it is kept.
     pub connect: Option<&'a Event>,
+    /// The protocol of the connection.
+    pub transport: Transport,
     /// Its `close`; `None` if it is still open.
     pub close: Option<&'a Event>,
     /// Id of its first known event.
@@ -70,8 +77,11 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Returns the end of the connection; a refused one had none.
+    /// Returns the end of the WebSocket; a refused one had none.
     fn closing(&self) -> Option<Closing<'_>> {
+        if self.transport == Transport::Sse {
+            return None;
+        }
         let event = self.close?;
         let EventBody::Close(close) = &event.body else { return None };
         close.refused.is_none().then(|| Closing {
@@ -95,20 +105,33 @@ impl<'a> Entry<'a> {
             self::json(&closing, &mut json);
             raw(json)
         });
+        let (resource_type, messages) = match self.transport {
+            Transport::WebSocket => ("websocket", &b",\"_webSocketMessages\":["[..]),
+            Transport::Sse => ("eventsource", &b",\"_eventSourceMessages\":["[..]),
+        };
         let entry = model::Entry {
             pageref: Some(PAGE.into()),
             started_date_time: Some(time(self.first.ms).to_string()),
             time: Duration::from_millis(receive).as_secs_f64() * 1e3 + wait,
-            request: request(handshake),
-            response: response(handshake),
+            request: request(handshake, self.transport),
+            response: response(handshake, self.transport),
             timings: Timings { send: 0, wait, receive },
-            resource_type: Some("websocket".into()),
+            resource_type: Some(resource_type.into()),
             close: closing.as_deref(),
             ..model::Entry::default()
         };
         out.push(b'\n');
         open(&entry, out);
-        out.extend_from_slice(b",\"_webSocketMessages\":[");
+        out.extend_from_slice(messages);
+    }
+
+    /// Returns the function that appends a message of the entry.
+    #[must_use]
+    pub fn message(&self) -> fn(&Event, &mut Vec<u8>) {
+        match self.transport {
+            Transport::WebSocket => message,
+            Transport::Sse => stream_message,
+        }
     }
 
     /// Appends the part between the messages and the [`control`] frames.
@@ -136,16 +159,20 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn request(handshake: Option<&Connect>) -> Request<'_> {
+fn request(handshake: Option<&Connect>, transport: Transport) -> Request<'_> {
     let path = handshake.map_or("/", |connect| &connect.path);
     let answer = handshake.and_then(|connect| connect.answer.as_deref());
-    let server = answer
-        .map_or("ws://localhost".to_owned(), |answer| answer.upstream.replacen("http", "ws", 1));
+    let stream = answer.and_then(|answer| answer.event_stream.as_deref());
+    let upstream = answer.map_or("ws://localhost", |answer| &answer.upstream);
+    let server = match transport {
+        Transport::WebSocket => upstream.replacen("http", "ws", 1),
+        Transport::Sse => upstream.replacen("ws", "http", 1),
+    };
     let query = path.split_once('?').map_or("", |(_, query)| query).split('&');
     let query = query.filter(|item| !item.is_empty());
     let headers = handshake.map_or(&[][..], |connect| &connect.headers);
     Request {
-        method: "GET".into(),
+        method: stream.map_or("GET", |stream| &stream.method).into(),
         url: format!("{server}{path}").into(),
         http_version: "HTTP/1.1".into(),
         headers: pairs(headers.iter().map(|(name, value)| (*name, value.as_str()))),
@@ -156,8 +183,23 @@ fn request(handshake: Option<&Connect>) -> Request<'_> {
     }
 }
 
-fn response(handshake: Option<&Connect>) -> Response<'_> {
+fn response(handshake: Option<&Connect>, transport: Transport) -> Response<'_> {
     let answer = handshake.and_then(|connect| connect.answer.as_deref());
+    if transport == Transport::Sse {
+        let stream = answer.and_then(|answer| answer.event_stream.as_deref());
+        let encoding = stream.and_then(|stream| stream.encoding.as_deref());
+        let headers = [("content-type", Some(EVENT_STREAM)), ("content-encoding", encoding)];
+        return Response {
+            status: 200,
+            status_text: "OK".into(),
+            http_version: "HTTP/1.1".into(),
+            headers: pairs(headers.into_iter().filter_map(|(name, value)| Some((name, value?)))),
+            content: Content { mime_type: EVENT_STREAM.to_owned(), ..Content::default() },
+            headers_size: -1,
+            body_size: -1,
+            ..Response::default()
+        };
+    }
     let status = answer.map_or(101, |answer| answer.status);
     let protocol = answer.and_then(|answer| answer.subprotocol.as_deref());
     let extensions = answer.and_then(|answer| answer.extensions.as_deref());
@@ -178,7 +220,8 @@ fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> List<Pair<'a>> 
     pairs.map(|(name, value)| Pair { name: name.into(), value: value.into() }).collect()
 }
 
-/// Returns whether an event is a message for `_webSocketMessages`: text or binary of a connection.
+/// Returns whether an event is a message for `_webSocketMessages` or `_eventSourceMessages`: text or
+/// binary of a connection.
 #[must_use]
 pub fn has_place(event: &Event) -> bool {
     !event.connection.is_nobody()
@@ -188,8 +231,31 @@ pub fn has_place(event: &Event) -> bool {
         )
 }
 
-/// Appends one of the messages of an entry.
-pub fn message(event: &Event, out: &mut Vec<u8>) {
+/// Appends one of `_eventSourceMessages`.
+fn stream_message(event: &Event, out: &mut Vec<u8>) {
+    let EventBody::Message(message) = &event.body else { return };
+    let data = match payload(message) {
+        Some(Payload::Text(text)) => text,
+        Some(Payload::Binary(bytes)) => Cow::Owned(STANDARD.encode(bytes)),
+        None => Cow::Borrowed(""),
+    };
+    let time = Duration::from_millis(event.id.ms).as_secs_f64();
+    let (name, id) = message
+        .event
+        .as_ref()
+        .map_or((None, None), |event| (event.name.as_deref(), event.id.as_deref()));
+    let message = model::StreamMessage {
+        time,
+        event_name: name.unwrap_or("message").into(),
+        event_id: id.unwrap_or_default().into(),
+        data,
+        own: Some(own(event, message)),
+    };
+    json(&message, out);
+}
+
+/// Appends one of `_webSocketMessages`.
+fn message(event: &Event, out: &mut Vec<u8>) {
     let EventBody::Message(message) = &event.body else { return };
     let (opcode, data) = match payload(message) {
         Some(Payload::Text(text)) => (1, text),

@@ -101,6 +101,7 @@ fn every_kind_of_event_comes_back() {
         client_silence: Duration::from_millis(5),
         server_silence: Duration::ZERO,
         note: Some("late".into()),
+        comments: None,
     };
     let close = Close {
         code: 1006,
@@ -116,6 +117,27 @@ fn every_kind_of_event_comes_back() {
     comes_back(EventBody::Close(Box::new(close.clone())));
     let refused = Some(Box::new(connect()));
     comes_back(EventBody::Close(Box::new(Close { wire: None, refused, ..close })));
+}
+
+#[test]
+fn event_stream_comes_back() {
+    let stream = EventStream {
+        method: "POST".to_owned(),
+        encoding: Some("br".to_owned()),
+        note: Some("not read".into()),
+    };
+    let mut connect = connect();
+    connect.answer.as_mut().expect("an answer").event_stream = Some(Box::new(stream));
+    connect.headers.push(("last-event-id", "7".to_owned()));
+    assert_eq!(connect.transport(), Transport::Sse);
+    comes_back(EventBody::Connect(Box::new(connect)));
+    for (name, id) in [(Some("add"), None), (None, Some("7")), (Some("add"), Some("7"))] {
+        let event = EventFields::of(name.unwrap_or_default(), id.unwrap_or_default());
+        comes_back(EventBody::Message(Message { event, ..text("x") }));
+    }
+    let line = r#"{"id":"1-0","time":"1970-01-01T00:00:00.001Z","kind":"close","connectionId":"a","close":{"code":1005,"reason":"","clean":true,"by":"server"},"duration":0.500,"messages":{"in":0,"out":1},"bytes":{"in":0,"out":1},"wire":{"in":0,"out":9},"silence":{"in":0.500,"out":0.000},"comments":3,"transport":"sse"}"#;
+    let Ok(Recorded::Event(close)) = read(line) else { panic!("{line}") };
+    assert_eq!(written(&close), line);
 }
 
 #[test]

@@ -71,10 +71,10 @@ export function describe(raw) {
   };
 }
 
-/** Where a message went: a channel, users, or both. */
+/** Where a message went: a channel, users, or both; of an event stream, the name of the event. */
 function route(value) {
   const to = Array.isArray(value?.to) && value.to.length > 0 ? `→ ${value.to.join(", ")}` : "";
-  return [value?.channel, to].filter(Boolean).join(" ");
+  return [value?.event, value?.channel, to].filter(Boolean).join(" ");
 }
 
 function badge(value) {
@@ -96,9 +96,9 @@ function preview(raw, value, name) {
     case "hole":
       return `${number(value.missed, "event")} ${value.missed === 1 ? "is" : "are"} not held by this page: ${value.why}`;
     case "connect":
-      return [value.path, value.remote, value.subprotocol, value.headers?.["user-agent"]].filter(Boolean).join("  ");
+      return [value.transport === "sse" && `event stream: ${value.method}`, value.path, value.remote, value.subprotocol, value.headers?.["user-agent"]].filter(Boolean).join("  ");
     case "close":
-      return endInShort(value.close, value.status);
+      return endInShort(value.close, value.status, value.transport);
     case "join":
       return `${value.user ?? value.connectionId} came`;
     case "leave":

@@ -23,7 +23,8 @@ export function codeInWords(code) {
 }
 
 /** The end of a connection as a row has room for it. */
-export function endInShort({ code, reason, clean, by } = {}, status = 101) {
+export function endInShort({ code, reason, clean, by } = {}, status = 101, transport = "websocket") {
+  if (transport === "sse") return `${clean ? "ended" : "broken off"} by the ${by}${reason ? `: ${reason}` : ""}`;
   if (status !== 101) return by === "tap" ? `upstream not reached: ${status}` : `refused by the upstream: ${status}`;
   if (by === "network") return `lost${reason ? `: ${reason}` : ""}`;
   if (isGone({ code, by })) return `the ${by} left without a close frame`;
@@ -37,6 +38,14 @@ function isGone({ code, by }) {
 
 const WHO = { client: "the client", server: "the server", tap: "wstap", network: "the network" };
 
+/** The end of an event stream as sentences. */
+function streamEnd({ close = {}, duration: lasted, messages, comments }) {
+  const said = [close.clean ? `${capital(WHO[close.by] ?? "wstap")} ended the stream.` : `The stream broke off${close.reason ? `: ${close.reason}` : ""}.`];
+  if (typeof lasted === "number") said.push(`It lasted ${duration(lasted)}.`);
+  if (messages?.out === 0 && comments > 0) said.push("It had comments, such as heartbeats, and no events.");
+  return said;
+}
+
 /**
  * The end of a connection as sentences. `before` are the values of its last events, oldest
  * first, as far as they are known, and `time` is when it ended.
@@ -44,6 +53,7 @@ const WHO = { client: "the client", server: "the server", tap: "wstap", network:
 export function forensics(event, before = [], time = 0) {
   const { close = {}, silence, duration: lasted } = event;
   if (event.status && !lasted) return refusal(event);
+  if (event.transport === "sse") return streamEnd(event);
   const who = WHO[close.by] ?? "somebody";
   const said = [];
   const since = sinceLast(before, time, silence);

@@ -12,7 +12,7 @@ const ID = /^\d{1,15}-\d{1,15}$/;
 const DIRECTIONS = { send: "in", request: "in", receive: "out", response: "out" };
 
 /** Headers of a handshake that are worth knowing; others may be secrets. */
-const KNOWN = ["user-agent", "origin", "sec-websocket-protocol", "x-forwarded-for", "traceparent"];
+const KNOWN = ["user-agent", "origin", "sec-websocket-protocol", "x-forwarded-for", "traceparent", "last-event-id"];
 
 /** JSON that is nested deeper than this is text to wstap. */
 const MAX_DEPTH = 100;
@@ -27,15 +27,15 @@ export function fromHar(text, archive) {
   const read = { events: [], skipped: { entries: 0, messages: 0, events: 0 }, earliest: null };
   const list = Array.isArray(archive.log.entries) ? archive.log.entries : [];
   const entries = list.map((entry, n) => ({ entry, n })).filter(({ entry }) => isEntry(entry, read.skipped));
-  const sockets = entries.filter(({ entry }) => isWebSocket(entry)).map((one) => ({ ...one, clock: clockOf(one.entry, framesOf(one.entry)) }));
+  const sockets = entries.filter(({ entry }) => isStream(entry) || isWebSocket(entry)).map((one) => ({ ...one, clock: clockOf(one.entry, framesOf(one.entry)) }));
   for (const { clock: { start } } of sockets) if (start !== null && (read.earliest === null || start < read.earliest)) read.earliest = start;
   // Entries that cannot be read have no number.
   const odd = list.map((entry) => !isObject(entry)).reduce((sums, is) => [...sums, (sums.at(-1) ?? 0) + (is ? 1 : 0)], []);
   for (const { entry, n, clock } of sockets) readEntry(entry, raw.entries[n] ?? {}, n - odd[n], clock, read);
   const { events, skipped } = read;
-  const isApart = sockets.some(({ entry }) => !Array.isArray(entry._webSocketMessages) && typeof entry.response?.content?._file === "string");
+  const isApart = sockets.some(({ entry }) => !Array.isArray(entry._webSocketMessages) && !Array.isArray(entry._eventSourceMessages) && typeof entry.response?.content?._file === "string");
   if (isApart && events.every(({ line }) => line.includes('"kind":"connect"'))) throw new Error('its messages are in other files; Playwright includes them with recordHar: { content: "embed" }');
-  if (archive.log.creator?.name !== "wstap" && events.length === 0) throw new Error("this HAR has no WebSocket messages");
+  if (archive.log.creator?.name !== "wstap" && events.length === 0) throw new Error("this HAR has no WebSocket messages and no events of event streams");
   events.sort((a, b) => compareIds(a.id, b.id));
   let last = "";
   const lines = [];
@@ -60,15 +60,21 @@ function isWebSocket(entry) {
 
 const isOpcode = (number) => Number.isInteger(number) && Math.abs(number) < 2 ** 31;
 
-/** The messages of an entry, with an opcode each. */
+function isStream(entry) {
+  return Array.isArray(entry._eventSourceMessages) || (entry._resourceType === "eventsource" && entry.response?.status === 200);
+}
+
+/** The messages of an entry, with an opcode each; the events of an event stream are text. */
 function framesOf(entry) {
+  if (isStream(entry)) return (Array.isArray(entry._eventSourceMessages) ? entry._eventSourceMessages : []).filter(isObject).map((event) => ({ ...event, type: "receive", opcode: 1, isEvent: true }));
   const list = Array.isArray(entry._webSocketMessages) ? entry._webSocketMessages : [];
   return list.filter(isObject).map((frame) => ({ ...frame, opcode: isOpcode(frame.opcode) ? frame.opcode : 0 }));
 }
 
 function readEntry(entry, raw, n, clock, { events, skipped, earliest }) {
   const frames = framesOf(entry);
-  skipped.messages += (Array.isArray(entry._webSocketMessages) ? entry._webSocketMessages.length : 0) - frames.length;
+  const written = isStream(entry) ? entry._eventSourceMessages : entry._webSocketMessages;
+  skipped.messages += (Array.isArray(written) ? written.length : 0) - frames.length;
   const first = frames.map(({ time }) => clock.ms(time)).find((ms) => ms !== null);
   // Some clocks of the handshake are behind those of the messages.
   const started = Math.min(clock.start ?? earliest ?? 0, first ?? Infinity);
@@ -82,7 +88,7 @@ function readEntry(entry, raw, n, clock, { events, skipped, earliest }) {
     return ID.test(idOf(line));
   };
   const more = (fields) => `,${JSON.stringify(fields).slice(1)}`;
-  const refused = own ? null : refusalOf(entry, frames);
+  const refused = own || isStream(entry) ? null : refusalOf(entry, frames);
   if (refused) {
     const [status, reason] = refused;
     const close = { code: 1006, reason, clean: false, by: status === 0 ? "network" : "server" };
@@ -144,11 +150,16 @@ function readMessage(frame, opcode, who) {
   const data = dataOf(frame);
   const { channel = null, size: told = lengthOf(data), id: _, ...how } = own ?? {};
   const size = Number.isInteger(told) && told >= 0 ? told : 0;
+  if (frame.isEvent) {
+    const text = (value) => (typeof value === "string" ? wellFormed(value) : "");
+    if (text(frame.eventName) !== "" && frame.eventName !== "message") how.event = text(frame.eventName);
+    if (text(frame.eventId) !== "") how.eventId = text(frame.eventId);
+  }
   const rest = (body, length = size) => `,"opcode":"${opcode}","size":${own ? size : length},"channel":${JSON.stringify(channel)},"message":${body}${Object.keys(how).length > 0 ? `,${JSON.stringify(how).slice(1, -1)}` : ""}`;
   if (own?.size > 0 && data === "") return rest("null");
   const bytes = opcode === "binary" ? fromBase64(data) : opcode === "text" ? null : new TextEncoder().encode(data);
   if (bytes) return rest(`${JSON.stringify(toBase64(bytes))},"encoding":"base64"`, bytes.length);
-  if (own && own.wire === undefined && !own.synthetic) {
+  if (own && own.wire === undefined && !own.synthetic && !frame.isEvent) {
     const said = readOwnObject(data, who);
     if (said) return rest(said);
   }
@@ -173,16 +184,22 @@ function secondsOf(ms) {
   return Number.isFinite(ms) && ms > 0 && ms < 1e3 * 2 ** 64 ? ms / 1000 : 0;
 }
 
-function handshake({ request, response, timings }) {
+function handshake(entry) {
+  const { request, response, timings } = entry;
   const find = (headers, name) => {
     const header = (Array.isArray(headers) ? headers : []).find((one) => isObject(one) && String(one.name).toLowerCase() === name);
     return header && (typeof header.value === "string" ? wellFormed(header.value) : "");
   };
   const { server, path } = split(request?.url);
+  const upstreamTime = secondsOf(timings?.wait);
   const headers = Object.fromEntries(KNOWN.map((name) => [name, find(request?.headers, name)]));
+  if (isStream(entry)) {
+    const method = typeof request?.method === "string" && request.method !== "" ? request.method : "GET";
+    return { remote: "", transport: "sse", method, path, headers, upstream: server.own, status: statusOf(response) || 200, upstreamTime, contentEncoding: find(response?.headers, "content-encoding") };
+  }
   return {
-    remote: "", path, headers, subprotocol: find(response?.headers, "sec-websocket-protocol"), extensions: find(response?.headers, "sec-websocket-extensions"),
-    upstream: server, status: statusOf(response) || 101, upstreamTime: secondsOf(timings?.wait),
+    remote: "", transport: "websocket", path, headers, subprotocol: find(response?.headers, "sec-websocket-protocol"), extensions: find(response?.headers, "sec-websocket-extensions"),
+    upstream: server.socket, status: statusOf(response) || 101, upstreamTime,
   };
 }
 
@@ -252,5 +269,5 @@ function isDeep(text) {
 /** Scheme and authority of a URL, and its path and query. Browsers note `https:` of a WebSocket now and then. */
 function split(url) {
   const [, server, path] = /^([^:/?#]+:\/\/[^/?#]*)?([^#]*)/.exec(typeof url === "string" ? wellFormed(url) : "/");
-  return { server: (server ?? "").replace("http", "ws"), path: path.startsWith("/") ? path : `/${path}` };
+  return { server: { own: server ?? "", socket: (server ?? "").replace("http", "ws") }, path: path.startsWith("/") ? path : `/${path}` };
 }

@@ -27,8 +27,9 @@ export function toHar(lines, origin, version = "") {
     }
     const entry = open.get(who);
     entry.last = event;
+    if (event.transport === "sse" || event.event !== undefined || event.eventId !== undefined) entry.isStream = true;
     if (event.kind === "connect") entry.connect = { line, event };
-    else if (event.kind === "message" && OPCODES[event.opcode] && who !== "") entry.messages.push(message(line, event));
+    else if (event.kind === "message" && OPCODES[event.opcode] && who !== "") entry.messages.push({ event, sent: message(line, event) });
     else if (event.kind !== "close") entry.control.push(line);
     else {
       entry.close = { line, event };
@@ -52,7 +53,7 @@ function closing(close) {
   return { code, reason, timestamp: timeIn(close.event.id) / 1000, wasClean: clean, by };
 }
 
-function written({ who, first, last, messages, control, connect, close }, origin) {
+function written({ who, first, last, messages, control, connect, close, isStream }, origin) {
   const handshake = connect?.event ?? close?.event ?? {};
   const wait = (handshake.upstreamTime ?? 0) * 1000;
   const receive = Math.max(0, timeIn(last.id) - timeIn(first.id));
@@ -60,7 +61,7 @@ function written({ who, first, last, messages, control, connect, close }, origin
   const headers = (all) => Object.entries(all).filter(([, value]) => value !== undefined).map(([name, value]) => ({ name, value: String(value) }));
   const query = (path.split(/\?(.*)/s)[1] ?? "").split("&").filter(Boolean).map((item) => item.split(/=(.*)/s)).map(([name, value = ""]) => ({ name, value }));
   const status = handshake.status ?? 101;
-  const entry = JSON.stringify({
+  const entry = isStream ? stream({ first, messages, handshake, path, query, wait, receive, origin, headers }) : JSON.stringify({
     pageref: "page_1", startedDateTime: first.time, time: receive + wait,
     request: { method: "GET", url: (handshake.upstream?.replace("http", "ws") ?? origin) + path, httpVersion: "HTTP/1.1", cookies: [], headers: headers(handshake.headers ?? {}), queryString: query, headersSize: -1, bodySize: 0 },
     response: {
@@ -68,10 +69,24 @@ function written({ who, first, last, messages, control, connect, close }, origin
       headers: headers({ "sec-websocket-protocol": handshake.subprotocol, "sec-websocket-extensions": handshake.extensions }),
       content: { size: 0, mimeType: "x-unknown" }, redirectURL: "", headersSize: -1, bodySize: -1,
     },
-    cache: {}, timings: { send: 0, wait, receive }, _resourceType: "websocket", _webSocketClose: closing(close), _webSocketMessages: messages,
+    cache: {}, timings: { send: 0, wait, receive }, _resourceType: "websocket", _webSocketClose: closing(close), _webSocketMessages: messages.map(({ sent }) => sent),
   });
   const own = `"connectionId":${JSON.stringify(who)}${connect ? `,"connect":${connect.line}` : ""},"control":[${control}],"close":${close?.line ?? null}`;
   return `${entry.slice(0, -1)},"_wstap":{${own}}}`;
+}
+
+/** The entry of an event stream. */
+function stream({ first, messages, handshake, path, query, wait, receive, origin, headers }) {
+  const mimeType = "text/event-stream";
+  return JSON.stringify({
+    pageref: "page_1", startedDateTime: first.time, time: receive + wait,
+    request: { method: handshake.method ?? "GET", url: (handshake.upstream ?? origin).replace("ws", "http") + path, httpVersion: "HTTP/1.1", cookies: [], headers: headers(handshake.headers ?? {}), queryString: query, headersSize: -1, bodySize: 0 },
+    response: {
+      status: 200, statusText: "OK", httpVersion: "HTTP/1.1", cookies: [], headers: headers({ "content-type": mimeType, "content-encoding": handshake.contentEncoding }),
+      content: { size: 0, mimeType }, redirectURL: "", headersSize: -1, bodySize: -1,
+    },
+    cache: {}, timings: { send: 0, wait, receive }, _resourceType: "eventsource", _eventSourceMessages: messages.map(({ event, sent }) => ({ time: sent.time, eventName: event.event ?? "message", eventId: event.eventId ?? "", data: sent.data, _wstap: sent._wstap })),
+  });
 }
 
 function message(line, event) {

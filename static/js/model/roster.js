@@ -70,6 +70,7 @@ export class Roster {
     known.closed = null;
     known.since = since || known.since;
     known.path = connection.path;
+    known.transport = connection.transport ?? "websocket";
     known.remote = connection.remote;
     known.messages = connection.messages;
     known.bytes = connection.bytes;
@@ -129,6 +130,7 @@ export class Roster {
     known.ended = time;
     if (!event) return;
     known.closed = { ...event.close, status: event.status };
+    known.transport = event.transport ?? known.transport;
     known.messages = event.messages ?? known.messages;
     known.bytes = event.bytes ?? known.bytes;
     known.path ||= event.path ?? "";
@@ -209,14 +211,15 @@ export class Roster {
 
 function fresh(id) {
   return {
-    id, name: "", number: 0, agent: "", open: true, since: 0, seen: 0, counted: 0, ended: 0, last: "", path: "", remote: "", user: "", channels: [], closed: null, roundTrip: null,
+    id, name: "", number: 0, agent: "", open: true, since: 0, seen: 0, counted: 0, ended: 0, last: "", transport: "websocket", path: "", remote: "", user: "", channels: [], closed: null, roundTrip: null,
     messages: { in: 0, out: 0 }, bytes: { in: 0, out: 0 }, rate: { in: 0, out: 0 },
   };
 }
 
 /** Takes what a connect says of a connection. */
-function describe(known, { user, path, remote, headers }) {
+function describe(known, { user, transport, path, remote, headers }) {
   known.user ||= user ?? "";
+  known.transport = transport ?? known.transport;
   known.path ||= path ?? "";
   known.remote ||= remote ?? "";
   known.agent ||= program(headers?.["user-agent"]);

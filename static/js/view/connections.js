@@ -130,12 +130,12 @@ function age(one, until) {
 
 function open(one, now) {
   const channels = one.channels.length > 2 ? [...one.channels.slice(0, 2), `${one.channels.length - 2} more`] : one.channels;
-  return [one.user, channels.length > 0 && `in ${channels.join(", ")}`, one.path, bytes(one.bytes.in + one.bytes.out), age(one, now)].filter(Boolean).join(" · ");
+  return [one.user, one.transport === "sse" && "event stream", channels.length > 0 && `in ${channels.join(", ")}`, one.path, bytes(one.bytes.in + one.bytes.out), age(one, now)].filter(Boolean).join(" · ");
 }
 
 function ended(one) {
   if (!one.closed) return "closed";
-  return endInShort(one.closed, one.closed.status);
+  return endInShort(one.closed, one.closed.status, one.transport);
 }
 
 /** All facts in words, for the tip of a row. */

@@ -185,6 +185,8 @@ function messageFacts(event, put) {
   if (event.wire !== undefined) put("On the wire", bytes(event.wire), null, [wireShare(event.size, event.wire), event.compressed ? "compressed" : ""].filter(Boolean).join(", "));
   else if (event.compressed) put("On the wire", "compressed");
   if (event.fragments > 1) put("Fragments", count(event.fragments));
+  put("Event", event.event, event.event && { condition: `event == ${literal(event.event)}` });
+  put("Event id", event.eventId, event.eventId && { condition: `eventId == ${literal(event.eventId)}` });
   if (event.channel) put("Channel", event.channel, { channel: event.channel });
   user(event, put, event.connectionId == null ? "From" : "User");
   put("Only to", event.to?.join(", "));
@@ -203,8 +205,11 @@ function user(event, put, name = "User") {
 
 function connectFacts(event, put) {
   user(event, put);
+  if (event.transport === "sse") put("Transport", "event stream", { condition: `transport == "sse"` });
+  put("Method", event.method);
   put("Path", event.path, { condition: `path == ${literal(event.path)}` });
   put("Client", event.remote, { condition: `remote == ${literal(event.remote)}` });
+  put("Compression", event.contentEncoding);
   put("Upstream", event.upstream);
   put("Status", event.status);
   if (typeof event.upstreamTime === "number") put("Upstream took", `${Math.round(event.upstreamTime * 1000)} ms`);
@@ -216,7 +221,7 @@ function connectFacts(event, put) {
 function closeFacts(event, put) {
   const { close = {} } = event;
   if (event.status) put("Status", event.status, { condition: `status == ${literal(event.status)}` });
-  put("Code", close.code, { condition: `close.code == ${literal(close.code)}` }, meaning(close.code));
+  if (event.transport !== "sse") put("Code", close.code, { condition: `close.code == ${literal(close.code)}` }, meaning(close.code));
   put("Reason", close.reason, { condition: `close.reason == ${literal(close.reason)}` });
   put("By", close.by, { condition: `close.by == ${literal(close.by)}` });
   put("Clean", close.clean ? "yes" : "no", { condition: `close.clean == ${literal(Boolean(close.clean))}` });
@@ -225,6 +230,7 @@ function closeFacts(event, put) {
   put("Messages", both(event.messages, count));
   put("Bytes", both(event.bytes, bytes));
   put("On the wire", both(event.wire, bytes));
+  if (event.comments !== undefined) put("Comments", count(event.comments));
   if (event.silence) put("Silent for", both(event.silence, (seconds) => (seconds == null ? "–" : duration(seconds))));
   put("Path", event.path);
   put("Client", event.remote);
