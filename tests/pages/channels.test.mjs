@@ -51,7 +51,7 @@ const code = (promise) => promise.then(() => assert.fail("it should have failed"
 const ask = async (server, path) => (await fetch(`${server.url}/${path}`)).json();
 const publish = (server, channel, body, query = "") => fetch(`${server.url}/api/channels/${channel}/messages${query}`, { method: "POST", headers: { "content-type": "application/json" }, body });
 
-/** Everything that a channel tells, in order. */
+/** Returns the events of a channel, in order. */
 function listen(channel) {
   const told = [];
   for (const type of ["message", "join", "leave", "presence", "gap", "end"]) channel.on(type, ({ data, user, users, error }) => told.push([type, data ?? user ?? users ?? error?.code ?? null]));

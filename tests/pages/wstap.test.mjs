@@ -54,7 +54,7 @@ const acks = (socket, line, n) => {
   if (type && params.after) socket.send(JSON.stringify({ channel: params.channels[0], type: "resumed", complete: false, messages: [] }));
 };
 
-/** Answers likewise, and breaks when it is asked to. */
+/** Answers likewise, and breaks on demand. */
 const breaks = (socket, line, n) => (line === "break" ? socket.terminate() : acks(socket, line, n));
 
 function connect(t, url, options = {}) {
@@ -65,7 +65,7 @@ function connect(t, url, options = {}) {
   return { hub, states };
 }
 
-/** The code of the error that a promise breaks with. */
+/** Returns the code of the error that a promise is rejected with. */
 const code = (promise) => promise.then(() => assert.fail("it should have failed"), (error) => error.code);
 
 test("cuts anywhere make no difference to the parser", () => {
@@ -92,7 +92,7 @@ test("a line of many chunks is read without joining it again and again", () => {
   assert.equal(size, 10_000_000);
 });
 
-test("waits double with each failure, are random from nothing on, and begin anew after a connection that lasted", () => {
+test("delays double with each failure, are random from zero on, and start anew after a connection that lasted", () => {
   const most = new Backoff({ random: () => 1 });
   const waits = [];
   for (let n = 0; n < 8; n += 1) waits.push(most.next());
@@ -105,7 +105,7 @@ test("waits double with each failure, are random from nothing on, and begin anew
   assert.equal(most.next(), 30_000, "for ever");
 });
 
-test("codes that ask nobody to come back are those of the table", () => {
+test("final close codes are those of the table", () => {
   for (const final of [1000, 1009, 4400, 4401, 4403, 4404, 4409]) assert.equal(comesBack(final), false, String(final));
   for (const open of [1001, 1005, 1006, 1011, 1012, 1013, 1014, 3000, 4000, 4408, 4429]) assert.equal(comesBack(open), true, String(open));
 });
@@ -117,7 +117,7 @@ test("the module passes the type checker in strict mode", () => {
   execFileSync(process.execPath, [`${root}tests/pages/node_modules/typescript/bin/tsc`, ...flags.split(" "), ...modules], { stdio: "pipe" });
 });
 
-test("an address that is none, and a node without WebSocket, are said at once", () => {
+test("an invalid address and a missing WebSocket throw at once", () => {
   assert.throws(() => new Connection("localhost:8080", { WebSocket }), /no address/);
   assert.throws(() => new EventStream("ftp://x"), /http:\/\/localhost:8080 would be one/);
   assert.throws(() => new Connection("http://localhost", { WebSocket: null }), /no WebSocket here; pass one/);
@@ -156,7 +156,7 @@ test("without acks a frame is done when it has gone, and an error is told", asyn
   assert.equal((await told).code, "reserved_key");
 });
 
-test("it stays away when it is told to, and what waits then fails with that", async (t) => {
+test("a final code ends the connection, and what waits fails with it", async (t) => {
   const { url, heard } = await peer(t, (socket) => socket.close(4409, "there is a newer one"));
   const { hub, states } = connect(t, url);
   await until("the end", () => states.at(-1)?.state === "ended");
@@ -168,7 +168,7 @@ test("it stays away when it is told to, and what waits then fails with that", as
   assert.equal(heard.length, 2);
 });
 
-test("who is told to come later comes later", async (t) => {
+test("a full server is connected to again after two seconds at the earliest", async (t) => {
   const { url } = await peer(t, (socket) => socket.close(1013, "10 connections are here"), acks);
   const { states } = connect(t, url);
   await until("the wait", () => states.at(-1)?.state === "waiting");
@@ -218,10 +218,10 @@ test("a subscription that broke before its answer is sent again, and its promise
   assert.equal(heard.length, 2);
 });
 
-/** What was asked of channels, in order: the type and the token. */
+/** Returns the commands on channels, in order: the type and the token. */
 const orders = (lines) => lines.filter((line) => line.startsWith('{"type"')).map((line) => JSON.parse(line)).map(({ type, params }) => [type, ...(params.token ? [params.token] : [])].join(" "));
 
-/** A promise that is kept from outside. */
+/** Returns a promise with the functions that settle it. */
 function deferred() {
   const made = {};
   made.promise = new Promise((keep, fail) => Object.assign(made, { keep, fail }));
@@ -460,7 +460,7 @@ test("where there is no crypto a connection makes itself a name all the same", (
   assert.equal(new Set(made).size, 3);
 });
 
-test("a channel that lets nobody in again says so", async (t) => {
+test("a channel that refuses the way back ends with the error", async (t) => {
   const { url } = await peer(t, (socket, line, n) => {
     acks(socket, line, n);
     if (n === 2) setImmediate(() => socket.terminate());
@@ -541,7 +541,7 @@ test("the address carries a fresh token and no stale one, and no id means neithe
   assert.equal(urls.at(-1), "/ws?ack=1&access_token=t");
 });
 
-test("what says only who we are has no answer, and takes that of no other", async (t) => {
+test("a repeated registration makes no event, and takes the answer of no other frame", async (t) => {
   const { url } = await peer(t, (socket, line, n) => { if (line !== '{"connectionId":"a"}') acks(socket, line, n); });
   const { hub } = connect(t, url);
   assert.deepEqual(await Promise.all([hub.send("x"), hub.send({ connectionId: "a" }), hub.send("y"), hub.send({ connectionId: "a", message: 1 })]), ["2-0", null, "4-0", "5-0"]);
@@ -560,7 +560,7 @@ test("a token that cannot be fetched now is fetched later", async (t) => {
   assert.equal(states.find(({ state }) => state === "waiting").words, "no token could be fetched");
 });
 
-test("a listener hears nothing more when it has been told to stop", async (t) => {
+test("a listener that was removed is not called", async (t) => {
   const { url } = await peer(t, acks);
   const { hub } = connect(t, url);
   let heard = 0;
@@ -617,7 +617,7 @@ test("raw lines keep every digit", async (t) => {
   assert.deepEqual([events[0].type, events[0].data], ["line", '{"kind":"message","message":1.50}']);
 });
 
-test("a refusal ends the stream with its words and its place, until somebody tries again", async (t) => {
+test("a refusal ends the stream with its words and its position, until now() is called", async (t) => {
   let asked = 0;
   const { url } = await site(t, (_, outgoing) => {
     asked += 1;
@@ -632,7 +632,7 @@ test("a refusal ends the stream with its words and its place, until somebody tri
   await until("what is no stream", () => states.at(-1).words === "what answers there is no event stream");
 });
 
-test("a full server is asked later, when it says", async (t) => {
+test("a full server is asked again after its retry-after", async (t) => {
   const { url } = await site(t, (_, outgoing) => outgoing.writeHead(503, { "retry-after": "7", "content-type": "application/problem+json" }).end('{"code":"full","detail":"no room"}'));
   const { states } = follow(t, url);
   await until("the wait", () => states.at(-1)?.state === "waiting");
@@ -648,7 +648,7 @@ test("a server that takes a request and never answers is asked again", async (t)
   assert.equal(states.find(({ state }) => state === "waiting").words, "nothing came for a long time");
 });
 
-test("nobody there is no end, and a stream that is silent for too long is opened again", async (t) => {
+test("an absent server is not final, and a stream that is silent for too long is opened again", async (t) => {
   const nobody = follow(t, "http://127.0.0.1:9");
   await until("the words", () => nobody.states.some(({ words }) => words === "the server does not answer"));
   assert.ok(nobody.states.every(({ state }) => state !== "ended"));
