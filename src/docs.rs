@@ -23,6 +23,7 @@ pages! {
 [comparison]: crate::docs::comparison
 [events]: crate::docs::events
 [filters]: crate::docs::filters
+[heartbeat]: crate::docs::websocket#heartbeat
 [http]: crate::docs::http
 [inspector]: crate::docs::inspector
 [javascript]: crate::docs::javascript
@@ -32,7 +33,9 @@ pages! {
 [proxy]: crate::docs::proxy
 [recordings]: crate::docs::recordings
 [redaction]: crate::docs::redaction
+[register]: crate::docs::websocket#register-by-command
 [replay]: crate::docs::replay
+[resume]: crate::docs::channels#resume
 [security]: crate::docs::security
 [settings]: crate::docs::settings
 [websocket]: crate::docs::websocket
