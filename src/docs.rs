@@ -36,6 +36,7 @@ pages! {
 [register]: crate::docs::websocket#register-by-command
 [replay]: crate::docs::replay
 [resume]: crate::docs::channels#resume
+[search]: crate::docs::inspector#search-and-filter
 [security]: crate::docs::security
 [settings]: crate::docs::settings
 [websocket]: crate::docs::websocket
