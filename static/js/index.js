@@ -1,6 +1,6 @@
 // The overview: the server, live counts, lines to copy.
 
-import { ask, here, socketAddress } from "./link/server.js";
+import { ask, clientAddress, here, socketAddress } from "./link/server.js";
 import { bytes, count, duration, number } from "./model/text.js";
 import { hideClient } from "./view/dom.js";
 import { themeSwitch } from "./view/theme.js";
@@ -17,23 +17,33 @@ function lines(info) {
     ["In colour, and back after a break", `wstap watch ${root}`],
     ["In a page of your own", `new EventSource("${events}").onmessage = (e) => console.log(e.data)`],
     ...(info.mode === "proxy" ? [] : [["With channels, and back after a break", `import { Connection } from "${root}/wstap.js"`]]),
-    ...(info.mode === "hub" ? [["Point a WebSocket client here; its first message is its name", `${socketAddress(info)}   {"connectionId":"a"}`]] : []),
+    ...(info.mode === "hub" ? [["Connect a WebSocket client here; its first message gives its id", `${socketAddress(info)}   {"connectionId":"a"}`]] : []),
     ...(info.mode === "proxy" ? info.upstreams.map((upstream) => [`Point a client here instead of at ${upstream}`, clientAddress(info, upstream)]) : []),
   ];
-}
-
-/** The address that a client uses instead of that of an upstream. */
-function clientAddress(info, upstream) {
-  const address = socketAddress(info);
-  return upstream.startsWith("http") ? address.replace(/^ws/, "http") : address;
 }
 
 /** The server in a sentence. */
 function about({ mode, upstreams, now, recording }) {
   if (mode === "recording") return `A recording, ${recording.name}: its connections, messages and closes, as they were.`;
   if (mode !== "proxy") return "Every connect, message and close of the WebSockets here is on one event stream.";
-  const passed = now.requests > 0 ? ` ${count(now.requests)} plain HTTP requests have passed too.` : "";
+  const passed = now.requests === 1 ? " 1 plain HTTP request has passed too." : now.requests > 0 ? ` ${count(now.requests)} plain HTTP requests have passed too.` : "";
   return `Every connect, message and close of the WebSockets between clients and ${upstreams.join(", ")} is on one event stream.${passed}`;
+}
+
+/** The second step: traffic of the mode. */
+function drawTraffic(info) {
+  at("traffic").hidden = info.mode === "recording";
+  if (info.mode !== "proxy") return;
+  const [upstream = ""] = info.upstreams;
+  const address = clientAddress(info, upstream);
+  const isPage = address.startsWith("http");
+  at("traffic-title").textContent = "2. Send traffic through wstap";
+  at("traffic-text").textContent = isPage
+    ? `Open ${address} instead of ${upstream}. Its WebSockets show up in the stream.`
+    : `Connect clients to ${address} instead of ${upstream}, or a WebSocket from this browser.`;
+  if (!isPage) return;
+  at("traffic-link").textContent = "Open the page";
+  at("traffic-link").href = address;
 }
 
 function drawLines(info) {
@@ -80,6 +90,7 @@ function draw(info) {
   at("history").textContent = bytes(now.history.bytes);
   at("history").title = `${number(now.history.events, "event")}; at most ${count(limits.historyEvents)} and ${bytes(limits.historyBytes)}`;
   at("about").textContent = about(info);
+  drawTraffic(info);
   hideClient(info);
   at("status").dataset.state = "open";
   at("status").textContent = `wstap ${info.version}, ${info.mode} mode, up for ${duration(info.uptime)}`;

@@ -29,6 +29,12 @@ export function socketAddress(info) {
   return apart.href;
 }
 
+/** The address that clients of proxy mode use instead of that of an upstream: a page for an upstream of HTTP. */
+export function clientAddress(info, upstream) {
+  const address = socketAddress(info);
+  return upstream.startsWith("http") ? address.replace(/^ws/, "http") : address;
+}
+
 /** Acts on a connection; resolves with the answer, rejects with a sentence for people. */
 async function order(path, options) {
   let response;

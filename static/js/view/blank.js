@@ -1,6 +1,6 @@
 // View: an empty list: the reason, and the next step.
 
-import { socketAddress } from "../link/server.js";
+import { clientAddress, socketAddress } from "../link/server.js";
 import { count, number } from "../model/text.js";
 import { at, button, copy, make } from "./dom.js";
 
@@ -13,8 +13,8 @@ export function drawBlank({ mode, link, info, isFiltered, held, ended }, act) {
   at("blank-copy").hidden = !address;
   if (address) at("blank-address").textContent = address;
   at("blank-acts").replaceChildren(...acts.map(([label, name]) => {
-    if (name !== "connect") return button(label, "", () => act(name));
-    return make("a", "", label, { href: "ws-client", target: "_blank", rel: "noopener" });
+    if (name === "connect" || name === "open") return make("a", "", label, { href: name === "open" ? address : "ws-client", target: "_blank", rel: "noopener" });
+    return button(label, "", () => act(name));
   }));
 }
 
@@ -30,8 +30,18 @@ function words({ mode, link, info, isFiltered, ended }) {
   if (isFiltered) return ["No event here passes the filter.", "Events that do will appear as they happen.", clear];
   if (ended) return ["The list was cleared.", "What happens next will appear here.", [["Look at the server's history", "history"]]];
   if (info?.mode === "proxy" && info.now?.requests > 0) return [requestsOnly(info.now), REASONS, [], socketAddress(info)];
-  if (info?.mode === "proxy") return ["Nothing has happened yet.", "Point a WebSocket client here instead of at the upstream; everything between the two will appear.", [["Connect a WebSocket from this browser", "connect"]], socketAddress(info)];
-  return ["Nothing has happened yet.", "Point a WebSocket client here; its first message is its name. Or use this browser.", [["Connect a WebSocket from this browser", "connect"]], info ? socketAddress(info) : ""];
+  if (info?.mode === "proxy") return passedOn(info);
+  return ["Nothing has happened yet.", "Connect a WebSocket client to the address below. Its first message gives its id: {\"connectionId\":\"a\"}. Or use this browser.", [["Connect a WebSocket from this browser", "connect"]], info ? socketAddress(info) : ""];
+}
+
+/** What is said of proxy mode before anything has passed. */
+function passedOn(info) {
+  const [upstream = "", ...others] = info.upstreams ?? [];
+  const address = clientAddress(info, upstream);
+  const instead = others.length > 0 ? "the upstreams" : upstream;
+  return address.startsWith("http")
+    ? ["Nothing has passed yet.", `Open the address below in a browser instead of ${instead}, or point clients at it. The WebSockets between the two appear here.`, [["Open the page", "open"]], address]
+    : ["Nothing has passed yet.", `Connect WebSocket clients to the address below instead of ${instead}. Everything between the two appears here.`, [["Connect a WebSocket from this browser", "connect"]], address];
 }
 
 const REASONS = "The usual reasons: the page has the address of the upstream built in and goes past wstap; it uses long polling or an event stream; or its WebSocket opens only after some action. WebSocket clients connect to:";
