@@ -4,16 +4,24 @@
 pub(super) mod line;
 
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use clap::Args;
 use form_urlencoded::Serializer;
+use tokio::time::timeout;
 
-use super::client::{Client, Target};
+use super::client::{self, Client, Target};
 use super::failure::Failure;
 use super::find;
 use super::running::block_on;
 use super::selection::Selection;
 use crate::filter::{Expression, shorthand};
+
+/// Maximum bytes of the list of connections: a thousand with long headers.
+const MAX_LIST: usize = 8 << 20;
+
+/// Time limit for the list of connections. Without it, only paths are missing.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Follow the events of a server in the terminal
 #[derive(Debug, Args)]
@@ -59,20 +67,39 @@ impl Watch {
         }
         let mut lines = line::Lines::default();
         let mut out = anstream::AutoStream::auto(io::stdout());
-        let print = |message| {
-            let line = if self.json { line::json(&message) } else { lines.text(&message) };
-            line.map_or(Ok(()), |line| writeln!(out, "{line}")).and_then(|()| out.flush())
-        };
         let say = |words: &str| anstream::eprintln!("wstap: {words}");
         block_on(async {
             let url = find::server(url.as_deref()).await?;
+            if !self.json {
+                lines.learn(&connections(&url).await);
+            }
+            let print = |message| {
+                let line = if self.json { line::json(&message) } else { lines.text(&message) };
+                line.map_or(Ok(()), |line| writeln!(out, "{line}")).and_then(|()| out.flush())
+            };
             let problem = Client::new(parse(&url)?).follow(print, say).await;
             Err(find::explain(problem, &url).await)
         })
     }
 }
 
-/// Tells the URL from the terms: it has a scheme, or is a host and a port.
+/// Returns the list of the first connections that are open, as JSON; nothing if that fails. It has the
+/// paths of connections that began before the first event that is read.
+async fn connections(url: &str) -> Vec<u8> {
+    let Ok(target) = Target::of(url, "/api/connections", "limit=1000") else { return Vec::new() };
+    let mut list = Vec::new();
+    let read = client::get(&target, |data| {
+        list.extend_from_slice(data);
+        let fits = list.len() <= MAX_LIST;
+        if fits { Ok(()) } else { Err(io::ErrorKind::FileTooLarge.into()) }
+    });
+    match timeout(PATIENCE, read).await {
+        Ok(Ok(())) => list,
+        _ => Vec::new(),
+    }
+}
+
+/// Splits the arguments into the URL, which has a scheme, or is a host and a port, and the terms.
 fn url_and_terms(words: Vec<String>) -> Result<(Option<String>, String), Failure> {
     let (mut urls, terms): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| is_url(word));
     if let [one, other, ..] = urls.as_slice() {

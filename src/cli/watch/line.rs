@@ -38,7 +38,7 @@ pub(in crate::cli) fn json(message: &Message) -> Option<String> {
 /// The widest column of ids. A longer id is cut.
 const WIDEST: usize = 30;
 
-/// Connections whose paths are known; of more, some are not shown.
+/// Maximum number of connections whose paths are kept. Of further ones no path is printed.
 const MAX_PATHS: usize = 10_000;
 
 /// Bytes of a binary message in a line.
@@ -67,18 +67,36 @@ struct AsSent<'a> {
 }
 
 impl Lines {
+    /// Takes the paths of open connections from a list of them, in JSON.
+    pub(super) fn learn(&mut self, list: &[u8]) {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Open {
+            connection_id: String,
+            path: String,
+        }
+        let open: Vec<Open> = serde_json::from_slice(list).unwrap_or_default();
+        for Open { connection_id, path } in open {
+            self.add(&connection_id, &path);
+        }
+    }
+
+    /// Keeps the path of a connection, without its query, if wstap has made its id.
+    fn add(&mut self, id: &str, path: &str) {
+        if is_made(id) && self.paths.len() < MAX_PATHS {
+            let path = path.split('?').next().unwrap_or_default();
+            self.paths.insert(id.to_owned(), path.to_owned());
+        }
+    }
+
     /// Returns the id column of an event: the id, and the path beside an id that wstap has made.
-    fn who(&mut self, event: &Value) -> String {
+    fn id_column(&mut self, event: &Value) -> String {
         // Messages that were published by HTTP have no connection.
         let id = event["connectionId"].as_str().unwrap_or("-");
-        let path = event["path"].as_str().filter(|_| is_made(id));
-        let path = path.map(|path| path.split('?').next().unwrap_or_default().to_owned());
-        if let Some(path) = &path
-            && self.paths.len() < MAX_PATHS
-        {
-            self.paths.insert(id.to_owned(), path.clone());
+        if let Some(path) = event["path"].as_str() {
+            self.add(id, path);
         }
-        let path = path.or_else(|| self.paths.get(id).cloned());
+        let path = self.paths.get(id).cloned();
         if event["kind"] == "close" {
             self.paths.remove(id);
         }
@@ -117,7 +135,7 @@ fn text(lines: &mut Lines, message: &Message) -> Option<String> {
         return Some(format!("{RED}gap{RED:#}  {missed} here"));
     }
     let time = clock(event["time"].as_str()?);
-    let id = lines.who(&event);
+    let id = lines.id_column(&event);
     let payload = |event: &Value| payload(event, &message.data);
     let (style, sign, words) = match event["kind"].as_str()? {
         "connect" => (GREEN, '+', connect(&event)),
@@ -207,7 +225,8 @@ fn payload(event: &Value, data: &str) -> String {
     let name = name.map(|name| format!("{BLUE}{}{BLUE:#} ", escape(name, 80))).unwrap_or_default();
     let channel = event["channel"].as_str();
     let channel = channel.map(|name| format!("{BLUE}#{}{BLUE:#} ", escape(name, 80)));
-    format!("{name}{}{body}  {DIM}{size} B{DIM:#}", channel.unwrap_or_default())
+    let cut = if event["truncated"] == true { ", cut" } else { "" };
+    format!("{name}{}{body}  {DIM}{size} B{cut}{DIM:#}", channel.unwrap_or_default())
 }
 
 /// Returns the beginning of binary data as hex, and the text that can be read in it.
@@ -311,6 +330,20 @@ mod tests {
         assert_eq!(own.find("x  1 B"), made.find("x  1 B"), "{own}");
         let long = line(&"y".repeat(50), "message", text);
         assert!(long.contains(&format!("{}…  x", "y".repeat(29))), "{long}");
+        let before = line(
+            "1kah0000006",
+            "message",
+            r#""direction":"in","size":5000,"truncated":true,"message":"x""#,
+        );
+        assert!(before.ends_with("x  5000 B, cut") && !before.contains('/'), "{before}");
+        lines.learn(br#"[{"connectionId":"1kah0000006","path":"/old?x"},{"connectionId":"own","path":"/"}]"#);
+        let data = format!(
+            r#"{{"time":"2026-01-01T00:00:00Z","kind":"message","connectionId":"1kah0000006",{text}}}"#
+        );
+        let message = Message { name: "message".to_owned(), data };
+        let known =
+            anstream::adapter::strip_str(&lines.text(&message).expect("a line")).to_string();
+        assert!(known.contains("→ 1kah0000006 /old "), "{known}");
     }
 
     #[test]
