@@ -1,7 +1,7 @@
-//! Hides the secrets of text that is the beginning of a longer one. What a rule cannot judge without
-//! the rest is hidden.
+//! Hides the secrets of text that is the beginning of a longer one. Parts that a rule cannot judge
+//! without the rest are hidden.
 //!
-//! JSON is completed at the cut, so that the rules see what they see of whole JSON. The token that the
+//! JSON is completed at the cut, so that the rules apply to it as to whole JSON. The token that the
 //! cut has split, such as half a string, is hidden if a pattern may match the whole of it. Text that
 //! has no JSON at the cut is hidden whole if there are patterns: any of them may match across the cut.
 
@@ -13,8 +13,8 @@ use super::tokens::{string_end, value_end};
 use super::{json, non_json};
 use crate::json::Json;
 
-/// The most brackets that are tried as the begin of JSON that the cut has split. Each costs a pass over
-/// the text.
+/// The most brackets that are tried as the begin of JSON that the cut has split, and are not. Each costs
+/// a pass over the text.
 const TRIES: usize = 4;
 
 /// Completions of JSON behind its last whole token, in front of the brackets that end it. The first
@@ -53,7 +53,7 @@ impl Search {
         if split.start == 0 {
             return shown;
         }
-        // The text before the JSON, and what it says of it: `password={"a":1`.
+        // The text before the JSON, with a name in front of it: `password={"a":1`.
         let whole = shown.as_deref().unwrap_or(text);
         self.hidden(whole).or(shown)
     }
@@ -102,12 +102,16 @@ impl Split {
             if !may_begin(bytes, start) && !text[at..].trim_start().is_empty() {
                 continue;
             }
-            tries -= 1;
             let end = value_end(text, start);
             if end < text.len() || is_whole(&text[start..]) {
-                at = if Json::parse(&text[start..end]).is_some() { end } else { at };
+                if Json::parse(&text[start..end]).is_some() {
+                    at = end;
+                } else {
+                    tries -= 1;
+                }
                 continue;
             }
+            tries -= 1;
             if let Some((whole, completed)) = complete(&text[start..]) {
                 // Space in front of JSON belongs to it.
                 let start = if start == blank { 0 } else { start };
@@ -214,6 +218,7 @@ mod tests {
                 r#"{"a":"[redacted]","[redacted]"#,
             ),
             (r#"42["a","sk-0123"#, r#"42["a","[redacted]"#),
+            ("[1]\n[2]\n[3]\n[4]\n[5]\n[6,\"sk-0123", "[1]\n[2]\n[3]\n[4]\n[5]\n[6,\"[redacted]"),
             ("the key is sk-0123", "[redacted]"),
             ("{", "{"),
         ] {
