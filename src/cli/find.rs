@@ -42,7 +42,7 @@ pub(super) async fn server(given: Option<&str>) -> Result<String, Failure> {
         USUAL.into_iter().zip(found).filter(|(_, it)| *it == Found::Other).map(|it| it.0).collect();
     let others = match others.as_slice() {
         [] => String::new(),
-        some => format!(" (what answers at {} is not one)", some.join(" and ")),
+        some => format!(" (the server at {} is another one)", some.join(" and ")),
     };
     let [hub, proxy] = USUAL;
     Err(Failure::Failed(format!(

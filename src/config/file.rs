@@ -8,14 +8,14 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::setting::{SETTINGS, suggestion};
 use super::source::{Faults, Given, Source};
 
-/// What a file sets.
+/// The settings of a file.
 #[derive(Debug, Default)]
 pub(super) struct File {
     /// The values of settings, by name.
     pub(super) settings: BTreeMap<String, Given>,
     /// The tables of arrays of tables, in their order.
     pub(super) tables: Vec<Table>,
-    /// What is wrong with the file.
+    /// The faults of the file.
     pub(super) faults: Faults,
 }
 

@@ -1,4 +1,4 @@
-//! What is read of bytes that were written by hand.
+//! Readers over bytes that are written by hand.
 
 mod conversations;
 mod limits;
@@ -21,7 +21,7 @@ const NO_TAKEOVER: Extensions = Extensions::Deflate(Deflate {
     server_max_window_bits: 15,
 });
 
-/// Says in a line what was seen.
+/// Returns a result of a reader as a line.
 fn told(seen: &Seen<'_>) -> String {
     let (what, note) = match seen {
         Seen::Message { payload, truncated, note, .. } => {
@@ -237,7 +237,7 @@ fn fragments_have_a_start_and_an_end() {
         server(b"\x01\x01a\x81\x01b\x81\x01c"),
         [&wrong("text a", "a message cut off by the next one"), "text b", "text c"]
     );
-    // What the cut-off message would have added to the context nobody knows.
+    // The part of the message that is cut off is missing in the context.
     let note = "absent | compressed, not decoded";
     let cut = b"\x41\x03\xf2\x48\xcd\x81\x01b\xC1\x07\xf2\x48\xcd\xc9\xc9\x07\x00";
     let seen = read(Side::Server, DEFLATE, cut);

@@ -251,7 +251,7 @@ impl Tap {
         self.readers[direction as usize].as_ref().map(Reader::boundaries)
     }
 
-    /// Returns why the connection ends, to note what is known of it.
+    /// Returns the cause of the end, to add to it.
     pub(super) fn cause(&mut self) -> &mut Cause {
         &mut self.cause
     }

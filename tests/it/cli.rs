@@ -1,4 +1,4 @@
-//! The built program, as somebody at a shell meets it.
+//! The built program, as it is run in a shell.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
@@ -25,7 +25,7 @@ pub(crate) fn output(arguments: &[&str]) -> (i32, String, String) {
     (status.code().expect("no signal"), text(stdout), text(stderr))
 }
 
-/// A program that runs until it is told not to, with all that it says.
+/// A running program and its output. Killed when dropped.
 pub(crate) struct Running {
     child: Child,
     words: Arc<Mutex<String>>,
@@ -59,7 +59,7 @@ impl Running {
         self.words.lock().expect("no panic").clone()
     }
 
-    /// Waits until it has said something.
+    /// Waits until its output contains a text.
     pub(crate) fn until(&mut self, part: &str) {
         let end = Instant::now() + LIMIT;
         while !self.words().contains(part) {
@@ -155,7 +155,7 @@ fn startup_prints_all_addresses_and_the_next_command() {
         assert!(words.contains(part.as_str()), "{part} in {words}");
     }
     assert!(words.contains(&format!("ws://localhost:{}/ws", server.port())));
-    assert!(!words.contains('\u{1b}'), "no colours where nobody sees them");
+    assert!(!words.contains('\u{1b}'), "no colours without a terminal");
 }
 
 #[test]
