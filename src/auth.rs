@@ -5,15 +5,21 @@
 //! by DNS rebinding, where a foreign name resolves to the address of the server. Then the `Host`
 //! header carries the foreign name.
 
+#[cfg(feature = "jwt")]
+mod claim;
 mod grant;
 #[cfg(feature = "jwt")]
 mod jwt;
+#[cfg(feature = "jwt")]
+pub mod token_file;
 
 use std::net::{IpAddr, SocketAddr};
 
-pub use grant::{Authority, Denied, Grant, InvalidPattern, Pattern};
+pub use grant::{Authority, Denied, Grant, InvalidPattern, Observe, Pattern};
 #[cfg(feature = "jwt")]
 pub use jwt::{InvalidKey, JwtKey};
+#[cfg(feature = "jwt")]
+pub use token_file::TokenFile;
 
 /// The host names that the observers' side accepts.
 #[derive(Debug, Clone)]

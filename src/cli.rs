@@ -3,6 +3,7 @@
 //! Exit codes: 0 success, 1 failure, 2 usage or configuration. A closed pipe is success.
 
 mod client;
+mod credentials;
 mod escape;
 mod export;
 mod failure;
@@ -16,6 +17,7 @@ mod replay;
 mod running;
 mod selection;
 mod serve;
+mod token;
 mod watch;
 
 use std::ffi::OsString;
@@ -51,6 +53,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Replay(replay::Replay),
     Check(serve::Check),
+    Token(token::TokenCommand),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -80,6 +83,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Inspect(inspect)) => inspect.run(),
         Some(Command::Replay(replay)) => replay.run(),
         Some(Command::Check(check)) => check.run(),
+        Some(Command::Token(token)) => token.run(),
         Some(Command::Completions(completions)) => completions.run(command()),
         Some(Command::Man(man)) => man.run(command()),
     };

@@ -57,8 +57,10 @@ pub struct Config {
     pub ws_origins: Origins,
     /// Host names that events, API and pages answer to, in addition to the server's own.
     pub hosts: Vec<String>,
-    /// File with the key that verifies tokens.
+    /// File with the key that verifies JSON Web Tokens.
     pub jwt_key: Option<String>,
+    /// File with the hashes of tokens.
+    pub token_file: Option<String>,
     /// Whether everything is accepted from every client.
     pub no_auth: bool,
     /// Settings of proxy mode; `None` is hub mode.
@@ -180,6 +182,7 @@ impl Config {
             ws_origins: values::origins(access.ws_origin, Origins::Loopback),
             hosts: access.host,
             jwt_key: access.jwt_key,
+            token_file: access.token_file,
             no_auth: access.no_auth,
             proxy,
             open,

@@ -22,6 +22,7 @@ use http::{HeaderMap, StatusCode};
 use self::answers::{Connection, Listener, Sent, Server};
 use self::list::{Number, Numbered};
 use self::query::{CloseCode, Closing, Reason, Sending, To};
+use crate::access::{self, Can, Narrowed, Observe};
 use crate::code::{self, Code};
 use crate::event::{Body as Payload, ConnectionId, Direction, Message, Opcode};
 use crate::hub::{
@@ -30,19 +31,21 @@ use crate::hub::{
 use crate::json;
 use crate::problem::Problem;
 use crate::request::{self, Segment, read_body};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::info::Info;
 
 /// Answers `GET /api/connections`, in the order of registration. A server that shows a recording
 /// lists the connections of the recording.
 pub(crate) async fn connections(
-    State(hub): State<Hub>,
+    can: Can<Observe>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let (query, faults): (Numbered, _) = request::read(query.as_deref());
     faults.finish()?;
+    let (narrowed, hub) = (can.narrowed(), can.hub);
     if hub.settings().recording {
-        return Ok(recorded(hub, &query).await);
+        return Ok(recorded(hub, narrowed, &query).await);
     }
     let page = Page::of(&query, |after, limit| {
         hub.connections_after(after, limit).iter().map(|entry| entry.number).collect()
@@ -54,13 +57,13 @@ pub(crate) async fn connections(
         next
     };
     let item = move |entry: &Arc<ConnectionHandle>| {
-        (!entry.is_closing()).then(|| Connection::of(&of, entry))
+        (!entry.is_closing() && narrowed.connection(entry)).then(|| Connection::of(&of, entry))
     };
     Ok((page.headers, list::answer(&listed, list::array(read, item)).await).into_response())
 }
 
 /// Returns the list of the connections of a recording.
-async fn recorded(hub: Hub, query: &Numbered) -> Response {
+async fn recorded(hub: Hub, narrowed: Narrowed, query: &Numbered) -> Response {
     let page = Page::of(query, |after, limit| {
         hub.recorded_after(after, limit).iter().map(|connection| connection.number).collect()
     });
@@ -70,26 +73,33 @@ async fn recorded(hub: Hub, query: &Numbered) -> Response {
         next.retain(|connection| connection.number <= end);
         next
     };
-    let item = |connection: &Arc<RecordedConnection>| Some(Connection::recorded(connection));
+    let item = move |connection: &Arc<RecordedConnection>| {
+        narrowed.recorded(connection).then(|| Connection::recorded(connection))
+    };
     (page.headers, list::answer(&listed, list::array(read, item)).await).into_response()
 }
 
 /// Answers `GET /api/connections/{id}`. Of a recording it is the last connection with that id.
 pub(crate) async fn connection(
-    State(hub): State<Hub>,
+    can: Can<Observe>,
     Segment(id): Segment,
 ) -> Result<Json<Connection>, Problem> {
+    let (narrowed, hub) = (can.narrowed(), can.hub);
     if hub.settings().recording {
-        let connection = hub.recorded(&connection_id(&id)?).ok_or_else(|| no_connection(&id))?;
+        let connection = hub.recorded(&connection_id(&id)?).filter(|it| narrowed.recorded(it));
+        let connection = connection.ok_or_else(|| no_connection(&id))?;
         return Ok(Json(Connection::recorded(&connection)));
     }
     let entry = open(&hub, &id)?;
+    if !narrowed.connection(&entry) {
+        return Err(no_connection(&id));
+    }
     Ok(Json(Connection::of(&hub, &entry)))
 }
 
 /// Answers `POST /api/connections/{id}/messages`: sends the body to that client, or to its upstream.
 pub(crate) async fn send(
-    State(hub): State<Hub>,
+    Can { hub, .. }: Can<access::Control>,
     State(max): State<MaxMessageBytes>,
     Segment(id): Segment,
     RawQuery(query): RawQuery,
@@ -119,7 +129,7 @@ pub(crate) async fn send(
 
 /// Answers `DELETE /api/connections/{id}`: tells it to close.
 pub(crate) async fn close(
-    State(hub): State<Hub>,
+    Can { hub, .. }: Can<access::Control>,
     Segment(id): Segment,
     parts: Parts,
 ) -> Result<StatusCode, Problem> {
@@ -137,11 +147,12 @@ pub(crate) async fn close(
 
 /// Answers `GET /api/listeners`, in the order in which they subscribed.
 pub(crate) async fn listeners(
-    State(hub): State<Hub>,
+    can: Can<Observe>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let (query, faults): (Numbered, _) = request::read(query.as_deref());
     faults.finish()?;
+    let hub = all(can)?;
     let page = Page::of(&query, |after, limit| {
         hub.listeners_after(after, limit).iter().map(|seen| seen.listener.number).collect()
     });
@@ -184,7 +195,7 @@ impl Page {
 
 /// Answers `DELETE /api/listeners/{id}`: ends its stream.
 pub(crate) async fn dismiss(
-    State(hub): State<Hub>,
+    Can { hub, .. }: Can<access::Control>,
     Segment(id): Segment,
 ) -> Result<StatusCode, Problem> {
     let known = id.parse().is_ok_and(|number| hub.dismiss(number));
@@ -196,12 +207,13 @@ pub(crate) async fn dismiss(
 }
 
 /// Answers `GET /metrics`.
-pub(crate) async fn metrics(State(hub): State<Hub>) -> Response {
+pub(crate) async fn metrics(can: Can<Observe>) -> Result<Response, Problem> {
+    let hub = all(can)?;
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let turn = hub.turn().await;
     let text = hub.metrics().render(hub.numbers());
     drop(turn);
-    ([(CONTENT_TYPE, media_type)], text).into_response()
+    Ok(([(CONTENT_TYPE, media_type)], text).into_response())
 }
 
 /// Answers `GET /healthz`: the process answers.
@@ -210,16 +222,31 @@ pub(crate) async fn alive() -> &'static str {
 }
 
 /// Answers `GET /readyz`: whether new connections and listeners are accepted.
-pub(crate) async fn ready(State(hub): State<Hub>) -> Result<&'static str, Problem> {
-    if hub.stopping().is_cancelled() {
+pub(crate) async fn ready(
+    State(Stopping(stopping)): State<Stopping>,
+) -> Result<&'static str, Problem> {
+    if stopping.is_cancelled() {
         return Err(Problem::new(Code::Stopping, "this server is stopping"));
     }
     Ok("ready\n")
 }
 
 /// Answers `GET /api/info`: the server, its limits and its current numbers.
-pub(crate) async fn info(State(hub): State<Hub>, State(info): State<Arc<Info>>) -> Json<Server> {
-    Json(Server::of(&hub, &info))
+pub(crate) async fn info(can: Can<Observe>, State(info): State<Arc<Info>>) -> Json<Server> {
+    Json(Server::of(&can.hub, &info, can.narrowed().sees_all()))
+}
+
+/// Tells when the server begins to stop.
+#[derive(Debug, Clone)]
+pub(crate) struct Stopping(pub(crate) CancellationToken);
+
+/// Returns the hub for what is not of single events: numbers, and the queries of listeners.
+fn all(can: Can<Observe>) -> Result<Hub, Problem> {
+    if can.narrowed().sees_all() {
+        return Ok(can.hub);
+    }
+    let part = "this is about all events, of which the credential grants a part";
+    Err(Problem::new(Code::Forbidden, part))
 }
 
 /// The limit for the body of a message, in bytes.

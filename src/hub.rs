@@ -186,6 +186,20 @@ impl Hub {
         self.shared.expressions.get(source.trim_end())
     }
 
+    /// Returns the expression that is true where two are, or the one of the same text that others
+    /// hold.
+    ///
+    /// # Errors
+    ///
+    /// If both together are too deep or too costly.
+    pub fn both(
+        &self,
+        one: &crate::filter::Expression,
+        other: &crate::filter::Expression,
+    ) -> Result<Arc<crate::filter::Expression>, crate::filter::FilterError> {
+        self.shared.expressions.both(one, other)
+    }
+
     /// Returns all listeners in the order in which they subscribed, and how far each has read.
     #[must_use]
     pub fn listeners(&self) -> Vec<Seen> {

@@ -116,6 +116,7 @@
 //! hub                                           state; uses tokio, not axum
 //! problem                                       errors of the rows above as responses
 //! request  socket                               parameters and bodies of requests, and their sockets
+//! access                                        credentials of requests, and what they grant
 //! session  proxy  outlet  pages  sse            use axum; independent of each other
 //! consumer                                      hooks of programs over a session
 //! control                                       queries and commands over HTTP
@@ -134,6 +135,7 @@
 //! only `json`, `wire` and `dialect` contain the JSON of events; only `code` contains error statuses
 //! and close codes; only `config` reads the environment.
 
+pub mod access;
 pub mod auth;
 #[cfg(feature = "channelstream")]
 pub mod channelstream;

@@ -77,6 +77,10 @@ fn json(document: Bytes) -> Response {
         paths::listeners,
         paths::dismiss,
         paths::info,
+        paths::session,
+        paths::sign_in,
+        paths::sign_out,
+        paths::ticket,
         paths::openapi,
         paths::asyncapi,
         paths::metrics,
@@ -97,6 +101,7 @@ fn json(document: Bytes) -> Response {
         (name = "Connections", description = "Open WebSockets: list, send, close."),
         (name = "Channels", description = "Groups of connections: members, history, publishing."),
         (name = "Listeners", description = "Clients that read the stream."),
+        (name = "Access", description = "Credentials: who calls, signing in, tickets."),
         (name = "Server", description = "State and health of the server."),
         (name = "WebSocket", description = "The address of WebSocket clients. Their frames are described at `asyncapi.json`."),
         (name = "Pages", description = "Pages for people."),
@@ -113,7 +118,10 @@ and `internal`, and `full` while the server has no room for another TCP connecti
 take is `method_not_allowed`; an unknown query parameter is `malformed` at addresses that take any. `Retry-After` is \
 set where a retry can help. HEAD is answered wherever GET is.
 
-**Access.** On loopback everybody on the machine has access. Only requests to loopback names, the bound addresses and \
+**Access.** Without credentials configured everybody on the machine has access. With `--token-file` or `--jwt-key` \
+every request but those for pages, descriptions and health needs a credential: `Authorization: Bearer TOKEN`, the cookie \
+of `/api/session`, `?ticket=`, `?access_token=`, or the subprotocol `wstap.bearer.TOKEN`. `unauthorized` is the answer \
+without one, `forbidden` to one that does not grant the request. Only requests to loopback names, the bound addresses and \
 the names given by `--host` are answered, so that no page can reach a server through a name that it controls (DNS \
 rebinding). Reads carry CORS headers for the origins of `--cors-origin`. Requests that change something (POST, DELETE) \
 are refused to pages of other origins, unless that origin is listed. `--redact` applies here too.

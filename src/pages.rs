@@ -1,18 +1,20 @@
 //! The pages: `static/` as it was when the program was built, embedded in it.
 
+use axum::Extension;
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use crate::access::Caller;
 use crate::code::Code;
-use crate::problem::Problem;
+use crate::problem::{Problem, status};
 use crate::request::Segment;
 
 #[derive(RustEmbed)]
@@ -48,8 +50,12 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 /// Answers `GET /`.
 pub(crate) async fn index(
     OriginalUri(uri): OriginalUri,
+    caller: Option<Extension<Caller>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    if caller.is_none() {
+        return sign_in(&headers);
+    }
     // Mounted in another program at `/tap`, the page stands at `/tap` and not at `/tap/`, below
     // which its relative addresses are.
     match uri.path().rsplit_once('/') {
@@ -69,13 +75,31 @@ fn based(folder: &str) -> Result<Response, Problem> {
 }
 
 /// Answers `GET /es-client`.
-async fn es_client(headers: HeaderMap) -> Result<Response, Problem> {
-    page("es-client.html", &headers)
+async fn es_client(
+    caller: Option<Extension<Caller>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if caller.is_none() { sign_in(&headers) } else { page("es-client.html", &headers) }
 }
 
 /// Answers `GET /ws-client`.
-async fn ws_client(headers: HeaderMap) -> Result<Response, Problem> {
-    page("ws-client.html", &headers)
+async fn ws_client(
+    caller: Option<Extension<Caller>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if caller.is_none() { sign_in(&headers) } else { page("ws-client.html", &headers) }
+}
+
+/// Answers a request for a page that has no credential: with 401 and the page to sign in on, at the same
+/// address, so that loading it again after that shows the page that was asked for.
+fn sign_in(headers: &HeaderMap) -> Result<Response, Problem> {
+    let mut response = page("sign-in.html", headers)?;
+    *response.status_mut() = status(Code::Unauthorized);
+    let head = response.headers_mut();
+    head.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    head.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    head.remove(ETAG);
+    Ok(response)
 }
 
 /// Answers `GET /wstap.js`: the client for other pages and programs, at a stable address. It

@@ -111,10 +111,15 @@ impl Problem {
     }
 }
 
+/// Returns the HTTP status of a code.
+pub(crate) fn status(code: Code) -> StatusCode {
+    StatusCode::from_u16(code.row().status).expect("the table holds statuses")
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let row = self.code.row();
-        let status = StatusCode::from_u16(row.status).expect("the table holds statuses");
+        let status = status(self.code);
         let mut response = (status, Json(self.details())).into_response();
         let headers = response.headers_mut();
         let media_type = HeaderValue::from_static("application/problem+json");
@@ -122,6 +127,10 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if row.come_back {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        if self.code == Code::Unauthorized {
+            // RFC 9110 section 11.6.1 asks for it. A browser shows no dialog for this scheme.
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.code == Code::UpgradeRequired {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

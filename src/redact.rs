@@ -246,6 +246,17 @@ impl Redaction {
         self.search.as_ref().and_then(|search| self::text(search, &text)).unwrap_or(text)
     }
 
+    /// Returns path and query without credentials of wstap itself, which are hidden without any rule.
+    #[must_use]
+    pub fn without_credentials(address: &str) -> String {
+        match address.split_once('?') {
+            Some((path, query)) => {
+                format!("{path}?{}", address::without_credentials(query.to_owned()))
+            }
+            None => address.to_owned(),
+        }
+    }
+
     /// Returns the query of a listener with its secrets hidden. Credentials of wstap itself are hidden
     /// without any rule.
     #[must_use]

@@ -9,6 +9,7 @@ mod turns;
 mod value;
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -181,6 +182,19 @@ pub(crate) fn names_token(headers: &HeaderMap, name: &HeaderName, token: &str) -
     values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
+/// The prefix of a subprotocol that carries a token, for browsers: their WebSockets have no header
+/// fields.
+pub(crate) const SUBPROTOCOL: &str = "wstap.bearer.";
+
+/// Returns a list of subprotocols without those that carry a token.
+pub(crate) fn without_bearer(offered: &str) -> Cow<'_, str> {
+    if !offered.contains(SUBPROTOCOL) {
+        return offered.into();
+    }
+    let kept = offered.split(',').map(str::trim).filter(|it| !it.starts_with(SUBPROTOCOL));
+    kept.collect::<Vec<_>>().join(", ").into()
+}
+
 /// The fields of a request that a listener may want to see.
 static WORTH_KNOWING: [(&str, HeaderName); 6] = [
     ("user-agent", USER_AGENT),
@@ -193,8 +207,12 @@ static WORTH_KNOWING: [(&str, HeaderName); 6] = [
 
 /// Returns the fields of a request that a listener may want to see, as text.
 pub(crate) fn worth_knowing(headers: &HeaderMap) -> Vec<(&'static str, String)> {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    fields_worth_knowing(headers).map(|(name, value)| (name, text(value))).collect()
+    let text = |(name, value): (&'static str, &HeaderValue)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let is_offer = name == SEC_WEBSOCKET_PROTOCOL.as_str();
+        (name, if is_offer { without_bearer(&value).into_owned() } else { value.into_owned() })
+    };
+    fields_worth_knowing(headers).map(text).collect()
 }
 
 /// Returns the fields of a request that a listener may want to see.
@@ -211,4 +229,16 @@ pub(crate) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
             part.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(media_type)
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subprotocols_lose_their_token() {
+        assert_eq!(without_bearer("wstap, wstap.bearer.abc, chat"), "wstap, chat");
+        assert_eq!(without_bearer("wstap.bearer.abc"), "");
+        assert_eq!(without_bearer("chat,  json"), "chat,  json");
+    }
 }

@@ -50,6 +50,7 @@
 mod clock;
 mod commands;
 mod handshake;
+mod leased;
 mod pings;
 mod protocol;
 mod register;

@@ -8,20 +8,21 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef, OriginalUri, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, post};
+use axum::{Extension, Router};
 use futures_util::FutureExt as _;
 use http::header::{HOST, LINK, ORIGIN};
 use http::{HeaderValue, Method, StatusCode, Version};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+use crate::access::{self, Access, Caller, Guarded, authenticate, session as sign_in};
 use crate::auth::{Hosts, Origins};
 use crate::code::Code;
-use crate::control::{self, Info, MaxMessageBytes};
+use crate::control::{self, Info, MaxMessageBytes, Stopping};
 use crate::hub::Hub;
 use crate::openapi;
 use crate::outlet::{export, live, poll};
@@ -56,6 +57,8 @@ pub struct Web {
     pub recording: Option<String>,
     /// Other APIs over the hub, on the traffic side.
     pub apis: Vec<Arc<dyn Api>>,
+    /// The credentials that are asked for.
+    pub access: Access,
 }
 
 /// Another API over a hub, served on the traffic side below a path of its own.
@@ -87,6 +90,7 @@ impl Web {
             proxy: None,
             recording: None,
             apis: Vec::new(),
+            access: Access::open(),
         }
     }
 
@@ -98,6 +102,7 @@ impl Web {
             .route("/", index)
             .route("/ws", any(socket))
             .fallback(socket_or_nothing)
+            .layer(from_fn_with_state(self.access(), authenticate))
             .layer(from_fn_with_state(self.guard(), guard_at_door));
         self.with_apis(self.observing(doors))
     }
@@ -116,11 +121,11 @@ impl Web {
     /// Returns the routes of the traffic side: WebSockets on every path. In proxy mode every request is
     /// forwarded to an upstream.
     pub fn traffic(&self) -> Router {
-        let routes = match &self.proxy {
-            Some(proxy) => Router::new().fallback(proxy::handle).with_state(proxy.clone()),
-            None => {
-                self.with_apis(Router::new().fallback(socket_or_nothing).with_state(self.app()))
-            }
+        let routes = if let Some(proxy) = &self.proxy {
+            Router::new().fallback(proxy::handle).with_state(proxy.clone())
+        } else {
+            let sockets = Router::new().fallback(socket_or_nothing).with_state(self.app());
+            self.with_apis(sockets.layer(from_fn_with_state(self.access(), authenticate)))
         };
         routes.layer(from_fn(catch_panic))
     }
@@ -152,11 +157,17 @@ impl Web {
             hosts: Arc::clone(&self.hosts),
         };
         App {
-            hub: self.hub.clone(),
+            hub: Guarded::new(self.hub.clone()),
+            stopping: Stopping(self.hub.stopping().clone()),
             max: MaxMessageBytes(self.limits.max_message_bytes),
             info: Arc::new(info),
+            access: self.access.clone(),
             door,
         }
+    }
+
+    fn access(&self) -> (Access, Hub) {
+        (self.access.clone(), self.hub.clone())
     }
 
     fn guard(&self) -> Guard {
@@ -167,6 +178,7 @@ impl Web {
     /// Merges the observers' routes, with their guard, and `others`, which have their own.
     fn observing(&self, others: Router<App>) -> Router {
         routes()
+            .layer(from_fn_with_state(self.access(), authenticate))
             .layer(from_fn_with_state(self.guard(), guard))
             .merge(others)
             .layer(from_fn(catch_panic))
@@ -193,6 +205,8 @@ fn routes() -> Router<App> {
         .route("/api/listeners/{id}", delete(control::dismiss))
         .route("/api/info", get(control::info))
         .route("/metrics", get(control::metrics))
+        .route("/api/session", get(sign_in::show).post(sign_in::sign_in).delete(sign_in::sign_out))
+        .route("/api/tickets", post(sign_in::ticket))
         .route("/healthz", get(control::alive))
         .route("/readyz", get(control::ready))
         .merge(openapi::routes())
@@ -203,15 +217,29 @@ fn routes() -> Router<App> {
 /// State of the handlers.
 #[derive(Debug, Clone)]
 struct App {
-    hub: Hub,
+    hub: Guarded,
+    stopping: Stopping,
+    access: Access,
     max: MaxMessageBytes,
     info: Arc<Info>,
     door: UpgradeContext,
 }
 
-impl FromRef<App> for Hub {
+impl FromRef<App> for Guarded {
     fn from_ref(app: &App) -> Self {
         app.hub.clone()
+    }
+}
+
+impl FromRef<App> for Stopping {
+    fn from_ref(app: &App) -> Self {
+        app.stopping.clone()
+    }
+}
+
+impl FromRef<App> for Access {
+    fn from_ref(app: &App) -> Self {
+        app.access.clone()
     }
 }
 
@@ -228,7 +256,9 @@ impl FromRef<App> for Arc<Info> {
 }
 
 async fn socket(State(app): State<App>, request: Request) -> Result<Response, Problem> {
-    session::upgrade(&app.door, request)
+    let (parts, body) = request.into_parts();
+    let caller = access::needed::<access::Connect>(&parts)?;
+    session::upgrade(&app.door, caller, Request::from_parts(parts, body))
 }
 
 async fn index_or_socket(
@@ -239,7 +269,8 @@ async fn index_or_socket(
     if is_websocket(request.headers()) {
         return socket(state, request).await;
     }
-    pages::index(uri, request.headers().clone()).await
+    let caller = request.extensions().get::<Caller>().cloned().map(Extension);
+    pages::index(uri, caller, request.headers().clone()).await
 }
 
 async fn socket_or_nothing(state: State<App>, request: Request) -> Result<Response, Problem> {

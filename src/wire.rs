@@ -164,6 +164,22 @@ impl Form {
         }
     }
 
+    /// Appends the end of a stream whose credential has ended, as an event `end`. `error` is JSON:
+    /// `{"error":{"code":"unauthorized","message":"…"}}`.
+    pub fn end(self, error: &str, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain { .. } | Self::Full { .. } => {
+                sse::name("end", out);
+                sse::data(out, |out| out.extend_from_slice(error.as_bytes()));
+                sse::end(out);
+            }
+            Self::Ndjson => {
+                full::end(error, out);
+                out.push(b'\n');
+            }
+        }
+    }
+
     /// Appends the end of a stream that the server ends: the reconnection time.
     pub fn goodbye(self, retry: Duration, out: &mut Vec<u8>) {
         match self {

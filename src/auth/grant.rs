@@ -1,16 +1,18 @@
-//! Grants: what the bearer of a token may do with channels, and the trait that decides it.
+//! Grants: what the bearer of a token may do, and the trait that decides it.
 //!
 //! Pure: the time is an argument, so that tests can let a grant expire.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::event::{Channel, User};
 
-/// Turns tokens into grants. The settings of a hub hold one. The hub calls it for each token that a
-/// client presents at a private channel, and again for a member whose grant has expired, before the
-/// next message is delivered. A grant without `expires` is not checked again: the member stays until
-/// it leaves. An implementation must not block.
+/// Turns tokens into grants. The settings of a hub hold one, and an
+/// [`Access`](crate::access::Access) several. The hub calls it for each token that a client presents at
+/// a private channel, and again for a member whose grant has expired, before the next message is
+/// delivered. A grant without `expires` is not checked again: the member stays until it leaves. An
+/// implementation must not block.
 ///
 /// ```
 /// use wstap::auth::{Authority, Denied, Grant};
@@ -37,6 +39,12 @@ pub trait Authority: Send + Sync + fmt::Debug {
 }
 
 /// The permissions of a bearer. The default is an unknown user without permissions.
+///
+/// As a claim of a token, and as a line of a token file:
+///
+/// ```json
+/// {"observe": true, "filter": "channel == \"a\"", "connect": true, "publish": ["news/*"], "subscribe": ["*"], "control": false}
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grant {
     /// The user.
@@ -44,10 +52,28 @@ pub struct Grant {
     /// The time of expiry, in seconds since 1970. A grant without one never expires and cannot be
     /// revoked.
     pub expires: Option<u64>,
-    /// The private channels that the bearer may join.
+    /// The events that the bearer may read.
+    pub observe: Observe,
+    /// Whether the bearer may open WebSockets.
+    pub connect: bool,
+    /// The channels that the bearer may join.
     pub subscribe: Vec<Pattern>,
-    /// The private channels that the bearer may publish to.
+    /// The channels that the bearer may publish to.
     pub publish: Vec<Pattern>,
+    /// Whether the bearer may send to connections, close them, and end listeners.
+    pub control: bool,
+}
+
+/// The events that a bearer may read, on the stream and wherever the stream is read from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Observe {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those for which a filter expression is true, such as `channel == "news"`.
+    Matching(Arc<str>),
+    /// All.
+    All,
 }
 
 impl Grant {
@@ -55,6 +81,20 @@ impl Grant {
     #[must_use]
     pub fn of(user: User) -> Self {
         Self { user: Some(user), subscribe: vec![Pattern::all()], ..Self::default() }
+    }
+
+    /// Creates the grant of everything. It does not expire.
+    #[must_use]
+    pub fn all() -> Self {
+        Self {
+            user: None,
+            expires: None,
+            observe: Observe::All,
+            connect: true,
+            subscribe: vec![Pattern::all()],
+            publish: vec![Pattern::all()],
+            control: true,
+        }
     }
 
     /// Returns whether it has expired at `now`, in seconds since 1970.

@@ -5,7 +5,7 @@
 //! form than PEM is refused. The signature is checked before any claim is read.
 //!
 //! ```text
-//! {"sub":"ann","exp":1763670000,"wstap":{"subscribe":["news/*"],"publish":["chat"]}}
+//! {"sub":"ann","exp":1763670000,"wstap":{"observe":true,"subscribe":["news/*"],"publish":["chat"]}}
 //! ```
 
 mod key;
@@ -18,7 +18,8 @@ use serde_json::value::RawValue;
 
 pub use self::key::InvalidKey;
 use self::key::Key;
-use super::{Authority, Denied, Grant, Pattern};
+use super::claim::Claim;
+use super::{Authority, Denied, Grant};
 use crate::event::User;
 
 /// The longest token that is read. Tokens of identity providers have 1 to 4 KiB, and most servers
@@ -107,13 +108,9 @@ impl Authority for JwtKey {
         }
         let user = claims.sub.map(|sub| sub.parse::<User>());
         let user = user.transpose().map_err(|fault| denied(&format!("sub: {fault}")))?;
-        let channels = claims.wstap.unwrap_or_default();
-        Ok(Grant {
-            user,
-            expires: Some(seconds(claims.exp)),
-            subscribe: patterns(&channels.subscribe)?,
-            publish: patterns(&channels.publish)?,
-        })
+        let claim = claims.wstap.unwrap_or_default();
+        let grant = claim.grant().map_err(|fault| denied(&format!("the claim wstap: {fault}")))?;
+        Ok(Grant { user, expires: Some(seconds(claims.exp)), ..grant })
     }
 }
 
@@ -125,11 +122,6 @@ impl Authority for JwtKey {
 )]
 fn seconds(time: f64) -> u64 {
     time.floor() as u64
-}
-
-fn patterns(texts: &[String]) -> Result<Vec<Pattern>, Denied> {
-    let parsed = texts.iter().map(|text| text.parse());
-    parsed.collect::<Result<_, _>>().map_err(|fault| denied(&format!("the claim wstap: {fault}")))
 }
 
 fn denied(why: &str) -> Denied {
@@ -150,7 +142,7 @@ struct Claims {
     nbf: Option<f64>,
     sub: Option<String>,
     aud: Option<Audience>,
-    wstap: Option<Channels>,
+    wstap: Option<Claim>,
 }
 
 #[derive(Deserialize)]
@@ -167,14 +159,6 @@ impl Audience {
             Self::Several(several) => several.iter().any(|one| one == name),
         }
     }
-}
-
-#[derive(Deserialize, Default)]
-struct Channels {
-    #[serde(default)]
-    subscribe: Vec<String>,
-    #[serde(default)]
-    publish: Vec<String>,
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments of fields are the help on a terminal")]
 
-use std::fmt;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,10 +15,12 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::credentials::Credentials;
 use super::failure::{Failure, print};
 use super::file;
 use super::running::Ending;
-use crate::auth::{Hosts, JwtKey};
+use crate::access::Access;
+use crate::auth::Hosts;
 use crate::channelstream::{self, Channelstream};
 use crate::config::{
     Config, Faults, Flags, LogFormat, ProxyConfig, Sources, read_upstream, suggestion,
@@ -67,8 +68,8 @@ Examples:
   wstap watch    follow the traffic in this terminal";
 
 /// The commands, for a suggestion.
-pub(super) const COMMANDS: [&str; 8] =
-    ["serve", "watch", "export", "record", "inspect", "replay", "check", "completions"];
+pub(super) const COMMANDS: [&str; 9] =
+    ["serve", "watch", "export", "record", "inspect", "replay", "check", "token", "completions"];
 
 /// Reads the argument that stands for `--upstream`. A word without a dot, colon or slash is rather
 /// a command that does not exist.
@@ -139,12 +140,10 @@ impl Serve {
         if self.print_config {
             return print(sources.print().as_bytes());
         }
-        let key = config.jwt_key.as_deref().map(key).transpose()?;
+        let credentials = Credentials::read(&config)?;
         log_to_stderr(config.log_format, &config.log_filter);
-        if let Some(key) = key {
-            tracing::info!("tokens are checked with {}", key.algorithm());
-            config.hub.authority = Some(Arc::new(key));
-        }
+        credentials.announce();
+        config.hub.authority = credentials.authority();
         if config.hub.redaction.is_on() {
             log_panics_without_message();
         }
@@ -153,27 +152,28 @@ impl Serve {
         }
         raise_open_files_limit(&config);
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::of("cannot start"))?;
-        let served = runtime.block_on(serve(&config, names_upstream));
+        let served = runtime.block_on(serve(&config, credentials, names_upstream));
         // After a second signal, tasks that still run are not waited for.
         runtime.shutdown_background();
         served
     }
 }
 
-/// Reads the key that verifies tokens.
-fn key(path: &str) -> Result<JwtKey, Failure> {
-    let fault = |fault: &dyn fmt::Display| Failure::Usage(format!("jwt-key {path}: {fault}"));
-    let content = std::fs::read(path).map_err(|error| fault(&error))?;
-    JwtKey::read(&content).map_err(|invalid| fault(&invalid))
-}
-
 /// Serves. With `names_upstream` the command line names the upstream, which is then checked.
-async fn serve(config: &Config, names_upstream: bool) -> Result<(), Failure> {
+async fn serve(
+    config: &Config,
+    credentials: Credentials,
+    names_upstream: bool,
+) -> Result<(), Failure> {
     let mut ending = Ending::new()?;
-    let traffic = bind_each(&config.listen, "listen", config).await?;
-    let observers = bind_each(&config.tap_listen, "tap-listen", config).await?;
+    let access = credentials.access(config.no_auth);
+    // Without credentials, whoever reaches the server may do everything.
+    let open = config.no_auth || access.is_guarded();
+    let traffic = bind_each(&config.listen, "listen", open).await?;
+    let observers = bind_each(&config.tap_listen, "tap-listen", open).await?;
     let hub = hub(config)?;
-    let (web, endpoints) = routes(config, &hub, traffic, observers)?;
+    let (web, endpoints) = routes(config, &hub, access, traffic, observers)?;
+    hub.run(credentials.watch(hub.stopping().clone()));
     announce(&web, config);
     if let Some(proxy) = web.proxy.clone().filter(|_| names_upstream) {
         hub.run(async move { proxy.check().await });
@@ -206,14 +206,10 @@ fn hub(config: &Config) -> Result<Hub, Failure> {
 /// Addresses of the configuration, and the sockets that are bound for each.
 type Bound = Vec<(Listen, Vec<TcpListener>)>;
 
-async fn bind_each(
-    asked: &[Listen],
-    flag: &'static str,
-    config: &Config,
-) -> Result<Bound, Failure> {
+async fn bind_each(asked: &[Listen], flag: &'static str, open: bool) -> Result<Bound, Failure> {
     let mut bound = Vec::new();
     for listen in asked {
-        let listeners = bind(listen, flag, config.no_auth).await.map_err(|error| match error {
+        let listeners = bind(listen, flag, open).await.map_err(|error| match error {
             BindError::Exposed { .. } => Failure::Usage(error.to_string()),
             BindError::Unknown { .. } | BindError::Taken { .. } | BindError::Failed { .. } => {
                 Failure::Failed(error.to_string())
@@ -227,6 +223,7 @@ async fn bind_each(
 fn routes(
     config: &Config,
     hub: &Hub,
+    access: Access,
     traffic: Bound,
     observers: Bound,
 ) -> Result<(Web, Vec<Endpoint>), Failure> {
@@ -255,6 +252,7 @@ fn routes(
         proxy: proxy.transpose()?,
         recording: config.open.as_deref().map(file::name),
         apis: config.channelstream.iter().map(|settings| channelstream(hub, settings)).collect(),
+        access,
     };
     let side = |bound: Bound, router: axum::Router, patient: bool| {
         let listeners = bound.into_iter().flat_map(|(_, all)| all);

@@ -183,12 +183,16 @@ pub(super) struct AccessArgs {
     /// addresses
     #[arg(long, value_name = "NAME", value_parser = values::host)]
     pub(super) host: Vec<String>,
-    /// Key that verifies tokens for private channels: a public key as PEM (RSA, EC P-256 or
-    /// Ed25519), or else a secret for HS256 of at least 32 bytes
+    /// File with the hashes of tokens and what each grants, a line each, as wstap token new prints
+    /// it. A file that changes is read again
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<String>,
+    /// Key that verifies JSON Web Tokens: a public key as PEM (RSA, EC P-256 or Ed25519), or else a
+    /// secret for HS256 of at least 32 bytes. Their claim wstap says what they grant
     #[arg(long, value_name = "FILE")]
     pub(super) jwt_key: Option<String>,
-    /// Accepts everything from every client that reaches the server; required to listen beyond
-    /// loopback
+    /// Asks for no credentials: accepts everything from every client that reaches the server. To
+    /// listen beyond loopback takes this, or credentials
     #[arg(long)]
     pub(super) no_auth: bool,
 }

@@ -212,7 +212,8 @@ pub(crate) struct Server {
     redaction: bool,
     uptime: f64,
     addresses: Addresses,
-    now: Now,
+    /// Current numbers; `null` for a credential that grants a part of the events.
+    now: Option<Now>,
     limits: Bounds,
     times: Times,
 }
@@ -306,7 +307,7 @@ struct Times {
 }
 
 impl Server {
-    pub(super) fn of(hub: &Hub, info: &Info) -> Self {
+    pub(super) fn of(hub: &Hub, info: &Info, all: bool) -> Self {
         let (now, settings, (head, events)) = (hub.numbers(), hub.settings(), hub.head());
         Self {
             name: "wstap",
@@ -325,7 +326,7 @@ impl Server {
                 observers: info.observers.clone(),
                 apart: info.apart,
             },
-            now: Now {
+            now: all.then(|| Now {
                 connections: now.connections + hub.recorded_count(),
                 listeners: now.listeners,
                 events,
@@ -333,7 +334,7 @@ impl Server {
                 failed_requests: hub.metrics().failed_requests.get(),
                 last_event_id: head.map(|id| id.to_string()),
                 history: History { events: now.history_events, bytes: now.history_bytes },
-            },
+            }),
             limits: Bounds {
                 message_bytes: info.limits.max_message_bytes,
                 connections: settings.max_connections,

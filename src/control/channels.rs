@@ -15,6 +15,7 @@ use super::answers::Sent;
 use super::list::{self, Name, Named, PageLimit};
 use super::query::Publishing;
 use super::{MaxMessageBytes, payload};
+use crate::access::{self, Can, Narrowed, Observe};
 use crate::code::Code;
 use crate::event::{Channel, ConnectionId, Event, User};
 use crate::hub::{ChannelSeen, Hub, Publication, Refused};
@@ -49,12 +50,10 @@ struct ChannelHead {
 }
 
 /// Answers `GET /api/channels`, in the order of their names.
-pub(crate) async fn all(
-    State(hub): State<Hub>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
+pub(crate) async fn all(can: Can<Observe>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let (Named { limit, after }, faults) = request::read(query.as_deref());
     faults.finish()?;
+    let (narrowed, hub) = (can.narrowed(), can.hub);
     let after = match after {
         Some(Name(shown)) => Some(listed_as(&hub, &shown).await?),
         None => None,
@@ -70,8 +69,9 @@ pub(crate) async fn all(
         next
     };
     let item = move |seen: &ChannelSeen| {
-        Some(ChannelLine {
-            channel: redaction.channel(seen.channel.clone()).to_string(),
+        let channel = redaction.channel(seen.channel.clone());
+        narrowed.channel(&channel).then(|| ChannelLine {
+            channel: channel.to_string(),
             private: seen.rules.private,
             presence: seen.rules.presence,
             members: seen.members,
@@ -121,22 +121,30 @@ async fn listed_as(hub: &Hub, shown: &str) -> Result<Channel, Problem> {
 const SEARCHED: usize = 64;
 
 /// Answers `GET /api/channels/{channel}`: its members and its history.
-pub(crate) async fn one(
-    State(hub): State<Hub>,
-    Segment(name): Segment,
-) -> Result<Response, Problem> {
+pub(crate) async fn one(can: Can<Observe>, Segment(name): Segment) -> Result<Response, Problem> {
     let channel = channel(&name)?;
-    let seen = hub.channel_seen(&channel).ok_or_else(|| {
-        let words = format!("nobody is in the channel {name:?}, and nothing is kept of it");
-        Problem::new(Code::NotFound, words)
-    })?;
-    Ok(list::answer(&hub, written(hub.clone(), seen)).await)
+    let (narrowed, hub) = (can.narrowed(), can.hub);
+    let shown = hub.settings().redaction.channel(channel.clone());
+    let seen =
+        hub.channel_seen(&channel).filter(|_| narrowed.channel(&shown)).ok_or_else(|| {
+            let words = format!("nobody is in the channel {name:?}, and nothing is kept of it");
+            Problem::new(Code::NotFound, words)
+        })?;
+    Ok(list::answer(&hub, written(hub.clone(), seen, &narrowed)).await)
 }
 
 /// Writes a channel with its members and its history, its lists in pieces.
-fn written(hub: Hub, seen: ChannelSeen) -> impl FnMut(&mut Vec<u8>) -> bool {
+fn written(
+    hub: Hub,
+    seen: ChannelSeen,
+    narrowed: &Narrowed,
+) -> impl FnMut(&mut Vec<u8>) -> bool + use<> {
     let redaction = hub.settings().redaction.clone();
     let ChannelSeen { channel, rules, messages, .. } = seen;
+    let shown = redaction.channel(channel.clone());
+    let (for_members, for_users, for_history) =
+        (narrowed.clone(), narrowed.clone(), narrowed.clone());
+    let (in_channel, of_channel, of_user) = (shown.clone(), shown, redaction.clone());
     let head = ChannelHead {
         channel: redaction.channel(channel.clone()).to_string(),
         private: rules.private,
@@ -149,20 +157,34 @@ fn written(hub: Hub, seen: ChannelSeen) -> impl FnMut(&mut Vec<u8>) -> bool {
             let (hub, channel) = (hub.clone(), channel.clone());
             move |last: Option<&ConnectionId>, wanted| hub.members_after(&channel, last, wanted)
         },
-        |id| Some(id.to_string()),
+        {
+            let hub = hub.clone();
+            move |id: &ConnectionId| {
+                let entry = || hub.connection(id);
+                let seen = for_members.sees_all()
+                    || entry().is_some_and(|entry| {
+                        let user = entry.user().map(|user| of_user.user(user));
+                        for_members.member(&in_channel, user.as_ref(), Some(&entry))
+                    });
+                seen.then(|| id.to_string())
+            }
+        },
     );
     let mut users = list::array(
         {
             let (hub, channel) = (hub.clone(), channel.clone());
             move |last: Option<&User>, wanted| hub.users_after(&channel, last, wanted)
         },
-        move |user| Some(redaction.user(user.clone()).to_string()),
+        move |user| {
+            let user = redaction.user(user.clone());
+            for_users.member(&of_channel, Some(&user), None).then(|| user.to_string())
+        },
     );
     let mut history = list::array(
         move |last: Option<&Arc<Event>>, wanted| {
             hub.kept_after(&channel, last.map(|event| event.id), wanted)
         },
-        |event| Some(EventJson::from(&**event)),
+        move |event| for_history.event(event).then(|| EventJson::from(&**event)),
     );
     let mut parts: VecDeque<(&str, Part)> = VecDeque::from([
         (",\"members\":", Box::new(move |out: &mut _| members(out)) as Part),
@@ -193,7 +215,7 @@ type Part = Box<dyn FnMut(&mut Vec<u8>) -> bool + Send>;
 /// Answers `POST /api/channels/{channel}/messages`: publishes the body to all in it, or with
 /// `?user=` to these only.
 pub(crate) async fn publish(
-    State(hub): State<Hub>,
+    Can { hub, caller, .. }: Can<access::Publish>,
     State(max): State<MaxMessageBytes>,
     Segment(name): Segment,
     RawQuery(query): RawQuery,
@@ -203,6 +225,10 @@ pub(crate) async fn publish(
     let (Publishing { user: to }, faults) = request::read(query.as_deref());
     faults.finish()?;
     let channel = channel(&name)?;
+    if !caller.grant().may_publish(&channel) {
+        let words = format!("the credential does not grant publish to the channel {name:?}");
+        return Err(Problem::new(Code::Forbidden, words));
+    }
     if hub.settings().recording {
         return Err(Refused::Recording.into());
     }

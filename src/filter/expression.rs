@@ -43,6 +43,18 @@ impl Expression {
         Ok(Self { source: source.into(), program: parser::parse(source)? })
     }
 
+    /// Returns the expression that is true where this one and `other` are. It is what a reader gets
+    /// whose grant has an expression, and who asks for another.
+    ///
+    /// # Errors
+    ///
+    /// If both together are too deep or too costly.
+    pub fn and(&self, other: &Self) -> Result<Self, FilterError> {
+        // Each text is an expression by itself, so that neither ends within the other's brackets.
+        let source = format!("({}) && ({})", self.source, other.source);
+        Ok(Self { program: parser::compile(&source)?, source: source.into() })
+    }
+
     /// Returns the text that it was compiled from.
     #[must_use]
     pub fn source(&self) -> &str {

@@ -23,6 +23,11 @@ pub(super) fn parse(source: &str) -> Parsed<Program> {
         let byte = source.floor_char_boundary(MAX_LENGTH);
         return Err(FilterError::at(source, byte, wrong, format!("at most {MAX_LENGTH}")));
     }
+    compile(source)
+}
+
+/// Compiles an expression of any length.
+pub(super) fn compile(source: &str) -> Parsed<Program> {
     let mut parser = Parser {
         source,
         tokens: tokens(source)?,

@@ -6,19 +6,24 @@
 use super::names::{ChannelName, ConnectionName, FullEvent, KnownId};
 use super::parameters::{ChannelPage, Found, LastEventId};
 use super::problems::problems;
+use crate::access::session::{Session, SignIn, Ticket};
 use crate::control::answers::{Connection, Listener, Sent, Server};
 use crate::control::channels::ChannelLine;
 use crate::control::list::{Named, Numbered};
 use crate::control::query::{Closing, Publishing, Sending};
 use crate::outlet::query::{Beginning, Finite, Live, Selection, Waiting};
 
-problems!(Streaming: Malformed, UriTooLong, Full, Stopping);
-problems!(Searching: Malformed);
-problems!(Finding: Malformed, NotFound);
-problems!(NotSent: Malformed, NotFound, Timeout, TooLarge, SlowDown, Full);
-problems!(NotPublished: Malformed, Timeout, TooLarge, Full);
+problems!(Streaming: Malformed, Unauthorized, Forbidden, UriTooLong, Full, Stopping);
+problems!(Searching: Malformed, Unauthorized, Forbidden);
+problems!(Asking: Unauthorized, Forbidden);
+problems!(SigningIn: Malformed, Unauthorized, Timeout, TooLarge, Full);
+problems!(TakingTickets: Unauthorized, SlowDown);
+problems!(FindingFiles: Malformed, NotFound);
+problems!(Finding: Malformed, Unauthorized, Forbidden, NotFound);
+problems!(NotSent: Malformed, Unauthorized, Forbidden, NotFound, Timeout, TooLarge, SlowDown, Full);
+problems!(NotPublished: Malformed, Unauthorized, Forbidden, Timeout, TooLarge, Full);
 problems!(NotReady: Stopping);
-problems!(Refusing: Malformed, Forbidden, NotFound, Replaced, UriTooLong, UpgradeRequired, Full, Stopping);
+problems!(Refusing: Malformed, Unauthorized, Forbidden, NotFound, Replaced, UriTooLong, UpgradeRequired, Full, Stopping);
 
 #[utoipa::path(get, path = "/events", tag = "Events",
     summary = "The live stream",
@@ -156,8 +161,34 @@ pub(super) fn dismiss() {}
 
 #[utoipa::path(get, path = "/api/info", tag = "Server",
     summary = "Version, mode, addresses, limits and current numbers of the server",
-    responses((status = OK, description = "The server.", body = Server)))]
+    responses((status = OK, description = "The server.", body = Server), Asking))]
 pub(super) fn info() {}
+
+#[utoipa::path(get, path = "/api/session", tag = "Access",
+    summary = "Who calls, and what the caller may do",
+    description = "Answers without a credential too, so that a page knows whether to ask for one.",
+    responses((status = OK, description = "The caller.", body = Session), Asking))]
+pub(super) fn session() {}
+
+#[utoipa::path(post, path = "/api/session", tag = "Access", operation_id = "signIn",
+    summary = "Sign in a browser: set a cookie",
+    description = "A server that asks for no credentials sets none, and takes no body too. The cookie is `wstap`, under TLS `__Host-wstap`; scripts cannot read it, and other sites cannot \
+        use it. It ends with the token.",
+    request_body(content = SignIn, example = json!({"token": "wstap_…"})),
+    responses((status = OK, description = "The caller.", body = Session), SigningIn))]
+pub(super) fn sign_in() {}
+
+#[utoipa::path(delete, path = "/api/session", tag = "Access", operation_id = "signOut",
+    summary = "Sign out a browser: remove the cookie",
+    responses((status = NO_CONTENT, description = "The cookie is removed."), Asking))]
+pub(super) fn sign_out() {}
+
+#[utoipa::path(post, path = "/api/tickets", tag = "Access",
+    summary = "Make a ticket for one request",
+    description = "For an EventSource or a WebSocket of a browser, as `?ticket=`: it stands in logs and is good once, \
+        for 30 s.",
+    responses((status = CREATED, description = "The ticket.", body = Ticket), TakingTickets))]
+pub(super) fn ticket() {}
 
 #[utoipa::path(get, path = "/api/openapi.json", tag = "Server",
     summary = "This description",
@@ -172,7 +203,7 @@ pub(super) fn asyncapi() {}
 #[utoipa::path(get, path = "/metrics", tag = "Server",
     summary = "Metrics for Prometheus",
     responses((status = OK, description = "OpenMetrics text; names begin with `wstap_`.",
-        content_type = "application/openmetrics-text", body = String)))]
+        content_type = "application/openmetrics-text", body = String), Asking))]
 pub(super) fn metrics() {}
 
 #[utoipa::path(get, path = "/healthz", tag = "Server",
@@ -238,5 +269,5 @@ pub(super) fn docs() {}
 #[utoipa::path(get, path = "/static/{file}", tag = "Pages",
     summary = "Scripts and styles of the pages",
     params(("file" = String, Path, description = "Its path; may contain slashes.", example = "wstap.css")),
-    responses((status = OK, description = "The file.", content_type = "*/*", body = String), Finding))]
+    responses((status = OK, description = "The file.", content_type = "*/*", body = String), FindingFiles))]
 pub(super) fn asset() {}

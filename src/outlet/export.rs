@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
@@ -30,9 +29,10 @@ use super::histogram::Histogram;
 use super::needle::Needle;
 use super::query::{Beginning, Every, Finite, FiniteFormat, InOrder, Limit, Selection, Within};
 use super::search_time::{SearchTime, unfinished};
+use crate::access::{Can, Narrowed, Observe};
 use crate::code::Code;
 use crate::event::{Body as Payload, Event, EventBody, EventId, Gap, Message};
-use crate::hub::{Hub, Order, Pace, Range, Scan, Scanned, Start};
+use crate::hub::{Order, Pace, Range, Scan, Scanned, Start};
 use crate::problem::Problem;
 use crate::request::{self, InTurns, Moment, Segment, accepts};
 use crate::wire;
@@ -44,10 +44,12 @@ const LIMIT: usize = 1000;
 const EVERY: u64 = 200;
 
 /// Answers `GET /api/events`.
-pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
+pub(crate) async fn events(can: Can<Observe>, parts: Parts) -> Result<Response, Problem> {
     let ((selection, beginning, finite), mut faults) =
         request::read::<(Selection, Beginning, Finite)>(parts.uri.query());
+    let (narrowed, hub) = (can.narrowed(), can.hub);
     let filter = selection.compile(&hub, &mut faults).await;
+    let filter = narrowed.filter(&hub, filter, &mut faults).await;
     let start = beginning.start(&parts.headers, &mut faults);
     let Finite { until, limit, order, format, text, within, every, step } = finite;
     if format == Some(FiniteFormat::Har) && order == Some(InOrder::Desc) {
@@ -79,14 +81,27 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     let search_time = hub.settings().search_time;
     let turns = hub.turns();
     let body = match format {
-        FiniteFormat::Har => Body::new(InTurns::new(turns, Archive::new(hub, range, filter))),
+        FiniteFormat::Har => {
+            Body::new(InTurns::new(turns, Archive::new(hub, range, filter, narrowed)))
+        }
         FiniteFormat::Json | FiniteFormat::Ndjson | FiniteFormat::Marks => {
             let scan = hub.scan(range, filter);
             let scanned = VecDeque::new();
             let budget = SearchTime::new(search_time);
             let within = within.unwrap_or(Within::Event);
             let stage = Stage::Nothing;
-            let answer = Answer { scan, scanned, format, stage, text, within, left, marks, budget };
+            let answer = Answer {
+                scan,
+                scanned,
+                format,
+                stage,
+                text,
+                within,
+                left,
+                marks,
+                budget,
+                narrowed,
+            };
             Body::new(InTurns::new(turns, answer))
         }
     };
@@ -98,12 +113,9 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
 }
 
 /// Answers `GET /api/events/{id}`.
-pub(crate) async fn event(
-    State(hub): State<Hub>,
-    Segment(id): Segment,
-) -> Result<Response, Problem> {
+pub(crate) async fn event(can: Can<Observe>, Segment(id): Segment) -> Result<Response, Problem> {
     let id: EventId = id.parse().map_err(|fault| Problem::malformed(format!("{id}: {fault}")))?;
-    let event = hub.event(id);
+    let event = can.hub.event(id).filter(|event| can.narrowed().event(event));
     let event =
         event.ok_or_else(|| Problem::new(Code::NotFound, format!("no event {id} is kept")))?;
     let mut out = Vec::new();
@@ -125,6 +137,7 @@ struct Answer {
     left: usize,
     marks: Marks,
     budget: SearchTime,
+    narrowed: Narrowed,
 }
 
 /// The part of the response that is written.
@@ -185,6 +198,7 @@ impl Answer {
             match scanned {
                 Poll::Ready(Some(Scanned::Events(events))) => self.scanned.extend(events),
                 Poll::Ready(Some(Scanned::Gap(gap))) if self.format != FiniteFormat::Marks => {
+                    let gap = self.narrowed.gap(gap);
                     self.item(&mut out, |out| wire::full_gap(&gap, out));
                 }
                 Poll::Ready(Some(Scanned::Gap(_))) => {}
@@ -220,9 +234,10 @@ impl Answer {
 
     /// Says where the reading has come that ends before its end.
     fn break_off(&mut self, out: &mut Vec<u8>) {
-        self.marks.unfinished = self.scan.rest();
+        let rest = self.scan.rest().map(|rest| self.narrowed.gap(rest));
+        self.marks.unfinished.clone_from(&rest);
         if self.format != FiniteFormat::Marks
-            && let Some(rest) = self.scan.rest()
+            && let Some(rest) = rest
         {
             self.item(out, |out| unfinished(&rest, out));
         }

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use super::search_time::{SearchTime, unfinished};
+use crate::access::Narrowed;
 use crate::event::{ConnectionId, Event, EventBody, EventId, Kind, Transport};
 use crate::filter::Filter;
 use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
@@ -37,6 +38,7 @@ pub(super) struct Archive {
     gaps: Vec<Vec<u8>>,
     /// For the first pass.
     budget: SearchTime,
+    narrowed: Narrowed,
 }
 
 enum Stage {
@@ -86,7 +88,7 @@ struct Entry {
 }
 
 impl Archive {
-    pub(super) fn new(hub: Hub, range: Range, filter: Filter) -> Self {
+    pub(super) fn new(hub: Hub, range: Range, filter: Filter, narrowed: Narrowed) -> Self {
         let selected = hub.scan(range, filter.clone());
         let index = Index {
             filter,
@@ -97,16 +99,18 @@ impl Archive {
         };
         let budget = SearchTime::new(hub.settings().search_time);
         let stage = Stage::Beginning(Box::new(selected), range);
-        Self { hub, stage, index, gaps: Vec::new(), budget }
+        Self { hub, stage, index, gaps: Vec::new(), budget, narrowed }
     }
 
     /// Begins the first pass, once it is known where the selection begins.
     fn index(&mut self, selected: &Scan, first: Option<EventId>, range: Range) -> Stage {
         self.index.first = first;
-        self.gaps.extend(selected.lost().map(|gap| written(|out| wire::full_gap(gap, out))));
+        let lost = selected.lost().map(|gap| self.narrowed.gap(gap.clone()));
+        self.gaps.extend(lost.map(|gap| written(|out| wire::full_gap(&gap, out))));
         // The handshake of a connection belongs to its entry even if it is not selected.
         let connections = self.index.filter.connections.clone();
-        let all = Filter { connections, ..Filter::default() };
+        let all =
+            Filter { connections, expression: self.narrowed.expression(), ..Filter::default() };
         let (start, order) = (Start::Oldest, Order::Ascending);
         let scan = self.hub.scan(Range { start, order, limit: usize::MAX, ..range }, all);
         Stage::Index(Box::new(scan))
@@ -126,7 +130,8 @@ impl Archive {
 
     /// Says where the first pass has come that ends before its end.
     fn break_off(&mut self, scan: &Scan) {
-        self.gaps.extend(scan.rest().map(|rest| written(|out| unfinished(&rest, out))));
+        let rest = scan.rest().map(|rest| self.narrowed.gap(rest));
+        self.gaps.extend(rest.map(|rest| written(|out| unfinished(&rest, out))));
     }
 
     /// Polls for the next piece, or for `None` during the first pass.
@@ -169,6 +174,7 @@ impl Archive {
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Some(Scanned::Gap(gap))) => {
+                    let gap = self.narrowed.gap(gap);
                     self.gaps.push(written(|out| wire::full_gap(&gap, out)));
                     self.stage = Stage::Index(scan);
                     return Poll::Ready(None);

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -20,13 +19,15 @@ use http_body::Frame;
 
 use super::query::{Beginning, Live, Selection};
 use super::{Endless, RETRY, retry_with_jitter};
+use crate::access::{Can, Ended, Observe};
+use crate::code::Code;
 use crate::hub::{About, Delivery, Hub, Subscription};
 use crate::problem::Problem;
 use crate::request::{self, accepts, remote};
 use crate::wire::Form;
 
 /// Answers `GET /events` and `HEAD /events`.
-pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
+pub(crate) async fn events(can: Can<Observe>, parts: Parts) -> Result<Response, Problem> {
     if parts.headers.contains_key("sec-websocket-key") {
         return Err(Problem::malformed(
             "this is the event stream; WebSocket clients connect to /ws",
@@ -34,7 +35,9 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     }
     let ((selection, beginning, live), mut faults) =
         request::read::<(Selection, Beginning, Live)>(parts.uri.query());
+    let (narrowed, hub) = (can.narrowed(), can.hub);
     let filter = selection.compile(&hub, &mut faults).await;
+    let filter = narrowed.filter(&hub, filter, &mut faults).await;
     let start = beginning.start(&parts.headers, &mut faults).unwrap_or(hub.beginning());
     let form = live.form(&parts.headers);
     faults.finish()?;
@@ -49,7 +52,7 @@ pub(crate) async fn events(State(hub): State<Hub>, parts: Parts) -> Result<Respo
     };
     match hub.subscribe(start, filter, about) {
         Ok(subscription) => {
-            let body = Stream::new(subscription, hub, form);
+            let body = Stream::new(subscription, hub, form, can.caller.ended());
             Ok((Extension(Endless), head(form), Body::new(body)).into_response())
         }
         // An EventSource never reconnects after another status than 200.
@@ -81,6 +84,8 @@ struct Stream {
     state: StreamState,
     /// Whether nothing was sent since the last tick of the heartbeat.
     quiet: bool,
+    /// Ends when the credential does.
+    credential: Option<Ended>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -91,9 +96,10 @@ enum StreamState {
 }
 
 impl Stream {
-    fn new(subscription: Subscription, hub: Hub, form: Form) -> Self {
+    fn new(subscription: Subscription, hub: Hub, form: Form, credential: Option<Ended>) -> Self {
         let ready = VecDeque::new();
-        Self { subscription, hub, form, ready, state: StreamState::Fresh, quiet: true }
+        let state = StreamState::Fresh;
+        Self { subscription, hub, form, ready, state, quiet: true, credential }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -105,7 +111,15 @@ impl Stream {
                 self.state = StreamState::Running;
                 return Poll::Ready(Some(self.written(|form, out| form.hello(RETRY, out))));
             }
-            StreamState::Running => {}
+            StreamState::Running => {
+                if let Some(ended) = &mut self.credential
+                    && let Poll::Ready(why) = ended.as_mut().poll(cx)
+                {
+                    self.state = StreamState::Done;
+                    let end = Problem::new(Code::Unauthorized, why).frame();
+                    return Poll::Ready(Some(self.written(|form, out| form.end(&end, out))));
+                }
+            }
             StreamState::Done => return Poll::Ready(None),
         }
         loop {

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -11,7 +10,8 @@ use http::request::Parts;
 use tokio::time::Instant;
 
 use super::query::{Selection, Wait, Waiting};
-use crate::hub::{About, Delivery, Hub, Start};
+use crate::access::{Can, Observe};
+use crate::hub::{About, Delivery, Start};
 use crate::problem::Problem;
 use crate::request::{self, remote};
 use crate::wire;
@@ -23,10 +23,12 @@ const WAIT: Duration = Duration::from_secs(25);
 const FULL: usize = 1 << 20;
 
 /// Answers `GET /listen`.
-pub(crate) async fn listen(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
+pub(crate) async fn listen(can: Can<Observe>, parts: Parts) -> Result<Response, Problem> {
     let ((selection, waiting), mut faults) =
         request::read::<(Selection, Waiting)>(parts.uri.query());
+    let (narrowed, hub) = (can.narrowed(), can.hub);
     let filter = selection.compile(&hub, &mut faults).await;
+    let filter = narrowed.filter(&hub, filter, &mut faults).await;
     faults.finish()?;
     request::check_address(&parts.uri)?;
     let about = About {

@@ -147,6 +147,9 @@ pub(crate) fn declared<Q: Query>() -> Vec<Parameter> {
     table
 }
 
+/// Parameters that every route accepts beside its own.
+pub(crate) const CREDENTIALS: [&str; 2] = ["access_token", "ticket"];
+
 /// Reads a query. The faults are to be [finished](Faults::finish) before the values are used.
 pub(crate) fn read<Q: Query>(query: Option<&str>) -> (Q, Faults) {
     let table = declared::<Q>();
@@ -161,6 +164,8 @@ pub(crate) fn read<Q: Query>(query: Option<&str>) -> (Q, Faults) {
         }
         match table.iter().find(|parameter| parameter.name == key) {
             Some(parameter) => values.pairs.push((parameter.name, value.into_owned())),
+            // Credentials are read before.
+            None if CREDENTIALS.contains(&&*key) => {}
             None if unknown.len() < MAX_FAULTS => unknown.push(quoted(&key)),
             None => more += 1,
         }

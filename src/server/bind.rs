@@ -14,7 +14,8 @@ pub enum BindError {
     /// The address can be reached from other machines, and no authentication is required.
     #[error(
         "{listen} can be reached from other machines, where everybody could read and do everything; \
-         listen on localhost, or add --no-auth if that is meant"
+         ask for tokens (wstap token new me all --token-file wstap.tokens, and then wstap --listen \
+         {listen} --token-file wstap.tokens), listen on localhost, or add --no-auth if everybody may"
     )]
     Exposed {
         /// The requested address.

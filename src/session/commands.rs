@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tungstenite::{Message as Frame, Utf8Bytes};
 
+use crate::access::Caller;
 use crate::code::Code;
 use crate::dialect::{self, Command, InvalidFrame};
 use crate::event::{Body, EventId, Opcode};
-use crate::hub::{Connection, Credential, Kept, Outgoing, Publication};
+use crate::hub::{Connection, Credential, Hub, Kept, Outgoing, Publication};
 use crate::json::Json;
 use crate::problem::Problem;
 
@@ -21,20 +22,32 @@ pub(super) enum Done {
 }
 
 /// Carries out a command of a registered connection.
-pub(super) fn carry_out(connection: &Connection, command: Command) -> Result<Done, Problem> {
+///
+/// # Errors
+///
+/// If the channel, or the credential of the connection, does not allow it.
+pub(super) fn carry_out(
+    hub: &Hub,
+    connection: &Connection,
+    caller: &Caller,
+    command: Command,
+) -> Result<Done, Problem> {
     let done = match command {
         Command::Subscribe { channels, token, last, after } => {
             let token = token.as_deref().map_or(Credential::None, Credential::Token);
+            let credential = caller.may_join(&channels, token)?;
             let kept = after.map_or(Kept::Last(last), Kept::After);
-            connection.join(&channels, token, kept)
+            connection.join(&channels, credential, kept)
         }
         Command::Unsubscribe { channels } => connection.leave(&channels),
         Command::Publish { channel, message } => {
+            caller.may_publish_to(hub, &channel)?;
             let size = message.as_str().len();
             let body = Body::Value(message);
             connection.publish_to(Publication::new(channel, Opcode::Text, size, body))
         }
         Command::PublishBytes { channel, bytes } => {
+            caller.may_publish_to(hub, &channel)?;
             let (size, body) = (bytes.len(), Body::Binary(bytes.as_ref().into()));
             connection.publish_to(Publication::new(channel, Opcode::Binary, size, body))
         }

@@ -18,11 +18,13 @@ use tungstenite::handshake::derive_accept_key;
 use super::register::{Arrival, serve};
 use super::socket::Socket;
 use super::{Limits, Session};
+use crate::access::Caller;
 use crate::auth::{Hosts, Origins};
 use crate::code::Code;
 use crate::event::{Connect, ConnectionId};
 use crate::hub::{ConnectionPermit, Hub};
 use crate::problem::Problem;
+use crate::redact::Redaction;
 use crate::request::{self, is_websocket, names_token, worth_knowing};
 
 /// What a handshake is checked against, and where the session registers.
@@ -61,6 +63,7 @@ impl UpgradeContext {
 /// If the request is not a valid handshake, its origin is not allowed, or the hub is full.
 pub(crate) fn upgrade(
     context: &UpgradeContext,
+    caller: Caller,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let handshake = Handshake::check(context, &request)?;
@@ -69,9 +72,11 @@ pub(crate) fn upgrade(
         context.hub.may_connect(id)?;
     }
     handshake.open(context, request, move |opened| {
-        let Opened { mut session, connect, hub, limits, permit } = opened;
+        let Opened { mut session, mut connect, hub, limits, permit } = opened;
         session.timed_pings = timed_pings;
-        let arrival = Arrival { connect, id, ack, _permit: permit };
+        connect.user.clone_from(&caller.grant().user);
+        connect.path = Redaction::without_credentials(&connect.path);
+        let arrival = Arrival { connect, id, ack, caller, _permit: permit };
         serve(session, arrival, hub, limits)
     })
 }
@@ -267,7 +272,9 @@ fn options(query: Option<&str>) -> Result<Options, Problem> {
     Ok(Options { id, ack, timed_pings })
 }
 
+/// Returns the first subprotocol that carries no token.
 fn first_protocol(offered: &HeaderValue) -> Option<HeaderValue> {
-    let first = offered.to_str().ok()?.split(',').next()?.trim();
+    let offered = request::without_bearer(offered.to_str().ok()?);
+    let first = offered.split(',').next()?.trim();
     HeaderValue::from_str(first).ok().filter(|first| !first.is_empty())
 }

@@ -6,10 +6,12 @@ use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use tungstenite::Message as Frame;
 
+use super::leased::Leased;
 use super::socket::Socket;
 use super::tap::{Tap, ack, answer, message};
 use super::turns::{Fault, LONG, Session};
 use super::{CLOSING, Limits, commands};
+use crate::access::Caller;
 use crate::code::Code;
 use crate::dialect::{self, Command, First, InvalidFrame, Registration};
 use crate::event::{Connect, ConnectionId, Opcode};
@@ -24,6 +26,8 @@ pub(super) struct Arrival {
     pub(super) id: Option<ConnectionId>,
     /// Whether accepted frames are answered with the ids of their events.
     pub(super) ack: bool,
+    /// The bearer of the credential of the handshake.
+    pub(super) caller: Caller,
     /// Held as long as the socket is open.
     pub(super) _permit: ConnectionPermit,
 }
@@ -41,10 +45,23 @@ pub(super) async fn serve(mut session: Session, arrival: Arrival, hub: Hub, limi
     let problem = match registered {
         Ok(Ok(Some(Registered { connection, mut mailbox, by_command }))) => {
             let connection = Arc::new(connection);
-            let (held, ended, ack, frames) =
-                (Arc::clone(&connection), hub.clone(), arrival.ack, by_command.then_some(0));
-            let mut tap = Tap { connection: held, hub, ack, frames, channel: None, delivery: None };
-            let ending = session.run(&connection, &mut mailbox, &mut tap).await;
+            let ended = hub.clone();
+            let mut tap = Tap {
+                connection: Arc::clone(&connection),
+                hub,
+                ack: arrival.ack,
+                caller: arrival.caller.clone(),
+                frames: by_command.then_some(0),
+                channel: None,
+                delivery: None,
+            };
+            let ending = match arrival.caller.ended() {
+                Some(ended) => {
+                    let mut leased = Leased { mailbox: &mut mailbox, ended: Some(ended) };
+                    session.run(&connection, &mut leased, &mut tap).await
+                }
+                None => session.run(&connection, &mut mailbox, &mut tap).await,
+            };
             // From here on nothing is queued for the client.
             drop(mailbox);
             let turn = if connection.is_costly_to_end() { Some(ended.turn().await) } else { None };
@@ -162,7 +179,7 @@ fn first_command(
         Some(id) => hub.connect(id, connect)?,
         None => hub.connect_with_generated_id(None, connect)?,
     };
-    let reply = match commands::carry_out(&connection, command) {
+    let reply = match commands::carry_out(hub, &connection, &arrival.caller, command) {
         Ok(done) => answer(done, arrival.ack, None),
         Err(problem) => {
             hub.metrics().frame_errors.inc();

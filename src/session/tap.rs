@@ -9,6 +9,7 @@ use tungstenite::Message as Frame;
 
 use super::Protocol;
 use super::commands::{self, Done};
+use crate::access::Caller;
 use crate::dialect::{self, Command, Parsed};
 use crate::event::{Body, Channel, Direction, EventId, Message, Opcode};
 use crate::hub::{Connection, Hub, Outgoing};
@@ -21,6 +22,8 @@ pub(super) struct Tap {
     pub(super) hub: Hub,
     /// Whether accepted frames are answered with the ids of their events.
     pub(super) ack: bool,
+    /// The bearer of the credential of the handshake.
+    pub(super) caller: Caller,
     /// The number of data frames so far, if the client registered by command: its answers are
     /// numbered, and what others send it is wrapped.
     pub(super) frames: Option<u64>,
@@ -63,7 +66,8 @@ impl Protocol for Tap {
         if is_data && let Some(frames) = &mut self.frames {
             *frames += 1;
         }
-        match published(&self.connection, frame, &mut self.channel) {
+        let (hub, connection) = (&self.hub, &self.connection);
+        match published(hub, connection, &self.caller, frame, &mut self.channel) {
             Ok(Some(done)) => answer(done, self.ack, self.frames),
             // Where frames are numbered, each has an answer.
             Ok(None) => {
@@ -84,7 +88,9 @@ impl Protocol for Tap {
 /// Publishes a data frame, or carries out the command in it. Control frames, a repeated registration
 /// and frames after the end of the connection publish nothing.
 fn published(
+    hub: &Hub,
     connection: &Connection,
+    caller: &Caller,
     frame: Frame,
     channel: &mut Option<Channel>,
 ) -> Result<Option<Done>, Problem> {
@@ -94,7 +100,7 @@ fn published(
         {
             *channel = Some(to.clone());
         }
-        commands::carry_out(connection, command).map(Some)
+        commands::carry_out(hub, connection, caller, command).map(Some)
     };
     let (opcode, size, body) = match frame {
         Frame::Text(text) => match dialect::message(&text, connection.id())? {

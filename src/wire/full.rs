@@ -31,6 +31,13 @@ pub fn gap(gap: &Gap, out: &mut Vec<u8>) {
     enclose(start, out);
 }
 
+/// Appends `{"kind":"end","error":{"code":"unauthorized","message":"…"}}`: the end of a stream whose
+/// credential has ended. `error` is the object without its kind.
+pub(super) fn end(error: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"kind\":\"end\",");
+    out.extend_from_slice(error.trim_start_matches('{').as_bytes());
+}
+
 /// Appends `{"missed":1234,"after":"…","before":"…"}`: a gap whose kind is known.
 pub(super) fn gap_alone(gap: &Gap, out: &mut Vec<u8>) {
     let (start, all) = (out.len(), layout(Kind::Gap).members);

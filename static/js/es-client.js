@@ -11,6 +11,7 @@ import { nameOf } from "./view/names.js";
 import { drawKeys, wireKeys } from "./view/keys.js";
 import { part, wireLayout } from "./view/layout.js";
 import { hintOverflow } from "./view/overflow.js";
+import { may, refuse } from "./view/session.js";
 import { themeSwitch } from "./view/theme.js";
 import {
   address, apply, banner, connections, context, detail, events, feed, filterBox, first, forget, info, journal, mode, notice, on, openFile, openHistory,
@@ -18,6 +19,14 @@ import {
 } from "./inspector.js";
 
 const acting = new Acting(() => info?.mode === "proxy");
+
+/** Whether an event's connection can be sent to and closed, and the caller may do that. */
+function canAct() {
+  if (!detail.canAct()) return false;
+  if (!may("control")) refuse("control");
+  return may("control");
+}
+
 let typing = 0;
 
 async function before(event) {
@@ -83,9 +92,9 @@ function act(name, typing = false) {
     compare: () => raw !== null && detail.compare(raw),
     link: () => event?.id && copy(linkTo(event.id), "Link copied"),
     copy: () => raw !== null && copy(raw, "Event copied"),
-    send: () => detail.canAct() && event?.connectionId && acting.send(event.connectionId),
-    again: () => detail.canAct() && event?.kind === "message" && event.connectionId != null && acting.send(event.connectionId, raw, event),
-    close: () => detail.canAct() && event?.connectionId && acting.end(event.connectionId),
+    send: () => canAct() && event?.connectionId && acting.send(event.connectionId),
+    again: () => canAct() && event?.kind === "message" && event.connectionId != null && acting.send(event.connectionId, raw, event),
+    close: () => canAct() && event?.connectionId && acting.end(event.connectionId),
     part: () => event?.after && openHistory({ id: event.after }),
     back: () => back(typing),
   };

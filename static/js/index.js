@@ -3,6 +3,7 @@
 import { ask, clientAddress, here, socketAddress } from "./link/server.js";
 import { bytes, count, duration, number } from "./model/text.js";
 import { hideClient } from "./view/dom.js";
+import "./view/session.js";
 import { themeSwitch } from "./view/theme.js";
 
 const at = (id) => document.getElementById(id);

@@ -10,6 +10,7 @@ import { Channels } from "./view/channels.js";
 import { compose, composeNth } from "./view/compose.js";
 import { at, hideClient } from "./view/dom.js";
 import { Log } from "./view/log.js";
+import "./view/session.js";
 import { themeSwitch } from "./view/theme.js";
 import { Connection } from "./wstap.js";
 

@@ -1,5 +1,6 @@
 //! Everything that is seen from outside, over real sockets.
 
+mod access;
 mod asyncapi;
 mod beside;
 mod cel;

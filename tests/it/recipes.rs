@@ -95,6 +95,8 @@ const COMMANDS: &[(&str, Expect)] = &[
         "wstap --listen 0.0.0.0:8080 --no-auth --host tap.example --cors-origin https://app.example",
         Serves,
     ),
+    ("wstap token new ann all --token-file wstap.tokens", Prints("wstap_")),
+    ("wstap --listen 0.0.0.0:8080 --token-file wstap.tokens --host tap.example", Serves),
     ("wstap serve --open day.ndjson", Serves),
     ("wstap --listen localhost:9090 --history-age 1h", Serves),
     ("WSTAP_LISTEN=localhost:9090 WSTAP_HISTORY_AGE=1h wstap", Serves),

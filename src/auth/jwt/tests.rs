@@ -77,6 +77,7 @@ fn a_token_says_who_may_enter_and_publish_and_until_when() {
         expires: Some(1_763_670_060),
         subscribe: patterns(&["news/*", "a"]),
         publish: patterns(&["*"]),
+        ..Grant::default()
     };
     assert_eq!(grant, Ok(right));
 }

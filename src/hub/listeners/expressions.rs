@@ -24,10 +24,29 @@ const FEW: usize = 64;
 impl Expressions {
     /// Returns the expression of a text: the one that others hold, or a new one.
     pub(in crate::hub) fn get(&self, source: &str) -> Result<Arc<Expression>, FilterError> {
+        self.get_or(source, || Expression::parse(source))
+    }
+
+    /// Returns the expression that is true where two are.
+    pub(in crate::hub) fn both(
+        &self,
+        one: &Expression,
+        other: &Expression,
+    ) -> Result<Arc<Expression>, FilterError> {
+        let new = one.and(other)?;
+        let source = new.source().to_owned();
+        self.get_or(&source, || Ok(new))
+    }
+
+    fn get_or(
+        &self,
+        source: &str,
+        new: impl FnOnce() -> Result<Expression, FilterError>,
+    ) -> Result<Arc<Expression>, FilterError> {
         if let Some(known) = self.lock().by_source.get(source).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        let new = Arc::new(Expression::parse(source)?);
+        let new = Arc::new(new()?);
         let mut table = self.lock();
         // Somebody else may have been faster.
         if let Some(known) = table.by_source.get(source).and_then(Weak::upgrade) {

@@ -1,0 +1,53 @@
+//! What a grant says of channels, beside the tokens of private ones.
+
+use super::{Caller, now};
+use crate::auth::Authority as _;
+use crate::code::Code;
+use crate::event::Channel;
+use crate::hub::{Credential, Hub};
+use crate::problem::Problem;
+
+impl Caller {
+    /// Checks that the caller may join channels, by its own grant or by the token of the command.
+    /// Returns the token that counts for private channels.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Forbidden`] if neither grants one of the channels, [`Code::Unauthorized`] if the token is
+    /// not good.
+    pub(crate) fn may_join<'a>(
+        &'a self,
+        channels: &[Channel],
+        shown: Credential<'a>,
+    ) -> Result<Credential<'a>, Problem> {
+        let Some(held) = &self.held else { return Ok(shown) };
+        let missing = channels.iter().find(|channel| !self.grant().may_subscribe(channel));
+        let Some(missing) = missing else { return Ok(Credential::Token(&held.token)) };
+        let refused = |channel: &Channel| {
+            let words =
+                format!("the credential does not grant subscribe to the channel {channel:?}");
+            Problem::new(Code::Forbidden, words)
+        };
+        let Credential::Token(token) = shown else { return Err(refused(missing)) };
+        let grant = held.access.grant(token, now());
+        let grant = grant.map_err(|why| Problem::new(Code::Unauthorized, why.to_string()))?;
+        match channels.iter().find(|channel| !grant.may_subscribe(channel)) {
+            None => Ok(shown),
+            Some(missing) => Err(refused(missing)),
+        }
+    }
+
+    /// Checks that the caller may publish to a channel. For a private one the token counts that the
+    /// connection has joined with, which the hub knows.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Forbidden`].
+    pub(crate) fn may_publish_to(&self, hub: &Hub, channel: &Channel) -> Result<(), Problem> {
+        if self.grant().may_publish(channel) || hub.rules(channel).private {
+            return Ok(());
+        }
+        let words = format!("the credential does not grant publish to the channel {channel:?}");
+        Err(Problem::new(Code::Forbidden, words))
+    }
+}

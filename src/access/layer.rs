@@ -1,0 +1,98 @@
+//! The layer in front of the routes: turns the credential of a request into its [`Caller`].
+
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+
+use super::credential::{self, Place};
+use super::{Access, Caller, Held, now, ticket};
+use crate::auth::{Authority as _, Denied, Grant, Observe};
+use crate::code::Code;
+use crate::hub::Hub;
+use crate::problem::Problem;
+
+/// Puts the caller of each request beside it. A request without a credential goes on without one, and
+/// is refused where it needs a grant; one with a bad credential is refused here.
+pub(crate) async fn authenticate(
+    State((access, hub)): State<(Access, Hub)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match access.caller(&parts, &hub) {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                parts.extensions.insert(caller);
+            }
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Access {
+    /// Returns the caller of a request; `None` if it shows no credential where one is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Unauthorized`] if the credential is not good.
+    pub(crate) fn caller(&self, parts: &Parts, hub: &Hub) -> Result<Option<Caller>, Problem> {
+        let Some(shared) = &self.shared else { return Ok(Some(Caller::anybody())) };
+        match credential::find(parts) {
+            None => Ok(None),
+            Some((Place::Ticket, ticket)) => {
+                let caller = shared.tickets.take(&ticket, Instant::now());
+                caller.map(Some).ok_or_else(|| {
+                    let used =
+                        "the ticket is used, or older than 30 s; POST /api/tickets makes one";
+                    Problem::new(Code::Unauthorized, used)
+                })
+            }
+            // A page has to be served to sign in again.
+            Some((Place::Cookie, token)) => Ok(self.bearer(&token, hub).ok()),
+            Some((_, token)) => self.bearer(&token, hub).map(Some),
+        }
+    }
+
+    /// Returns the bearer of a token.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Unauthorized`] if the token is not good.
+    pub(crate) fn bearer(&self, token: &str, hub: &Hub) -> Result<Caller, Problem> {
+        let refused = |Denied(why)| Problem::new(Code::Unauthorized, why);
+        let grant = self.grant(token, now()).map_err(refused)?;
+        let filter = match &grant.observe {
+            Observe::Nothing | Observe::All => None,
+            Observe::Matching(source) => Some(hub.expression(source).map_err(|fault| {
+                let words = format!("the filter of the token is not right: {fault}");
+                Problem::new(Code::Unauthorized, words)
+            })?),
+        };
+        let held = Held { access: self.clone(), token: token.into() };
+        Ok(Caller { grant: grant.into(), filter, held: Some(held.into()) })
+    }
+
+    /// Makes a ticket for a caller.
+    ///
+    /// # Errors
+    ///
+    /// If too many tickets wait to be used.
+    pub(crate) fn ticket(&self, caller: Caller) -> Result<String, Problem> {
+        match &self.shared {
+            Some(shared) => shared.tickets.make(caller, Instant::now()),
+            // It is not looked at, so that clients need not know whether it has to be.
+            None => ticket::random(),
+        }
+    }
+}
+
+impl Held {
+    /// Returns whether the token still grants the same.
+    pub(super) fn still_grants(&self, grant: &Grant) -> bool {
+        self.access.grant(&self.token, now()).is_ok_and(|now| now == *grant)
+    }
+}
