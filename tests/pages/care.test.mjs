@@ -24,6 +24,7 @@ test("the list stands still under the pointer and goes on when it leaves", async
   for (let n = 0; n < 60; n += 1) socket.send(`m${n}`);
   await until("the last", async () => (await whats()).at(-1) === "m59");
   await watch.mouse.move(700, 500);
+  await until("the pointer", () => watch.$eval("#events", (box) => box.matches(":hover")));
   await drawn(watch);
   const before = await whats();
   for (let n = 60; n < 90; n += 1) socket.send(`m${n}`);
