@@ -1,12 +1,12 @@
-//! Who may do what: the credential of a request becomes a [`Caller`], and handlers take what they
-//! need of it as [`Can`]. Without credentials configured every caller may do everything.
+//! Who may do what: turns the credential of a request into its grant, which the handlers of routes ask
+//! for. Without credentials configured every caller may do everything.
 //!
-//! A handler reaches the hub through [`Can`] only, so that a route without a check of the grant cannot
-//! be written. A caller whose grant has a filter reads only the events for which it is true, wherever
-//! events, connections or channels are read.
+//! A handler reaches the hub through an extractor that checks the grant, so that a route without a check
+//! cannot be written. A caller whose grant has a filter reads only the events for which it is true,
+//! wherever events, connections or channels are read.
 //!
-//! A credential ends by its time, or when its token file no longer has it. [`Caller::ended`] tells
-//! what was opened with it.
+//! A credential ends by its time, or when its token file no longer has it. What was opened with it ends
+//! too.
 
 mod can;
 mod channels;
