@@ -114,6 +114,7 @@ impl Web {
             .route("/", index)
             .route("/ws", any(socket_elsewhere))
             .fallback(nothing)
+            .layer(from_fn_with_state(self.access(), authenticate))
             .layer(from_fn_with_state(self.guard(), guard));
         self.observing(others)
     }

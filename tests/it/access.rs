@@ -182,6 +182,32 @@ async fn credential_may_stand_in_each_of_its_places() {
 }
 
 #[tokio::test]
+async fn pages_of_observers_with_an_address_of_their_own_ask_for_a_token_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("tokens");
+    let file = file.to_str().expect("text");
+    let made = crate::cli::output(&["token", "new", "ann", "--token-file", file]);
+    let bearer = format!("Bearer {}", made.1.trim());
+    let apart = ["--listen", "127.0.0.1:0", "--tap-listen", "127.0.0.1:0"];
+    let open = crate::cli::Running::server(&apart);
+    let guarded = crate::cli::Running::server(&[&apart[..], &["--token-file", file]].concat());
+    for (server, headers, right) in [
+        (&open, &[][..], (200, "Overview")),
+        (&guarded, &[][..], (401, "Sign in")),
+        (&guarded, &[("authorization", bearer.as_str())][..], (200, "Overview")),
+    ] {
+        let addr = server.url().trim_start_matches("http://").parse().expect("an address");
+        for path in ["/", "/es-client", "/ws-client"] {
+            let answer = crate::harness::request_at(addr, "GET", path, headers, "").await;
+            let status = answer.status().as_u16();
+            let body = http_body_util::BodyExt::collect(answer.into_body()).await.expect("a body");
+            let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+            assert!(status == right.0 && body.contains(right.1), "{path}: {status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn page_signs_in_by_a_cookie_that_scripts_cannot_read() {
     let (tap, _access) = guarded().await;
     let refused = tap.fetch("POST", "/api/session", &[], "{\"token\":\"wrong\"}").await;

@@ -194,7 +194,8 @@ function handshake(entry) {
   const upstreamTime = secondsOf(timings?.wait);
   const headers = Object.fromEntries(KNOWN.map((name) => [name, find(request?.headers, name)]));
   if (isStream(entry)) {
-    const method = typeof request?.method === "string" && request.method !== "" ? request.method : "GET";
+    const told = request?.method;
+    const method = typeof told === "string" && told !== "" && wellFormed(told) === told ? told : "GET";
     return { remote: "", transport: "sse", method, path, headers, upstream: server.own, status: statusOf(response) || 200, upstreamTime, contentEncoding: find(response?.headers, "content-encoding") };
   }
   return {
