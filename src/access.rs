@@ -17,8 +17,9 @@ mod narrowed;
 pub(crate) mod session;
 mod ticket;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ pub(crate) use narrowed::Narrowed;
 
 use self::ticket::Tickets;
 use crate::auth::{Authority, Denied, Grant};
-use crate::filter::Expression;
+use crate::filter::{Expression, FilterError};
 
 /// What verifies the credentials of a server. Clones are the same.
 #[derive(Debug, Clone)]
@@ -43,7 +44,13 @@ struct Shared {
     /// Counts the changes of the authorities.
     changes: watch::Sender<u64>,
     tickets: Tickets<Caller>,
+    /// The filters of grants, compiled once.
+    filters: Mutex<HashMap<Arc<str>, Arc<Expression>>>,
 }
+
+/// Filters of grants that are kept. Whoever issues tokens chooses them; where each token has a filter of
+/// its own, all are dropped from time to time.
+const FILTERS: usize = 1024;
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,6 +73,7 @@ impl Access {
             authorities: RwLock::new(authorities),
             changes: watch::Sender::default(),
             tickets: Tickets::default(),
+            filters: Mutex::default(),
         };
         Self { shared: Some(Arc::new(shared)) }
     }
@@ -88,6 +96,21 @@ impl Access {
 }
 
 impl Shared {
+    /// Returns the filter of a grant.
+    fn filter(&self, source: &Arc<str>) -> Result<Arc<Expression>, FilterError> {
+        let lock = || self.filters.lock().expect("nothing panics while it holds this lock");
+        if let Some(known) = lock().get(source) {
+            return Ok(Arc::clone(known));
+        }
+        let new = Arc::new(Expression::parse(source)?);
+        let mut filters = lock();
+        if filters.len() >= FILTERS {
+            filters.clear();
+        }
+        filters.insert(Arc::clone(source), Arc::clone(&new));
+        Ok(new)
+    }
+
     fn authorities(&self) -> Vec<Arc<dyn Authority>> {
         self.authorities.read().expect("nothing panics while it holds this lock").clone()
     }
@@ -141,7 +164,8 @@ impl fmt::Debug for Caller {
 impl Caller {
     /// Returns the caller of a server without credentials.
     pub(crate) fn anybody() -> Self {
-        Self { grant: Arc::new(Grant::all()), filter: None, held: None }
+        static ANYBODY: LazyLock<Arc<Grant>> = LazyLock::new(|| Arc::new(Grant::all()));
+        Self { grant: Arc::clone(&ANYBODY), filter: None, held: None }
     }
 
     /// Returns the grant.

@@ -102,7 +102,7 @@ impl Web {
             .route("/", index)
             .route("/ws", any(socket))
             .fallback(socket_or_nothing)
-            .layer(from_fn_with_state(self.access(), authenticate))
+            .layer(from_fn_with_state(self.access.clone(), authenticate))
             .layer(from_fn_with_state(self.guard(), guard_at_door));
         self.with_apis(self.observing(doors))
     }
@@ -114,7 +114,7 @@ impl Web {
             .route("/", index)
             .route("/ws", any(socket_elsewhere))
             .fallback(nothing)
-            .layer(from_fn_with_state(self.access(), authenticate))
+            .layer(from_fn_with_state(self.access.clone(), authenticate))
             .layer(from_fn_with_state(self.guard(), guard));
         self.observing(others)
     }
@@ -126,7 +126,7 @@ impl Web {
             Router::new().fallback(proxy::handle).with_state(proxy.clone())
         } else {
             let sockets = Router::new().fallback(socket_or_nothing).with_state(self.app());
-            self.with_apis(sockets.layer(from_fn_with_state(self.access(), authenticate)))
+            self.with_apis(sockets.layer(from_fn_with_state(self.access.clone(), authenticate)))
         };
         routes.layer(from_fn(catch_panic))
     }
@@ -167,10 +167,6 @@ impl Web {
         }
     }
 
-    fn access(&self) -> (Access, Hub) {
-        (self.access.clone(), self.hub.clone())
-    }
-
     fn guard(&self) -> Guard {
         let (hosts, cors) = (Arc::clone(&self.hosts), self.cors.clone());
         Guard { hosts, cors, proxy: self.proxy.clone() }
@@ -179,7 +175,7 @@ impl Web {
     /// Merges the observers' routes, with their guard, and `others`, which have their own.
     fn observing(&self, others: Router<App>) -> Router {
         routes()
-            .layer(from_fn_with_state(self.access(), authenticate))
+            .layer(from_fn_with_state(self.access.clone(), authenticate))
             .layer(from_fn_with_state(self.guard(), guard))
             .merge(others)
             .layer(from_fn(catch_panic))

@@ -80,7 +80,7 @@ impl Need for Control {
 
 /// The hub in the state of routes, where only [`Can`] reaches it.
 #[derive(Debug, Clone)]
-pub(crate) struct Guarded(pub(super) Hub);
+pub(crate) struct Guarded(Hub);
 
 impl Guarded {
     pub(crate) fn new(hub: Hub) -> Self {

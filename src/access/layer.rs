@@ -11,18 +11,17 @@ use super::credential::{self, Place};
 use super::{Access, Caller, Held, now, ticket};
 use crate::auth::{Authority as _, Denied, Grant, Observe};
 use crate::code::Code;
-use crate::hub::Hub;
 use crate::problem::Problem;
 
 /// Puts the caller of each request beside it. A request without a credential goes on without one, and
 /// is refused where it needs a grant; one with a bad credential is refused here.
 pub(crate) async fn authenticate(
-    State((access, hub)): State<(Access, Hub)>,
+    State(access): State<Access>,
     request: Request,
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    match access.caller(&parts, &hub) {
+    match access.caller(&parts) {
         Ok(caller) => {
             if let Some(caller) = caller {
                 parts.extensions.insert(caller);
@@ -39,7 +38,7 @@ impl Access {
     /// # Errors
     ///
     /// [`Code::Unauthorized`] if the credential is not good.
-    pub(crate) fn caller(&self, parts: &Parts, hub: &Hub) -> Result<Option<Caller>, Problem> {
+    pub(crate) fn caller(&self, parts: &Parts) -> Result<Option<Caller>, Problem> {
         let Some(shared) = &self.shared else { return Ok(Some(Caller::anybody())) };
         match credential::find(parts) {
             None => Ok(None),
@@ -52,8 +51,8 @@ impl Access {
                 })
             }
             // A page has to be served to sign in again.
-            Some((Place::Cookie, token)) => Ok(self.bearer(&token, hub).ok()),
-            Some((_, token)) => self.bearer(&token, hub).map(Some),
+            Some((Place::Cookie, token)) => Ok(self.bearer(&token).ok()),
+            Some((_, token)) => self.bearer(&token).map(Some),
         }
     }
 
@@ -62,15 +61,17 @@ impl Access {
     /// # Errors
     ///
     /// [`Code::Unauthorized`] if the token is not good.
-    pub(crate) fn bearer(&self, token: &str, hub: &Hub) -> Result<Caller, Problem> {
+    pub(crate) fn bearer(&self, token: &str) -> Result<Caller, Problem> {
         let refused = |Denied(why)| Problem::new(Code::Unauthorized, why);
         let grant = self.grant(token, now()).map_err(refused)?;
-        let filter = match &grant.observe {
-            Observe::Nothing | Observe::All => None,
-            Observe::Matching(source) => Some(hub.expression(source).map_err(|fault| {
-                let words = format!("the filter of the token is not right: {fault}");
-                Problem::new(Code::Unauthorized, words)
-            })?),
+        let filter = match (&grant.observe, &self.shared) {
+            (Observe::Matching(source), Some(shared)) => {
+                Some(shared.filter(source).map_err(|fault| {
+                    let words = format!("the filter of the token is not right: {fault}");
+                    Problem::new(Code::Unauthorized, words)
+                })?)
+            }
+            _ => None,
         };
         let held = Held { access: self.clone(), token: token.into() };
         Ok(Caller { grant: grant.into(), filter, held: Some(held.into()) })
@@ -83,7 +84,10 @@ impl Access {
     /// If too many tickets wait to be used.
     pub(crate) fn ticket(&self, caller: Caller) -> Result<String, Problem> {
         match &self.shared {
-            Some(shared) => shared.tickets.make(caller, Instant::now()),
+            Some(shared) => {
+                let holder = caller.held.as_ref().map_or("", |held| &held.token).to_owned();
+                shared.tickets.make(&holder, caller, Instant::now())
+            }
             // It is not looked at, so that clients need not know whether it has to be.
             None => ticket::random(),
         }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::can::Need as _;
 use super::credential::COOKIE;
-use super::{Access, Caller, Guarded, ticket};
+use super::{Access, Caller, ticket};
 use crate::auth::{self, Pattern};
 use crate::problem::Problem;
 use crate::request::read_body;
@@ -111,7 +111,6 @@ pub(crate) async fn show(State(access): State<Access>, parts: Parts) -> Response
 /// Answers `POST /api/session`: sets the cookie.
 pub(crate) async fn sign_in(
     State(access): State<Access>,
-    State(guarded): State<Guarded>,
     parts: Parts,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -124,7 +123,7 @@ pub(crate) async fn sign_in(
     if !access.is_guarded() {
         return Ok(Json(Session::of(&access, parts.extensions.get())).into_response());
     }
-    let caller = access.bearer(token.trim(), &guarded.0)?;
+    let caller = access.bearer(token.trim())?;
     let fits =
         token.trim().bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte));
     if !fits || token.trim().len() > MAX_COOKIE {

@@ -379,7 +379,7 @@ fn question(random: &mut fastrand::Rng, ids: &[String], own: &str, other: &str) 
         };
         let more = match random.u8(..6) {
             0 => filter("true"),
-            1 => filter(&format!("channel == \"{side}\" || true")),
+            1 => filter(&format!("channel == \"{side}\" || size >= 0 || kind != \"\"")),
             2 => format!("&channel={side}"),
             3 => format!("&connection={side}-{}", random.u8(..40)),
             4 => "&kind=message&kind=close".to_owned(),
