@@ -89,7 +89,7 @@ test("an event that the server has counted is not counted again", () => {
   assert.equal(tally.isEmpty, true);
 });
 
-/** Columns with events as the strip tells them under the pointer: `[begin, length, events]`. */
+/** Columns with events as the strip tells them under the pointer, times without a date: `[begin, length, events]`. */
 async function told(watch) {
   const box = await watch.locator("#strip").boundingBox();
   const found = new Map();
@@ -102,7 +102,7 @@ async function told(watch) {
     }
     return tips;
   }, box)) {
-    const [, begin, events, length] = /^([\d:.]+) · ([\d,]+) events? in ([\d.]+) s$/.exec(tip);
+    const [, begin, events, length] = /^(?:[\d-]+ )?([\d:.]+) · ([\d,]+) events? in ([\d.]+) s$/.exec(tip);
     if (events !== "0") found.set(begin, [begin, Number(length), Number(events)]);
   }
   return [...found.values()];
@@ -144,7 +144,10 @@ test("the strip of a page counts what a list counts, before and after a search, 
       seen = await told(watch);
       list = await expected(watch, server, query, seen[0]?.[1] ?? 1);
       return JSON.stringify(seen) === JSON.stringify(list);
-    }).catch(() => assert.deepEqual(seen, list));
+    }).catch((error) => {
+      assert.deepEqual(seen, list);
+      throw error;
+    });
     assert.match(await text(watch, "#strip-peak"), new RegExp(`^peak ${Math.max(...list.map(([, , n]) => n))} in ${seen[0][1]} s$`));
     return seen.length;
   };
