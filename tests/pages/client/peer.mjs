@@ -25,8 +25,8 @@ const BEHAVIOURS = {
   fair: (turn) => (turn.frame === "break" ? turn.socket.terminate() : answer(turn)),
   /** Accepts the first connection and never answers anything. */
   mute: (turn) => { if (turn.n > 1) answer(turn); },
-  /** Registers the first connection and answers nothing more, heartbeats neither. */
-  deaf: (turn) => { if (turn.n > 1 || isFirst(turn.frame, "register")) answer(turn); },
+  /** Answers nothing more on a connection that has sent "lost", heartbeats neither. */
+  deaf: (turn) => { if (!turn.frames.includes("lost")) answer(turn); },
   /** Never closes. */
   clinging(turn) {
     answer(turn);
@@ -102,7 +102,7 @@ export async function start() {
       socket.on("message", (data, isBinary) => {
         const frame = isBinary ? { bytes: [...data] } : String(data);
         connection.frames.push(frame);
-        BEHAVIOURS[behaviour]({ socket, frame, number: connection.frames.length, n });
+        BEHAVIOURS[behaviour]({ socket, frame, frames: connection.frames, number: connection.frames.length, n });
       });
     });
   });
