@@ -48,13 +48,19 @@ bench:
 bench-proxy *names:
     cargo bench --bench proxy -- {{names}}
 
-# Looks for input that a part cannot bear, for so many seconds (cargo-fuzz, a nightly toolchain).
-fuzz target="frame" seconds="60":
-    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+# Looks for input that a parser cannot bear: one target of fuzz/fuzz_targets, `decode` (the decoders of the
+# pages), or all of them, for so many seconds each (cargo-fuzz, a nightly toolchain).
+fuzz target="all" seconds="60":
+    tests/fuzz {{target}} {{seconds}}
 
-# The long forms of what the tests do short: a million channels.
-soak:
-    WSTAP_SOAK=1 cargo test --release --test it channels_crowd
+# Mixed load with hostile clients for so many minutes: memory, tasks, descriptors, every record.
+soak minutes="60":
+    cargo build --release
+    ulimit -n $(ulimit -Hn); WSTAP_SOAK=$(({{minutes}} * 60)) WSTAP_BINARY=${CARGO_TARGET_DIR:-target}/release/wstap cargo test --test it -- --nocapture soak::
+
+# The long form of what the tests do short: a million channels.
+crowd:
+    WSTAP_CROWD=1 cargo test --release --test it channels_crowd
 
 # Attacks wstap beside a well-behaved client and listener, for long: memory, latency, shutdown.
 siege *names:

@@ -32,11 +32,14 @@ pub(crate) use narrowed::Narrowed;
 use self::ticket::Tickets;
 use crate::auth::{Authority, Denied, Grant};
 use crate::filter::{Expression, FilterError};
+use crate::rate::RateLimits;
 
 /// What verifies the credentials of a server. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Access {
     shared: Option<Arc<Shared>>,
+    /// Limits wrong credentials.
+    rates: Option<RateLimits>,
 }
 
 struct Shared {
@@ -62,7 +65,7 @@ impl Access {
     /// Creates the access of a server without credentials: every caller may do everything.
     #[must_use]
     pub fn open() -> Self {
-        Self { shared: None }
+        Self { shared: None, rates: None }
     }
 
     /// Creates the access of a server that asks for credentials. A token is good if one of the
@@ -75,7 +78,13 @@ impl Access {
             tickets: Tickets::default(),
             filters: Mutex::default(),
         };
-        Self { shared: Some(Arc::new(shared)) }
+        Self { shared: Some(Arc::new(shared)), rates: None }
+    }
+
+    /// Sets the limit of wrong credentials from one address.
+    #[must_use]
+    pub fn limited(self, rates: RateLimits) -> Self {
+        Self { rates: Some(rates), ..self }
     }
 
     /// Returns whether credentials are asked for.

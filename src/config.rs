@@ -23,6 +23,7 @@ use crate::hub::{Declared, Retention, Settings};
 use crate::proxy::{
     ForwardedHeaders, HostHeader, InvalidUpstream, Route, TapHttp, Trust, Upstream,
 };
+use crate::rate::{Rate, Rates};
 use crate::redact::{Redaction, Rules};
 use crate::server::Listen;
 use crate::session::Limits;
@@ -49,6 +50,8 @@ pub struct Config {
     pub limits: Limits,
     /// Maximum connections from one address; `None` is the default rule.
     pub max_per_address: Option<usize>,
+    /// How much an address may do in a second.
+    pub rates: Rates,
     /// Time limit of a graceful shutdown.
     pub shutdown_grace: Duration,
     /// Origins whose pages may read events, API and metrics.
@@ -148,6 +151,7 @@ impl Config {
         if channelstream.is_some() && (open.is_some() || proxy.is_some()) {
             faults.add("channelstream-secret is for hub mode; remove it, or upstream and open");
         }
+        let handshakes = if proxy.is_some() { Rate::NONE } else { HANDSHAKES };
         let readers = if proxy.is_some() { Origins::Loopback } else { Origins::Any };
         Self {
             listen: addresses.listen,
@@ -175,6 +179,13 @@ impl Config {
                 register_timeout: times.register_timeout,
                 ping_interval: times.ping_interval,
                 pong_timeout: times.pong_timeout,
+                frames: limits.rate_frames.map_or(FRAMES, Rate::everywhere),
+                bytes: limits.rate_bytes.map_or(BYTES, Rate::everywhere),
+            },
+            rates: Rates {
+                handshakes: limits.rate_handshakes.map_or(handshakes, Rate::everywhere),
+                calls: limits.rate_calls.map_or(CALLS, Rate::everywhere),
+                sign_ins: Rate::everywhere(limits.rate_sign_ins),
             },
             max_per_address: limits.max_per_address,
             shutdown_grace: times.shutdown_grace,
@@ -192,6 +203,19 @@ impl Config {
         }
     }
 }
+
+/// Handshakes of one address: the browsers of a large office after a restart, 2,000 at once, are below
+/// it; a flood of this rate takes 2 % of a processor.
+const HANDSHAKES: Rate = Rate::beyond_loopback(200);
+
+/// Requests of one address: those of a hundred pages that are reloaded ten times a second.
+const CALLS: Rate = Rate::beyond_loopback(1000);
+
+/// Frames of one WebSocket: a tenth of what a server takes in.
+const FRAMES: Rate = Rate::beyond_loopback(50_000);
+
+/// Bytes of one WebSocket: a link of 2 Gbit/s.
+const BYTES: Rate = Rate::beyond_loopback(256 << 20);
 
 fn redaction(args: RedactionArgs) -> Redaction {
     Redaction::new(Rules {

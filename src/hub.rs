@@ -31,11 +31,12 @@ mod settings;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, EventId};
 use crate::filter::Filter;
-use crate::metrics::{Metrics, Numbers};
+use crate::metrics::{Limit, Metrics, Numbers};
 
 pub use channels::kept::{Kept, Resumption};
 pub use channels::membership::Credential;
@@ -106,6 +107,7 @@ impl Hub {
             history_events,
             history_bytes,
             max_lag,
+            tasks: Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
             ..Numbers::default()
         };
         sequence.state.channels.count(&mut numbers);
@@ -160,7 +162,10 @@ impl Hub {
         let max = self.shared.settings.max_listeners;
         let now = now_ms();
         let about = About { query: self.shared.settings.redaction.query(about.query), ..about };
-        let listener = self.shared.listeners.enter(about, now, max).ok_or(Refused::Full)?;
+        let listener = self.shared.listeners.enter(about, now, max).ok_or_else(|| {
+            self.shared.metrics.limited(Limit::Listeners).inc();
+            Refused::Full
+        })?;
         self.shared.store.evict(now);
         let subscription = Subscription::new(Arc::clone(&self.shared), listener, start, filter);
         if self.shared.stopping.is_cancelled() { Err(Refused::Stopping) } else { Ok(subscription) }

@@ -115,6 +115,7 @@
 //! metrics                                       numbers
 //! hub                                           state; uses tokio, not axum
 //! problem                                       errors of the rows above as responses
+//! rate                                          limits of what an address or a connection does
 //! request  socket                               parameters and bodies of requests, and their sockets
 //! access                                        credentials of requests, and what they grant
 //! session  proxy  outlet  pages  sse            use axum; independent of each other
@@ -173,6 +174,7 @@ mod pages;
 pub mod problem;
 pub mod proxy;
 pub mod queue;
+pub mod rate;
 pub mod redact;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

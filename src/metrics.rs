@@ -3,6 +3,8 @@
 //! Counters are atomics that the hot path holds; gauges are read from the hub when they are scraped.
 //! No label takes a value from the network.
 
+mod limit;
+
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::event::Kind;
 use crate::filter::Evaluation;
+pub use limit::Limit;
 
 /// All counters of one hub.
 #[derive(Debug)]
@@ -55,6 +58,7 @@ pub struct Metrics {
     pub(crate) deliveries: Counter,
     /// Frames that were answered with an error.
     pub(crate) frame_errors: Counter,
+    limited: [Counter; Limit::ALL.len()],
 }
 
 /// The current numbers of a hub.
@@ -72,6 +76,8 @@ pub struct Numbers {
     pub max_lag: u64,
     /// How far the id of the newest event is ahead of the clock, which was set back.
     pub clock_behind: Duration,
+    /// Tasks of the runtime: a few, and those of connections.
+    pub tasks: usize,
     /// Channels that have members or a history.
     pub channels: usize,
     /// Channels that have members.
@@ -92,6 +98,7 @@ struct Gauges {
     history_bytes: Gauge,
     max_lag: Gauge,
     clock_behind: Gauge<f64, AtomicU64>,
+    tasks: Gauge,
     channels: Gauge,
     /// The five gauges of channelize, under the names of its documentation.
     channelize: [Gauge; 5],
@@ -109,6 +116,7 @@ impl Gauges {
             "Events that the slowest listener has not been given yet",
             &gauges.max_lag,
         );
+        gauge("tasks", "Tasks of the server now", &gauges.tasks);
         gauge("channels", "Channels that have members or a history", &gauges.channels);
         let channelize = [
             ("open_connections", "Connections that are registered"),
@@ -163,6 +171,11 @@ impl Metrics {
         let by_kind =
             Kind::ALL.map(|kind| events.get_or_create(&[("kind", kind.as_str())]).clone());
         registry.register("events", "Events published, by kind", events);
+
+        let limited = Family::<[(&str, &str); 1], Counter>::default();
+        let by_limit =
+            Limit::ALL.map(|limit| limited.get_or_create(&[("limit", limit.as_str())]).clone());
+        registry.register("limited", "What a limit has refused or ended, by limit", limited);
 
         let mut counter = |name: &str, help: &str, unit: Option<Unit>| {
             let counter = Counter::default();
@@ -236,6 +249,7 @@ impl Metrics {
             ),
             frame_errors: counter("frame_errors", "Frames that were answered with an error", None),
             events: by_kind,
+            limited: by_limit,
             gauges,
             registry,
         }
@@ -244,6 +258,12 @@ impl Metrics {
     /// Returns the counter of the events of a kind.
     pub(crate) fn events(&self, kind: Kind) -> &Counter {
         &self.events[kind as usize]
+    }
+
+    /// Returns the counter of what a limit has refused or ended.
+    #[must_use]
+    pub fn limited(&self, limit: Limit) -> &Counter {
+        &self.limited[limit as usize]
     }
 
     /// Writes everything in the text format of Prometheus.
@@ -256,6 +276,7 @@ impl Metrics {
         set(&self.gauges.history_bytes, now.history_bytes);
         set(&self.gauges.max_lag, usize::try_from(now.max_lag).unwrap_or(usize::MAX));
         self.gauges.clock_behind.set(now.clock_behind.as_secs_f64());
+        set(&self.gauges.tasks, now.tasks);
         set(&self.gauges.channels, now.channels);
         let channelize = [
             now.connections,

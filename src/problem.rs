@@ -29,6 +29,8 @@ pub struct Problem {
     pub detail: String,
     /// The position of the fault in a filter expression: a number of characters, from 1.
     position: Option<usize>,
+    /// Seconds until a retry makes sense, where that is known.
+    retry_after: Option<u64>,
 }
 
 /// The body of an answer. `openapi::problems` describes it.
@@ -62,7 +64,7 @@ pub(crate) fn shortened(text: &str, max: usize) -> Cow<'_, str> {
 }
 
 /// Seconds until a retry at a full or stopping server makes sense.
-const RETRY_AFTER: &str = "5";
+const RETRY_AFTER: u64 = 5;
 
 impl Problem {
     /// Creates a problem from a code and a sentence that says what would be right. The detail is cut at
@@ -74,13 +76,18 @@ impl Problem {
             detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
             detail.push('…');
         }
-        Self { code, name: None, detail, position: None }
+        Self { code, name: None, detail, position: None, retry_after: None }
     }
 
     /// Creates the problem of a request that cannot be read.
     #[must_use]
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(Code::Malformed, detail)
+    }
+
+    /// Sets the seconds until a retry makes sense.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// Sets the position of the fault in a filter expression.
@@ -126,7 +133,8 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, media_type);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if row.come_back {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            let seconds = self.retry_after.unwrap_or(RETRY_AFTER);
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.code == Code::Unauthorized {
             // RFC 9110 section 11.6.1 asks for it. A browser shows no dialog for this scheme.

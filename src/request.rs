@@ -21,7 +21,8 @@ use axum::extract::{ConnectInfo, FromRequestParts, Path};
 use bytes::Bytes;
 use http::header::{ACCEPT, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri};
+use http_body::Body as _;
 
 use crate::code::Code;
 use crate::problem::Problem;
@@ -64,7 +65,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 
 /// Returns the other end of the TCP connection, as the server noted it.
 pub(crate) fn remote(parts: &Parts) -> SocketAddr {
-    let info = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    remote_of(&parts.extensions)
+}
+
+/// Returns the other end of the TCP connection, as the server noted it beside a request.
+pub(crate) fn remote_of(extensions: &Extensions) -> SocketAddr {
+    let info = extensions.get::<ConnectInfo<SocketAddr>>();
     // A program that mounts the router without connect info learns of no addresses.
     info.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |info| info.0)
 }
@@ -148,13 +154,17 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// [`Code::TooLarge`], [`Code::Timeout`], or [`Code::Full`] if the bodies of other requests take
 /// all of the memory for them.
 pub(crate) async fn read_body(body: Body, max: usize, name: &str) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::TooLarge, format!("{name} has at most {max} bytes"));
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large());
+    }
     match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if is_no_room(&error) => {
             let full = "the bodies of other requests take all of the memory; try again later";
             Err(Problem::new(Code::Full, full))
         }
-        Ok(Err(_)) => Err(Problem::new(Code::TooLarge, format!("{name} has at most {max} bytes"))),
+        Ok(Err(_)) => Err(too_large()),
         Err(_elapsed) => Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
     }
 }

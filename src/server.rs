@@ -41,6 +41,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::hub::Hub;
+use crate::metrics::Limit;
 use crate::problem::Problem;
 use crate::request::{ConnectionState, MAX_FIELDS, RawTarget, Task};
 use crate::socket::keep_alive;
@@ -48,6 +49,8 @@ pub use bind::{BindError, bind};
 use budget::Budget;
 use connection_tracker::{Ask, ConnectionTracker, Finish};
 use handover::{Asked, Handover};
+#[doc(hidden)]
+pub use heads::watch_head;
 pub use listen::{InvalidListen, Listen};
 use overload::TurnAway;
 use per_address::{ConnectionPermit, PerAddress};
@@ -108,13 +111,14 @@ impl Server {
         let room = settings.max_connections.saturating_add(settings.max_listeners);
         let room = room.saturating_add(SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
         let tasks = TaskTracker::new();
+        let counter = |limit| hub.metrics().limited(limit).clone();
         let state = Arc::new(ServerState {
             room: Arc::new(Semaphore::new(room)),
             per_address: PerAddress::new(self.max_per_address),
-            turn_away: TurnAway::default(),
+            turn_away: TurnAway::new(counter(Limit::Sockets)),
             tracker: ConnectionTracker::default(),
-            heads: Budget::new(HEADS),
-            bodies: Budget::new(BODIES),
+            heads: Budget::new(HEADS, counter(Limit::Memory)),
+            bodies: Budget::new(BODIES, counter(Limit::Memory)),
             run: {
                 let tasks = tasks.clone();
                 Arc::new(move |task| {

@@ -49,6 +49,7 @@
 
 mod clock;
 mod commands;
+mod flow;
 mod handshake;
 mod leased;
 mod pings;
@@ -67,7 +68,9 @@ pub use protocol::{Next, Outbox, Protocol};
 pub use tungstenite::Message as Frame;
 pub use turns::Session;
 
-/// Time and size limits of a session.
+use crate::rate::Rate;
+
+/// Limits of a session.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// A larger message ends the session.
@@ -78,6 +81,10 @@ pub struct Limits {
     pub ping_interval: Duration,
     /// How long a client may stay silent after a ping, and how long a write may take.
     pub pong_timeout: Duration,
+    /// Frames that a client may send in a second; more end the session. In proxy mode it does not apply.
+    pub frames: Rate,
+    /// Bytes that a client may send in a second, with the heads of frames.
+    pub bytes: Rate,
 }
 
 impl Default for Limits {
@@ -87,6 +94,8 @@ impl Default for Limits {
             register_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(20),
+            frames: Rate::NONE,
+            bytes: Rate::NONE,
         }
     }
 }

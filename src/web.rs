@@ -1,7 +1,10 @@
-//! The routes, and the layers in front of them: `Host` and `Origin` checks, CORS, panics.
+//! The routes, and the layers in front of them: limits of rates, `Host` and `Origin` checks, CORS, panics.
 //!
 //! There are two sides. WebSocket clients connect to the *traffic* side; people and programs use the
 //! *observers'* side. Both share an address unless `--tap-listen` separates them.
+
+mod guard;
+mod rates;
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -15,8 +18,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, post};
 use axum::{Extension, Router};
 use futures_util::FutureExt as _;
-use http::header::{HOST, LINK, ORIGIN};
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::header::LINK;
+use http::{Method, StatusCode};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::access::{self, Access, Caller, Guarded, authenticate, session as sign_in};
@@ -29,8 +32,11 @@ use crate::outlet::{export, live, poll};
 use crate::pages;
 use crate::problem::Problem;
 use crate::proxy::{self, Proxy};
+use crate::rate::{RateLimits, Rates};
 use crate::request::is_websocket;
 use crate::session::{self, Limits, UpgradeContext};
+use guard::{Guard, guard, guard_at_door};
+use rates::{handshakes_limited, limited};
 
 /// Settings of the routes.
 #[derive(Debug, Clone)]
@@ -59,6 +65,8 @@ pub struct Web {
     pub apis: Vec<Arc<dyn Api>>,
     /// The credentials that are asked for.
     pub access: Access,
+    /// How much an address may do.
+    pub rates: RateLimits,
 }
 
 /// Another API over a hub, served on the traffic side below a path of its own.
@@ -78,6 +86,7 @@ impl Web {
     /// Creates the defaults for a hub on loopback.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
+        let rates = RateLimits::new(Rates::default(), hub.metrics());
         Self {
             hub,
             limits: Limits::default(),
@@ -91,6 +100,7 @@ impl Web {
             recording: None,
             apis: Vec::new(),
             access: Access::open(),
+            rates,
         }
     }
 
@@ -123,10 +133,12 @@ impl Web {
     /// forwarded to an upstream.
     pub fn traffic(&self) -> Router {
         let routes = if let Some(proxy) = &self.proxy {
-            Router::new().fallback(proxy::handle).with_state(proxy.clone())
+            let limited = from_fn_with_state(self.rates.clone(), handshakes_limited);
+            Router::new().fallback(proxy::handle).with_state(proxy.clone()).layer(limited)
         } else {
             let sockets = Router::new().fallback(socket_or_nothing).with_state(self.app());
-            self.with_apis(sockets.layer(from_fn_with_state(self.access.clone(), authenticate)))
+            let sockets = sockets.layer(from_fn_with_state(self.access.clone(), authenticate));
+            self.with_apis(sockets.layer(from_fn_with_state(self.rates.clone(), limited)))
         };
         routes.layer(from_fn(catch_panic))
     }
@@ -137,6 +149,7 @@ impl Web {
         let own = observers.map_or_else(|| "../api".to_owned(), |url| format!("{url}/api"));
         self.apis.iter().fold(routes, |routes, api| {
             let added = api.routes(self.app().door, &own);
+            let added = added.layer(from_fn_with_state(self.rates.clone(), limited));
             routes.nest_service(api.path(), added.layer(from_fn(catch_panic)))
         })
     }
@@ -178,6 +191,7 @@ impl Web {
             .layer(from_fn_with_state(self.access.clone(), authenticate))
             .layer(from_fn_with_state(self.guard(), guard))
             .merge(others)
+            .layer(from_fn_with_state(self.rates.clone(), limited))
             .layer(from_fn(catch_panic))
             .layer(cors(&self.cors))
             .layer(from_fn(no_content_for_options))
@@ -292,82 +306,6 @@ async fn nothing(request: Request) -> Problem {
 async fn wrong_method(request: Request) -> Problem {
     let (method, path) = (request.method(), request.uri().path());
     Problem::new(Code::MethodNotAllowed, format!("{path} does not take {method}"))
-}
-
-/// Checks requests of browsers on the observers' side.
-#[derive(Debug, Clone)]
-struct Guard {
-    hosts: Arc<Hosts>,
-    cors: Origins,
-    proxy: Option<Proxy>,
-}
-
-/// Passes WebSocket handshakes on: their handler checks `Host` and `Origin` itself. All other
-/// requests are checked as by [`guard`].
-async fn guard_at_door(guard: State<Guard>, request: Request, next: Next) -> Response {
-    if request.method() == Method::GET && is_websocket(request.headers()) {
-        return next.run(request).await;
-    }
-    self::guard(guard, request, next).await
-}
-
-/// Refuses foreign host names (DNS rebinding), and requests of foreign pages that change something.
-async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    if let Err(problem) = guard.check(&request) {
-        return problem.into_response();
-    }
-    let proxy = guard.proxy.filter(|proxy| proxy.has_passed(request.headers()));
-    let mut response = next.run(request).await;
-    if let Some(proxy) = proxy {
-        let name = HeaderValue::from_str(proxy.pseudonym()).expect("a pseudonym is a token");
-        response.headers_mut().insert(proxy::OWN_STREAM, name);
-    }
-    response
-}
-
-impl Guard {
-    fn check(&self, request: &Request) -> Result<(), Problem> {
-        let header = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str());
-        let host = match (header(HOST), request.uri().authority()) {
-            (_, Some(authority)) => Some(authority.as_str()),
-            (Some(host), None) => Some(host.unwrap_or("?")),
-            (None, None) => None,
-        };
-        match host {
-            Some(host) if self.hosts.accept(host) => {}
-            Some(host) => {
-                return Err(Problem::new(
-                    Code::Forbidden,
-                    format!(
-                        "this server does not answer to the name {host:?}; --host NAME lets it"
-                    ),
-                ));
-            }
-            // Only HTTP/1.0 may omit it, which no browser uses.
-            None if request.version() == Version::HTTP_10 => {}
-            None => return Err(Problem::malformed("a request by HTTP/1.1 has a Host header")),
-        }
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        match header(ORIGIN) {
-            Some(origin) if !reads => {
-                let origin = origin.unwrap_or("null");
-                let own = ["http://", "https://"].iter().any(|scheme| {
-                    origin.strip_prefix(scheme).is_some_and(|there| Some(there) == host)
-                });
-                let listed = matches!(&self.cors, Origins::Listed(_)) && self.cors.accept(origin);
-                if own || listed {
-                    return Ok(());
-                }
-                Err(Problem::new(
-                    Code::Forbidden,
-                    format!(
-                        "pages of {origin} may not change anything here; --cors-origin {origin} lets them"
-                    ),
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 fn cors(origins: &Origins) -> CorsLayer {

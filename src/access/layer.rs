@@ -1,5 +1,6 @@
 //! The layer in front of the routes: turns the credential of a request into its [`Caller`].
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -12,6 +13,8 @@ use super::{Access, Caller, Held, now, ticket};
 use crate::auth::{Authority as _, Denied, Grant, Observe};
 use crate::code::Code;
 use crate::problem::Problem;
+use crate::rate::RateLimits;
+use crate::request::remote;
 
 /// Puts the caller of each request beside it. A request without a credential goes on without one, and
 /// is refused where it needs a grant; one with a bad credential is refused here.
@@ -43,7 +46,9 @@ impl Access {
         match credential::find(parts) {
             None => Ok(None),
             Some((Place::Ticket, ticket)) => {
+                let attempt = self.attempt(parts, &ticket)?;
                 let caller = shared.tickets.take(&ticket, Instant::now());
+                attempt.note(caller.is_some());
                 caller.map(Some).ok_or_else(|| {
                     let used =
                         "the ticket is used, or older than 30 s; POST /api/tickets makes one";
@@ -51,9 +56,38 @@ impl Access {
                 })
             }
             // A page has to be served to sign in again.
-            Some((Place::Cookie, token)) => Ok(self.bearer(&token).ok()),
-            Some((_, token)) => self.bearer(&token).map(Some),
+            Some((Place::Cookie, token)) => match self.sign_in(parts, &token) {
+                Err(problem) if problem.code == Code::SlowDown => Err(problem),
+                caller => Ok(caller.ok()),
+            },
+            Some((_, token)) => self.sign_in(parts, &token).map(Some),
         }
+    }
+
+    /// Returns the bearer of a token that a request shows.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Unauthorized`] if the token is not good, [`Code::SlowDown`] if its address has shown too
+    /// many wrong ones.
+    pub(crate) fn sign_in(&self, parts: &Parts, token: &str) -> Result<Caller, Problem> {
+        let attempt = self.attempt(parts, token)?;
+        let caller = self.bearer(token);
+        attempt.note(caller.is_ok());
+        caller
+    }
+
+    /// Returns whether a credential may be verified. What becomes of it has to be noted.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::SlowDown`].
+    fn attempt<'a>(&'a self, parts: &Parts, credential: &'a str) -> Result<Attempt<'a>, Problem> {
+        let from = remote(parts).ip();
+        if let Some(rates) = &self.rates {
+            rates.may_sign_in(from, credential)?;
+        }
+        Ok(Attempt { rates: self.rates.as_ref(), from, credential })
     }
 
     /// Returns the bearer of a token.
@@ -90,6 +124,21 @@ impl Access {
             }
             // It is not looked at, so that clients need not know whether it has to be.
             None => ticket::random(),
+        }
+    }
+}
+
+/// A credential that may be verified.
+struct Attempt<'a> {
+    rates: Option<&'a RateLimits>,
+    from: IpAddr,
+    credential: &'a str,
+}
+
+impl Attempt<'_> {
+    fn note(self, good: bool) {
+        if let Some(rates) = self.rates {
+            rates.signed_in(self.from, self.credential, good);
         }
     }
 }

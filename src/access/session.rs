@@ -123,7 +123,7 @@ pub(crate) async fn sign_in(
     if !access.is_guarded() {
         return Ok(Json(Session::of(&access, parts.extensions.get())).into_response());
     }
-    let caller = access.bearer(token.trim())?;
+    let caller = access.sign_in(&parts, token.trim())?;
     let fits =
         token.trim().bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte));
     if !fits || token.trim().len() > MAX_COOKIE {

@@ -27,6 +27,7 @@ use crate::config::{
 };
 use crate::hub::Hub;
 use crate::proxy::{Dialer, Proxy, ProxySettings};
+use crate::rate::RateLimits;
 use crate::server::{BindError, Endpoint, Listen, Server, bind};
 use crate::web::{Api, Web};
 
@@ -237,6 +238,7 @@ fn routes(
     let hosts = Arc::new(Hosts::new(&bound, &config.hosts));
     let proxy = config.proxy.as_ref();
     let proxy = proxy.map(|proxy| self::proxy(proxy, config, hub, (bound, Arc::clone(&hosts))));
+    let rates = RateLimits::new(config.rates, hub.metrics());
     let web = Web {
         hub: hub.clone(),
         limits: config.limits,
@@ -252,7 +254,8 @@ fn routes(
         proxy: proxy.transpose()?,
         recording: config.open.as_deref().map(file::name),
         apis: config.channelstream.iter().map(|settings| channelstream(hub, settings)).collect(),
-        access,
+        access: access.limited(rates.clone()),
+        rates,
     };
     let side = |bound: Bound, router: axum::Router, patient: bool| {
         let listeners = bound.into_iter().flat_map(|(_, all)| all);

@@ -130,6 +130,27 @@ pub(super) struct LimitArgs {
     /// loopback
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(super) max_per_address: Option<usize>,
+    /// WebSocket handshakes a second from one address (of IPv6, from one /64); more are answered 429.
+    /// What ten seconds allow may come at once; 0 is no limit. Without it 200, and no limit on loopback
+    /// and in proxy mode
+    #[arg(long, value_name = "N", value_parser = values::rate)]
+    pub(super) rate_handshakes: Option<u64>,
+    /// Other requests a second from one address, those to an upstream not among them; more are answered
+    /// 429. Without it 1000, and no limit on loopback
+    #[arg(long, value_name = "N", value_parser = values::rate)]
+    pub(super) rate_calls: Option<u64>,
+    /// Wrong credentials a second from one address; after more, credentials that are new are answered
+    /// 429
+    #[arg(long, value_name = "N", default_value = "100", value_parser = values::rate)]
+    pub(super) rate_sign_ins: u64,
+    /// Frames a second from one WebSocket; more close it with 4429. In proxy mode it does not apply.
+    /// Without it 50000, and no limit on loopback
+    #[arg(long, value_name = "N", value_parser = values::rate)]
+    pub(super) rate_frames: Option<u64>,
+    /// Bytes a second from one WebSocket; more close it with 4429. In proxy mode it does not apply.
+    /// Without it 256MiB, and no limit on loopback
+    #[arg(long, value_name = "SIZE", value_parser = values::rate_of_bytes)]
+    pub(super) rate_bytes: Option<u64>,
     /// Action when a second live connection has the same connectionId: replace the first, or reject
     /// the second
     #[arg(long, value_name = "ACTION", default_value = "replace", value_parser = values::duplicate_id)]

@@ -26,6 +26,16 @@ pub(super) fn count(text: &str) -> Read<usize> {
     text.parse().map_err(|_| "a number is written in digits, such as 10000")
 }
 
+/// An amount a second. 0 is no limit.
+pub(super) fn rate(text: &str) -> Read<u64> {
+    text.parse().map_err(|_| "a number a second is written in digits, such as 1000; 0 is no limit")
+}
+
+pub(super) fn rate_of_bytes(text: &str) -> Read<u64> {
+    let right = "a size a second is a number with a unit, such as 10MiB; 0 is no limit";
+    if text == "0" { Ok(0) } else { size(text).map(|size| size as u64).map_err(|_| right) }
+}
+
 pub(super) fn size(text: &str) -> Read<usize> {
     let right = "a size is a number with a unit, such as 64MiB or 500kB";
     let size: ByteSize = text.parse().map_err(|_| right)?;

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -57,12 +58,22 @@ pub(crate) async fn events(can: Can<Observe>, parts: Parts) -> Result<Response, 
         }
         // An EventSource never reconnects after another status than 200.
         Err(_) if accepts(&parts.headers, "text/event-stream") => {
-            let mut goodbye = Vec::new();
-            form.goodbye(retry_with_jitter(), &mut goodbye);
-            Ok((head(form), Body::from(goodbye)).into_response())
+            Ok(ended(form, retry_with_jitter()))
         }
         Err(refused) => Err(refused.into()),
     }
+}
+
+/// Answers an EventSource that has to come back later, and not before `wait`.
+pub(crate) fn come_back(wait: Duration) -> Response {
+    ended(Form::Plain { names: false }, wait.max(retry_with_jitter()))
+}
+
+/// Returns a stream that ends at once and names the time to reconnect.
+fn ended(form: Form, retry: Duration) -> Response {
+    let mut goodbye = Vec::new();
+    form.goodbye(retry, &mut goodbye);
+    (head(form), Body::from(goodbye)).into_response()
 }
 
 fn head(form: Form) -> HeaderMap {

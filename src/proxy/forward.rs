@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body::Frame;
 
+use super::connect::ConnectError;
 use super::event_stream::{self, Asked};
 use super::exchange::Running;
 use super::headers::{self, Hops};
@@ -45,6 +46,11 @@ async fn send(
     let sent = link::send((&shared.hub, &shared.dialer), &client, &url, request, None).await;
     let (response, _) = sent.map_err(|error| unreachable(shared, &url, &error))?;
     shared.health.answered(&url);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let unasked = "it switches to a protocol that the request does not ask for";
+        let unasked = ConnectError::Answer(unasked.to_owned());
+        return Err(unreachable(shared, &url, &unasked));
+    }
     Ok(answer(response.map(Body::new), head, &view))
 }
 

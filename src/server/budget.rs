@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
+use prometheus_client::metrics::counter::Counter;
 
 use crate::request::NoRoom;
 
@@ -12,6 +13,8 @@ use crate::request::NoRoom;
 pub(super) struct Budget {
     max: usize,
     used: AtomicUsize,
+    /// Counts those who found no room.
+    refused: Counter,
 }
 
 /// Bytes that one connection uses of a [`Budget`]; returned when dropped.
@@ -25,8 +28,8 @@ pub(super) struct Share {
 }
 
 impl Budget {
-    pub(super) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { max, used: AtomicUsize::new(0) })
+    pub(super) fn new(max: usize, refused: Counter) -> Arc<Self> {
+        Arc::new(Self { max, used: AtomicUsize::new(0), refused })
     }
 
     /// Returns a share of no bytes.
@@ -44,7 +47,10 @@ impl Share {
     pub(super) fn take(&self, bytes: usize) -> Result<(), NoRoom> {
         let own = self.used.load(Relaxed);
         let more = |used: usize| (used.saturating_sub(own) < self.budget.max).then(|| used + bytes);
-        self.budget.used.fetch_update(Relaxed, Relaxed, more).map_err(|_| NoRoom)?;
+        if self.budget.used.fetch_update(Relaxed, Relaxed, more).is_err() {
+            self.budget.refused.inc();
+            return Err(NoRoom);
+        }
         self.used.fetch_add(bytes, Relaxed);
         Ok(())
     }
@@ -101,11 +107,12 @@ mod tests {
 
     #[test]
     fn shares_come_back_and_exceed_the_budget_by_one_of_them_at_most() {
-        let budget = Budget::new(10);
+        let budget = Budget::new(10, Counter::default());
         let (a, b) = (Arc::new(budget.share()), budget.share());
         assert_eq!(a.take(6), Ok(()));
         let held = a.hold(Bytes::from_static(b"larger than the budget")).expect("b uses nothing");
         assert_eq!(b.take(1), Err(NoRoom));
+        assert_eq!(budget.refused.get(), 1);
         assert_eq!(a.take(1), Ok(()), "those of its own do not count");
         drop(held);
         assert_eq!(b.take(4), Ok(()));

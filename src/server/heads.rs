@@ -104,7 +104,7 @@ impl Heads {
 }
 
 /// Reads a head, up to the empty line at its end.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Scan {
     /// Whether the target and the expectation are hidden from hyper.
     hide: bool,
@@ -116,7 +116,7 @@ struct Scan {
 }
 
 /// The part of a head that the next byte belongs to.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Part {
     /// The method, or empty lines before it.
     #[default]
@@ -134,7 +134,7 @@ enum Part {
     End,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
     Length,
     Expect,
@@ -221,37 +221,57 @@ impl Scan {
             return;
         }
         self.target.push(*byte);
-        // Beyond RFC 3986 section 2. A fragment, too, since `http::Uri` drops it.
-        if matches!(
-            *byte,
-            b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x7f..
-        ) {
+        if hides(*byte) {
             self.hidden = true;
             *byte = STAND_IN;
         }
     }
 }
 
+/// Returns whether a character of the target is hidden: it is beyond RFC 3986 section 2. A fragment is
+/// too, since `http::Uri` drops it.
+fn hides(byte: u8) -> bool {
+    matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x7f..)
+}
+
+/// Watches a head, whole and in all pairs of pieces, which gives the same; for fuzzers.
+///
+/// # Panics
+///
+/// If it does not, or if bytes have changed that are neither the target nor an expectation.
+#[doc(hidden)]
+pub fn watch_head(bytes: &[u8]) {
+    for hide in [false, true] {
+        let (scan, read) = scan(bytes, hide);
+        assert_eq!(read.len(), bytes.len());
+        assert!(hide || read == bytes, "nothing is hidden");
+        let changed = read.iter().zip(bytes).filter(|(read, sent)| read != sent).count();
+        let hidden = scan.target.iter().filter(|byte| hides(**byte)).count();
+        assert!(changed <= hidden + bytes.len() / b"\nexpect:1".len(), "{changed} of {hidden}");
+        assert_eq!(scan.hidden, hidden > 0);
+    }
+}
+
+/// Feeds bytes whole and in all pairs of pieces, which has to give the same.
+fn scan(bytes: &[u8], hide: bool) -> (Scan, Vec<u8>) {
+    let feed = |cut: usize| {
+        let mut scan = Scan { hide, ..Scan::default() };
+        let mut bytes = bytes.to_vec();
+        let (first, second) = bytes.split_at_mut(cut);
+        scan.feed(first);
+        scan.feed(second);
+        (scan, bytes)
+    };
+    let whole = feed(0);
+    for cut in 1..bytes.len() {
+        assert!(feed(cut) == whole, "cut at {cut}");
+    }
+    whole
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Feeds bytes whole and in all pairs of pieces, which has to give the same.
-    fn scan(bytes: &[u8], hide: bool) -> (Scan, Vec<u8>) {
-        let feed = |cut: usize| {
-            let mut scan = Scan { hide, ..Scan::default() };
-            let mut bytes = bytes.to_vec();
-            let (first, second) = bytes.split_at_mut(cut);
-            scan.feed(first);
-            scan.feed(second);
-            (scan, bytes)
-        };
-        let whole = feed(0);
-        for cut in 1..bytes.len() {
-            assert_eq!(format!("{:?}", feed(cut)), format!("{whole:?}"), "{cut}");
-        }
-        whole
-    }
 
     #[test]
     fn length_is_a_field_of_the_head_only() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue};
+use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -32,17 +33,18 @@ const HEAD: usize = 8 << 10;
 #[derive(Debug)]
 pub(super) struct TurnAway {
     places: Arc<Semaphore>,
-}
-
-impl Default for TurnAway {
-    fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(AT_ONCE)) }
-    }
+    /// Counts the connections.
+    refused: Counter,
 }
 
 impl TurnAway {
+    pub(super) fn new(refused: Counter) -> Self {
+        Self { places: Arc::new(Semaphore::new(AT_ONCE)), refused }
+    }
+
     /// Returns the future that answers, or `None` if too many connections are being answered.
     pub(super) fn answer(&self, mut stream: TcpStream) -> Option<impl Future<Output = ()> + use<>> {
+        self.refused.inc();
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         Some(async move {
             let mut head = Vec::with_capacity(HEAD);

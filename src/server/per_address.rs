@@ -1,13 +1,14 @@
 //! Counts connections by address, so that one client cannot take all places.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Counts connections by address. IPv6 addresses count by their first 64 bits, since one customer
-/// owns all of the others.
+use crate::rate::network;
+
+/// Counts connections by address. IPv6 addresses count by their [`network`].
 #[derive(Debug, Clone)]
 pub(super) struct PerAddress {
     max: Option<usize>,
@@ -45,12 +46,9 @@ impl PerAddress {
 
     /// Counts a connection, if there is room for its address.
     pub(super) fn enter(&self, address: IpAddr) -> Option<AddressPermit> {
-        let address = address.to_canonical();
-        let max = self.max.unwrap_or(if address.is_loopback() { usize::MAX } else { Self::REMOTE });
-        let key = match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        };
+        let loopback = address.to_canonical().is_loopback();
+        let max = self.max.unwrap_or(if loopback { usize::MAX } else { Self::REMOTE });
+        let key = network(address);
         let mut counts = lock(&self.counts);
         let count = counts.entry(key).or_default();
         if *count >= max {

@@ -143,8 +143,11 @@ mod tests {
         let (stream, _) = listener.accept().await.expect("it comes");
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
         let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
-        let handover =
-            Arc::new(Handover::new(patient, Budget::new(1).share(), Budget::new(1).share()));
+        let handover = Arc::new(Handover::new(
+            patient,
+            Budget::new(1, Default::default()).share(),
+            Budget::new(1, Default::default()).share(),
+        ));
         let mut guarded = Guarded::new(stream, handover, ConnectionPermit::new(permit, place));
         guarded.limit = limit;
         (guarded, reader.expect("it is taken"))
@@ -203,7 +206,8 @@ mod tests {
         let (stream, _) = listener.accept().await.expect("it comes");
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
         let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
-        let (heads, bodies) = (Budget::new(1), Budget::new(1));
+        let (heads, bodies) =
+            (Budget::new(1, Default::default()), Budget::new(1, Default::default()));
         let others = heads.share();
         others.take(1).expect("there is room");
         let handover = Arc::new(Handover::new(false, heads.share(), bodies.share()));

@@ -2,19 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use tungstenite::handshake::derive_accept_key;
 
+use super::flow::Flow;
 use super::register::{Arrival, serve};
 use super::socket::Socket;
 use super::{Limits, Session};
@@ -164,10 +166,12 @@ impl Handshake {
         let protocol = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(first_protocol);
         let upgraded = hyper::upgrade::on(&mut request);
         let (hub, limits) = (context.hub.clone(), context.limits);
+        let client = request::remote_of(request.extensions()).ip();
         context.hub.run(async move {
             // An error means that the connection ended before it became a WebSocket.
             if let Ok(io) = upgraded.await {
-                let socket = Socket::new(io, limits.max_message_bytes).await;
+                let flow = Flow::of(&limits, client, Instant::now());
+                let socket = Socket::new(io, limits.max_message_bytes, flow).await;
                 serve(Session::new(socket, hub, limits)).await;
             }
         });
@@ -222,6 +226,11 @@ fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<Heade
         return Err(Problem::malformed(
             "a WebSocket handshake is a GET by HTTP/1.1 with Connection: upgrade",
         ));
+    }
+    let length = headers.get(CONTENT_LENGTH).map_or("0", |length| length.to_str().unwrap_or("?"));
+    if length != "0" || headers.contains_key(TRANSFER_ENCODING) {
+        // Two programs could take its bytes for a body, for frames, or for the next request.
+        return Err(Problem::malformed("a WebSocket handshake has no body"));
     }
     match headers.get(SEC_WEBSOCKET_VERSION) {
         Some(version) if version == "13" => {}

@@ -119,7 +119,7 @@ async fn register(
             }
             Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => continue,
             Some(Err(error)) => {
-                return match Fault::of(&error) {
+                return match Fault::of(&error, hub.metrics()) {
                     Fault::Lost(_) => Ok(None),
                     Fault::Violation(code, detail) => Err(Problem::new(code, detail)),
                 };

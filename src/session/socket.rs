@@ -12,6 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Error, Message as Frame};
 
+use super::flow::Flow;
 use super::strict::{BAD_GATEWAY, StrictIo};
 
 /// Size of the read buffer of each socket. tungstenite's default of 128 KiB would be allocated for
@@ -40,13 +41,17 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) async fn new(io: Upgraded, max_message_bytes: usize) -> Self {
+    pub(super) async fn new(
+        io: Upgraded,
+        max_message_bytes: usize,
+        flow: Option<Box<Flow>>,
+    ) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(BATCH_BYTES)
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
-        let io = StrictIo::new(io, max_message_bytes);
+        let io = StrictIo::new(io, max_message_bytes, flow);
         let inner = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         Self { inner, deaf: false, pings: 0 }
     }
@@ -117,7 +122,8 @@ impl Socket {
         }
         let _ = timeout(limit, async {
             let _ = self.inner.flush().await;
-            let io = self.inner.get_mut();
+            // The client may still send what ended the session.
+            let io = self.inner.get_mut().unchecked();
             let _ = tokio::io::AsyncWriteExt::shutdown(io).await;
             // On the heap, so that the future of a session does not hold it all the time.
             let (mut scratch, mut left) = (vec![0; 4096], LINGER_BYTES);

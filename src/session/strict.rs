@@ -2,16 +2,19 @@
 //! shortest form, and treats the close code 1014 as a violation.
 //!
 //! The frames are followed as bytes pass. A frame with a longer length is an error. The code 1014 is
-//! replaced by 1013 for tungstenite, and restored in its answer.
+//! replaced by 1013 for tungstenite, and restored in its answer. Frames and bytes are counted against the
+//! limits of the client.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::flow::{Flow, TooFast};
 use crate::code;
 use crate::frame::{Boundaries, FrameHead};
 
@@ -54,10 +57,15 @@ pub(super) struct StrictIo {
     failed: bool,
     /// Reads of the current poll for a frame.
     reads: u32,
+    /// Complete frames that are not counted in `flow` yet.
+    frames: u64,
+    /// What the client may send; `None` is no limit.
+    flow: Option<Box<Flow>>,
+    too_fast: Option<TooFast>,
 }
 
 impl StrictIo {
-    pub(super) fn new(io: Upgraded, max_message_bytes: usize) -> Self {
+    pub(super) fn new(io: Upgraded, max_message_bytes: usize, flow: Option<Box<Flow>>) -> Self {
         Self {
             io: TokioIo::new(io),
             received: 0,
@@ -70,7 +78,15 @@ impl StrictIo {
             max_message_bytes: max_message_bytes as u64,
             failed: false,
             reads: 0,
+            frames: 0,
+            flow,
+            too_fast: None,
         }
+    }
+
+    /// Returns the connection, whose bytes are not looked at.
+    pub(super) fn unchecked(&mut self) -> &mut TokioIo<Upgraded> {
+        &mut self.io
     }
 
     /// Begins a poll for a frame.
@@ -91,7 +107,9 @@ impl StrictIo {
     /// Checks bytes, and returns how many of them may be read: all before the end of a message with a
     /// longer length, so that one that is too large as well is an error of its size.
     fn check(&mut self, bytes: &mut [u8]) -> usize {
-        let Self { boundaries, head, high, replaced, long, message, max_message_bytes, .. } = self;
+        let Self {
+            boundaries, head, high, replaced, long, message, max_message_bytes, frames, ..
+        } = self;
         let stopped = boundaries.follow(bytes, head, |head, offset, payload| {
             if head.opcode == FrameHead::CLOSE {
                 for (byte, at) in payload.iter_mut().zip(offset..2) {
@@ -110,7 +128,9 @@ impl StrictIo {
             if head.opcode < FrameHead::CLOSE {
                 *message += payload.len() as u64;
             }
-            let complete = head.fin && offset + payload.len() as u64 == head.length;
+            let end = offset + payload.len() as u64 == head.length;
+            *frames += u64::from(end);
+            let complete = head.fin && end;
             if complete && *long && *message <= *max_message_bytes {
                 return false;
             }
@@ -142,6 +162,9 @@ impl AsyncRead for StrictIo {
         if self.failed {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, LongLength)));
         }
+        if let Some(too_fast) = self.too_fast {
+            return Poll::Ready(Err(io::Error::other(too_fast)));
+        }
         if self.reads >= READS {
             crate::hub::yield_turn(cx);
             return Poll::Pending;
@@ -153,6 +176,14 @@ impl AsyncRead for StrictIo {
         self.received += read as u64;
         let valid = self.check(&mut buf.filled_mut()[before..]);
         buf.set_filled(before + valid);
+        let Self { flow, frames, .. } = &mut *self;
+        if let Some(flow) = flow
+            && read > 0
+        {
+            let frames = std::mem::take(frames);
+            // What this read brought still counts as sent in time.
+            self.too_fast = flow.take(frames, read as u64, Instant::now()).err();
+        }
         if self.failed && valid == 0 {
             // An empty read would be the end of the connection.
             return self.poll_read(cx, buf);

@@ -14,6 +14,7 @@ use tungstenite::Message as Frame;
 use tungstenite::error::ProtocolError;
 
 use super::clock::unix_seconds;
+use super::flow::TooFast;
 use super::pings::{Beat, Pings};
 use super::protocol::{Next, Outbox, Protocol};
 use super::socket::{BATCH_BYTES, Socket};
@@ -22,6 +23,7 @@ use super::{CLOSING, Limits};
 use crate::code::{self, Code};
 use crate::event::ClosedBy;
 use crate::hub::{CloseRequest, Connection, Ending, Hub, Turn, Turns};
+use crate::metrics::Metrics;
 
 /// Frames that a session may read or send before other tasks get their turn. With tokio's own
 /// budget of 128, a hundred clients that flood keep a listener waiting for 8 ms a round, in which
@@ -318,7 +320,7 @@ impl Session {
 
     /// Ends the session on an error of the socket, with a close frame if the client caused it.
     async fn fault(&mut self, error: &tungstenite::Error) -> Ending {
-        match Fault::of(error) {
+        match Fault::of(error, self.hub.metrics()) {
             Fault::Lost(reason) => Ending::lost(reason),
             Fault::Violation(code, reason) => {
                 self.hub.metrics().frame_errors.inc();
@@ -346,8 +348,15 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn of(error: &tungstenite::Error) -> Self {
+    pub(super) fn of(error: &tungstenite::Error, metrics: &Metrics) -> Self {
         use tungstenite::Error;
+        if let Some(too_fast) = cause::<TooFast>(error) {
+            metrics.limited(too_fast.limit).inc();
+            return Self::Violation(Code::SlowDown, too_fast.to_string());
+        }
+        if let Some(long) = cause::<LongLength>(error) {
+            return Self::Violation(Code::Protocol, long.to_string());
+        }
         match error {
             Error::Capacity(what) => Self::Violation(Code::TooLarge, what.to_string()),
             Error::Utf8(_) => {
@@ -357,15 +366,16 @@ impl Fault {
                 Self::Lost("the connection ended without a close frame".to_owned())
             }
             Error::Protocol(what) => Self::Violation(Code::Protocol, what.to_string()),
-            Error::Io(error)
-                if error
-                    .get_ref()
-                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<LongLength>) =>
-            {
-                Self::Violation(Code::Protocol, error.to_string())
-            }
             other => Self::Lost(other.to_string()),
         }
+    }
+}
+
+/// Returns the error of the connection that stands behind one of the socket.
+fn cause<E: std::error::Error + 'static>(error: &tungstenite::Error) -> Option<&E> {
+    match error {
+        tungstenite::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
     }
 }
 

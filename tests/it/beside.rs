@@ -24,6 +24,7 @@ use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::Role;
 
 use self::attack::Held;
+pub(crate) use self::attack::shake;
 use self::pair::Pair;
 use crate::cli::{Running, wstap};
 use crate::proxy::{SWITCH, read_head};
@@ -44,30 +45,50 @@ fn duration() -> Duration {
 }
 
 /// A server, and where it is.
-struct Target {
+pub(crate) struct Target {
     server: Running,
     /// Where WebSocket clients connect.
-    traffic: SocketAddr,
+    pub(crate) traffic: SocketAddr,
     /// Where listeners do.
-    observers: SocketAddr,
+    pub(crate) observers: SocketAddr,
     is_proxy: bool,
 }
 
 impl Target {
     /// Starts a server in hub mode.
-    fn hub(more: &[&str]) -> Self {
+    pub(crate) fn hub(more: &[&str]) -> Self {
         let server = started(more);
         let address = address(&server, "Events");
         Self { server, traffic: address, observers: address, is_proxy: false }
     }
 
     /// Starts a server in proxy mode in front of [`upstream`].
-    async fn proxy(more: &[&str]) -> Self {
+    pub(crate) async fn proxy(more: &[&str]) -> Self {
         let url = format!("ws://{}", upstream().await);
         let flags = ["--tap-listen", "127.0.0.1:0", "--upstream", &url];
         let server = started(&[&flags, more].concat());
         let (traffic, observers) = (address(&server, "Connect to"), address(&server, "Events"));
         Self { server, traffic, observers, is_proxy: true }
+    }
+
+    /// Returns the number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// Sends a signal to the server.
+    pub(crate) fn signal(&self, name: &str) {
+        self.server.signal(name);
+    }
+
+    /// Waits for the end of the server.
+    pub(crate) fn ended(&mut self) -> std::process::ExitStatus {
+        self.server.end()
+    }
+
+    /// Returns what the server has printed.
+    pub(crate) fn words(&self) -> String {
+        self.server.words()
     }
 
     /// Returns the path that the client of the pair connects to.
@@ -122,7 +143,7 @@ async fn upstream() -> SocketAddr {
 }
 
 /// The resident memory of a process in bytes, as Linux says it; 0 elsewhere.
-fn resident(pid: u32) -> u64 {
+pub(crate) fn resident(pid: u32) -> u64 {
     let pages = std::fs::read_to_string(format!("/proc/{pid}/statm"));
     let pages = pages.ok().and_then(|it| it.split(' ').nth(1)?.parse::<u64>().ok());
     pages.unwrap_or(0) * 4096

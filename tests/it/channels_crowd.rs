@@ -103,14 +103,14 @@ async fn client_that_changes_many_channels_at_once_lets_others_in_between() {
     let _ = (greedy.shutdown().await, modest.shutdown().await);
 }
 
-/// A tenth of a million, unless `WSTAP_SOAK` is set (`just soak`).
+/// A tenth of a million, unless `WSTAP_CROWD` is set (`just crowd`).
 #[tokio::test]
 async fn a_million_channels_made_and_left_leave_nothing_behind() {
     const AT_ONCE: usize = 1000;
     if !alone("channels_crowd::a_million_channels_made_and_left_leave_nothing_behind") {
         return;
     }
-    let rounds = if std::env::var_os("WSTAP_SOAK").is_some() { 1000 } else { 100 };
+    let rounds = if std::env::var_os("WSTAP_CROWD").is_some() { 1000 } else { 100 };
     let history = Retention { events: 100, ..Settings::default().history };
     let tap = Tap::with(Settings { history, ..Settings::default() }, |_| {}).await;
     let mut ws = tap.ws("/ws?connectionId=a&ack=1").await;

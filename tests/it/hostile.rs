@@ -1,4 +1,5 @@
-//! Bad input: each is answered, and harms nobody else.
+//! Bad input is answered with its code, and harms no other client. The classes of holes, with their
+//! tests, are listed in `hostile_classes`.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use wstap::hub::Settings;
 use crate::harness::{LIMIT, Tap, until, within};
 
 /// Opens a WebSocket by hand, for frames that no library would send.
-async fn raw_ws(tap: &Tap, query: &str) -> TcpStream {
+pub(crate) async fn raw_ws(tap: &Tap, query: &str) -> TcpStream {
     let mut tcp = TcpStream::connect(tap.addr).await.expect("the server is there");
     let request = format!(
         "GET /ws{query} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -26,7 +27,7 @@ async fn raw_ws(tap: &Tap, query: &str) -> TcpStream {
 }
 
 /// Makes a frame; the mask is all zeros, which leaves the payload readable.
-fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     let mask = if masked { 0x80 } else { 0 };
     match payload.len() {
@@ -44,7 +45,7 @@ fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Reads to the end and returns the code of the close frame.
-async fn close_code(tcp: &mut TcpStream) -> Option<u16> {
+pub(crate) async fn close_code(tcp: &mut TcpStream) -> Option<u16> {
     let mut bytes = Vec::new();
     let _ = within("the end of a connection", tcp.read_to_end(&mut bytes)).await;
     let at = bytes.windows(2).position(|pair| pair[0] == 0x88 && pair[1] >= 2)?;

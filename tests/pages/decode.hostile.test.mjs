@@ -6,6 +6,9 @@ import { LIMITS } from "../../static/js/decode/bounded.js";
 import { decode, decodersFor, names } from "../../static/js/decode/index.js";
 import { dice } from "./decode.kit.mjs";
 
+/** Where the random numbers begin: the same on every run, unless the fuzzer says otherwise. */
+const SEED = Number(process.env.WSTAP_SEED ?? 0);
+
 /** Messages that a test tries. */
 const ROUNDS = 3000;
 
@@ -50,7 +53,7 @@ function all(one, states) {
 const states = () => Object.fromEntries(names.map(({ name }) => [name, {}]));
 
 test("random bytes never throw, with a state and without", () => {
-  const roll = dice(1);
+  const roll = dice(SEED + 1);
   let kept = states();
   for (let n = 0; n < ROUNDS; n += 1) {
     const bytes = Uint8Array.from({ length: roll(n % 10 === 0 ? 600 : 40) }, () => roll(roll(4) === 0 ? 32 : 256));
@@ -96,7 +99,7 @@ function mutate(bytes, other, roll) {
 }
 
 test("messages of every protocol, changed at random, never throw", () => {
-  const roll = dice(2);
+  const roll = dice(SEED + 2);
   for (const [name, bytes] of BYTES) {
     const result = decode(name, message({ bytes }));
     assert.equal(result.error, undefined, `${name}: ${result.error}: what is changed is right at first`);
@@ -114,7 +117,7 @@ test("messages of every protocol, changed at random, never throw", () => {
 test("JSON whose members are not what a protocol says never throws", () => {
   const values = [null, true, -1, 1e300, "", "x", [], [[]], {}, { toString: 1 }, { length: -1 }, { constructor: null, __proto__: null }, { _placeholder: true, num: "__proto__" }];
   const keys = ["type", "id", "payload", "event", "channel", "data", "jsonrpc", "method", "params", "error", "result", "topic", "ref", "join_ref", "target", "arguments", "protocol", "version", "invocationId", "item", "sequenceId", "query", "__proto__"];
-  const roll = dice(3);
+  const roll = dice(SEED + 3);
   for (let n = 0; n < ROUNDS; n += 1) {
     const object = () => JSON.stringify(Object.fromEntries(Array.from({ length: 1 + roll(6) }, () => [keys[roll(keys.length)], values[roll(values.length)]])));
     const text = [object(), `[${object()},${object()}]`, `42["${roll(9)}",${object()}]`, `${object()}\u001e`, `["1","2","t","e",${object()}]`][n % 5];

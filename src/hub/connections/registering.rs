@@ -24,6 +24,7 @@ use crate::hub::runtime::shared::Shared;
 use crate::hub::sequence::decide;
 use crate::hub::sequence::record::Record;
 use crate::hub::sequence::state::State;
+use crate::metrics::Limit;
 use crate::redact::Redacted;
 
 /// Returns the order to close a connection whose id that of another client has taken.
@@ -52,8 +53,10 @@ impl Hub {
         if self.shared.stopping.is_cancelled() {
             return Err(Refused::Stopping);
         }
-        let permit =
-            Arc::clone(&self.shared.permits).try_acquire_owned().map_err(|_| Refused::Full)?;
+        let permit = Arc::clone(&self.shared.permits).try_acquire_owned().map_err(|_| {
+            self.shared.metrics.limited(Limit::Connections).inc();
+            Refused::Full
+        })?;
         Ok(ConnectionPermit { _permit: permit })
     }
 

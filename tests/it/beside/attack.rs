@@ -39,7 +39,7 @@ pub(super) fn repeated(count: usize, text: impl Fn(usize) -> String) -> String {
 }
 
 /// Opens a WebSocket.
-pub(super) async fn shake(addr: SocketAddr, path: &str, more: &str) -> TcpStream {
+pub(crate) async fn shake(addr: SocketAddr, path: &str, more: &str) -> TcpStream {
     let mut tcp = TcpStream::connect(addr).await.expect("the server is there");
     tcp.set_nodelay(true).expect("a TCP socket");
     let head = format!(

@@ -1,0 +1,10 @@
+//! The extensions of a handshake.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/it/fuzz/targets.rs"]
+mod targets;
+
+fuzz_target!(|data: &[u8]| targets::extensions(data));

@@ -1,0 +1,10 @@
+//! Frames of clients in hub mode.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/it/fuzz/targets.rs"]
+mod targets;
+
+fuzz_target!(|data: &[u8]| targets::hub_frame(data));

@@ -1,0 +1,10 @@
+//! JSON Web Tokens.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/it/fuzz/targets.rs"]
+mod targets;
+
+fuzz_target!(|data: &[u8]| targets::jwt(data));

@@ -1,0 +1,10 @@
+//! The file of tokens.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/it/fuzz/targets.rs"]
+mod targets;
+
+fuzz_target!(|data: &[u8]| targets::token_file(data));
