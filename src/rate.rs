@@ -103,7 +103,8 @@ impl From<TooFast> for Problem {
 
 /// Returns the number of whole seconds after which a time has passed: at least one.
 pub(crate) fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_millis().div_ceil(1000).clamp(1, u128::from(u32::MAX)) as u64
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    u64::try_from(seconds).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -143,12 +143,12 @@ mod tests {
                 }
             }
             for (first, (from, _)) in passed.iter().enumerate() {
-                let mut sum = 0;
+                let mut sum = 0_u64;
                 for (until, amount) in &passed[first..] {
                     let span = until.duration_since(*from) + BURST;
-                    // Prices are rounded down to nanoseconds.
-                    let allowed = span.as_secs_f64() * rate as f64 + 1e-3;
-                    prop_assert!(sum as f64 <= allowed, "{sum} in {span:?}");
+                    // Each price is rounded down to nanoseconds.
+                    let allowed = (span.as_nanos() + passed.len() as u128) * u128::from(rate);
+                    prop_assert!(u128::from(sum) * 1_000_000_000 <= allowed, "{sum} in {span:?}");
                     sum += amount;
                 }
             }

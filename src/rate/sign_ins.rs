@@ -69,12 +69,14 @@ impl SignIns {
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::metrics::counter::Counter;
+
     use super::super::allowance::Rate;
     use super::*;
 
     #[test]
     fn wrong_credentials_are_limited_and_good_ones_pass_beside_them() {
-        let wrong = Addresses::new(Rate::everywhere(1), Default::default());
+        let wrong = Addresses::new(Rate::everywhere(1), Counter::default());
         let (limit, now) = (SignIns::new(wrong), Instant::now());
         let here = IpAddr::from([127, 0, 0, 1]);
         for n in 0..1000 {
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn good_credentials_take_bounded_memory() {
-        let limit = SignIns::new(Addresses::new(Rate::NONE, Default::default()));
+        let limit = SignIns::new(Addresses::new(Rate::NONE, Counter::default()));
         for n in 0..3 * GOOD {
             limit.tried([127, 0, 0, 1].into(), &n.to_string(), true, Instant::now());
         }

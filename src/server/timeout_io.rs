@@ -127,6 +127,7 @@ impl AsyncWrite for Guarded {
 mod tests {
     use std::net::SocketAddr;
 
+    use prometheus_client::metrics::counter::Counter;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
     use tokio::sync::Semaphore;
@@ -145,8 +146,8 @@ mod tests {
         let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
         let handover = Arc::new(Handover::new(
             patient,
-            Budget::new(1, Default::default()).share(),
-            Budget::new(1, Default::default()).share(),
+            Budget::new(1, Counter::default()).share(),
+            Budget::new(1, Counter::default()).share(),
         ));
         let mut guarded = Guarded::new(stream, handover, ConnectionPermit::new(permit, place));
         guarded.limit = limit;
@@ -207,7 +208,7 @@ mod tests {
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
         let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
         let (heads, bodies) =
-            (Budget::new(1, Default::default()), Budget::new(1, Default::default()));
+            (Budget::new(1, Counter::default()), Budget::new(1, Counter::default()));
         let others = heads.share();
         others.take(1).expect("there is room");
         let handover = Arc::new(Handover::new(false, heads.share(), bodies.share()));

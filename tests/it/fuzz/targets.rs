@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each fuzzer uses one of them")]
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -326,7 +327,9 @@ fn uri_text(data: &[u8]) -> String {
             b'!' | b'$'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~' => {
                 text.push(char::from(*byte));
             }
-            other => text.push_str(&format!("%{other:02X}")),
+            other => {
+                let _ = write!(text, "%{other:02X}");
+            }
         }
     }
     text

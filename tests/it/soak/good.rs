@@ -114,10 +114,11 @@ impl Listener {
                 let mut events = events(&client, &token, n, last.as_deref()).await;
                 let end = Instant::now() + SPAN;
                 while Instant::now() < end {
-                    match timeout(LIMIT, hear(&mut events, &mut record)).await {
-                        Ok(Some(next)) => last = Some(next),
-                        Ok(None) => return record,
-                        Err(_) => panic!("nothing is heard of {}", id(n)),
+                    let heard = timeout(LIMIT, hear(&mut events, &mut record)).await;
+                    let heard = heard.unwrap_or_else(|_| panic!("nothing is heard of {}", id(n)));
+                    match heard {
+                        Some(next) => last = Some(next),
+                        None => return record,
                     }
                 }
             }

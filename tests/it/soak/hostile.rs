@@ -104,13 +104,13 @@ impl Attacker {
                 self.hold(request.as_bytes()).await
             }
             Kind::Flood => {
-                let mut tcp = self.websocket("flood").await?;
+                let mut tcp = self.websocket("flood").await;
                 let frames = frame(0x81, true, b"flood").repeat(500);
                 let _ = timeout(Duration::from_millis(200), tcp.write_all(&frames)).await;
                 reset(tcp)
             }
             Kind::Reset => {
-                let tcp = self.websocket("reset").await?;
+                let tcp = self.websocket("reset").await;
                 reset(tcp)
             }
             Kind::Garbage => {
@@ -144,7 +144,7 @@ impl Attacker {
                 read_all(tcp).await
             }
             Kind::BadFrame => {
-                let mut tcp = self.websocket("bad").await?;
+                let mut tcp = self.websocket("bad").await;
                 let frames: [&[u8]; 5] = [
                     b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",
                     b"\x81\x01x",
@@ -158,7 +158,8 @@ impl Attacker {
             Kind::Unregistered => {
                 let more = format!("Authorization: Bearer {}\r\n", self.token);
                 let tcp = shake(self.addr, "/ws", &more).await;
-                self.keep(tcp)
+                self.keep(tcp);
+                Some(())
             }
             Kind::Search => {
                 let token = &self.token;
@@ -174,32 +175,34 @@ impl Attacker {
     }
 
     /// Opens a WebSocket under an id of its own.
-    async fn websocket(&self, name: &str) -> Option<TcpStream> {
+    async fn websocket(&self, name: &str) -> TcpStream {
         let path = format!("/ws?connectionId={name}{}", self.turn);
         let more = format!("Authorization: Bearer {}\r\n", self.token);
-        Some(shake(self.addr, &path, &more).await)
+        shake(self.addr, &path, &more).await
     }
 
     /// Sends something, and keeps the connection without reading.
     async fn hold(&mut self, bytes: &[u8]) -> Option<()> {
         let mut tcp = TcpStream::connect(self.addr).await.ok()?;
         tcp.write_all(bytes).await.ok()?;
-        self.keep(tcp)
+        self.keep(tcp);
+        Some(())
     }
 
     /// Keeps a connection, instead of the oldest one if there are many.
-    fn keep(&mut self, tcp: TcpStream) -> Option<()> {
+    fn keep(&mut self, tcp: TcpStream) {
         if self.held.len() >= HELD {
             self.held.remove(0);
         }
         self.held.push(tcp);
-        Some(())
     }
 }
 
 /// Ends a connection by a reset.
 fn reset(tcp: TcpStream) -> Option<()> {
-    socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).ok()
+    socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).ok()?;
+    drop(tcp);
+    Some(())
 }
 
 async fn read_all(mut tcp: TcpStream) -> Option<()> {
