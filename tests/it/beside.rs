@@ -115,7 +115,7 @@ fn address(server: &Running, name: &str) -> SocketAddr {
 }
 
 /// A server for proxy mode: it returns what is sent to `/echo`, reads and drops what is sent to other
-/// paths, and compresses if it is asked to.
+/// paths, compresses if it is asked to, and answers no upload.
 async fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let addr = listener.local_addr().expect("it is bound");
@@ -125,6 +125,11 @@ async fn upstream() -> SocketAddr {
                 let head = read_head(&mut tcp).await;
                 if head.starts_with("GET /stream/") {
                     return streams::answer(tcp, &head).await;
+                }
+                if head.starts_with("POST /upload") {
+                    let mut dropped = vec![0; 64 << 10];
+                    while tcp.read(&mut dropped).await.ok()? > 0 {}
+                    return None;
                 }
                 let compresses = head.to_ascii_lowercase().contains("permessage-deflate");
                 let more = "Sec-WebSocket-Extensions: permessage-deflate\r\n";

@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use self::good::{Listener, Publisher};
 use crate::beside::{Target, resident};
@@ -132,14 +131,13 @@ async fn mixed_load_with_hostile_clients_leaves_nothing_behind_and_loses_nothing
     let before = Figures::of(&target, &token).await;
     let calm: Vec<_> = publishers.iter_mut().map(Publisher::latencies).collect();
 
-    let (stop, attackers) = (CancellationToken::new(), TaskTracker::new());
-    hostile::start(&target, &token, &attackers, &stop);
-    attackers.close();
+    let stop = CancellationToken::new();
+    let attackers = hostile::start(&target, &token, &stop);
     tokio::time::sleep(all / 6 * 4).await;
     let during: Vec<_> = publishers.iter_mut().map(Publisher::latencies).collect();
     let peak = Figures::of(&target, &token).await;
     stop.cancel();
-    within("the end of the attackers", attackers.wait()).await;
+    within("the end of the attackers", attackers.join_all()).await;
 
     let after = settled(&target, &token, before).await;
     tokio::time::sleep(all / 6).await;

@@ -22,6 +22,20 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Sends a byte on each connection again and again.
+    pub(super) async fn dribble(mut self, time: Duration) -> Self {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            for tcp in &mut self.0 {
+                let _ = tcp.try_write(b"x");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self
+    }
+}
+
 impl From<Vec<TcpStream>> for Held {
     fn from(sockets: Vec<TcpStream>) -> Self {
         Self(sockets)

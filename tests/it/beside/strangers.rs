@@ -134,6 +134,21 @@ async fn pipelined_requests_hold_nothing_up() {
     }
 }
 
+/// Uploads through proxy mode that stop half-way, and dribble on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_uploads_hold_nothing_up() {
+    let count = sized(40, 1000);
+    let bound = count as u64 * Row::of("each relayed connection").size(0);
+    let target = Target::proxy(&["--max-connections", "5000"]).await;
+    beside("half uploads", target, bound, async |target| {
+        let head = "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
+        let half = [head.as_bytes(), &vec![b'x'; 300_000]].concat();
+        let held = mute(target.traffic, count, |_| half.clone()).await;
+        held.dribble(duration()).await
+    })
+    .await;
+}
+
 /// Each byte of a body is a chunk of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_in_chunks_of_one_byte_are_bounded() {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::beside::{Target, shake};
 use crate::hostile::frame;
@@ -59,7 +59,8 @@ const KINDS: [Kind; 11] = [
 ];
 
 /// Starts one attacker of each kind.
-pub(super) fn start(target: &Target, token: &str, tasks: &TaskTracker, stop: &CancellationToken) {
+pub(super) fn start(target: &Target, token: &str, stop: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     for (seed, kind) in KINDS.into_iter().enumerate() {
         let mut attacker = Attacker {
             addr: target.observers,
@@ -78,6 +79,7 @@ pub(super) fn start(target: &Target, token: &str, tasks: &TaskTracker, stop: &Ca
             }
         });
     }
+    tasks
 }
 
 /// Fills the history.
