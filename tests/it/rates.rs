@@ -86,7 +86,7 @@ async fn client_over_its_rate_is_closed_with_4429_and_no_other() {
     let fragments = [frame(0x01, true, b""), frame(0x00, true, b"").repeat(3000)].concat();
     let fragments = (Rate::everywhere(10), Rate::NONE, fragments);
     let pings = (Rate::everywhere(10), Rate::NONE, frame(0x89, true, b"").repeat(3000));
-    let bytes = (Rate::NONE, Rate::everywhere(1000), frame(0x82, true, &[b'x'; 50_000]));
+    let bytes = (Rate::NONE, Rate::everywhere(1000), frame(0x82, true, &vec![b'x'; 50_000]));
     for (name, (frames, bytes, flood)) in
         [("frames", frames), ("frames", fragments), ("frames", pings), ("bytes", bytes)]
     {

@@ -143,8 +143,8 @@ async fn half_uploads_hold_nothing_up() {
     beside("half uploads", target, bound, async |target| {
         let head = "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
         let half = [head.as_bytes(), &vec![b'x'; 300_000]].concat();
-        let held = mute(target.traffic, count, |_| half.clone()).await;
-        held.dribble(duration()).await
+        let stopped = mute(target.traffic, count, |_| half.clone()).await;
+        stopped.dribble(duration()).await
     })
     .await;
 }

@@ -86,7 +86,7 @@ pub(super) fn start(target: &Target, token: &str, stop: &CancellationToken) -> J
 pub(super) async fn fill(target: &Target, token: &str, bytes: u64) {
     let more = format!("Authorization: Bearer {token}\r\n");
     let mut tcp = shake(target.traffic, "/ws?connectionId=fill&ack=1", &more).await;
-    let message = frame(0x81, true, &[b'x'; 100_000]);
+    let message = frame(0x81, true, &vec![b'x'; 100_000]);
     let mut acks = vec![0; 64 << 10];
     for _ in 0..bytes * 2 / 100_000 {
         tcp.write_all(&message).await.expect("sent");
