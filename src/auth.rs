@@ -10,6 +10,7 @@ mod claim;
 mod grant;
 #[cfg(feature = "jwt")]
 mod jwt;
+mod network;
 #[cfg(feature = "jwt")]
 pub mod token_file;
 
@@ -18,6 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 pub use grant::{Authority, Denied, Grant, InvalidPattern, Observe, Pattern};
 #[cfg(feature = "jwt")]
 pub use jwt::{InvalidKey, JwtKey};
+pub use network::{InvalidNetwork, Network};
 #[cfg(feature = "jwt")]
 pub use token_file::TokenFile;
 

@@ -32,7 +32,6 @@ mod info;
 mod keeper;
 mod listener;
 mod making;
-mod network;
 mod poll;
 mod publishing;
 mod request;
@@ -60,8 +59,8 @@ use crate::hub::Hub;
 use crate::session::UpgradeContext;
 use crate::web::Api;
 
+pub use crate::auth::{InvalidNetwork, Network};
 pub use account::Admin;
-pub use network::{InvalidNetwork, Network};
 pub use settings::ChannelstreamSettings;
 pub use signature::{BadSignature, Secret, Signer};
 

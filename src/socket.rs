@@ -4,6 +4,8 @@
 //! A [`SocketControl`] is shared by the owner of a socket and a proxy. The proxy asks through it,
 //! and flushes the connection; the flush passes all layers and is answered by the owner.
 
+mod stream;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,6 +16,8 @@ use futures_util::FutureExt as _;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
+
+pub(crate) use stream::Stream;
 
 /// Time without traffic after which the kernel probes a peer. With three probes, ten seconds apart,
 /// a peer that vanished is reported after one minute.

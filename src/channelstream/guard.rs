@@ -196,6 +196,9 @@ fn address(text: &str) -> Option<IpAddr> {
 
 /// Returns whether a trusted proxy says that it was called over TLS.
 pub(super) fn is_encrypted(settings: &ChannelstreamSettings, parts: &Parts) -> bool {
+    if session::is_encrypted(parts) {
+        return true;
+    }
     let peer = session::remote(parts).ip();
     let trusted = settings.trusted_proxies.iter().any(|network| network.contains(peer));
     let schemes = list(&parts.headers, "x-forwarded-proto");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::account::Admin;
-use super::network::Network;
 use super::signature::Signer;
+use crate::auth::Network;
 
 /// Settings of the API.
 #[derive(Debug, Clone)]
