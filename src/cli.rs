@@ -12,6 +12,7 @@ mod find;
 mod inspect;
 mod manual;
 mod progress;
+mod reach;
 mod record;
 mod replay;
 mod running;

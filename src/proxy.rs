@@ -48,7 +48,7 @@ pub use headers::ForwardedHeaders;
 pub use io::Io;
 pub use route::{InvalidUpstream, Route, Upstream};
 pub use shared::{Proxy, ProxySettings, TapHttp};
-pub use trust::{TlsError, Trust};
+pub use trust::{TlsError, Trust, TrustFlags};
 pub use view::HostHeader;
 
 /// Answers every request of the traffic side.

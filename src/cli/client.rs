@@ -3,18 +3,20 @@
 use std::io;
 use std::time::Duration;
 
+use http::uri::Scheme;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Collected, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::failure::Failure;
+use super::reach::Reach;
 use crate::code::Code;
 use crate::event::EventId;
+use crate::proxy::{ConnectError, Dialer};
 use crate::request::MAX_FIELDS;
 use crate::wire::sse::{self, Message, Parser};
 
@@ -35,8 +37,10 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Target {
     authority: String,
-    address: (String, u16),
+    /// URL of the server.
+    url: Uri,
     path: String,
+    dialer: Dialer,
 }
 
 /// The error of a request.
@@ -65,30 +69,38 @@ impl From<Problem> for Failure {
 
 impl Target {
     /// Parses the URL of a server or of its stream, and returns the stream.
-    pub(super) fn parse(url: &str, query: &str) -> Result<Self, String> {
-        Self::of(url, "/events", query)
+    pub(super) fn parse(url: &str, query: &str, reach: &Reach) -> Result<Self, Failure> {
+        Self::of(url, "/events", query, reach)
     }
 
     /// Parses the URL of a server or of its stream, and returns the resource at `address` there. A
     /// path that does not end in `events` is a prefix.
-    pub(super) fn of(url: &str, address: &str, query: &str) -> Result<Self, String> {
-        let right = "a server is given as http://HOST:PORT, such as http://localhost:8080";
+    pub(super) fn of(
+        url: &str,
+        address: &str,
+        query: &str,
+        reach: &Reach,
+    ) -> Result<Self, Failure> {
+        let wrong = || {
+            let right = "a server is given as http://HOST:PORT or https://HOST:PORT, such as http://localhost:8080";
+            Failure::Usage(format!("{url}: {right}"))
+        };
         let with_scheme =
             if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let uri: Uri = with_scheme.parse().map_err(|_| format!("{url}: {right}"))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(format!("{url}: {right}"));
-        }
-        let authority = uri.authority().ok_or_else(|| format!("{url}: {right}"))?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let uri: Uri = with_scheme.parse().map_err(|_| wrong())?;
+        let scheme = uri.scheme().filter(|it| [Scheme::HTTP, Scheme::HTTPS].contains(it));
+        let scheme = scheme.ok_or_else(wrong)?;
+        let authority = uri.authority().ok_or_else(wrong)?;
+        let server = format!("{scheme}://{authority}").parse().map_err(|_| wrong())?;
         let prefix = uri.path().trim_end_matches('/');
         let prefix = prefix.strip_suffix("/events").unwrap_or(prefix);
         let prefix = prefix.strip_suffix("/api").unwrap_or(prefix);
         let path = format!("{prefix}{address}");
         Ok(Self {
             authority: authority.to_string(),
-            address: (host, authority.port_u16().unwrap_or(80)),
+            url: server,
             path: format!("{path}?{query}"),
+            dialer: reach.dialer(*scheme == Scheme::HTTPS, ANSWER)?,
         })
     }
 }
@@ -189,13 +201,14 @@ async fn fetch(
 ) -> Result<(), Problem> {
     let at = &target.authority;
     let lost = |what: &dyn std::fmt::Display| Problem::Lost(format!("{at}: {what}"));
-    let (host, port) = &target.address;
-    let connected = timeout(ANSWER, TcpStream::connect((host.as_str(), *port))).await;
-    let tcp = connected.map_err(|_| lost(&"no answer"))?;
-    let tcp = tcp.map_err(|error| lost(&format!("{error}; is wstap running there?")))?;
+    let io = target.dialer.dial(&target.url).await.map_err(|error| match error {
+        ConnectError::Slow(_) => lost(&"no answer"),
+        ConnectError::Failed(why) => lost(&format!("{why}; is wstap running there?")),
+        error => lost(&error),
+    })?;
     let (mut sender, connection) = http1::Builder::new()
         .max_headers(MAX_FIELDS)
-        .handshake(TokioIo::new(tcp))
+        .handshake(TokioIo::new(io))
         .await
         .map_err(|error| lost(&error))?;
     let mut request = Request::get(&target.path)
@@ -280,24 +293,26 @@ mod tests {
     #[test]
     fn another_path_of_the_same_server_is_found() {
         for url in ["http://a/x", "http://a/x/", "http://a/x/events", "http://a/x/api/events"] {
-            let path = Target::of(url, "/api/events", "q=1").map(|target| target.path);
-            assert_eq!(path.as_deref(), Ok("/x/api/events?q=1"), "{url}");
+            let target = Target::of(url, "/api/events", "q=1", &Reach::default());
+            assert_eq!(target.expect("right").path, "/x/api/events?q=1", "{url}");
         }
     }
 
     #[test]
     fn a_server_is_given_by_url_prefix_or_stream() {
-        let path = |url| {
-            Target::parse(url, "q=1")
-                .map(|target| (target.address.0, target.address.1, target.path))
-        };
-        let events = |host: &str, port, path: &str| Ok((host.to_owned(), port, path.to_owned()));
-        assert_eq!(path("http://localhost:8080"), events("localhost", 8080, "/events?q=1"));
-        assert_eq!(path("localhost:8080/"), events("localhost", 8080, "/events?q=1"));
-        assert_eq!(path("http://[::1]/tap/"), events("::1", 80, "/tap/events?q=1"));
-        assert_eq!(path("http://a.example/x/events"), events("a.example", 80, "/x/events?q=1"));
-        for url in ["", "ws://localhost", "https://localhost", "http://"] {
-            assert!(Target::parse(url, "").is_err(), "{url}");
+        let insecure = Reach { insecure: true, ..Reach::default() };
+        for (url, server, path) in [
+            ("http://localhost:8080", "http://localhost:8080/", "/events?q=1"),
+            ("localhost:8080/", "http://localhost:8080/", "/events?q=1"),
+            ("http://[::1]/tap/", "http://[::1]/", "/tap/events?q=1"),
+            ("http://a.example/x/events", "http://a.example/", "/x/events?q=1"),
+            ("https://a.example/x/events", "https://a.example/", "/x/events?q=1"),
+        ] {
+            let target = Target::parse(url, "q=1", &insecure).expect("right");
+            assert_eq!((target.url.to_string().as_str(), target.path.as_str()), (server, path));
+        }
+        for url in ["", "ws://localhost", "ftp://localhost", "http://"] {
+            assert!(Target::parse(url, "", &insecure).is_err(), "{url}");
         }
     }
 }

@@ -9,6 +9,7 @@ use form_urlencoded::Serializer;
 
 use super::client::{self, Target};
 use super::failure::Failure;
+use super::reach::Reach;
 use super::running::block_on;
 use super::selection::Selection;
 use super::{file, find, progress};
@@ -29,6 +30,8 @@ pub(super) struct Export {
     /// File to write; without it, stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     selection: Selection,
     /// Only events until a time
@@ -59,7 +62,7 @@ impl Export {
             let bar = progress::spinner("{spinner} {bytes} written");
             let mut out = bar.wrap_write(out);
             let each = |data: &[u8]| out.write_all(data);
-            let read = block_on(read(self.source.as_deref(), &query, each));
+            let read = block_on(read(self.source.as_deref(), &query, &self.reach, each));
             bar.finish_and_clear();
             read
         };
@@ -90,6 +93,7 @@ impl Export {
 async fn read(
     source: Option<&str>,
     query: &str,
+    reach: &Reach,
     each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
     if let Some(source) = source
@@ -98,10 +102,10 @@ async fn read(
         let (hub, _) = file::hub(source, Settings::default())?;
         return file::ask(&hub, query, each).await;
     }
-    let of = |url: &str| Target::of(url, "/api/events", query).map_err(Failure::Usage);
+    let of = |url: &str| Target::of(url, "/api/events", query, reach);
     source.map(of).transpose()?;
     let url = find::server(source).await?;
-    find::refuse_other(&url).await?;
+    find::refuse_other(&url, reach).await?;
     match client::get(&of(&url)?, each).await {
         Ok(()) => Ok(()),
         Err(problem) => Err(find::explain(problem, &url).await),

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::client::{Problem, Target, get};
 use super::failure::Failure;
+use super::reach::Reach;
 
 /// Default addresses of a tap: of hub mode, and of proxy mode.
 const USUAL: [&str; 2] = ["http://localhost:8080", "http://localhost:8082"];
@@ -66,8 +67,8 @@ pub(super) async fn explain(problem: Problem, url: &str) -> Failure {
 }
 
 /// Refuses a server that is not wstap, for requests whose answer does not show it.
-pub(super) async fn refuse_other(url: &str) -> Result<(), Failure> {
-    if probe(url).await == Found::Other {
+pub(super) async fn refuse_other(url: &str, reach: &Reach) -> Result<(), Failure> {
+    if probe(url, reach).await == Found::Other {
         let words = format!("{url}: is not wstap");
         return Err(Failure::Failed(foreign(&words, url).await));
     }
@@ -92,13 +93,14 @@ fn tap(found: [Found; 2]) -> Option<&'static str> {
 
 async fn probe_usual() -> [Found; 2] {
     let [hub, proxy] = USUAL;
-    let (hub, proxy) = tokio::join!(probe(hub), probe(proxy));
+    let reach = Reach::default();
+    let (hub, proxy) = tokio::join!(probe(hub, &reach), probe(proxy, &reach));
     [hub, proxy]
 }
 
 /// Asks a server for its description.
-async fn probe(url: &str) -> Found {
-    let Ok(target) = Target::of(url, "/api/info", "") else { return Found::Nothing };
+async fn probe(url: &str, reach: &Reach) -> Found {
+    let Ok(target) = Target::of(url, "/api/info", "", reach) else { return Found::Nothing };
     let mut answer = Vec::new();
     let read = get(&target, |data| {
         answer.extend_from_slice(data);

@@ -14,6 +14,7 @@ use super::client::{Client, Problem, Target};
 use super::failure::Failure;
 use super::find;
 use super::progress;
+use super::reach::Reach;
 use super::running::{Ending, block_on};
 use super::selection::Selection;
 use super::watch::line;
@@ -30,6 +31,8 @@ pub(super) struct Record {
     /// File to append to: NDJSON, one full event on each line
     #[arg(required = true)]
     file: String,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     selection: Selection,
 }
@@ -51,7 +54,7 @@ impl Record {
         query.append_pair("format", "full");
         self.selection.query(&mut query);
         let query = query.finish();
-        let parse = |url: &str| Target::parse(url, &query).map_err(Failure::Usage);
+        let parse = |url: &str| Target::parse(url, &query, &self.reach);
         let path = self.file;
         // A wrong address is reported before anything is asked.
         self.url.as_deref().map(parse).transpose()?;

@@ -12,11 +12,11 @@ use indicatif::HumanDuration;
 
 use super::escape::escape;
 use super::failure::{Failure, print};
+use super::reach::Reach;
 use super::running::{Ending, block_on};
 use super::{file, progress};
 use crate::event::{ClosedBy, Event};
 use crate::filter::{Expression, FilterError};
-use crate::proxy::{Dialer, Trust};
 use crate::replay::{
     Ignored, Path, Progress, ReplaySettings, Rules, Script, Scripts, Server, Speed, Timing, play,
     stand_in,
@@ -75,12 +75,8 @@ pub(super) struct Replay {
     /// Header field of every handshake, such as 'Authorization: Bearer x' [repeatable]
     #[arg(long, value_parser = header)]
     header: Vec<(HeaderName, HeaderValue)>,
-    /// PEM file with the certificates of the authorities that may sign the certificate of the server
-    #[arg(long, value_name = "FILE")]
-    ca: Option<String>,
-    /// Accepts any certificate
-    #[arg(long, conflicts_with = "ca")]
-    insecure: bool,
+    #[command(flatten)]
+    reach: Reach,
     /// Prints by how much messages were sent after their time
     #[arg(long)]
     timing: bool,
@@ -158,13 +154,7 @@ impl Replay {
     }
 
     fn play(self, server: Server, scripts: &[Script], rules: &Rules) -> Result<(), Failure> {
-        let trust = match self.ca {
-            Some(file) => Trust::File(file),
-            None if self.insecure => Trust::Anybody,
-            None => Trust::System,
-        };
-        let dialer = Dialer::new(Vec::new(), server.tls().then_some(&trust), self.timeout)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+        let dialer = self.reach.dialer(server.tls(), self.timeout)?;
         let settings = ReplaySettings {
             server,
             speed: self.speed,

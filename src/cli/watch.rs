@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::client::{self, Client, Target};
 use super::failure::Failure;
 use super::find;
+use super::reach::Reach;
 use super::running::block_on;
 use super::selection::Selection;
 use crate::filter::{Expression, shorthand};
@@ -34,6 +35,8 @@ pub(super) struct Watch {
     /// Print the events as JSON, one on each line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     selection: Selection,
 }
@@ -60,7 +63,8 @@ impl Watch {
         self.selection.query(&mut query);
         let query = query.finish();
         // A wrong address is reported before anything is asked.
-        let parse = |url: &str| Target::parse(url, &query).map_err(Failure::Usage);
+        let reach = &self.reach;
+        let parse = |url: &str| Target::parse(url, &query, reach);
         url.as_deref().map(parse).transpose()?;
         if let Some(filter) = self.selection.filter.filter(|_| !terms.is_empty()) {
             anstream::eprintln!("wstap: filter: {filter}");
@@ -71,7 +75,7 @@ impl Watch {
         block_on(async {
             let url = find::server(url.as_deref()).await?;
             if !self.json {
-                lines.learn(&connections(&url).await);
+                lines.learn(&connections(&url, reach).await);
             }
             let print = |message| {
                 let line = if self.json { line::json(&message) } else { lines.text(&message) };
@@ -85,8 +89,9 @@ impl Watch {
 
 /// Returns the list of the first connections that are open, as JSON; nothing if that fails. It has the
 /// paths of connections that began before the first event that is read.
-async fn connections(url: &str) -> Vec<u8> {
-    let Ok(target) = Target::of(url, "/api/connections", "limit=1000") else { return Vec::new() };
+async fn connections(url: &str, reach: &Reach) -> Vec<u8> {
+    let target = Target::of(url, "/api/connections", "limit=1000", reach);
+    let Ok(target) = target else { return Vec::new() };
     let mut list = Vec::new();
     let read = client::get(&target, |data| {
         list.extend_from_slice(data);

@@ -16,7 +16,7 @@ use super::io::{Io, Stream};
 use super::resolve::Resolver;
 use super::target::Targets;
 use super::tls::{self, Connector};
-use super::trust::{TlsError, Trust};
+use super::trust::{TlsError, Trust, TrustFlags};
 use crate::socket::keep_alive;
 
 /// Opens connections to upstreams. Cheap to clone.
@@ -27,6 +27,7 @@ pub struct Dialer {
     own: Arc<[SocketAddr]>,
     limit: Duration,
     targets: Arc<Targets>,
+    flags: TrustFlags,
 }
 
 /// Reasons why there is no connection to an upstream.
@@ -80,7 +81,20 @@ impl Dialer {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let tls = trust.map(Connector::new);
-        Ok(Self { tcp, tls: tls.transpose()?, own: own.into(), limit, targets: Arc::default() })
+        Ok(Self {
+            tcp,
+            tls: tls.transpose()?,
+            own: own.into(),
+            limit,
+            targets: Arc::default(),
+            flags: TrustFlags::default(),
+        })
+    }
+
+    /// Names other flags in errors about certificates.
+    #[must_use]
+    pub fn naming(self, flags: TrustFlags) -> Self {
+        Self { flags, ..self }
     }
 
     /// Returns the placeholders that connections replace.
@@ -131,7 +145,7 @@ impl Dialer {
             return Ok(Io::new(Stream::Plain(tcp), Arc::clone(&self.targets)));
         };
         let tls = connector.connect(host, tcp).await;
-        let tls = tls.map_err(|error| ConnectError::Tls(tls::words(&error)))?;
+        let tls = tls.map_err(|error| ConnectError::Tls(tls::words(&error, self.flags)))?;
         Ok(Io::new(Stream::Tls(Box::new(tls)), Arc::clone(&self.targets)))
     }
 

@@ -15,7 +15,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::trust::{TlsError, Trust};
+use super::trust::{TlsError, Trust, TrustFlags};
 
 /// Opens TLS on a connection. Cheap to clone.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ impl Connector {
 }
 
 /// Returns why a handshake failed, and the flag that would help.
-pub(super) fn words(error: &io::Error) -> String {
+pub(super) fn words(error: &io::Error, flags: TrustFlags) -> String {
     use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
     let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return match error.kind() {
@@ -47,7 +47,8 @@ pub(super) fn words(error: &io::Error) -> String {
             _ => error.to_string(),
         };
     };
-    let insecure = "--upstream-insecure accepts any certificate";
+    let TrustFlags { ca, insecure } = flags;
+    let insecure = format!("{insecure} accepts any certificate");
     match fault {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "the server does not speak TLS; its URL begins with http: or ws:".to_owned()
@@ -62,7 +63,7 @@ pub(super) fn words(error: &io::Error) -> String {
             | CertificateError::NotValidYetContext { .. },
         ) => format!("{fault}; {insecure}"),
         Error::InvalidCertificate(_) => format!(
-            "its certificate is not trusted ({fault}); --upstream-ca FILE names its authority or the certificate itself, {insecure}"
+            "its certificate is not trusted ({fault}); {ca} FILE names its authority or the certificate itself, {insecure}"
         ),
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
             "the server asks for a certificate of the client, and wstap has none".to_owned()

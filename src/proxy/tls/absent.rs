@@ -5,7 +5,7 @@ use std::io;
 
 use tokio::net::TcpStream;
 
-use super::trust::{TlsError, Trust};
+use super::trust::{TlsError, Trust, TrustFlags};
 
 /// Cannot be created.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ impl Connector {
 }
 
 /// Returns why a handshake failed.
-pub(super) fn words(error: &io::Error) -> String {
+pub(super) fn words(error: &io::Error, _: TrustFlags) -> String {
     error.to_string()
 }
 
