@@ -25,7 +25,7 @@ use crate::proxy::{
 };
 use crate::rate::{Rate, Rates};
 use crate::redact::{Redaction, Rules};
-use crate::server::Listen;
+use crate::server::{CertificateFiles, Listen, TrustedProxies};
 use crate::session::Limits;
 
 pub use flags::Flags;
@@ -35,7 +35,7 @@ pub use source::{Faults, Source};
 pub use sources::Sources;
 pub use values::LogFormat;
 
-use settings::{ProxyArgs, RedactionArgs, ServerArgs};
+use settings::{ProxyArgs, RedactionArgs, ServerArgs, TransportArgs};
 
 /// The configuration of the server.
 #[derive(Debug, Clone)]
@@ -66,6 +66,10 @@ pub struct Config {
     pub token_file: Option<String>,
     /// Whether everything is accepted from every client.
     pub no_auth: bool,
+    /// The certificate of the server; `None` is a server without TLS.
+    pub certificate: Option<CertificateFiles>,
+    /// The proxies that are believed about the addresses of clients.
+    pub proxies: TrustedProxies,
     /// Settings of proxy mode; `None` is hub mode.
     pub proxy: Option<ProxyConfig>,
     /// The recording that is shown instead of traffic.
@@ -195,6 +199,8 @@ impl Config {
             jwt_key: access.jwt_key,
             token_file: access.token_file,
             no_auth: access.no_auth,
+            proxies: proxies(&args.transport, faults),
+            certificate: certificate(args.transport, faults),
             proxy,
             open,
             channelstream,
@@ -216,6 +222,35 @@ const FRAMES: Rate = Rate::beyond_loopback(50_000);
 
 /// Bytes of one WebSocket: a link of 2 Gbit/s.
 const BYTES: Rate = Rate::beyond_loopback(256 << 20);
+
+fn proxies(args: &TransportArgs, faults: &mut Faults) -> TrustedProxies {
+    let TransportArgs { trusted_proxies, proxy_protocol, .. } = args;
+    if *proxy_protocol && trusted_proxies.is_empty() {
+        faults.add("proxy-protocol needs the address of the proxy; add trusted-proxy");
+    }
+    TrustedProxies { networks: trusted_proxies.clone(), proxy_protocol: *proxy_protocol }
+}
+
+fn certificate(args: TransportArgs, faults: &mut Faults) -> Option<CertificateFiles> {
+    let TransportArgs { tls_cert, tls_key, tls_client_ca: client_ca, .. } = args;
+    match (tls_cert, tls_key) {
+        (Some(cert), Some(key)) => Some(CertificateFiles { cert, key, client_ca }),
+        (None, None) => {
+            if client_ca.is_some() {
+                faults.add("tls-client-ca needs tls-cert and tls-key; add them");
+            }
+            None
+        }
+        (Some(_), None) => {
+            faults.add("tls-cert needs the private key of the certificate; add tls-key");
+            None
+        }
+        (None, Some(_)) => {
+            faults.add("tls-key needs the certificate of the key; add tls-cert");
+            None
+        }
+    }
+}
 
 fn redaction(args: RedactionArgs) -> Redaction {
     Redaction::new(Rules {

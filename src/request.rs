@@ -1,5 +1,6 @@
 //! What handlers read off a request: the query, the remote address, the media types that it accepts.
 
+mod forwarded;
 #[cfg_attr(
     not(feature = "openapi"),
     expect(dead_code, reason = "the description reads all of a declaration")
@@ -26,6 +27,7 @@ use http_body::Body as _;
 
 use crate::code::Code;
 use crate::problem::Problem;
+pub(crate) use forwarded::{Encrypted, Forwarded};
 pub(crate) use query::{Faults, Field, Parameter, Query, Value, Values, parameters, read};
 pub(crate) use turns::InTurns;
 pub(crate) use value::{Count, Moment, choice, duration};

@@ -62,7 +62,7 @@ mod turns;
 
 use std::time::Duration;
 
-pub use handshake::{Handshake, UpgradeContext, connect, is_handshake, remote};
+pub use handshake::{Handshake, UpgradeContext, connect, is_encrypted, is_handshake, remote};
 pub(crate) use handshake::{Opened, open, upgrade};
 pub use protocol::{Next, Outbox, Protocol};
 pub use tungstenite::Message as Frame;

@@ -11,8 +11,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn wstap() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wstap"));
-        command.args(["--listen", "127.0.0.1:0"]);
+        Self::with(&[])
+    }
+
+    /// Starts wstap with more flags.
+    pub(crate) fn with(flags: &[&str]) -> Self {
+        let built = env!("CARGO_BIN_EXE_wstap").into();
+        let program = std::env::var_os("WSTAP_BINARY").unwrap_or(built);
+        let mut command = Command::new(program);
+        command.args(["--listen", "127.0.0.1:0"]).args(flags);
         Self::start(command)
     }
 

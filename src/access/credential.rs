@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 
-use crate::request::SUBPROTOCOL;
+use crate::request::{Encrypted, Forwarded, SUBPROTOCOL};
 
 /// The name of the cookie of a page that has signed in. Under TLS it has the prefix `__Host-`, so that
 /// no neighbour can set it.
@@ -53,7 +53,7 @@ pub(super) fn find(parts: &Parts) -> Option<(Place, String)> {
     if let Some(token) = protocols(headers).find_map(|it| it.strip_prefix(SUBPROTOCOL)) {
         return Some((Place::Subprotocol, token.to_owned()));
     }
-    let token = cookie(headers)?;
+    let token = cookie(headers, parts.extensions.get::<Encrypted>().is_some())?;
     own_page(parts).then(|| (Place::Cookie, token.to_owned()))
 }
 
@@ -67,11 +67,16 @@ fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// Returns the token in the cookie. Under TLS only that with the prefix counts, which no neighbour can
+/// set.
+fn cookie(headers: &HeaderMap, encrypted: bool) -> Option<&str> {
     let pairs = headers.get_all(COOKIES).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         pairs.flat_map(|value| value.split(';')).filter_map(|it| it.trim().split_once('='));
-    let own = |name: &str| name.strip_prefix("__Host-").unwrap_or(name) == COOKIE;
+    let own = |name: &str| match name.strip_prefix("__Host-") {
+        Some(name) => name == COOKIE,
+        None => name == COOKIE && !encrypted,
+    };
     pairs.find(|(name, _)| own(name)).map(|(_, token)| token)
 }
 
@@ -79,7 +84,9 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 pub(crate) fn own_page(parts: &Parts) -> bool {
     let text = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     if let Some(origin) = text(ORIGIN.as_str()) {
+        let forwarded = parts.extensions.get::<Forwarded>().and_then(|it| it.host.as_deref());
         let host = parts.uri.authority().map(Authority::as_str).or(text(HOST.as_str()));
+        let host = forwarded.or(host);
         let page = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         return page.is_some() && page == host;
     }

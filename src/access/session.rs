@@ -17,7 +17,7 @@ use super::credential::COOKIE;
 use super::{Access, Caller, ticket};
 use crate::auth::{self, Pattern};
 use crate::problem::Problem;
-use crate::request::read_body;
+use crate::request::{Encrypted, read_body};
 
 /// The longest body of a sign-in: a token of 8 KiB in JSON.
 const MAX_BODY: usize = 16 << 10;
@@ -164,7 +164,3 @@ fn cookie(parts: &Parts, token: &str, age: Option<u64>) -> HeaderValue {
     value.set_sensitive(true);
     value
 }
-
-/// Marks a request that came over TLS.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Encrypted;

@@ -34,7 +34,7 @@ struct Tokens {
 }
 
 /// Changes with the content of a file: time, length and, where a file is replaced, the file itself.
-type Version = (SystemTime, u64, u64);
+pub(super) type Version = (SystemTime, u64, u64);
 
 impl Credentials {
     /// Reads the files.
@@ -118,7 +118,8 @@ fn token_file(path: &str) -> Result<TokenFile, String> {
     Ok(file)
 }
 
-fn version(path: &str) -> Option<Version> {
+/// Returns what a file is like.
+pub(super) fn version(path: &str) -> Option<Version> {
     let metadata = std::fs::metadata(Path::new(path)).ok()?;
     #[cfg(unix)]
     let inode = std::os::unix::fs::MetadataExt::ino(&metadata);

@@ -3,6 +3,9 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments of fields are the help on a terminal")]
 
+mod announce;
+mod certificate;
+
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,8 +31,9 @@ use crate::config::{
 use crate::hub::Hub;
 use crate::proxy::{Dialer, Proxy, ProxySettings};
 use crate::rate::RateLimits;
-use crate::server::{BindError, Endpoint, Listen, Server, bind};
+use crate::server::{BindError, Endpoint, Listen, Server, Tls, Transport, bind};
 use crate::web::{Api, Web};
+use announce::url;
 
 /// Run the server (the default command)
 #[derive(Debug, Args)]
@@ -117,7 +121,8 @@ impl Given {
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let sources = self.given.sources()?;
-        Config::load(&sources)?;
+        let config = Config::load(&sources)?;
+        certificate::read(&config)?;
         for unknown in sources.unknown_variables() {
             anstream::eprintln!("wstap: {unknown}");
         }
@@ -142,6 +147,7 @@ impl Serve {
             return print(sources.print().as_bytes());
         }
         let credentials = Credentials::read(&config)?;
+        let tls = certificate::read(&config)?;
         log_to_stderr(config.log_format, &config.log_filter);
         credentials.announce();
         config.hub.authority = credentials.authority();
@@ -153,7 +159,7 @@ impl Serve {
         }
         raise_open_files_limit(&config);
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::of("cannot start"))?;
-        let served = runtime.block_on(serve(&config, credentials, names_upstream));
+        let served = runtime.block_on(serve(&config, credentials, tls, names_upstream));
         // After a second signal, tasks that still run are not waited for.
         runtime.shutdown_background();
         served
@@ -164,6 +170,7 @@ impl Serve {
 async fn serve(
     config: &Config,
     credentials: Credentials,
+    tls: Option<Tls>,
     names_upstream: bool,
 ) -> Result<(), Failure> {
     let mut ending = Ending::new()?;
@@ -173,15 +180,23 @@ async fn serve(
     let traffic = bind_each(&config.listen, "listen", open).await?;
     let observers = bind_each(&config.tap_listen, "tap-listen", open).await?;
     let hub = hub(config)?;
+    let observed = observers.iter().flat_map(|(_, all)| all);
+    let observed = observed.filter_map(|listener| listener.local_addr().ok()).collect();
     let (web, endpoints) = routes(config, &hub, access, traffic, observers)?;
     hub.run(credentials.watch(hub.stopping().clone()));
-    announce(&web, config);
+    if let Some(tls) = tls.clone() {
+        hub.run(certificate::watch(tls, hub.stopping().clone())?);
+    }
+    announce::announce(&web, config);
     if let Some(proxy) = web.proxy.clone().filter(|_| names_upstream) {
         hub.run(async move { proxy.check().await });
     }
     let stop = CancellationToken::new();
     let server = Server { endpoints, max_per_address: config.max_per_address };
-    let mut running = std::pin::pin!(server.run(hub, stop.clone(), config.shutdown_grace));
+    let transport =
+        Transport { tls, proxies: config.proxies.clone(), without_websockets: observed };
+    let running = server.run_over(transport, hub, stop.clone(), config.shutdown_grace);
+    let mut running = std::pin::pin!(running);
     tokio::select! {
         () = running.as_mut() => return Ok(()),
         () = ending.next() => {
@@ -239,16 +254,17 @@ fn routes(
     let proxy = config.proxy.as_ref();
     let proxy = proxy.map(|proxy| self::proxy(proxy, config, hub, (bound, Arc::clone(&hosts))));
     let rates = RateLimits::new(config.rates, hub.metrics());
+    let schemes = if config.certificate.is_some() { ("wss", "https") } else { ("ws", "http") };
     let web = Web {
         hub: hub.clone(),
         limits: config.limits,
         cors: config.cors_origins.clone(),
         ws_origins: config.ws_origins.clone(),
         hosts,
-        websocket: traffic.iter().map(|bound| url("ws", bound)).collect(),
+        websocket: traffic.iter().map(|bound| url(schemes.0, bound)).collect(),
         observers: (if apart { &observers } else { &traffic })
             .iter()
-            .map(|bound| url("http", bound))
+            .map(|bound| url(schemes.1, bound))
             .collect(),
         apart,
         proxy: proxy.transpose()?,
@@ -295,70 +311,6 @@ fn proxy(
         max_message_bytes: config.limits.max_message_bytes,
     };
     Ok(Proxy::new(hub.clone(), settings, dialer))
-}
-
-/// Returns the URL of an address for people: with its host name and its real port.
-fn url(scheme: &str, (asked, listeners): &(Listen, Vec<TcpListener>)) -> String {
-    let port = listeners
-        .first()
-        .and_then(|listener| listener.local_addr().ok())
-        .map_or(asked.port, |a| a.port());
-    let host = match asked.host.as_str() {
-        "0.0.0.0" | "::" => "localhost".to_owned(),
-        host => host.to_owned(),
-    };
-    format!("{scheme}://{}", Listen { host, port })
-}
-
-/// Prints the addresses, and what to do next.
-fn announce(web: &Web, config: &Config) {
-    let (sockets, observers) = (web.websocket.join(" and "), web.observers.join(" and "));
-    if config.log_format == LogFormat::Json {
-        return tracing::info!(websockets = %sockets, observers = %observers, "wstap is ready");
-    }
-    let first = web.observers.first().map_or("", String::as_str);
-    let bold = anstyle::Style::new().bold();
-    let link = anstyle::AnsiColor::Cyan.on_default().underline();
-    let place = |name: &str, url: &str| anstream::eprintln!("  {name:<12}{link}{url}{link:#}");
-    anstream::eprintln!("{bold}wstap {}{bold:#}\n", env!("CARGO_PKG_VERSION"));
-    if let Some(path) = &config.open {
-        place("Recording", path);
-        place("Events", &format!("{first}/events"));
-        place("Watch", &format!("{first}/es-client"));
-        anstream::eprintln!("\nNext: open Watch, or");
-    } else if let Some(proxy) = &web.proxy {
-        let scheme =
-            if proxy.upstreams().any(|url| url.starts_with("http")) { "http" } else { "ws" };
-        for url in &web.websocket {
-            place("Connect to", &url.replacen("ws", scheme, 1));
-        }
-        let several = proxy.routes().nth(1).is_some();
-        for route in proxy.routes() {
-            let whole = format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path);
-            let part = if several { format!("  for {whole}") } else { String::new() };
-            place("instead of", &format!("{}{part}", route.upstream.url));
-        }
-        place("Events", &format!("{first}/events"));
-        place("Watch", &format!("{first}/es-client"));
-        anstream::eprintln!("\nNext: point your client at the first address, open Watch, or");
-    } else {
-        let path = if web.apart { "" } else { "/ws" };
-        web.websocket.iter().for_each(|url| place("WebSockets", &format!("{url}{path}")));
-        place("Events", &format!("{first}/events"));
-        place("Watch", &format!("{first}/es-client"));
-        place("Try it", &format!("{first}/ws-client"));
-        if let (true, Some(url)) = (config.channelstream.is_some(), web.websocket.first()) {
-            place("Signed API", &format!("{}/channelstream", url.replacen("ws", "http", 1)));
-        }
-        anstream::eprintln!("\nNext: open Watch and Try it in two windows, or");
-    }
-    anstream::eprintln!("  {bold}curl -N {first}/events{bold:#}");
-    if config.no_auth {
-        anstream::eprintln!(
-            "\nEverybody who reaches these addresses may read and do everything (--no-auth)."
-        );
-    }
-    anstream::eprintln!("\nCtrl-C stops.");
 }
 
 fn log_to_stderr(format: LogFormat, filter: &str) {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::values;
 use super::values::LogFormat;
+use crate::auth::Network;
 use crate::hub::{DuplicateId, SlowClient};
 use crate::proxy::{ForwardedHeaders, TapHttp, Upstream};
 use crate::redact::{Binary, Path, Pattern};
@@ -34,6 +35,8 @@ pub(super) struct ServerArgs {
     pub(super) times: TimeArgs,
     #[command(flatten)]
     pub(super) access: AccessArgs,
+    #[command(flatten)]
+    pub(super) transport: TransportArgs,
     #[command(flatten)]
     pub(super) channelstream: ChannelstreamArgs,
     #[command(flatten)]
@@ -216,6 +219,29 @@ pub(super) struct AccessArgs {
     /// listen beyond loopback takes this, or credentials
     #[arg(long)]
     pub(super) no_auth: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "TLS and proxies")]
+pub(super) struct TransportArgs {
+    /// PEM file with the certificate of all addresses, and those between it and the authority: serves
+    /// https: and wss:, with HTTP/2 for observers. A file that changes is read again, and on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_cert: Option<String>,
+    /// PEM file with the private key of the certificate
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_key: Option<String>,
+    /// PEM file with authorities: only clients with a certificate that one of them has signed may
+    /// connect
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_client_ca: Option<String>,
+    /// Proxy in front of wstap: an address, or a network such as 10.0.0.0/8. The client, the scheme
+    /// and the host that it names in Forwarded or X-Forwarded-For, -Proto and -Host are believed
+    #[arg(long = "trusted-proxy", value_name = "NETWORK")]
+    pub(super) trusted_proxies: Vec<Network>,
+    /// Connections of a trusted proxy begin with a header of the PROXY protocol, version 1 or 2
+    #[arg(long)]
+    pub(super) proxy_protocol: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -100,6 +100,11 @@ pub(super) fn forwarded(headers: &mut HeaderMap, client: IpAddr, host: Option<&H
     }
 }
 
+/// Notes that the client speaks TLS, unless a proxy before has noted a scheme.
+pub(super) fn add_https(headers: &mut HeaderMap) {
+    headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("https"));
+}
+
 /// Adds this proxy to `Via` (RFC 9110 section 7.6.3). `version` is that of the request that came.
 pub(super) fn add_via(headers: &mut HeaderMap, version: Version, pseudonym: &str) {
     let version = if version == Version::HTTP_10 { "1.0" } else { "1.1" };

@@ -8,14 +8,14 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 
 use super::connect::ConnectError;
-use super::headers::{self, Hops};
+use super::headers::{self, ForwardedHeaders, Hops};
 use super::refusal::Names;
 use super::shared::{Proxy, Shared};
 use super::view::View;
 use crate::code::Code;
 use crate::event::ConnectionId;
 use crate::problem::Problem;
-use crate::request::{RawTarget, remote};
+use crate::request::{Encrypted, Forwarded, RawTarget, remote};
 
 /// A request for an upstream.
 pub(super) struct Outgoing {
@@ -58,16 +58,25 @@ pub(super) fn outgoing(
     if headers::has_passed(&parts.headers, &shared.pseudonym) {
         return Err(unreachable(shared, &upstream.url, &ConnectError::Loop));
     }
-    let client = remote(&parts);
+    // The list of addresses is continued with the other end of the connection.
+    let forwarded = parts.extensions.get::<Forwarded>();
+    let client = forwarded.map_or_else(|| remote(&parts), |forwarded| forwarded.proxy);
+    let encrypted = parts.extensions.get::<Encrypted>().is_some();
     parts.headers = headers::passed_on(&parts.headers, hops).ok_or_else(|| {
         Problem::malformed("a Transfer-Encoding is a list of gzip, deflate, compress and chunked")
     })?;
+    if encrypted && shared.forwarded == ForwardedHeaders::Add {
+        headers::add_https(&mut parts.headers);
+    }
     headers::forward(&mut parts.headers, shared.forwarded, client.ip(), host.as_ref());
     headers::add_via(&mut parts.headers, parts.version, &shared.pseudonym);
     let rewrites =
         shared.names.rewrite_origin && name.is_some_and(|it| shared.names.hosts.accept(it));
-    let view =
+    let mut view =
         View::of_request(&mut parts.headers, host.as_ref(), upstream, shared.names.host, rewrites);
+    if encrypted {
+        view.client_speaks_tls();
+    }
     let names = Names::of(&parts.headers, shared.names.rewrite_origin);
     let no_path = "the target of this request is not a path, or too long";
     let path = match &raw {

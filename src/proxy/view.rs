@@ -83,6 +83,11 @@ impl View {
         view
     }
 
+    /// Notes that the client speaks TLS with wstap, or with a trusted proxy.
+    pub(super) fn client_speaks_tls(&mut self) {
+        self.scheme = "https";
+    }
+
     /// Replaces the name of the upstream in the head of an answer by that which the client knows.
     pub(super) fn rewrite_answer(&self, headers: &mut HeaderMap) {
         let Some(host) = &self.host else { return };

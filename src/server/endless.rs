@@ -102,7 +102,7 @@ impl Writer {
                 self.chunk = None;
             }
         }
-        Poll::Ready(Ok(()))
+        self.io.poll_written(cx)
     }
 
     /// Gathers the pieces of the body that are ready; returns whether there may be more.
@@ -173,7 +173,7 @@ impl Future for Writer {
                 }
                 Ok::<_, io::Error>(more)
             })?;
-            if !more && self.rest.is_empty() {
+            if !more && self.rest.is_empty() && !self.io.is_behind() {
                 // A wake-up without anything to write is for the input. One that comes together
                 // with an event may be missed here; a client that went is then noticed by the
                 // writes, of which the second fails.

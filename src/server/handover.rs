@@ -10,6 +10,7 @@ use http::{Method, Request, StatusCode, Version};
 
 use super::budget::Share;
 use super::heads::Heads;
+use super::per_address::AddressPermit;
 use crate::outlet::Endless;
 use crate::socket::SocketControl;
 
@@ -31,6 +32,8 @@ pub(super) struct Handover {
     pub(super) control: SocketControl,
     /// The peer is waited for without a limit.
     pub(super) patient: bool,
+    /// The place of the client that a proxy has sent the current request for.
+    client: Mutex<Option<AddressPermit>>,
     /// When the current poll of the connection began.
     polled: Mutex<Instant>,
 }
@@ -45,8 +48,14 @@ impl Handover {
             body: Arc::new(body),
             control: SocketControl::default(),
             patient,
+            client: Mutex::default(),
             polled: Mutex::new(Instant::now()),
         }
+    }
+
+    /// Holds the place of a client until the next request, or the end of the connection.
+    pub(super) fn hold(&self, client: Option<AddressPermit>) {
+        *self.client.lock().expect("nothing panics while it holds this lock") = client;
     }
 
     /// Notes that a poll of the connection begins.

@@ -93,6 +93,11 @@ impl Heads {
         }
     }
 
+    /// Notes that the connection speaks another protocol than HTTP/1.
+    pub(super) fn ignore(&self) {
+        self.lock().reading = false;
+    }
+
     /// Notes that the next bytes are those of a head.
     pub(super) fn expect(&self) {
         self.lock().reading = true;

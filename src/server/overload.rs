@@ -7,15 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::ACCEPT;
+use axum::response::{IntoResponse as _, Response};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use prometheus_client::metrics::counter::Counter;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::code::Code;
 use crate::outlet::retry_with_jitter;
+use crate::problem::{self, Problem};
 use crate::request::accepts;
 use crate::wire::sse;
 
@@ -42,28 +44,37 @@ impl TurnAway {
         Self { places: Arc::new(Semaphore::new(AT_ONCE)), refused }
     }
 
-    /// Returns the future that answers, or `None` if too many connections are being answered.
-    pub(super) fn answer(&self, mut stream: TcpStream) -> Option<impl Future<Output = ()> + use<>> {
+    /// Returns the place of a connection to answer, or `None` if too many are being answered.
+    pub(super) fn place(&self) -> Option<Place> {
         self.refused.inc();
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(async move {
-            let mut head = Vec::with_capacity(HEAD);
-            let _ = timeout(PATIENCE, read_head(&mut stream, &mut head)).await;
-            let answer = if wants_events(&head) { goodbye() } else { refusal() };
-            // A peer that does not take the answer has left.
-            let _ = timeout(PATIENCE, async {
-                stream.write_all(&answer).await?;
-                stream.shutdown().await
-            })
-            .await;
-            drop(place);
+        Arc::clone(&self.places).try_acquire_owned().ok().map(Place)
+    }
+}
+
+/// The place of a connection that is answered.
+#[derive(Debug)]
+pub(super) struct Place(
+    #[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit,
+);
+
+impl Place {
+    /// Answers the connection.
+    pub(super) async fn answer(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut head = Vec::with_capacity(HEAD);
+        let _ = timeout(PATIENCE, read_head(&mut stream, &mut head)).await;
+        let answer = if wants_events(&head) { goodbye() } else { refusal() };
+        // A peer that does not take the answer has left.
+        let _ = timeout(PATIENCE, async {
+            stream.write_all(&answer).await?;
+            stream.shutdown().await
         })
+        .await;
     }
 }
 
 /// Reads until the head is complete or too long, or the connection ends. Cancel safe: the bytes read
 /// are in `head`.
-async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin), head: &mut Vec<u8>) {
     while memchr::memmem::find(head, b"\r\n\r\n").is_none() && head.len() < HEAD {
         if !matches!(stream.read_buf(head).await, Ok(1..)) {
             return;
@@ -85,6 +96,21 @@ fn wants_events(head: &[u8]) -> bool {
     accepts(&accept, "text/event-stream")
 }
 
+/// Returns the answer to a request that there is no room for.
+pub(super) fn full(request: &HeaderMap) -> Response {
+    if accepts(request, "text/event-stream") {
+        let mut body = Vec::new();
+        sse::retry(retry_with_jitter(), &mut body);
+        let headers =
+            [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store, no-transform")];
+        return (headers, body).into_response();
+    }
+    Problem::new(Code::Full, FULL).into_response()
+}
+
+/// What a full server says.
+const FULL: &str = "this server has as many connections as it takes; try again later";
+
 /// The stream of a full server: a time to reconnect, and the end.
 fn goodbye() -> Vec<u8> {
     let mut answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
@@ -96,11 +122,18 @@ fn goodbye() -> Vec<u8> {
 }
 
 fn refusal() -> Vec<u8> {
-    let body = r#"{"type":"about:blank","title":"Full","status":503,"code":"full","detail":"this server has as many connections as it takes; try again later"}"#;
+    last_answer(&Problem::new(Code::Full, FULL))
+}
+
+/// Returns the bytes of an answer that ends its connection.
+pub(super) fn last_answer(problem: &Problem) -> Vec<u8> {
+    let status = problem::status(problem.code);
+    let body = serde_json::to_string(&problem.details()).expect("problem details are JSON");
     format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-         access-control-allow-origin: *\r\nretry-after: 5\r\nconnection: close\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\n\
+         access-control-allow-origin: *\r\n{}connection: close\r\n\
          content-length: {}\r\n\r\n{body}",
+        if problem.code.row().come_back { "retry-after: 5\r\n" } else { "" },
         body.len()
     )
     .into()

@@ -26,12 +26,22 @@ pub(super) struct AddressPermit {
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
-    _place: AddressPermit,
+    place: Option<AddressPermit>,
 }
 
 impl ConnectionPermit {
     pub(super) fn new(permit: OwnedSemaphorePermit, place: AddressPermit) -> Self {
-        Self { _permit: permit, _place: place }
+        Self { _permit: permit, place: Some(place) }
+    }
+
+    /// Creates the place of a proxy, whose address has no share.
+    pub(super) fn of_proxy(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit, place: None }
+    }
+
+    /// Takes the place of the client that a proxy speaks for.
+    pub(super) fn hold(&mut self, place: AddressPermit) {
+        self.place = Some(place);
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::budget::Share;
 use super::handover::Handover;
 
 /// Bytes of each body that are not counted, so that small bodies pass whatever others do.
@@ -28,13 +29,29 @@ pub(super) fn wrap(body: Incoming, handover: Arc<Handover>) -> Body {
     if body.is_end_stream() {
         Body::empty()
     } else {
-        Body::new(RequestBody { body, handover, read: 0, gathered: BytesMut::new() })
+        let (share, patient) = (Arc::clone(&handover.body), handover.patient);
+        let next = Some(handover);
+        Body::new(RequestBody { body, share, patient, next, read: 0, gathered: BytesMut::new() })
     }
+}
+
+/// Wraps the body of a request by HTTP/2, whose data are counted.
+pub(super) fn wrap_stream(body: Incoming, handover: &Handover) -> Body {
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    let share = Arc::clone(&handover.body);
+    let gathered = BytesMut::new();
+    Body::new(RequestBody { body, share, patient: false, next: None, read: 0, gathered })
 }
 
 struct RequestBody {
     body: Incoming,
-    handover: Arc<Handover>,
+    share: Arc<Share>,
+    /// Whether the peer is waited for without a limit.
+    patient: bool,
+    /// Learns that the next bytes of the connection are those of a head.
+    next: Option<Arc<Handover>>,
     read: usize,
     /// Chunks that were gathered.
     gathered: BytesMut,
@@ -48,7 +65,7 @@ impl http_body::Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.handover.patient {
+        if self.patient {
             return self.poll_incoming(cx);
         }
         for _ in 0..CHUNKS {
@@ -93,8 +110,10 @@ impl RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.handover.heads.expect();
+        if let Some(next) = &self.next
+            && (matches!(frame, Poll::Ready(None)) || self.body.is_end_stream())
+        {
+            next.heads.expect();
         }
         frame.map(|frame| frame.map(|frame| frame.map_err(BoxError::from)))
     }
@@ -104,6 +123,6 @@ impl RequestBody {
         if self.read <= FREE {
             return Ok(data);
         }
-        Ok(self.handover.body.hold(data)?)
+        Ok(self.share.hold(data)?)
     }
 }

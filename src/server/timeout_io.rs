@@ -1,4 +1,4 @@
-//! A TCP stream whose writes have a time limit: a peer that reads nothing for half a minute is
+//! A connection whose writes have a time limit: a peer that reads nothing for half a minute is
 //! disconnected.
 
 use std::io::{self, IoSlice};
@@ -13,13 +13,15 @@ use tokio::time::{Sleep, sleep};
 
 use super::handover::Handover;
 use super::per_address::ConnectionPermit;
+use super::tls::{self, TlsStream};
+use crate::socket::Stream;
 
 /// How long a write may wait for room: as long as the kernel waits for an acknowledgement.
 const STALLED: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Guarded {
-    stream: TcpStream,
+    stream: Stream<TlsStream>,
     /// How long a write may wait for room.
     limit: Duration,
     /// Runs while a write waits.
@@ -32,11 +34,36 @@ pub(super) struct Guarded {
 
 impl Guarded {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Stream<TlsStream>,
         handover: Arc<Handover>,
         permit: ConnectionPermit,
     ) -> Self {
         Self { stream, limit: STALLED, stalled: None, handover, _permit: permit }
+    }
+
+    /// Waits until bytes that were written have left the buffers of TLS, which hold some of them if the
+    /// socket takes no more.
+    pub(super) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.is_behind() {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.limited(cx, flushed)
+    }
+
+    /// Returns whether bytes that were written have not reached the socket.
+    pub(super) fn is_behind(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(_) => false,
+            Stream::Tls(stream) => tls::is_behind(stream),
+        }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(stream) => tls::tcp(stream),
+        }
     }
 
     /// Writes interim answers, which come before the bytes of hyper.
@@ -70,7 +97,7 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        self.handover.control.closing(&self.stream);
+        self.handover.control.closing(self.tcp());
     }
 }
 
@@ -113,13 +140,16 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.handover.control.answer(&self.stream)?;
+        self.handover.control.answer(self.tcp())?;
         ready!(self.poll_interim(cx))?;
+        ready!(self.poll_written(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        // The end of TLS is written, and may wait for room.
+        self.limited(cx, shut)
     }
 }
 
@@ -149,7 +179,8 @@ mod tests {
             Budget::new(1, Counter::default()).share(),
             Budget::new(1, Counter::default()).share(),
         ));
-        let mut guarded = Guarded::new(stream, handover, ConnectionPermit::new(permit, place));
+        let mut guarded =
+            Guarded::new(Stream::Plain(stream), handover, ConnectionPermit::new(permit, place));
         guarded.limit = limit;
         (guarded, reader.expect("it is taken"))
     }
@@ -212,7 +243,8 @@ mod tests {
         let others = heads.share();
         others.take(1).expect("there is room");
         let handover = Arc::new(Handover::new(false, heads.share(), bodies.share()));
-        let mut guarded = Guarded::new(stream, handover, ConnectionPermit::new(permit, place));
+        let mut guarded =
+            Guarded::new(Stream::Plain(stream), handover, ConnectionPermit::new(permit, place));
         let mut client = client.expect("it is taken");
         client.write_all(&[b'x'; 4 << 10]).await.expect("sent");
         let mut head = vec![0; 4 << 10];

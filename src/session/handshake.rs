@@ -27,7 +27,7 @@ use crate::event::{Connect, ConnectionId};
 use crate::hub::{ConnectionPermit, Hub};
 use crate::problem::Problem;
 use crate::redact::Redaction;
-use crate::request::{self, is_websocket, names_token, worth_knowing};
+use crate::request::{self, Encrypted, is_websocket, names_token, worth_knowing};
 
 /// What a handshake is checked against, and where the session registers.
 #[derive(Debug, Clone)]
@@ -205,6 +205,12 @@ pub fn connect(parts: &Parts) -> Connect {
 #[must_use]
 pub fn remote(parts: &Parts) -> SocketAddr {
     request::remote(parts)
+}
+
+/// Returns whether a request came over TLS, to this server or to a trusted proxy in front of it.
+#[must_use]
+pub fn is_encrypted(parts: &Parts) -> bool {
+    parts.extensions.get::<Encrypted>().is_some()
 }
 
 /// Returns whether a request asks for a WebSocket.

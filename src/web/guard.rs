@@ -12,7 +12,7 @@ use crate::auth::{Hosts, Origins};
 use crate::code::Code;
 use crate::problem::Problem;
 use crate::proxy::{self, Proxy};
-use crate::request::is_websocket;
+use crate::request::{Forwarded, is_websocket};
 
 /// Checks requests of browsers on the observers' side.
 #[derive(Debug, Clone)]
@@ -67,6 +67,19 @@ impl Guard {
             None if request.version() == Version::HTTP_10 => {}
             None => return Err(Problem::malformed("a request by HTTP/1.1 has a Host header")),
         }
+        // The host of the client, which a proxy may replace by its own. Both have to be right: a client
+        // may name another one to a proxy that passes it on.
+        let forwarded = request.extensions().get::<Forwarded>().and_then(|it| it.host.as_deref());
+        let host = match forwarded {
+            Some(named) if !self.hosts.accept(named) => {
+                let words = format!(
+                    "this server does not answer to the name {named:?} of X-Forwarded-Host; --host NAME lets it"
+                );
+                return Err(Problem::new(Code::Forbidden, words));
+            }
+            Some(named) => Some(named),
+            None => host,
+        };
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         match header(ORIGIN) {
             Some(origin) if !reads => {

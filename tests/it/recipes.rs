@@ -97,6 +97,18 @@ const COMMANDS: &[(&str, Expect)] = &[
     ),
     ("wstap token new ann all --token-file wstap.tokens", Prints("wstap_")),
     ("wstap --listen 0.0.0.0:8080 --token-file wstap.tokens --host tap.example", Serves),
+    (
+        "wstap --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem \
+         --token-file wstap.tokens --host tap.example",
+        Serves,
+    ),
+    ("wstap watch https://tap.example:8443 --ca ca.pem", Parses),
+    ("wstap --token-file wstap.tokens --host tap.example --trusted-proxy 127.0.0.1", Serves),
+    (
+        "wstap --listen 127.0.0.1:8443 --tls-cert cert.pem --tls-key key.pem \
+         --token-file wstap.tokens --host tap.example --trusted-proxy 127.0.0.1 --proxy-protocol",
+        Serves,
+    ),
     ("wstap serve --open day.ndjson", Serves),
     ("wstap --listen localhost:9090 --history-age 1h", Serves),
     ("WSTAP_LISTEN=localhost:9090 WSTAP_HISTORY_AGE=1h wstap", Serves),

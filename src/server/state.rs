@@ -1,0 +1,125 @@
+//! State that all connections of a server share.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::budget::Budget;
+use super::connection_tracker::ConnectionTracker;
+use super::handshakes::{Handshakes, Opened};
+use super::overload::TurnAway;
+use super::per_address::{ConnectionPermit, PerAddress};
+use super::proxy_protocol;
+use super::transport::Transport;
+use super::warned::Warned;
+use crate::hub::Hub;
+use crate::metrics::Limit;
+use crate::request::Task;
+
+/// Memory for all heads that are not complete, beyond the first 4 KiB of each. A head that finds no
+/// room ends its connection.
+const HEADS: usize = 16 << 20;
+
+/// Memory for all bodies that are not handled yet, beyond the first 16 KiB of each.
+const BODIES: usize = 32 << 20;
+
+/// Connections beyond those that may register or listen: pages, API calls, and answers that the
+/// server is full.
+const SPARE_CONNECTIONS: usize = 1024;
+
+/// Time limit for the header of the PROXY protocol, which a proxy sends at once.
+const PROXY_HEADER: Duration = Duration::from_secs(5);
+
+/// State that all connections share.
+pub(super) struct ServerState {
+    room: Arc<Semaphore>,
+    pub(super) per_address: PerAddress,
+    pub(super) turn_away: TurnAway,
+    pub(super) transport: Transport,
+    /// Limits the warnings about proxies.
+    warned: Warned,
+    handshakes: Handshakes,
+    hub: Hub,
+    pub(super) tracker: ConnectionTracker,
+    pub(super) heads: Arc<Budget>,
+    pub(super) bodies: Arc<Budget>,
+    /// Runs the tasks of connections.
+    pub(super) run: Arc<dyn Fn(Task) + Send + Sync>,
+}
+
+impl ServerState {
+    pub(super) fn new(
+        hub: Hub,
+        transport: Transport,
+        max_per_address: Option<usize>,
+        run: Arc<dyn Fn(Task) + Send + Sync>,
+    ) -> Self {
+        let counter = |limit| hub.metrics().limited(limit).clone();
+        let settings = hub.settings();
+        let room = settings.max_connections.saturating_add(settings.max_listeners);
+        let room = room.saturating_add(SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
+        Self {
+            room: Arc::new(Semaphore::new(room)),
+            per_address: PerAddress::new(max_per_address),
+            turn_away: TurnAway::new(counter(Limit::Sockets)),
+            transport,
+            warned: Warned::default(),
+            handshakes: Handshakes::default(),
+            tracker: ConnectionTracker::default(),
+            heads: Budget::new(HEADS, counter(Limit::Memory)),
+            bodies: Budget::new(BODIES, counter(Limit::Memory)),
+            run,
+            hub,
+        }
+    }
+
+    /// Takes a place in the server and in the share of an address, if both have room. The share of a
+    /// trusted proxy is not limited: those of its clients are.
+    pub(super) fn permit(&self, address: IpAddr) -> Option<ConnectionPermit> {
+        let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        if self.transport.proxies.trusts(address) {
+            return Some(ConnectionPermit::of_proxy(permit));
+        }
+        Some(ConnectionPermit::new(permit, self.per_address.enter(address)?))
+    }
+
+    /// Reads the header of the PROXY protocol where one is due. Returns the address of the client, or
+    /// `None` if the connection has to end.
+    pub(super) async fn origin(
+        &self,
+        stream: &mut TcpStream,
+        peer: SocketAddr,
+        permit: &mut ConnectionPermit,
+    ) -> Option<SocketAddr> {
+        let proxies = &self.transport.proxies;
+        if !proxies.proxy_protocol || !proxies.trusts(peer.ip()) {
+            return Some(peer);
+        }
+        let reading = timeout(PROXY_HEADER, proxy_protocol::read(stream));
+        let fault = match self.hub.stopping().run_until_cancelled(reading).await? {
+            Ok(Ok(None)) => return Some(peer),
+            Ok(Ok(Some(client))) if proxies.trusts(client.ip()) => return Some(client),
+            Ok(Ok(Some(client))) => {
+                permit.hold(self.per_address.enter(client.ip())?);
+                return Some(client);
+            }
+            Ok(Err(fault)) => fault,
+            Err(_elapsed) => io::ErrorKind::TimedOut.into(),
+        };
+        // A proxy that opens a connection and closes it again checks whether the server is there.
+        if fault.kind() == io::ErrorKind::InvalidData && self.warned.is_due() {
+            tracing::warn!("{}: {fault}; the connection was closed", peer.ip());
+        }
+        None
+    }
+
+    /// Performs the handshake of a connection. `http2` offers HTTP/2.
+    pub(super) async fn open(&self, stream: TcpStream, http2: bool) -> Option<Opened> {
+        self.handshakes.open(stream, self.transport.tls.as_ref(), http2, &self.hub).await
+    }
+}
