@@ -62,6 +62,10 @@ soak minutes="60":
 crowd:
     WSTAP_CROWD=1 cargo test --release --test it channels_crowd
 
+# Kills a server with a log 200 times under load, and checks what it had told.
+crash times="200":
+    WSTAP_CRASHES={{times}} cargo test --test it log_crash
+
 # Attacks wstap beside a well-behaved client and listener, for long: memory, latency, shutdown.
 siege *names:
     cargo build --release

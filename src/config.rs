@@ -19,7 +19,7 @@ mod values;
 use std::time::Duration;
 
 use crate::auth::Origins;
-use crate::hub::{Declared, Retention, Settings};
+use crate::hub::{Declared, LogSettings, Retention, Settings};
 use crate::proxy::{
     ForwardedHeaders, HostHeader, InvalidUpstream, Route, TapHttp, Trust, Upstream,
 };
@@ -35,7 +35,7 @@ pub use source::{Faults, Source};
 pub use sources::Sources;
 pub use values::LogFormat;
 
-use settings::{ProxyArgs, RedactionArgs, ServerArgs, TransportArgs};
+use settings::{LogArgs, ProxyArgs, RedactionArgs, ServerArgs, TransportArgs};
 
 /// The configuration of the server.
 #[derive(Debug, Clone)]
@@ -72,6 +72,8 @@ pub struct Config {
     pub proxies: TrustedProxies,
     /// Settings of proxy mode; `None` is hub mode.
     pub proxy: Option<ProxyConfig>,
+    /// The log on disk; `None` keeps events in memory only.
+    pub log: Option<LogSettings>,
     /// The recording that is shown instead of traffic.
     pub open: Option<String>,
     /// Settings of the API of Channelstream; `None` if it is off.
@@ -139,7 +141,7 @@ impl Config {
         log_filter: String,
         faults: &mut Faults,
     ) -> Self {
-        let ServerArgs { addresses, history, limits, times, access, operation, .. } = args;
+        let ServerArgs { addresses, history, log, limits, times, access, operation, .. } = args;
         let proxy = proxy(args.proxy, routes, faults);
         let mut tap_listen = addresses.tap_listen;
         if proxy.is_some() && tap_listen.is_empty() {
@@ -150,6 +152,9 @@ impl Config {
         let open = operation.open;
         if open.is_some() && proxy.is_some() {
             faults.add("open and upstream exclude each other; remove one of them");
+        }
+        if open.is_some() && log.data_dir.is_some() {
+            faults.add("open and data-dir exclude each other; remove one of them");
         }
         let channelstream = args.channelstream.settings();
         if channelstream.is_some() && (open.is_some() || proxy.is_some()) {
@@ -202,6 +207,7 @@ impl Config {
             proxies: proxies(&args.transport, faults),
             certificate: certificate(args.transport, faults),
             proxy,
+            log: self::log(log),
             open,
             channelstream,
             log_format: operation.log_format,
@@ -250,6 +256,15 @@ fn certificate(args: TransportArgs, faults: &mut Faults) -> Option<CertificateFi
             None
         }
     }
+
+fn log(args: LogArgs) -> Option<LogSettings> {
+    Some(LogSettings {
+        directory: args.data_dir?.into(),
+        sync: args.sync,
+        bytes: Some(args.log_bytes as u64),
+        age: args.log_age,
+        events: args.log_events.map(|events| events as u64),
+    })
 }
 
 fn redaction(args: RedactionArgs) -> Redaction {

@@ -31,7 +31,6 @@ use crate::hub::{
 use crate::json;
 use crate::problem::Problem;
 use crate::request::{self, Segment, read_body};
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::info::Info;
 
@@ -124,6 +123,7 @@ pub(crate) async fn send(
         Message { synthetic: true, ..Message::new(direction, opcode, body.len(), payload) };
     let event =
         hub.send(&to, outgoing, message).map_err(|undelivered| undeliverable(undelivered, &id))?;
+    hub.kept(event).await?;
     Ok((StatusCode::ACCEPTED, Json(event.into())))
 }
 
@@ -223,12 +223,15 @@ pub(crate) async fn alive() -> &'static str {
 
 /// Answers `GET /readyz`: whether new connections and listeners are accepted.
 pub(crate) async fn ready(
-    State(Stopping(stopping)): State<Stopping>,
+    State(Readiness(hub)): State<Readiness>,
 ) -> Result<&'static str, Problem> {
-    if stopping.is_cancelled() {
+    if hub.stopping().is_cancelled() {
         return Err(Problem::new(Code::Stopping, "this server is stopping"));
     }
-    Ok("ready\n")
+    match hub.log().and_then(|log| log.fault) {
+        Some(fault) => Err(Problem::not_ready(format!("the log on disk: {fault}"))),
+        None => Ok("ready\n"),
+    }
 }
 
 /// Answers `GET /api/info`: the server, its limits and its current numbers.
@@ -236,9 +239,9 @@ pub(crate) async fn info(can: Can<Observe>, State(info): State<Arc<Info>>) -> Js
     Json(Server::of(&can.hub, &info, can.narrowed().sees_all()))
 }
 
-/// Tells when the server begins to stop.
+/// Says whether the server is ready: the hub, for a call that needs no credential.
 #[derive(Debug, Clone)]
-pub(crate) struct Stopping(pub(crate) CancellationToken);
+pub(crate) struct Readiness(pub(crate) Hub);
 
 /// Returns the hub for what is not of single events: numbers, and the queries of listeners.
 fn all(can: Can<Observe>) -> Result<Hub, Problem> {

@@ -27,6 +27,7 @@ pages! {
 [http]: crate::docs::http
 [inspector]: crate::docs::inspector
 [javascript]: crate::docs::javascript
+[log]: crate::docs::log
 [memory]: crate::docs::performance#memory
 [operations]: crate::docs::operations
 [performance]: crate::docs::performance
@@ -42,7 +43,7 @@ pages! {
 [websocket]: crate::docs::websocket
 "
     proxy inspector websocket events channels channelstream javascript library filters redaction
-    recordings replay settings http guarantees comparison performance security operations
+    recordings log replay settings http guarantees comparison performance security operations
 }
 
 /// The README, for its Rust blocks.

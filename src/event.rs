@@ -112,6 +112,12 @@ impl Draft {
 }
 
 impl Event {
+    /// Makes the event of a gap: so many messages passed unseen.
+    #[must_use]
+    pub(crate) fn lost(missed: u64, id: EventId) -> Self {
+        Draft::new(ConnectionId::nobody(), EventBody::Lost(missed)).stamp(id)
+    }
+
     /// Returns the kind of the event.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -29,7 +29,6 @@ mod sequence;
 mod settings;
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +48,10 @@ pub use connections::handle::{CloseRequest, ConnectionHandle, ConnectionInfo, En
 pub use connections::queue::{Outgoing, Queued};
 pub use connections::recorded::{RecordedConnection, RecordedEnd};
 pub use connections::registering::ConnectionPermit;
+#[cfg(feature = "sqlite")]
+pub use history::log::{LogError, LogSettings, LogSync};
 pub use history::memory::Retention;
+pub use history::progress::{LogStatus, NotKept};
 pub use history::segment::{Segment, Selection};
 pub use listeners::listener::{About, Delivery, Listener};
 pub(crate) use listeners::pace::{Pace, yield_turn};
@@ -57,8 +59,10 @@ pub use listeners::reading::Start;
 pub use listeners::scan::{Order, Range, Scan, Scanned};
 pub use listeners::subscription::Subscription;
 pub use refusal::{Ended, MAX_SUBSCRIPTIONS, NotAllowed, Refused, Undelivered};
+pub use runtime::recorded::Pick;
 pub use settings::{DuplicateId, Settings, SlowClient};
 
+use history::store::Answer;
 use listeners::listener::Signal;
 use runtime::shared::Shared;
 pub(crate) use runtime::turns::{Turn, Turns};
@@ -80,6 +84,63 @@ impl Hub {
         let shared = Shared::new(settings);
         runtime::tasks::start(&shared);
         Self { shared }
+    }
+
+    /// Makes a hub that keeps its events in a database, and goes on with those that are there.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be opened, or is open in another process.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    #[cfg(feature = "sqlite")]
+    pub fn with_log(settings: Settings, log: &LogSettings) -> Result<Self, LogError> {
+        let (log, position, last) = history::log::Log::open(log, settings.history)?;
+        let order = sequence::order::Order::after(position, last);
+        let shared = Shared::with(settings, Box::new(log), order);
+        let hub = Arc::downgrade(&shared);
+        shared.store.announce_to(Box::new(move |segments| {
+            if let Some(hub) = hub.upgrade() {
+                hub.announce_written(segments);
+            }
+        }));
+        runtime::tasks::start(&shared);
+        Ok(Self { shared })
+    }
+
+    /// Returns the state of the log on disk; `None` without one.
+    #[must_use]
+    pub fn log(&self) -> Option<LogStatus> {
+        self.shared.store.progress().map(|progress| progress.status().clone())
+    }
+
+    /// Waits until an event that was published is where it must be: in the log on disk, if there is
+    /// one. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`NotKept`] if the log cannot be written.
+    pub async fn kept(&self, id: EventId) -> Result<(), NotKept> {
+        match self.receipt(id) {
+            None => Ok(()),
+            Some(receipt) => receipt.await,
+        }
+    }
+
+    /// The same; `None` without a log.
+    pub(crate) fn receipt(
+        &self,
+        id: EventId,
+    ) -> Option<impl Future<Output = Result<(), NotKept>> + Send + use<>> {
+        self.shared.store.progress().map(|progress| progress.kept(id))
+    }
+
+    /// Waits until the log on disk has written so much that publishers may go on. `None` if they may.
+    pub(crate) fn log_room(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let progress = self.shared.store.progress().filter(|progress| progress.is_behind());
+        progress.map(history::progress::Progress::room)
     }
 
     /// Returns the settings that it was made with.
@@ -108,17 +169,18 @@ impl Hub {
             history_bytes,
             max_lag,
             tasks: Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
+            log: self.log().map(|log| log.numbers()).unwrap_or_default(),
             ..Numbers::default()
         };
         sequence.state.channels.count(&mut numbers);
         numbers
     }
 
-    /// Returns the id of the newest event and the number of all events so far.
+    /// Returns the id of the newest event and the number of events since the start.
     #[must_use]
     pub fn head(&self) -> (Option<EventId>, u64) {
-        let (position, id) = self.shared.sequence().order.head();
-        (id, position)
+        let sequence = self.shared.sequence();
+        (sequence.order.head().1, sequence.order.count())
     }
 
     /// Returns a token that is cancelled when the hub begins to stop.
@@ -214,7 +276,7 @@ impl Hub {
     /// Returns up to `limit` listeners with numbers greater than `after`, and how far each has read.
     #[must_use]
     pub fn listeners_after(&self, after: u64, limit: usize) -> Vec<Seen> {
-        let (id, head) = self.head();
+        let (head, id) = self.shared.sequence().order.head();
         let all = pieces::in_pieces(limit, |last: Option<&Arc<Listener>>, wanted| {
             self.shared.listeners.after(last.map_or(after, |it| it.number), wanted)
         });
@@ -236,16 +298,25 @@ impl Hub {
         true
     }
 
-    /// Returns one event that is kept.
+    /// Returns one event that is kept in memory. [`Hub::find`] looks into the log on disk as well.
     #[must_use]
     pub fn event(&self, id: EventId) -> Option<Arc<Event>> {
         self.shared.empty_inbox();
         self.shared.flush();
         self.shared.store.evict(now_ms());
-        match self.shared.store.poll_event(&mut Context::from_waker(Waker::noop()), id) {
-            Poll::Ready(event) => event,
-            Poll::Pending => None,
+        match self.shared.store.events(&[id]) {
+            Answer::Known(events) => events.into_iter().next(),
+            Answer::Coming(_) => None,
         }
+    }
+
+    /// Returns one event that is kept. Cancel safe.
+    pub async fn find(&self, id: EventId) -> Option<Arc<Event>> {
+        if let Some(event) = self.event(id) {
+            return Some(event);
+        }
+        let mut pick = self.pick();
+        std::future::poll_fn(|cx| pick.poll(cx, &[id])).await.into_iter().next()
     }
 }
 

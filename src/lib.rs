@@ -112,7 +112,7 @@
 //! event                                         data
 //! wire  dialect  frame  redact  auth            pure: no tokio, no axum, no clock
 //! filter                                        pure: expressions over the full event
-//! metrics                                       numbers
+//! metrics  database                             numbers, and files of events
 //! hub                                           state; uses tokio, not axum
 //! problem                                       errors of the rows above as responses
 //! rate                                          limits of what an address or a connection does
@@ -149,6 +149,8 @@ pub mod code;
 pub mod config;
 pub mod consumer;
 mod control;
+#[cfg(feature = "sqlite")]
+mod database;
 #[doc(hidden)]
 pub mod dialect;
 #[cfg(any(doc, doctest))]

@@ -88,6 +88,23 @@ pub struct Numbers {
     pub private_connections: usize,
     /// Users of these connections.
     pub private_users: usize,
+    /// The log on disk.
+    pub log: LogNumbers,
+}
+
+/// The current numbers of a log on disk; zero without one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogNumbers {
+    /// Events in the log.
+    pub events: u64,
+    /// Bytes that it takes.
+    pub bytes: u64,
+    /// Bytes of its write-ahead log.
+    pub wal_bytes: u64,
+    /// Events that could not be written so far.
+    pub unkept: u64,
+    /// Whether it cannot be written now.
+    pub failing: bool,
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +119,11 @@ struct Gauges {
     channels: Gauge,
     /// The five gauges of channelize, under the names of its documentation.
     channelize: [Gauge; 5],
+    log_events: Gauge,
+    log_bytes: Gauge,
+    log_wal_bytes: Gauge,
+    log_unkept: Gauge,
+    log_failing: Gauge,
 }
 
 impl Gauges {
@@ -118,6 +140,13 @@ impl Gauges {
         );
         gauge("tasks", "Tasks of the server now", &gauges.tasks);
         gauge("channels", "Channels that have members or a history", &gauges.channels);
+        gauge("log_events", "Events in the log on disk", &gauges.log_events);
+        gauge(
+            "log_unkept_events",
+            "Events since the start that the log on disk could not keep",
+            &gauges.log_unkept,
+        );
+        gauge("log_failing", "1 while the log on disk cannot be written", &gauges.log_failing);
         let channelize = [
             ("open_connections", "Connections that are registered"),
             ("private_connections", "Connections that are in a private channel"),
@@ -142,6 +171,18 @@ impl Gauges {
             "Memory of the events in the history",
             Unit::Bytes,
             gauges.history_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "log",
+            "Disk space of the log, its write-ahead log included",
+            Unit::Bytes,
+            gauges.log_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "log_wal",
+            "Disk space of the write-ahead log",
+            Unit::Bytes,
+            gauges.log_wal_bytes.clone(),
         );
         gauges
     }
@@ -278,6 +319,16 @@ impl Metrics {
         self.gauges.clock_behind.set(now.clock_behind.as_secs_f64());
         set(&self.gauges.tasks, now.tasks);
         set(&self.gauges.channels, now.channels);
+        let log = [
+            (&self.gauges.log_events, now.log.events),
+            (&self.gauges.log_bytes, now.log.bytes),
+            (&self.gauges.log_wal_bytes, now.log.wal_bytes),
+            (&self.gauges.log_unkept, now.log.unkept),
+            (&self.gauges.log_failing, u64::from(now.log.failing)),
+        ];
+        for (gauge, number) in log {
+            set(gauge, usize::try_from(number).unwrap_or(usize::MAX));
+        }
         let channelize = [
             now.connections,
             now.private_connections,

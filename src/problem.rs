@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::code::Code;
 use crate::dialect::InvalidFrame;
-use crate::hub::{NotAllowed, Refused, Undelivered};
+use crate::hub::{NotAllowed, NotKept, Refused, Undelivered};
 
 /// An error that is answered: what is wrong, and what would be right. As a response it is problem
 /// details (RFC 9457):
@@ -31,6 +31,8 @@ pub struct Problem {
     position: Option<usize>,
     /// Seconds until a retry makes sense, where that is known.
     retry_after: Option<u64>,
+    /// Whether the status is 503, as health checks expect it, and not that of the code.
+    not_ready: bool,
 }
 
 /// The body of an answer. `openapi::problems` describes it.
@@ -76,7 +78,7 @@ impl Problem {
             detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
             detail.push('…');
         }
-        Self { code, name: None, detail, position: None, retry_after: None }
+        Self { code, name: None, detail, position: None, retry_after: None, not_ready: false }
     }
 
     /// Creates the problem of a request that cannot be read.
@@ -88,6 +90,15 @@ impl Problem {
     /// Sets the seconds until a retry makes sense.
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// Creates the answer of a health check: 503, and why the server is not ready.
+    pub(crate) fn not_ready(detail: impl Into<String>) -> Self {
+        Self { not_ready: true, ..Self::new(Code::Unavailable, detail) }
+    }
+
+    fn status(&self) -> StatusCode {
+        if self.not_ready { StatusCode::SERVICE_UNAVAILABLE } else { status(self.code) }
     }
 
     /// Sets the position of the fault in a filter expression.
@@ -102,7 +113,7 @@ impl Problem {
         Details {
             kind: "about:blank",
             title: row.title,
-            status: row.status,
+            status: self.status().as_u16(),
             code: row.name,
             detail: &self.detail,
             position: self.position,
@@ -126,8 +137,7 @@ pub(crate) fn status(code: Code) -> StatusCode {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let row = self.code.row();
-        let status = status(self.code);
-        let mut response = (status, Json(self.details())).into_response();
+        let mut response = (self.status(), Json(self.details())).into_response();
         let headers = response.headers_mut();
         let media_type = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, media_type);
@@ -170,6 +180,12 @@ impl From<Undelivered> for Problem {
             Undelivered::EventStream => Code::MethodNotAllowed,
         };
         Self::new(code, undelivered.to_string())
+    }
+}
+
+impl From<NotKept> for Problem {
+    fn from(not: NotKept) -> Self {
+        Self::new(Code::Unavailable, not.to_string())
     }
 }
 

@@ -47,6 +47,7 @@
 //! However a session ends, the [`Connection`](crate::hub::Connection) publishes one `close` event. No await point holds a
 //! lock, and every write has a time limit.
 
+mod answers;
 mod clock;
 mod commands;
 mod flow;
@@ -64,7 +65,7 @@ use std::time::Duration;
 
 pub use handshake::{Handshake, UpgradeContext, connect, is_encrypted, is_handshake, remote};
 pub(crate) use handshake::{Opened, open, upgrade};
-pub use protocol::{Next, Outbox, Protocol};
+pub use protocol::{Next, Outbox, Protocol, Receipt};
 pub use tungstenite::Message as Frame;
 pub use turns::Session;
 

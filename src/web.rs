@@ -25,7 +25,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::access::{self, Access, Caller, Guarded, authenticate, session as sign_in};
 use crate::auth::{Hosts, Origins};
 use crate::code::Code;
-use crate::control::{self, Info, MaxMessageBytes, Stopping};
+use crate::control::{self, Info, MaxMessageBytes, Readiness};
 use crate::hub::Hub;
 use crate::openapi;
 use crate::outlet::{export, live, poll};
@@ -172,7 +172,7 @@ impl Web {
         };
         App {
             hub: Guarded::new(self.hub.clone()),
-            stopping: Stopping(self.hub.stopping().clone()),
+            readiness: Readiness(self.hub.clone()),
             max: MaxMessageBytes(self.limits.max_message_bytes),
             info: Arc::new(info),
             access: self.access.clone(),
@@ -229,7 +229,7 @@ fn routes() -> Router<App> {
 #[derive(Debug, Clone)]
 struct App {
     hub: Guarded,
-    stopping: Stopping,
+    readiness: Readiness,
     access: Access,
     max: MaxMessageBytes,
     info: Arc<Info>,
@@ -242,9 +242,9 @@ impl FromRef<App> for Guarded {
     }
 }
 
-impl FromRef<App> for Stopping {
+impl FromRef<App> for Readiness {
     fn from_ref(app: &App) -> Self {
-        app.stopping.clone()
+        app.readiness.clone()
     }
 }
 

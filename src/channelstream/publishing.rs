@@ -26,6 +26,13 @@ impl Shared {
         }
     }
 
+    /// Waits until everything that was published is in the log on disk, if there is one.
+    pub(super) async fn kept(&self) -> Result<(), ApiError> {
+        let (Some(newest), _) = self.hub.head() else { return Ok(()) };
+        self.hub.kept(newest).await.map_err(Problem::from)?;
+        Ok(())
+    }
+
     /// Publishes a message of `POST /message`.
     pub(super) fn message(&self, message: request::Message) -> Result<Raw, ApiError> {
         let now = Moment::now();

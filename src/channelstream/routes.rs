@@ -149,6 +149,7 @@ async fn message(State(api): State<ApiState>, call: Call) -> Answer {
         api.shared.room_for(&message.delivery).await;
         answers.push(api.shared.message(message)?);
     }
+    api.shared.kept().await?;
     Ok(answer(&answers))
 }
 
@@ -158,6 +159,7 @@ async fn edit(State(api): State<ApiState>, call: Call) -> Answer {
         api.shared.room_for(&edit.delivery).await;
         answers.push(api.shared.edit(&edit)?);
     }
+    api.shared.kept().await?;
     Ok(answer(&answers))
 }
 
@@ -167,6 +169,7 @@ async fn delete(State(api): State<ApiState>, call: Call) -> Answer {
         api.shared.room_for(&delete.delivery).await;
         answers.push(api.shared.delete(&delete)?);
     }
+    api.shared.kept().await?;
     Ok(answer(&answers))
 }
 

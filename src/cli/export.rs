@@ -1,4 +1,5 @@
-//! `wstap export`: writes the events of a server or of a recording as an archive or as lines of JSON.
+//! `wstap export`: writes the events of a server or of a recording as an archive, as lines of JSON or
+//! as a database.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -13,9 +14,11 @@ use super::reach::Reach;
 use super::running::block_on;
 use super::selection::Selection;
 use super::{file, find, progress};
+use crate::database;
 use crate::hub::Settings;
+use crate::wire;
 
-/// Write the events of a server, or a recording, as HAR or NDJSON
+/// Write the events of a server, or a recording, as HAR, NDJSON or SQLite
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Export {
@@ -24,9 +27,13 @@ pub(super) struct Export {
     #[arg(value_name = "URL|FILE")]
     source: Option<String>,
     /// har opens in the network panel of a browser; ndjson has the full events, one on each line.
-    /// Without it, har for a file that ends in .har, otherwise ndjson
+    /// db is a database of SQLite. Without it, har for a file that ends in .har, db for one that ends
+    /// in .db, otherwise ndjson
     #[arg(long)]
     format: Option<Format>,
+    /// Reads the log in the directory of a server (--data-dir), which may be running
+    #[arg(long, value_name = "DIR", conflicts_with = "source")]
+    data_dir: Option<PathBuf>,
     /// File to write; without it, stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -43,6 +50,7 @@ pub(super) struct Export {
 enum Format {
     Har,
     Ndjson,
+    Db,
 }
 
 const EXAMPLES: &str = "\
@@ -53,11 +61,29 @@ Examples:
   wstap export -o traffic.har                          for the network panel of a browser
   wstap export --since 5m --connection room-7 -o room-7.har
   wstap export http://localhost:8082 --kind message | jq -c .message
+  wstap export --data-dir /var/lib/wstap -o log.db     the log of a server that is running
   wstap export day.ndjson --format har -o day.har      a recording in the other form";
 
 impl Export {
-    pub(super) fn run(self) -> Result<(), Failure> {
-        let query = self.query();
+    pub(super) fn run(mut self) -> Result<(), Failure> {
+        if let Some(directory) = &self.data_dir {
+            let log = directory.join(database::FILE);
+            if !log.is_file() {
+                let words = format!("{}: there is no log in this directory", directory.display());
+                return Err(Failure::Failed(words));
+            }
+            self.source = Some(log.to_string_lossy().into_owned());
+        }
+        let (format, query) = self.query();
+        if let Format::Db = format {
+            let Some(path) = &self.output else {
+                let words = "a database is a file; --output says which";
+                return Err(Failure::Usage(words.to_owned()));
+            };
+            return whole_database(path, |each| {
+                block_on(read(self.source.as_deref(), &query, each))
+            });
+        }
         let read = |out: &mut dyn Write| {
             let bar = progress::spinner("{spinner} {bytes} written");
             let mut out = bar.wrap_write(out);
@@ -74,18 +100,20 @@ impl Export {
         out.flush().map_err(|error| Failure::output(&error))
     }
 
-    fn query(&self) -> String {
-        let har = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "har");
-        let format = match self.format {
-            Some(Format::Har) => "har",
-            None if self.output.as_ref().is_some_and(har) => "har",
-            Some(Format::Ndjson) | None => "ndjson",
+    fn query(&self) -> (Format, String) {
+        let ending = self.output.as_ref().and_then(|path| path.extension());
+        let by_name = match ending.and_then(std::ffi::OsStr::to_str) {
+            Some("har") => Format::Har,
+            Some("db") => Format::Db,
+            _ => Format::Ndjson,
         };
+        let written = self.format.unwrap_or(by_name);
+        let format = if let Format::Har = written { "har" } else { "ndjson" };
         let mut query = Serializer::new(String::new());
         query.append_pair("format", format).append_pair("limit", "all");
         self.selection.query(&mut query);
         query.extend_pairs(self.until.iter().map(|until| ("until", until)));
-        query.finish()
+        (written, query.finish())
     }
 }
 
@@ -110,6 +138,37 @@ async fn read(
         Ok(()) => Ok(()),
         Err(problem) => Err(find::explain(problem, &url).await),
     }
+}
+
+/// Writes a database whole or not at all, of lines that come in pieces.
+fn whole_database(
+    path: &Path,
+    write: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let name = path.display().to_string();
+    let failed = Failure::of(&name);
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = Path::new(&part);
+    let _ = fs::remove_file(part);
+    let mut recording = database::Recording::open(part)?;
+    let mut rest = Vec::new();
+    let mut each = |data: &[u8]| {
+        rest.extend_from_slice(data);
+        let end = memchr::memrchr(b'\n', &rest).map_or(0, |end| end + 1);
+        let lines: Vec<u8> = rest.drain(..end).collect();
+        let lines = std::str::from_utf8(&lines).map_err(io::Error::other)?.lines();
+        let lines = lines.filter(|line| !line.trim().is_empty()).map(wire::read);
+        let recorded: Vec<_> = lines.collect::<Result<_, _>>().map_err(io::Error::other)?;
+        recording.append(&recorded).map_err(io::Error::other)
+    };
+    let written = write(&mut each);
+    let finished = recording.finish().map_err(Failure::from);
+    let done = written.and(finished).and_then(|()| fs::rename(part, path).map_err(&failed));
+    if done.is_err() {
+        let _ = fs::remove_file(part);
+    }
+    done
 }
 
 /// Writes a file whole or not at all: under another name first, which is then changed.

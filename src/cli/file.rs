@@ -1,4 +1,4 @@
-//! Recordings as files: lines of JSON, an array of the same, or an archive.
+//! Recordings as files: lines of JSON, an array of the same, an archive, or a database.
 
 mod bytes;
 
@@ -16,6 +16,7 @@ use self::bytes::{Packing, without_callback};
 use super::client::detail;
 use super::failure::Failure;
 use super::progress;
+use crate::database::{self, OpenError};
 use crate::event::{Event, Kind};
 use crate::hub::{Hub, Settings};
 use crate::web::Web;
@@ -27,7 +28,11 @@ pub(super) enum Form {
     Ndjson,
     Json,
     Har,
+    Database,
 }
+
+/// The first bytes of a database of SQLite.
+const DATABASE: &[u8] = b"SQLite format 3\0";
 
 impl Form {
     pub(super) fn as_str(self) -> &'static str {
@@ -35,6 +40,7 @@ impl Form {
             Self::Ndjson => "NDJSON",
             Self::Json => "JSON",
             Self::Har => "HAR",
+            Self::Database => "SQLite",
         }
     }
 }
@@ -43,7 +49,7 @@ impl Form {
 /// by one; the other formats, and files that are packed, are read whole.
 pub(super) fn each(
     path: &str,
-    each: impl FnMut(Recorded) -> Result<(), Failure>,
+    mut each: impl FnMut(Recorded) -> Result<(), Failure>,
 ) -> Result<Form, Failure> {
     let failed = Failure::of(path);
     let mut file = File::open(path).map_err(&failed)?;
@@ -53,6 +59,11 @@ pub(super) fn each(
     // Enough for the first key of an archive, with white space before it.
     let mut start = Vec::new();
     let _ = bar.wrap_read(&mut file).take(1 << 10).read_to_end(&mut start);
+    if start.starts_with(DATABASE) {
+        drop(file);
+        bar.finish_and_clear();
+        return database(path, &mut each).map(|()| Form::Database);
+    }
     file.rewind().map_err(&failed)?;
     bar.reset();
     let packing = Packing::of(&start)
@@ -71,6 +82,25 @@ pub(super) fn each(
     };
     bar.finish_and_clear();
     Ok(form)
+}
+
+/// Reads a recording that is a database. Another process may be writing it.
+fn database(
+    path: &str,
+    each: &mut impl FnMut(Recorded) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut odd = Odd::default();
+    database::each(Path::new(path), |read| match read {
+        Ok(recorded) => {
+            odd.read += 1;
+            each(recorded)
+        }
+        Err(fault) => {
+            odd.note(format!("{path}: {fault}"));
+            Ok(())
+        }
+    })?;
+    odd.finish(path)
 }
 
 /// Reads a recording that is in memory.
@@ -178,6 +208,12 @@ impl Odd {
                 Ok(())
             }
         }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 

@@ -1,10 +1,11 @@
-//! `wstap record`: follows a server into a file, one event on each line.
+//! `wstap record`: follows a server into a file, one event on each line, or into a database.
 //!
 //! Each line is written whole by one write, so that a kill leaves at most one cut line at the end.
 //! The next run removes that line, and resumes after the last event of the file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
 
 use clap::Args;
 use form_urlencoded::Serializer;
@@ -18,6 +19,7 @@ use super::reach::Reach;
 use super::running::{Ending, block_on};
 use super::selection::Selection;
 use super::watch::line;
+use crate::database;
 use crate::event::EventId;
 use crate::wire::sse::Message;
 use crate::wire::{self, Recorded};
@@ -28,7 +30,8 @@ use crate::wire::{self, Recorded};
 pub(super) struct Record {
     /// Server to follow. Without it, the tap that answers at localhost:8080 or localhost:8082
     url: Option<String>,
-    /// File to append to: NDJSON, one full event on each line
+    /// File to append to: NDJSON, one full event on each line, or for a name that ends in .db a
+    /// database of SQLite
     #[arg(required = true)]
     file: String,
     #[command(flatten)]
@@ -44,6 +47,7 @@ stderr. Ctrl-C ends the recording.
 
 Examples:
   wstap record day.ndjson
+  wstap record day.db                            for questions in SQL
   wstap record http://localhost:8082 room.ndjson --connection room-7 --last 1000
   tail -f day.ndjson | jq -c 'select(.kind == \"close\") | .close'
   wstap inspect day.ndjson";
@@ -79,8 +83,8 @@ impl Record {
             }
         });
         recording.bar.finish_and_clear();
-        recording.file.sync_data().map_err(&failed)?;
         let (events, gaps) = (recording.events, recording.gaps);
+        recording.finish().map_err(&failed)?;
         let gaps =
             if gaps > 0 { format!("; events were missed {gaps} times") } else { String::new() };
         anstream::eprintln!("wstap: {events} events more in {path}{gaps}");
@@ -88,13 +92,24 @@ impl Record {
     }
 }
 
+/// Returns whether a file is to be a database, by its name.
+pub(super) fn is_database(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "db")
+}
+
 fn say(bar: &ProgressBar, words: &str) {
     bar.suspend(|| anstream::eprintln!("wstap: {words}"));
 }
 
+/// What is written: lines, or a database.
+enum Output {
+    Lines(File),
+    Database(database::Recording, Vec<Recorded>),
+}
+
 /// The file, and counts of what this run has added to it.
 struct Recording {
-    file: File,
+    output: Output,
     /// The last event in the file.
     last: Option<EventId>,
     events: u64,
@@ -103,8 +118,26 @@ struct Recording {
 }
 
 impl Recording {
-    /// Opens a file to append to, removes a cut line at its end, and finds its last event.
+    /// Opens a file to append to, and finds its last event.
     fn open(path: &str) -> io::Result<Self> {
+        let (output, last) =
+            if is_database(path) { Self::database(path) } else { Self::lines(path) }?;
+        if let Some(id) = last {
+            anstream::eprintln!("wstap: {path} goes on after {id}");
+        }
+        let bar = progress::spinner("{spinner} {pos} events  {msg}");
+        Ok(Self { output, last, events: 0, gaps: 0, bar })
+    }
+
+    fn database(path: &str) -> io::Result<(Output, Option<EventId>)> {
+        let recording = database::Recording::open(Path::new(path));
+        let recording = recording.map_err(|error| io::Error::other(error.fault))?;
+        let last = recording.last();
+        Ok((Output::Database(recording, Vec::new()), last))
+    }
+
+    /// Opens a file of lines, and removes a cut line at its end.
+    fn lines(path: &str) -> io::Result<(Output, Option<EventId>)> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let (end, last) = last_event(&mut file)?;
         let cut = file.metadata()?.len() - end;
@@ -114,16 +147,11 @@ impl Recording {
                 "wstap: {path}: the last line was cut off; its {cut} bytes are gone"
             );
         }
-        match last {
-            Some(id) => anstream::eprintln!("wstap: {path} goes on after {id}"),
-            None if end > 0 => {
-                let other = "this is no recording of lines; choose another file";
-                return Err(io::Error::new(io::ErrorKind::InvalidData, other));
-            }
-            None => {}
+        if last.is_none() && end > 0 {
+            let other = "this is no recording of lines; choose another file";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, other));
         }
-        let bar = progress::spinner("{spinner} {pos} events  {msg}");
-        Ok(Self { file, last, events: 0, gaps: 0, bar })
+        Ok((Output::Lines(file), last))
     }
 
     fn write(&mut self, message: &Message) -> io::Result<()> {
@@ -132,11 +160,30 @@ impl Recording {
             self.gap(&line);
         }
         self.bar.set_message(format!("the last has {} B", line.len()));
-        line.push('\n');
         self.events += 1;
         self.bar.inc(1);
-        // One write for a line: a kill leaves all lines whole but the last.
-        self.file.write_all(line.as_bytes())
+        match &mut self.output {
+            Output::Lines(file) => {
+                line.push('\n');
+                // One write for a line: a kill leaves all lines whole but the last.
+                file.write_all(line.as_bytes())
+            }
+            Output::Database(recording, one) => {
+                one.clear();
+                one.push(wire::read(&line).map_err(io::Error::other)?);
+                recording.append(one).map_err(io::Error::other)
+            }
+        }
+    }
+
+    /// Makes what was written durable, and completes the file.
+    fn finish(self) -> io::Result<()> {
+        match self.output {
+            Output::Lines(file) => file.sync_data(),
+            Output::Database(recording, _) => {
+                recording.finish().map_err(|error| io::Error::other(error.fault))
+            }
+        }
     }
 
     /// Prints how many events were missed.

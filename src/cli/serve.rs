@@ -213,6 +213,10 @@ async fn serve(
 }
 
 fn hub(config: &Config) -> Result<Hub, Failure> {
+    if let Some(log) = &config.log {
+        let hub = Hub::with_log(config.hub.clone(), log);
+        return hub.map_err(|error| Failure::Failed(error.to_string()));
+    }
     let Some(path) = &config.open else { return Ok(Hub::new(config.hub.clone())) };
     let (hub, events) = file::hub(path, config.hub.clone())?;
     tracing::info!("{events} events of {path}");

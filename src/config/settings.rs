@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::values;
 use super::values::LogFormat;
 use crate::auth::Network;
-use crate::hub::{DuplicateId, SlowClient};
+use crate::hub::{DuplicateId, LogSync, SlowClient};
 use crate::proxy::{ForwardedHeaders, TapHttp, Upstream};
 use crate::redact::{Binary, Path, Pattern};
 use crate::server::Listen;
@@ -29,6 +29,8 @@ pub(super) struct ServerArgs {
     pub(super) proxy: ProxyArgs,
     #[command(flatten)]
     pub(super) history: HistoryArgs,
+    #[command(flatten)]
+    pub(super) log: LogArgs,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
     #[command(flatten)]
@@ -114,6 +116,28 @@ pub(super) struct HistoryArgs {
     /// Maximum age of the events kept; without it, age does not matter
     #[arg(long = "history-age", value_name = "DURATION", value_parser = values::duration)]
     pub(super) age: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Log on disk")]
+pub(super) struct LogArgs {
+    /// Keeps every event in DIR/events.db, a SQLite database, also over restarts. The directory is
+    /// made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<String>,
+    /// How much of the log a power cut may take: the events of a DURATION, or with always nothing
+    /// that was told to a listener or acknowledged. A process that is killed takes nothing
+    #[arg(long, value_name = "always|DURATION", default_value = "1s", value_parser = values::sync)]
+    pub(super) sync: LogSync,
+    /// Disk space for the log; the oldest events are deleted
+    #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = values::size)]
+    pub(super) log_bytes: usize,
+    /// Maximum age of the events in the log; without it, age does not matter
+    #[arg(long, value_name = "DURATION", value_parser = values::nonzero_duration)]
+    pub(super) log_age: Option<Duration>,
+    /// Maximum number of the events in the log; without it, their number does not matter
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) log_events: Option<usize>,
 }
 
 #[derive(Debug, clap::Args)]

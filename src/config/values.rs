@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use jiff::SignedDuration;
 
 use crate::auth::Origins;
-use crate::hub::{DuplicateId, SlowClient};
+use crate::hub::{DuplicateId, LogSync, SlowClient};
 use crate::proxy::{ForwardedHeaders, InvalidUpstream, TapHttp, Upstream};
 use crate::redact::Binary;
 use crate::server::{InvalidListen, Listen};
@@ -50,6 +50,16 @@ pub(super) fn duration(text: &str) -> Read<Duration> {
 pub(super) fn nonzero_duration(text: &str) -> Read<Duration> {
     let right = "a duration above zero is a number with a unit, such as 15s, 500ms or 1h30m";
     duration(text).ok().filter(|time| !time.is_zero()).ok_or(right)
+}
+
+pub(super) fn sync(text: &str) -> Read<LogSync> {
+    match text {
+        "always" => Ok(LogSync::Always),
+        _ => match nonzero_duration(text) {
+            Ok(every) => Ok(LogSync::Every(every)),
+            Err(_) => Err("always, or a duration above zero with a unit, such as 1s"),
+        },
+    }
 }
 
 pub(super) fn switch(text: &str) -> Read<bool> {

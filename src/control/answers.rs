@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::info::Info;
 use crate::event::{EventId, Flow, Transport};
-use crate::hub::{ConnectionHandle, Hub, RecordedConnection, RecordedEnd, Seen};
+use crate::hub::{ConnectionHandle, Hub, LogStatus, RecordedConnection, RecordedEnd, Seen};
 use crate::wire;
 
 /// A time as RFC 3339 writes it, with milliseconds: `2025-11-20T20:20:00.123Z`.
@@ -274,6 +274,29 @@ struct Now {
     failed_requests: u64,
     last_event_id: Option<String>,
     history: History,
+    /// The log on disk; `null` without `--data-dir`.
+    log: Option<Log>,
+}
+
+/// The log on disk.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+struct Log {
+    /// Events in it.
+    events: u64,
+    /// Bytes that it takes.
+    bytes: u64,
+    /// Events since the start that could not be written.
+    unkept: u64,
+    /// Why it cannot be written now; `null` if it can.
+    fault: Option<String>,
+}
+
+impl From<LogStatus> for Log {
+    fn from(status: LogStatus) -> Self {
+        let LogStatus { events, bytes, unkept, fault, .. } = status;
+        Self { events, bytes, unkept, fault }
+    }
 }
 
 /// The events that are kept for resume.
@@ -334,6 +357,7 @@ impl Server {
                 failed_requests: hub.metrics().failed_requests.get(),
                 last_event_id: head.map(|id| id.to_string()),
                 history: History { events: now.history_events, bytes: now.history_bytes },
+                log: hub.log().map(Log::from),
             }),
             limits: Bounds {
                 message_bytes: info.limits.max_message_bytes,

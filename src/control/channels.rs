@@ -237,6 +237,7 @@ pub(crate) async fn publish(
     hub.room_in(&channel).await;
     let publication = Publication { to, ..Publication::new(channel, opcode, body.len(), payload) };
     let id = hub.publish(publication)?;
+    hub.kept(id).await?;
     Ok((StatusCode::ACCEPTED, Json(id.into())))
 }
 

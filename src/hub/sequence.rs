@@ -29,9 +29,9 @@ pub(in crate::hub) struct Sequence {
 }
 
 impl Sequence {
-    pub(in crate::hub) fn new(max_connections: usize, max_channels: usize) -> Self {
+    pub(in crate::hub) fn new(order: Order, max_connections: usize, max_channels: usize) -> Self {
         let since = EventId { ms: now_ms(), seq: 0 };
-        Self { order: Order::default(), state: State::new(max_connections, max_channels, since) }
+        Self { order, state: State::new(max_connections, max_channels, since) }
     }
 
     /// Gives a record its place and changes the state by it.

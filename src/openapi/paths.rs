@@ -20,8 +20,8 @@ problems!(SigningIn: Malformed, Unauthorized, Timeout, TooLarge, Full);
 problems!(TakingTickets: Unauthorized, SlowDown);
 problems!(FindingFiles: Malformed, NotFound);
 problems!(Finding: Malformed, Unauthorized, Forbidden, NotFound);
-problems!(NotSent: Malformed, Unauthorized, Forbidden, NotFound, Timeout, TooLarge, SlowDown, Full);
-problems!(NotPublished: Malformed, Unauthorized, Forbidden, Timeout, TooLarge, Full);
+problems!(NotSent: Malformed, Unauthorized, Forbidden, NotFound, Timeout, TooLarge, SlowDown, Unavailable, Full);
+problems!(NotPublished: Malformed, Unauthorized, Forbidden, Timeout, TooLarge, Unavailable, Full);
 problems!(NotReady: Stopping);
 problems!(Refusing: Malformed, Unauthorized, Forbidden, NotFound, Replaced, UriTooLong, UpgradeRequired, Full, Stopping);
 

@@ -115,7 +115,7 @@ pub(crate) async fn events(can: Can<Observe>, parts: Parts) -> Result<Response, 
 /// Answers `GET /api/events/{id}`.
 pub(crate) async fn event(can: Can<Observe>, Segment(id): Segment) -> Result<Response, Problem> {
     let id: EventId = id.parse().map_err(|fault| Problem::malformed(format!("{id}: {fault}")))?;
-    let event = can.hub.event(id).filter(|event| can.narrowed().event(event));
+    let event = can.hub.find(id).await.filter(|event| can.narrowed().event(event));
     let event =
         event.ok_or_else(|| Problem::new(Code::NotFound, format!("no event {id} is kept")))?;
     let mut out = Vec::new();

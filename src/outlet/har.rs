@@ -19,7 +19,7 @@ use super::search_time::{SearchTime, unfinished};
 use crate::access::Narrowed;
 use crate::event::{ConnectionId, Event, EventBody, EventId, Kind, Transport};
 use crate::filter::Filter;
-use crate::hub::{Hub, Order, Range, Scan, Scanned, Start};
+use crate::hub::{Hub, Order, Pick, Range, Scan, Scanned, Start};
 use crate::wire::{self, har};
 
 /// Messages that are picked at once.
@@ -39,6 +39,7 @@ pub(super) struct Archive {
     /// For the first pass.
     budget: SearchTime,
     narrowed: Narrowed,
+    pick: Pick,
 }
 
 enum Stage {
@@ -99,7 +100,8 @@ impl Archive {
         };
         let budget = SearchTime::new(hub.settings().search_time);
         let stage = Stage::Beginning(Box::new(selected), range);
-        Self { hub, stage, index, gaps: Vec::new(), budget, narrowed }
+        let pick = hub.pick();
+        Self { hub, stage, index, gaps: Vec::new(), budget, narrowed, pick }
     }
 
     /// Begins the first pass, once it is known where the selection begins.
@@ -198,8 +200,15 @@ impl Archive {
             }
             Stage::Messages(n, progress) => {
                 let entry = &self.index.entries[n];
-                let more =
-                    progress.write(&self.hub, &entry.messages, entry.har().message(), &mut out);
+                let har = entry.har().message();
+                let more = match progress.write(&mut self.pick, cx, &entry.messages, har, &mut out)
+                {
+                    Poll::Ready(more) => more,
+                    Poll::Pending => {
+                        self.stage = Stage::Messages(n, progress);
+                        return Poll::Pending;
+                    }
+                };
                 more.map_or_else(
                     |missed| {
                         entry.har().middle(&mut out);
@@ -210,7 +219,14 @@ impl Archive {
             }
             Stage::Control(n, progress) => {
                 let entry = &self.index.entries[n];
-                let more = progress.write(&self.hub, &entry.control, har::control, &mut out);
+                let har = har::control;
+                let more = match progress.write(&mut self.pick, cx, &entry.control, har, &mut out) {
+                    Poll::Ready(more) => more,
+                    Poll::Pending => {
+                        self.stage = Stage::Control(n, progress);
+                        return Poll::Pending;
+                    }
+                };
                 more.map_or_else(
                     |missed| {
                         entry.har().end(missed, &mut out);
@@ -226,23 +242,24 @@ impl Archive {
 }
 
 impl Progress {
-    /// Writes the next events of a list.
+    /// Polls for the next events of a list, and writes them.
     ///
     /// # Errors
     ///
     /// At the end of the list: the number of its events that were lost.
     fn write(
         mut self,
-        hub: &Hub,
+        pick: &mut Pick,
+        cx: &mut Context<'_>,
         ids: &[EventId],
         write: fn(&Event, &mut Vec<u8>),
         out: &mut Vec<u8>,
-    ) -> Result<Self, usize> {
+    ) -> Poll<Result<Self, usize>> {
         let next = &ids[self.picked..ids.len().min(self.picked + PICK)];
         if next.is_empty() {
-            return Err(self.missed);
+            return Poll::Ready(Err(self.missed));
         }
-        let events = hub.pick(next);
+        let events = ready!(pick.poll(cx, next));
         let mut read = next.len();
         let mut found = 0;
         for event in &events {
@@ -259,7 +276,7 @@ impl Progress {
         }
         self.picked += read;
         self.missed += read - found;
-        Ok(self)
+        Poll::Ready(Ok(self))
     }
 }
 

@@ -24,6 +24,12 @@ pub trait Protocol: Send {
     /// Handles a frame of the client, and returns the answer.
     fn on_frame(&mut self, frame: Frame) -> Option<Frame>;
 
+    /// Returns what the answer to the last frame waits for; `None` if it may be sent at once. Later
+    /// answers wait behind it.
+    fn take_receipt(&mut self) -> Option<Receipt> {
+        None
+    }
+
     /// Handles an item for the client, and returns the frame to send.
     fn on_outgoing(&mut self, outgoing: Self::Outgoing) -> Option<Frame>;
 
@@ -31,6 +37,9 @@ pub trait Protocol: Send {
     /// the socket. If the session ends before, they were not, or not all of them.
     fn on_written(&mut self) {}
 }
+
+/// What an answer waits for. An error is sent in place of the answer.
+pub type Receipt = Pin<Box<dyn Future<Output = Result<(), Frame>> + Send>>;
 
 /// What an [`Outbox`] yields.
 #[derive(Debug)]

@@ -8,13 +8,13 @@ use tungstenite::Message as Frame;
 
 use super::leased::Leased;
 use super::socket::Socket;
-use super::tap::{Tap, ack, answer, message};
+use super::tap::{Tap, ack, answer, message, not_kept};
 use super::turns::{Fault, LONG, Session};
 use super::{CLOSING, Limits, commands};
 use crate::access::Caller;
 use crate::code::Code;
 use crate::dialect::{self, Command, First, InvalidFrame, Registration};
-use crate::event::{Connect, ConnectionId, Opcode};
+use crate::event::{Connect, ConnectionId, EventId, Opcode};
 use crate::hub::{Connection, ConnectionPermit, Hub, Mailbox};
 use crate::problem::Problem;
 
@@ -53,6 +53,7 @@ pub(super) async fn serve(mut session: Session, arrival: Arrival, hub: Hub, limi
                 caller: arrival.caller.clone(),
                 frames: by_command.then_some(0),
                 channel: None,
+                event: None,
                 delivery: None,
             };
             let ending = match arrival.caller.ended() {
@@ -92,6 +93,9 @@ struct Registered {
     /// Whether it registered by the command `register`.
     by_command: bool,
 }
+
+/// The answer to the first frame, and the event that it acknowledges.
+type Reply = (Frame, Option<EventId>);
 
 /// Registers a connection by the URL or by its first frame. Returns `None` if the client has left.
 async fn register(
@@ -135,7 +139,8 @@ async fn register(
                 let (connection, mailbox) = hub.connect(id, arrival.connect.clone())?;
                 let published =
                     body.and_then(|body| connection.publish(message(opcode, size, body)).ok());
-                let reply = published.filter(|_| arrival.ack).map(|id| ack(Some(id), None));
+                let reply =
+                    published.filter(|_| arrival.ack).map(|id| (ack(Some(id), None), Some(id)));
                 (Registered { connection, mailbox, by_command: false }, reply)
             }
             First::Command(id, Command::Register(registration)) => {
@@ -144,7 +149,12 @@ async fn register(
             First::Command(id, command) => first_command(hub, arrival, id, command)?,
         };
         drop(turn);
-        if let Some(reply) = reply {
+        if let Some((reply, event)) = reply {
+            let kept = match event {
+                Some(event) => hub.kept(event).await,
+                None => Ok(()),
+            };
+            let reply = kept.map_or_else(not_kept, |()| reply);
             let _ = socket.send(reply).await;
         }
         return Ok(Some(registered));
@@ -157,13 +167,13 @@ fn by_command(
     arrival: &Arrival,
     id: Option<ConnectionId>,
     registration: Registration,
-) -> Result<(Registered, Option<Frame>), Problem> {
+) -> Result<(Registered, Option<Reply>), Problem> {
     let connect = arrival.connect.clone();
     let Registration { id: named, secret } = registration;
     let id = named.or(id).ok_or(InvalidFrame::NoRegistration)?;
     let (connection, mailbox, resumed) = hub.connect_with_secret(id, secret, connect)?;
     let reply = Frame::text(dialect::registered(connection.id(), resumed));
-    Ok((Registered { connection, mailbox, by_command: true }, Some(reply)))
+    Ok((Registered { connection, mailbox, by_command: true }, Some((reply, None))))
 }
 
 /// Registers a connection whose first frame is a command, under its id or a generated one, and
@@ -173,7 +183,7 @@ fn first_command(
     arrival: &Arrival,
     id: Option<ConnectionId>,
     command: Command,
-) -> Result<(Registered, Option<Frame>), Problem> {
+) -> Result<(Registered, Option<Reply>), Problem> {
     let connect = arrival.connect.clone();
     let (connection, mailbox) = match id {
         Some(id) => hub.connect(id, connect)?,
@@ -183,7 +193,7 @@ fn first_command(
         Ok(done) => answer(done, arrival.ack, None),
         Err(problem) => {
             hub.metrics().frame_errors.inc();
-            Some(Frame::text(problem.frame()))
+            Some((Frame::text(problem.frame()), None))
         }
     };
     Ok((Registered { connection, mailbox, by_command: false }, reply))

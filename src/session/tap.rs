@@ -9,10 +9,11 @@ use tungstenite::Message as Frame;
 
 use super::Protocol;
 use super::commands::{self, Done};
+use super::protocol::Receipt;
 use crate::access::Caller;
 use crate::dialect::{self, Command, Parsed};
 use crate::event::{Body, Channel, Direction, EventId, Message, Opcode};
-use crate::hub::{Connection, Hub, Outgoing};
+use crate::hub::{Connection, Hub, NotKept, Outgoing};
 use crate::problem::Problem;
 
 /// The protocol of one connection.
@@ -29,6 +30,8 @@ pub(super) struct Tap {
     pub(super) frames: Option<u64>,
     /// The channel that was last published to.
     pub(super) channel: Option<Channel>,
+    /// The event that the last answer acknowledges.
+    pub(super) event: Option<EventId>,
     /// Ends when what was published to a channel is nearly delivered.
     pub(super) delivery: Option<Delivering>,
 }
@@ -68,7 +71,11 @@ impl Protocol for Tap {
         }
         let (hub, connection) = (&self.hub, &self.connection);
         match published(hub, connection, &self.caller, frame, &mut self.channel) {
-            Ok(Some(done)) => answer(done, self.ack, self.frames),
+            Ok(Some(done)) => {
+                let (answer, event) = answer(done, self.ack, self.frames)?;
+                self.event = event;
+                Some(answer)
+            }
             // Where frames are numbered, each has an answer.
             Ok(None) => {
                 self.frames.filter(|_| is_data && self.ack).map(|frame| ack(None, Some(frame)))
@@ -78,6 +85,11 @@ impl Protocol for Tap {
                 Some(Frame::text(dialect::numbered(problem.frame(), self.frames)))
             }
         }
+    }
+
+    fn take_receipt(&mut self) -> Option<Receipt> {
+        let receipt = self.hub.receipt(self.event.take()?)?;
+        Some(Box::pin(async move { receipt.await.map_err(not_kept) }))
     }
 
     fn on_outgoing(&mut self, outgoing: Outgoing) -> Option<Frame> {
@@ -121,12 +133,22 @@ pub(super) fn message(opcode: Opcode, size: usize, body: Body) -> Message {
     Message::new(Direction::In, opcode, size, body)
 }
 
-/// Returns the answer to a frame that was carried out, if the client asked for one.
-pub(super) fn answer(done: Done, acks: bool, frame: Option<u64>) -> Option<Frame> {
+/// Returns the answer to a frame that was carried out, if the client asked for one, and the event that
+/// it acknowledges.
+pub(super) fn answer(
+    done: Done,
+    acks: bool,
+    frame: Option<u64>,
+) -> Option<(Frame, Option<EventId>)> {
     match done {
-        Done::Pong(id) => Some(Frame::text(dialect::pong(&id))),
-        Done::Event(id) => acks.then(|| ack(Some(id), frame)),
+        Done::Pong(id) => Some((Frame::text(dialect::pong(&id)), None)),
+        Done::Event(id) => acks.then(|| (ack(Some(id), frame), Some(id))),
     }
+}
+
+/// Returns what is sent in place of an ack.
+pub(super) fn not_kept(not: NotKept) -> Frame {
+    Frame::text(Problem::from(not).frame())
 }
 
 pub(super) fn ack(id: Option<EventId>, frame: Option<u64>) -> Frame {

@@ -4,7 +4,9 @@
 //! and the ping timer; every write has a time limit, so that a client that does not read ends its
 //! own session only. No lock is held at an await point.
 
+use std::fmt;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use tungstenite::Message as Frame;
 use tungstenite::error::ProtocolError;
 
+use super::answers::Answers;
 use super::clock::unix_seconds;
 use super::flow::TooFast;
 use super::pings::{Beat, Pings};
@@ -36,7 +39,6 @@ const BURST: u32 = 32;
 pub(super) const LONG: usize = 1 << 10;
 
 /// An open WebSocket.
-#[derive(Debug)]
 pub struct Session {
     pub(super) socket: Socket,
     hub: Hub,
@@ -49,6 +51,14 @@ pub struct Session {
     turns: Turns,
     /// A long frame that waits for its turn.
     long: Option<Frame>,
+    /// Ends when the log on disk has caught up.
+    log_room: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("socket", &self.socket).finish_non_exhaustive()
+    }
 }
 
 /// Why a session stops taking turns.
@@ -68,7 +78,7 @@ impl From<Ending> for Stop {
 impl Session {
     pub(super) fn new(socket: Socket, hub: Hub, limits: Limits) -> Self {
         let turns = hub.turns();
-        Self { socket, hub, limits, timed_pings: false, work: 0, turns, long: None }
+        Self { socket, hub, limits, timed_pings: false, work: 0, turns, long: None, log_room: None }
     }
 
     /// Serves the WebSocket until it ends, and returns how it ended: frames of the client go to
@@ -83,16 +93,22 @@ impl Session {
         let mut pings = Pings::new(self.limits);
         // Since when the protocol is ready, so that the client is read; `None` while it is not.
         let mut reading: Option<Instant> = None;
+        let mut answers = Answers::default();
         loop {
             self.work += 1;
             if self.work >= BURST {
                 self.work = 0;
                 tokio::task::yield_now().await;
             }
+            let full = answers.is_full();
+            if full {
+                reading = None;
+            }
             let step = tokio::select! {
-                (frame, turn) = self.next_frame(protocol, connection, &mut reading) => {
+                (frame, turn) = self.next_frame(protocol, connection, &mut reading), if !full => {
                     Step::Frame(frame, turn)
                 }
+                answer = poll_fn(|cx| answers.poll_next(cx)) => Step::Answer(answer),
                 next = poll_fn(|cx| outbox.poll_next(cx)) => Step::Next(next),
                 () = pings.timer.as_mut() => Step::Timer,
             };
@@ -104,12 +120,13 @@ impl Session {
                     Ok(())
                 }
                 Step::Frame(Some(Ok(frame)), turn) => {
-                    self.on_frame(frame, turn, outbox, protocol).await
+                    self.on_frame(frame, turn, outbox, protocol, &mut answers).await
                 }
                 Step::Frame(Some(Err(error)), _) => Err(self.fault(&error).await.into()),
                 Step::Frame(None, _) => {
                     Err(Ending::lost("the connection ended without a close frame").into())
                 }
+                Step::Answer(answer) => self.send_answers(answer, &mut answers, outbox).await,
                 Step::Next(next) => self.send_batch(next, outbox, protocol).await,
                 Step::Timer => {
                     reading = reading.filter(|_| {
@@ -146,7 +163,10 @@ impl Session {
         reading: &mut Option<Instant>,
     ) -> (Option<Result<Frame, tungstenite::Error>>, Option<Turn>) {
         poll_fn(|cx| {
-            let ready = protocol.poll_ready(cx);
+            let ready = match protocol.poll_ready(cx) {
+                Poll::Ready(()) => self.poll_log(cx),
+                Poll::Pending => Poll::Pending,
+            };
             if ready.is_pending() {
                 *reading = None;
             }
@@ -180,6 +200,40 @@ impl Session {
         (self.long.take().map(Ok), Some(turn))
     }
 
+    /// Polls until the log on disk has room for more events.
+    fn poll_log(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.log_room.is_none() {
+            let Some(room) = self.hub.log_room() else { return Poll::Ready(()) };
+            self.log_room = Some(Box::pin(room));
+        }
+        if let Some(room) = &mut self.log_room {
+            std::task::ready!(room.as_mut().poll(cx));
+            self.log_room = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Sends an answer, and those behind it that wait for nothing more, with one flush.
+    async fn send_answers(
+        &mut self,
+        first: Frame,
+        answers: &mut Answers,
+        outbox: &mut impl Outbox,
+    ) -> Result<(), Stop> {
+        self.start_answers(first, answers)?;
+        self.flush(outbox).await
+    }
+
+    fn start_answers(&mut self, first: Frame, answers: &mut Answers) -> Result<(), Ending> {
+        self.start(first)?;
+        // A pending poll leaves a waker that does nothing; the next turn polls again.
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(answer) = answers.poll_next(&mut cx) {
+            self.start(answer)?;
+        }
+        Ok(())
+    }
+
     /// Hands a data frame to the protocol, or turns a close frame into the end.
     async fn on_frame(
         &mut self,
@@ -187,6 +241,7 @@ impl Session {
         turn: Option<Turn>,
         outbox: &mut impl Outbox,
         protocol: &mut impl Protocol,
+        answers: &mut Answers,
     ) -> Result<(), Stop> {
         if let Frame::Close(frame) = frame {
             // The answer is written before the end is published, so that `clean` is true.
@@ -201,7 +256,7 @@ impl Session {
         }
         let answer = protocol.on_frame(frame);
         drop(turn);
-        match answer {
+        match answer.and_then(|answer| answers.pass(protocol.take_receipt(), answer)) {
             Some(answer) => self.send(answer, outbox).await,
             None => Ok(()),
         }
@@ -335,6 +390,8 @@ impl Session {
 enum Step<T> {
     /// Handles a frame, in a turn if it is a long one.
     Frame(Option<Result<Frame, tungstenite::Error>>, Option<Turn>),
+    /// Sends an answer whose receipt has come.
+    Answer(Frame),
     Next(Next<T>),
     Timer,
 }

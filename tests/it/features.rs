@@ -28,6 +28,7 @@ fn library_without_features_has_no_crates_of_the_program() {
         ("tls", &["rustls", "tokio-rustls", "rustls-native-certs"]),
         ("openapi", &["utoipa"]),
         ("jwt", &["ring", "pem", "spki"]),
+        ("sqlite", &["rusqlite", "libsqlite3-sys"]),
         ("jemalloc", &["tikv-jemallocator"]),
     ] {
         let with = crates(feature);

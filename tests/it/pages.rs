@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// The names of the pages, without their ending.
-pub(crate) const PAGES: [&str; 19] = [
+pub(crate) const PAGES: [&str; 20] = [
     "proxy",
     "inspector",
     "websocket",

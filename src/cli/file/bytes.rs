@@ -19,12 +19,11 @@ pub(super) enum Packing {
 }
 
 /// The first bytes of files of other kinds, with a description and the right kind.
-const OTHERS: [(&[u8], &str); 6] = [
+const OTHERS: [(&[u8], &str); 5] = [
     (b"PK\x03\x04", "a ZIP file; the file in it would be right"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd; gzip, or the file itself, would be right"),
     (b"BZh", "compressed with bzip2; gzip, or the file itself, would be right"),
     (b"\xfd7zXZ", "compressed with xz; gzip, or the file itself, would be right"),
-    (b"SQLite format 3\0", "an SQLite database; NDJSON or an HTTP Archive would be right"),
     (b"\x0a\x0d\x0d\x0a", "a capture of packets; NDJSON or an HTTP Archive would be right"),
 ];
 

@@ -8,11 +8,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::segment::Segment;
-use super::store::{Cursor, Found, Mark, Page, Store};
+use super::store::{Answer, Appended, Before, Cursor, Found, Mark, Page, Store};
 use crate::event::{Event, EventId, Gap};
 
 /// How much history is kept. All three bounds hold at once.
@@ -64,16 +63,43 @@ struct Ring {
 
 impl Memory {
     pub(in crate::hub) fn new(retention: Retention) -> Self {
+        Self::after(retention, 0, None)
+    }
+
+    /// Makes a store for what comes after a position and the id of the event there.
+    pub(in crate::hub) fn after(
+        retention: Retention,
+        position: u64,
+        last: Option<EventId>,
+    ) -> Self {
         let ring = Ring {
             retention,
             segments: VecDeque::new(),
-            floor: 0,
-            head: 0,
-            evicted: None,
+            floor: position,
+            head: position,
+            evicted: last,
             weight: 0,
             gone: 0,
         };
         Self { ring: Mutex::new(ring) }
+    }
+
+    /// Returns one event.
+    pub(in crate::hub) fn event(&self, id: EventId) -> Option<Arc<Event>> {
+        let ring = self.lock();
+        let (position, event) = ring.last_until(id)?;
+        (event.id == id && position > ring.floor).then(|| Arc::clone(event))
+    }
+
+    /// Returns the position and the id of the last event that is not kept.
+    pub(in crate::hub) fn beginning(&self) -> (u64, Option<EventId>) {
+        let ring = self.lock();
+        (ring.floor, ring.evicted)
+    }
+
+    /// Returns the id of the event after a position.
+    pub(in crate::hub) fn id_after(&self, position: u64) -> Option<EventId> {
+        self.lock().id_after(position)
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -82,7 +108,7 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn append(&self, segment: &Arc<Segment>, now: u64) {
+    fn append(&self, segment: &Arc<Segment>, now: u64) -> Appended {
         let mut ring = self.lock();
         ring.head = segment.last();
         ring.weight += segment.weight();
@@ -92,11 +118,12 @@ impl Store for Memory {
         let joined = ring.join();
         drop(ring);
         drop((gone, joined));
+        Appended::Now
     }
 
-    fn poll_page(&self, _: &mut Context<'_>, cursor: Cursor) -> Poll<Page> {
+    fn page(&self, cursor: Cursor) -> Answer<Page> {
         let ring = self.lock();
-        Poll::Ready(if cursor.position >= ring.head {
+        Answer::Known(if cursor.position >= ring.head {
             Page::End
         } else if cursor.position < ring.floor {
             let behind = Cursor { position: ring.floor, id: ring.evicted };
@@ -108,20 +135,19 @@ impl Store for Memory {
         })
     }
 
-    fn poll_segment(&self, _: &mut Context<'_>, position: u64) -> Poll<Option<Arc<Segment>>> {
+    fn before(&self, position: u64) -> Answer<Before> {
         let ring = self.lock();
         let kept = position > ring.floor && position <= ring.head;
-        Poll::Ready(kept.then(|| ring.segment(position).cloned()).flatten())
+        let segment = kept.then(|| ring.segment(position).cloned()).flatten();
+        Answer::Known(segment.map_or(Before::Nothing, Before::Events))
     }
 
-    fn poll_find(&self, _: &mut Context<'_>, mark: Mark) -> Poll<Found> {
-        Poll::Ready(self.lock().find(mark))
+    fn find(&self, mark: Mark) -> Answer<Found> {
+        Answer::Known(self.lock().find(mark))
     }
 
-    fn poll_event(&self, _: &mut Context<'_>, id: EventId) -> Poll<Option<Arc<Event>>> {
-        let ring = self.lock();
-        let Some((position, event)) = ring.last_until(id) else { return Poll::Ready(None) };
-        Poll::Ready((event.id == id && position > ring.floor).then(|| Arc::clone(event)))
+    fn events(&self, ids: &[EventId]) -> Answer<Vec<Arc<Event>>> {
+        Answer::Known(ids.iter().filter_map(|id| self.event(*id)).collect())
     }
 
     fn bounds(&self) -> (u64, u64) {
@@ -135,6 +161,11 @@ impl Store for Memory {
             return ring.evicted.filter(|_| position == ring.floor);
         }
         Some(ring.segment(position)?.at(position)?.id)
+    }
+
+    fn oldest(&self) -> Option<EventId> {
+        let ring = self.lock();
+        ring.id_after(ring.floor)
     }
 
     fn size(&self) -> (usize, usize) {

@@ -6,7 +6,7 @@ use super::pace::Pace;
 use super::seek::Seek;
 use crate::event::{EventId, Gap};
 use crate::filter::Filter;
-use crate::hub::history::store::{Cursor, Found, Mark};
+use crate::hub::history::store::{Cursor, Found, Mark, Question};
 use crate::hub::runtime::shared::Shared;
 
 /// Where in the stream a listener begins.
@@ -32,7 +32,7 @@ pub(in crate::hub) enum Begin {
     /// It begins after this cursor, and some events before it are lost.
     At(Cursor, Option<Gap>),
     /// The store looks for it.
-    Find(Mark),
+    Find(Mark, Question<Found>),
     /// The events that the filter selects have to be counted from the end.
     Seek(Seek),
 }
@@ -42,7 +42,9 @@ impl Begin {
     pub(in crate::hub) fn new(shared: &Shared, start: Start, filter: &Filter) -> Self {
         // Events that were published before are in the store now, or on their way to be sent.
         if !matches!(start, Start::Now) {
-            shared.empty_inbox();
+            if !shared.is_log_behind() {
+                shared.empty_inbox();
+            }
             shared.flush();
         }
         let (position, id) = shared.sequence().order.head();
@@ -55,9 +57,9 @@ impl Begin {
             Start::After(id) if head.id.is_none_or(|head| id > head) => {
                 Self::At(head, Some(lost(Some(id))))
             }
-            Start::After(id) => Self::Find(Mark::After(id)),
-            Start::Oldest => Self::Find(Mark::Oldest),
-            Start::Since(ms) => Self::Find(Mark::Since(ms)),
+            Start::After(id) => Self::Find(Mark::After(id), Question::default()),
+            Start::Oldest => Self::Find(Mark::Oldest, Question::default()),
+            Start::Since(ms) => Self::Find(Mark::Since(ms), Question::default()),
             Start::Last(count) => {
                 let (floor, _) = shared.store.bounds();
                 if filter.selects_all() || count == 0 {
@@ -81,8 +83,9 @@ impl Begin {
     ) -> Poll<(Cursor, Option<Gap>)> {
         let (cursor, lost) = match self {
             Self::At(cursor, lost) => (*cursor, lost.clone()),
-            Self::Find(mark) => {
-                let Found { cursor, lost } = ready!(shared.store.poll_find(cx, *mark));
+            Self::Find(mark, question) => {
+                let found = question.poll(cx, || shared.store.find(*mark));
+                let Found { cursor, lost } = ready!(found);
                 (cursor, lost)
             }
             Self::Seek(seek) => {

@@ -1,15 +1,17 @@
 //! A finite reading of what is kept: from a start to the end of the stream as it was when the
 //! reading began. It stops and goes on between two events, so that no poll takes long.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use super::pace::Pace;
 use super::reading::{Begin, Start};
 use crate::event::{Event, EventId, Gap};
 use crate::filter::Filter;
 use crate::hub::history::segment::Segment;
-use crate::hub::history::store::{Cursor, Page};
+use crate::hub::history::store::{Before, Cursor, Page, Question};
 use crate::hub::runtime::shared::Shared;
 
 /// The part of the history that is read.
@@ -55,6 +57,18 @@ pub struct Scan {
     from: Cursor,
     /// Everything after this position is.
     to: u64,
+    page: Question<Page>,
+    before: Question<Before>,
+    /// Ends when what was published before the reading began is written.
+    settling: Option<Settling>,
+}
+
+struct Settling(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for Settling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settling").finish_non_exhaustive()
+    }
 }
 
 /// Events of a piece at most.
@@ -65,7 +79,18 @@ impl Scan {
         let begin = Begin::new(&shared, range.start, &filter);
         let to = shared.sequence().order.head().0;
         let from = Cursor { position: to, id: None };
-        let mut scan = Self { shared, filter, range, begin: Some(begin), lost: None, from, to };
+        let mut scan = Self {
+            shared,
+            filter,
+            range,
+            begin: Some(begin),
+            lost: None,
+            from,
+            to,
+            page: Question::default(),
+            before: Question::default(),
+            settling: None,
+        };
         let mut cx = Context::from_waker(Waker::noop());
         if !matches!(scan.begin, Some(Begin::Seek(_))) {
             // What is at hand is known at once.
@@ -78,7 +103,35 @@ impl Scan {
     /// `None` if there is none. For a reading that has not begun.
     pub fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventId>> {
         ready!(self.poll_begin(cx, &mut Pace::default()));
-        Poll::Ready(self.shared.store.id_at(self.from.position + 1))
+        let mut cursor = self.from;
+        loop {
+            match ready!(self.poll_page(cx, cursor)) {
+                Page::Events(segment) => {
+                    return Poll::Ready(segment.at(cursor.position + 1).map(|event| event.id));
+                }
+                Page::Gap(_, behind) => cursor = behind,
+                Page::End => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Polls for a page. What was published before the reading began, and is not written yet, is
+    /// waited for.
+    fn poll_page(&mut self, cx: &mut Context<'_>, cursor: Cursor) -> Poll<Page> {
+        loop {
+            if let Some(Settling(settling)) = &mut self.settling {
+                ready!(settling.as_mut().poll(cx));
+                self.settling = None;
+            }
+            let shared = &self.shared;
+            let page = ready!(self.page.poll(cx, || shared.store.page(cursor)));
+            match (&page, shared.store.progress()) {
+                (Page::End, Some(progress)) if progress.position() < self.to => {
+                    self.settling = Some(Settling(Box::pin(progress.reach(self.to))));
+                }
+                _ => return Poll::Ready(page),
+            }
+        }
     }
 
     /// Returns what was lost before the beginning, once that is known.
@@ -131,7 +184,7 @@ impl Scan {
     }
 
     fn poll_ascending(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<Option<Scanned>> {
-        let segment = match ready!(self.shared.store.poll_page(cx, self.from)) {
+        let segment = match ready!(self.poll_page(cx, self.from)) {
             Page::Events(segment) => segment,
             Page::Gap(gap, behind) => {
                 self.from = behind;
@@ -159,14 +212,27 @@ impl Scan {
     }
 
     fn poll_descending(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<Scanned> {
-        let Some(segment) = ready!(self.shared.store.poll_segment(cx, self.to)) else {
+        if let Some(progress) = self.shared.store.progress().filter(|it| it.position() < self.to) {
+            let settling = || Settling(Box::pin(progress.reach(self.to)));
+            ready!(self.settling.get_or_insert_with(settling).0.as_mut().poll(cx));
+            self.settling = None;
+        }
+        let (shared, to) = (&self.shared, self.to);
+        let lost = match ready!(self.before.poll(cx, || shared.store.before(to))) {
+            Before::Events(segment) => {
+                return Poll::Ready(Scanned::Events(self.descend(&segment, pace)));
+            }
+            Before::Hole(last) => last.max(self.from.position),
             // All of this was kept when the reading began.
-            let missed = Some(self.to - self.from.position);
-            let gap = Gap { missed, after: self.from.id, before: None };
-            self.to = self.from.position;
-            return Poll::Ready(Scanned::Gap(gap));
+            Before::Nothing => self.from.position,
         };
-        let segment: &Arc<Segment> = &segment;
+        let after = self.from.id.filter(|_| lost == self.from.position);
+        let gap = Gap { missed: Some(self.to - lost), after, before: None };
+        self.to = lost;
+        Poll::Ready(Scanned::Gap(gap))
+    }
+
+    fn descend(&mut self, segment: &Segment, pace: &mut Pace) -> Vec<Arc<Event>> {
         let first = segment.first().max(self.from.position + 1);
         let mut events = Vec::new();
         while self.to >= first && self.range.limit > 0 && events.len() < PIECE {
@@ -179,7 +245,7 @@ impl Scan {
                 break;
             }
         }
-        Poll::Ready(Scanned::Events(events))
+        events
     }
 
     fn add(&mut self, event: &Arc<Event>, events: &mut Vec<Arc<Event>>) {
@@ -197,14 +263,24 @@ impl Scan {
 impl Iterator for Scan {
     type Item = Scanned;
 
-    /// Returns the next piece, for programs that have no other tasks.
+    /// Returns the next piece, for programs that have no other tasks: it blocks its thread.
     fn next(&mut self) -> Option<Scanned> {
-        let mut cx = Context::from_waker(Waker::noop());
+        let waker = Arc::new(Unpark(std::thread::current())).into();
+        let mut cx = Context::from_waker(&waker);
         loop {
-            // What is pending was stopped by the pace: memory is always ready.
             if let Poll::Ready(scanned) = self.poll_next(&mut cx) {
                 return scanned;
             }
+            std::thread::park();
         }
+    }
+}
+
+/// Wakes a thread that is parked.
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }

@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use super::pace::Pace;
 use crate::filter::Filter;
+use crate::hub::history::store::{Before, Question};
 use crate::hub::runtime::shared::Shared;
 
 /// A search under way.
@@ -17,12 +18,13 @@ pub(in crate::hub) struct Seek {
     left: usize,
     /// The first that was found.
     first: Option<u64>,
+    question: Question<Before>,
 }
 
 impl Seek {
     /// Begins at the end of what is kept.
     pub(in crate::hub) fn new(count: usize, (floor, head): (u64, u64)) -> Self {
-        Self { to: head, floor, head, left: count, first: None }
+        Self { to: head, floor, head, left: count, first: None, question: Question::default() }
     }
 
     /// Goes on until the pace says to stop. Returns the position before the first event that is
@@ -36,9 +38,15 @@ impl Seek {
     ) -> Poll<u64> {
         let found = |first: Option<u64>, head| first.map_or(head, |first| first - 1);
         while self.to > self.floor && self.left > 0 {
-            let Some(segment) = ready!(shared.store.poll_segment(cx, self.to)) else {
+            let before = self.question.poll(cx, || shared.store.before(self.to));
+            let segment = match ready!(before) {
+                Before::Events(segment) => segment,
+                Before::Hole(to) => {
+                    self.to = to;
+                    continue;
+                }
                 // What fell out meanwhile may have been wanted: from the floor on it becomes a gap.
-                return Poll::Ready(self.floor);
+                Before::Nothing => return Poll::Ready(self.floor),
             };
             let end = segment.first().max(self.floor + 1);
             while self.to >= end && self.left > 0 {

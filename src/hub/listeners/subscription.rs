@@ -17,7 +17,7 @@ use super::reading::{Begin, Start};
 use crate::event::{EventId, Gap};
 use crate::filter::Filter;
 use crate::hub::history::segment::{Segment, Selecting, Selection};
-use crate::hub::history::store::{Cursor, Page};
+use crate::hub::history::store::{Cursor, Page, Question};
 use crate::hub::runtime::shared::Shared;
 use crate::hub::runtime::turns::Turns;
 
@@ -48,7 +48,7 @@ enum Source {
     /// The place to begin has to be found first.
     Begin(Begin),
     /// The store.
-    Store,
+    Store(Question<Page>),
     /// The broadcast channel.
     Live(BroadcastStream<Signal>),
 }
@@ -75,7 +75,7 @@ impl Subscription {
             Poll::Ready((cursor, lost)) if cursor.position >= head => {
                 (cursor, lost, Source::Live(BroadcastStream::new(live)))
             }
-            Poll::Ready((cursor, lost)) => (cursor, lost, Source::Store),
+            Poll::Ready((cursor, lost)) => (cursor, lost, Source::Store(Question::default())),
             Poll::Pending => (unknown, None, Source::Begin(begin)),
         };
         listener.set_position(cursor.position);
@@ -152,10 +152,10 @@ impl Subscription {
                     let (shared, filter) = (&self.shared, &self.filter);
                     (self.cursor, self.lost) = ready!(begin.poll(cx, shared, filter, pace));
                     self.listener.set_position(self.cursor.position);
-                    self.source = Source::Store;
+                    self.source = Source::Store(Question::default());
                     continue;
                 }
-                Source::Store => match ready!(self.turn_page(cx)) {
+                Source::Store(_) => match ready!(self.turn_page(cx)) {
                     Turned::Segment(segment) => Some(segment),
                     Turned::Nothing => continue,
                     Turned::Over => return Poll::Ready(None),
@@ -172,7 +172,7 @@ impl Subscription {
                 }
                 _ => {
                     self.shared.metrics.lagged.inc();
-                    self.source = Source::Store;
+                    self.source = Source::Store(Question::default());
                 }
             }
         }
@@ -234,13 +234,15 @@ impl Subscription {
     }
 
     fn turn_page(&mut self, cx: &mut Context<'_>) -> Poll<Turned> {
-        let mut page = ready!(self.shared.store.poll_page(cx, self.cursor));
+        let (shared, cursor) = (&self.shared, self.cursor);
+        let Source::Store(question) = &mut self.source else { return Poll::Ready(Turned::Nothing) };
+        let mut page = ready!(question.poll(cx, || shared.store.page(cursor)));
         if let Page::End = page {
             // Whether this was the end is asked again after subscribing: a segment that is stored
             // after that comes through the channel.
             let live = self.shared.live.subscribe();
             let over = self.shared.over.load(std::sync::atomic::Ordering::Acquire);
-            page = ready!(self.shared.store.poll_page(cx, self.cursor));
+            page = ready!(question.poll(cx, || shared.store.page(cursor)));
             if let Page::End = page {
                 if over {
                     return Poll::Ready(Turned::Over);

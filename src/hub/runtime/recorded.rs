@@ -1,12 +1,30 @@
 //! Events of a recording as the history of a hub, and events picked out of history.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::event::{ConnectionId, Event, EventId};
 use crate::hub::connections::recorded::RecordedConnection;
+use crate::hub::history::store::Question;
 use crate::hub::pieces::in_pieces;
+use crate::hub::runtime::shared::Shared;
 use crate::hub::{Hub, Start};
+
+/// Picks events out of what is kept.
+#[derive(Debug)]
+pub struct Pick {
+    shared: Arc<Shared>,
+    question: Question<Vec<Arc<Event>>>,
+}
+
+impl Pick {
+    /// Polls for those of some events that are still kept, in the order of the ids. While it is
+    /// pending, the ids stay the same.
+    pub fn poll(&mut self, cx: &mut Context<'_>, ids: &[EventId]) -> Poll<Vec<Arc<Event>>> {
+        let Self { shared, question } = self;
+        question.poll(cx, || shared.store.events(ids))
+    }
+}
 
 impl Hub {
     /// Adds an event of another time to the history, after redaction. It keeps its id, unless one
@@ -42,8 +60,7 @@ impl Hub {
     #[must_use]
     pub fn oldest(&self) -> Option<EventId> {
         self.shared.flush();
-        let (floor, head) = self.shared.store.bounds();
-        (head > floor).then(|| self.shared.store.id_at(floor + 1)).flatten()
+        self.shared.store.oldest()
     }
 
     /// Returns up to `limit` connections of a recording whose numbers are greater than `after`, in
@@ -68,14 +85,9 @@ impl Hub {
         self.shared.sequence().state.recorded.len()
     }
 
-    /// Returns those of some events that are still kept.
+    /// Picks events by their ids.
     #[must_use]
-    pub fn pick(&self, ids: &[EventId]) -> Vec<Arc<Event>> {
-        let mut cx = Context::from_waker(Waker::noop());
-        let kept = |id: &EventId| match self.shared.store.poll_event(&mut cx, *id) {
-            Poll::Ready(event) => event,
-            Poll::Pending => None,
-        };
-        ids.iter().filter_map(kept).collect()
+    pub fn pick(&self) -> Pick {
+        Pick { shared: Arc::clone(&self.shared), question: Question::default() }
     }
 }

@@ -23,13 +23,14 @@ use crate::hub::channels::outbox::{Courier, PIECE};
 use crate::hub::clock::now_ms;
 use crate::hub::connections::handle::{CloseRequest, ConnectionHandle, Ending};
 use crate::hub::history::memory::Memory;
+use crate::hub::history::progress::Progress;
 use crate::hub::history::segment::Segment;
-use crate::hub::history::store::Store;
+use crate::hub::history::store::{Appended, Store};
 use crate::hub::listeners::expressions::Expressions;
 use crate::hub::listeners::listener::{Listeners, Signal};
 use crate::hub::sequence::Sequence;
 use crate::hub::sequence::apply::{Applied, Context};
-use crate::hub::sequence::order::PumpAction;
+use crate::hub::sequence::order::{Order, PumpAction};
 use crate::hub::sequence::record::Record;
 use crate::hub::sequence::state::State;
 use crate::hub::settings::Settings;
@@ -80,10 +81,20 @@ pub(in crate::hub) struct Shared {
 
 impl Shared {
     pub(in crate::hub) fn new(settings: Settings) -> Arc<Self> {
-        let sequence = Sequence::new(settings.max_connections, settings.max_channels);
+        let store = Box::new(Memory::new(settings.history));
+        Self::with(settings, store, Order::default())
+    }
+
+    /// Makes the state of a hub that goes on with what a store has.
+    pub(in crate::hub) fn with(
+        settings: Settings,
+        store: Box<dyn Store>,
+        order: Order,
+    ) -> Arc<Self> {
+        let sequence = Sequence::new(order, settings.max_connections, settings.max_channels);
         Arc::new(Self {
             sequence: Mutex::new(sequence),
-            store: Box::new(Memory::new(settings.history)),
+            store,
             inbox: Inbox::default(),
             live: broadcast::channel(RING).0,
             window: Mutex::default(),
@@ -193,8 +204,13 @@ impl Shared {
     pub(in crate::hub) fn empty_inbox(&self) {
         let until = self.inbox.taken_in();
         while self.inbox.is_before(until) {
-            self.flush();
+            self.send(&mut self.window(), true);
         }
+    }
+
+    /// Returns whether the log has so much to write that what relays see has to wait.
+    pub(in crate::hub) fn is_log_behind(&self) -> bool {
+        self.store.progress().is_some_and(Progress::is_behind)
     }
 
     /// Moves a piece of what relays have seen into the stream.
@@ -212,18 +228,19 @@ impl Shared {
     /// Returns whether an event would be read or kept.
     pub(in crate::hub) fn wanted(&self) -> bool {
         self.settings.history.events > 0 && self.settings.history.bytes > 0
+            || self.store.progress().is_some()
             || self.live.receiver_count() > 0
     }
 
     /// Sends what was published.
     pub(in crate::hub) fn flush(&self) {
-        self.send(&mut self.window());
+        self.send(&mut self.window(), false);
     }
 
     /// The same, unless another does so right now: then that one or the pump sends it.
     pub(in crate::hub) fn try_flush(&self) {
         match self.window.try_lock() {
-            Ok(mut window) => self.send(&mut window),
+            Ok(mut window) => self.send(&mut window, false),
             Err(TryLockError::WouldBlock) => self.wake.notify_one(),
             Err(TryLockError::Poisoned(_)) => unreachable!("nothing panics while it holds this"),
         }
@@ -235,7 +252,7 @@ impl Shared {
         if let Ok(mut window) = self.window.try_lock()
             && window.may_settle(number)
         {
-            self.send(&mut window);
+            self.send(&mut window, false);
         }
     }
 
@@ -244,21 +261,42 @@ impl Shared {
         self.pending.load(Relaxed) || !self.inbox.is_empty()
     }
 
-    fn send(&self, window: &mut Window) {
+    /// Sends what was published. With `all` what relays have seen is part of it also while the log is
+    /// behind.
+    fn send(&self, window: &mut Window, all: bool) {
         let now = now_ms();
         let segment = {
             let mut sequence = self.sequence();
-            if !sequence.order.is_full() {
+            if !sequence.order.is_full() && (all || !self.is_log_behind()) {
                 self.take_piece(&mut sequence, now);
             }
             self.pending.store(false, Relaxed);
             sequence.order.take_segment()
         };
         let Some(segment) = segment else { return };
-        self.store.append(&segment, now);
+        match self.store.append(&segment, now) {
+            Appended::Now => self.announce(window, segment),
+            Appended::Later => {}
+        }
+    }
+
+    /// Sends segments that the log has written.
+    pub(in crate::hub) fn announce_written(&self, segments: &[Arc<Segment>]) {
+        let mut window = self.window();
+        for segment in segments {
+            self.announce(&mut window, Arc::clone(segment));
+        }
+        drop(window);
+        if !self.inbox.is_empty() {
+            self.wake.notify_one();
+        }
+    }
+
+    fn announce(&self, window: &mut Window, segment: Arc<Segment>) {
         if self.live.receiver_count() > 0 {
-            window.push(Arc::clone(&segment));
-            self.signal(Signal::Segment(Arc::downgrade(&segment)));
+            let signal = Signal::Segment(Arc::downgrade(&segment));
+            window.push(segment);
+            self.signal(signal);
         } else {
             window.clear();
         }

@@ -42,6 +42,10 @@ impl Hub {
         .await;
         shared.empty_inbox();
         shared.flush();
+        if let Some(progress) = shared.store.progress() {
+            let (head, _) = shared.sequence().order.head();
+            let _ = tokio::time::timeout_at(deadline, progress.reach(head)).await;
+        }
         shared.over.store(true, Release);
         shared.signal(Signal::Over);
         shared.listening.close();
@@ -52,6 +56,11 @@ impl Hub {
         shared.stopped.cancel();
         shared.serving.wait().await;
         shared.tasks.wait().await;
+        if shared.store.progress().is_some() {
+            let shared = Arc::clone(shared);
+            // A panic of the thread is that of a close, which has nothing to return.
+            let _ = tokio::task::spawn_blocking(move || shared.store.close()).await;
+        }
     }
 
     /// Does something with each connection, as many as are reached before `end`, and lets other tasks

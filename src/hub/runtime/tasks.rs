@@ -33,7 +33,8 @@ async fn pump(shared: Arc<Shared>) {
         // Publishers that are ready run first: under load that makes one segment of what they have.
         tokio::task::yield_now().await;
         shared.flush();
-        if !shared.inbox.is_empty() {
+        // While the log is behind, it wakes the pump.
+        if !shared.inbox.is_empty() && !shared.is_log_behind() {
             shared.wake.notify_one();
         }
     }

@@ -12,6 +12,8 @@ use crate::redact::Redacted;
 pub(in crate::hub) struct Order {
     last: EventId,
     position: u64,
+    /// Position of the last event of an earlier process.
+    start: u64,
     pending: Vec<Arc<Event>>,
     pending_weight: usize,
 }
@@ -30,6 +32,11 @@ pub(in crate::hub) enum PumpAction {
 }
 
 impl Order {
+    /// Goes on after an event of an earlier process.
+    pub(in crate::hub) fn after(position: u64, last: Option<EventId>) -> Self {
+        Self { last: last.unwrap_or_default(), position, start: position, ..Self::default() }
+    }
+
     /// Makes a draft the next event of the stream.
     pub(in crate::hub) fn publish(
         &mut self,
@@ -71,6 +78,11 @@ impl Order {
     /// Returns whether as many events are pending as fit into a segment.
     pub(in crate::hub) fn is_full(&self) -> bool {
         self.pending_weight >= FULL_BYTES || self.pending.len() >= FULL_EVENTS
+    }
+
+    /// Returns the number of events since the start.
+    pub(in crate::hub) fn count(&self) -> u64 {
+        self.position - self.start
     }
 
     /// Returns the position of the newest event, and its id if there is one.

@@ -1,7 +1,6 @@
 use super::*;
 use crate::event::{Body, Direction, Draft, EventBody, Message, Opcode};
 use proptest::prelude::*;
-use std::task::Waker;
 
 fn event(ms: u64, size: usize) -> Arc<Event> {
     let body = Body::Binary(vec![0; size].into());
@@ -16,14 +15,19 @@ fn unlimited() -> Retention {
 
 fn push(memory: &Memory, ms: u64, size: usize) {
     let first = memory.bounds().1 + 1;
-    memory.append(&Arc::new(Segment::new(first, vec![event(ms, size)])), ms);
+    let segment = Arc::new(Segment::new(first, vec![event(ms, size)]));
+    assert_eq!(memory.append(&segment, ms), Appended::Now);
+}
+
+fn known<T>(answer: Answer<T>) -> T {
+    match answer {
+        Answer::Known(answer) => answer,
+        Answer::Coming(_) => unreachable!("memory has everything at hand"),
+    }
 }
 
 fn find(memory: &Memory, mark: Mark) -> Found {
-    match memory.poll_find(&mut Context::from_waker(Waker::noop()), mark) {
-        Poll::Ready(found) => found,
-        Poll::Pending => unreachable!("memory is always ready"),
-    }
+    known(memory.find(mark))
 }
 
 /// Returns the positions that a reader reads that begins after `position`.
@@ -31,14 +35,13 @@ fn read(memory: &Memory, position: u64) -> Vec<u64> {
     let mut cursor = Cursor { position, id: None };
     let mut all = Vec::new();
     loop {
-        match memory.poll_page(&mut Context::from_waker(Waker::noop()), cursor) {
-            Poll::Ready(Page::Events(segment)) => {
+        match known(memory.page(cursor)) {
+            Page::Events(segment) => {
                 all.extend(cursor.position + 1..=segment.last());
                 cursor.position = segment.last();
             }
-            Poll::Ready(Page::Gap(_, behind)) => cursor = behind,
-            Poll::Ready(Page::End) => return all,
-            Poll::Pending => unreachable!("memory is always ready"),
+            Page::Gap(_, behind) => cursor = behind,
+            Page::End => return all,
         }
     }
 }
@@ -116,7 +119,8 @@ proptest! {
         for sizes in batches {
             let events: Vec<_> =
                 sizes.iter().enumerate().map(|(n, size)| event(last + n as u64, *size)).collect();
-            memory.append(&Arc::new(Segment::new(last + 1, events.clone())), last);
+            let segment = Arc::new(Segment::new(last + 1, events.clone()));
+            prop_assert_eq!(memory.append(&segment, last), Appended::Now);
             for event in events {
                 last += 1;
                 list.push((last, event));
@@ -134,11 +138,8 @@ proptest! {
         prop_assert_eq!(read(&memory, first.min(last)), wanted);
         for (position, event) in &list {
             prop_assert_eq!(memory.id_at(*position), Some(event.id));
-            let mut cx = Context::from_waker(Waker::noop());
-            let Poll::Ready(Some(found)) = memory.poll_event(&mut cx, event.id) else {
-                panic!("{position} is kept");
-            };
-            prop_assert!(Arc::ptr_eq(&found, event));
+            let found = known(memory.events(&[event.id]));
+            prop_assert!(found.len() == 1 && Arc::ptr_eq(&found[0], event));
         }
     }
 }

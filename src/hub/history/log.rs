@@ -1,0 +1,312 @@
+//! The store on disk: every event in a database, and the newest in memory as well.
+//!
+//! ```text
+//!  append ─▶ queue ─▶ writer ─commit─▶ memory, announce ─▶ listeners, acks
+//!                       │
+//!  page, find ─▶ memory, or readers ─▶ database ◀─ keeper: sync, checkpoints
+//! ```
+//!
+//! One thread writes. It takes what waits as one transaction; while it commits, the next gathers. A
+//! segment reaches memory and listeners after its commit only, so that none of them has seen an event
+//! that a killed process takes back. Where writing fails, segments are announced as if there were no
+//! log, and their positions stay empty in the database: a gap for later readers.
+//!
+//! Readers have threads and connections of their own. A page is one short transaction, so that the
+//! write-ahead log can be emptied between two of them.
+
+mod disk;
+mod keeper;
+mod pages;
+mod queue;
+mod readers;
+mod retention;
+mod settings;
+mod writer;
+
+use std::fs::{self, File, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::thread::JoinHandle;
+
+use self::disk::Disk;
+use self::pages::Pages;
+use self::queue::Queue;
+use self::readers::{Asked, Readers};
+use super::memory::{Memory, Retention};
+use super::progress::Progress;
+use super::segment::Segment;
+use super::store::{Announce, Answer, Appended, Before, Cursor, Found, Mark, Page, Store};
+use crate::database::{Bounds, Durability, FILE, OpenError, Reader, Writer};
+use crate::event::{Event, EventId, Gap};
+pub use settings::{LogError, LogSettings, LogSync};
+
+/// The store on disk.
+#[derive(Debug)]
+pub(in crate::hub) struct Log {
+    inner: Arc<Inner>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held as long as the database is open.
+    _lock: File,
+}
+
+/// What the threads share.
+struct Inner {
+    memory: Memory,
+    progress: Progress,
+    queue: Queue,
+    readers: Readers,
+    pages: Mutex<Pages>,
+    edge: Mutex<Edge>,
+    disk: Disk,
+    announce: OnceLock<Announce>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("edge", &self.edge).finish_non_exhaustive()
+    }
+}
+
+/// The old end of the database.
+#[derive(Debug, Clone, Copy)]
+struct Edge {
+    /// Position before the oldest event.
+    floor: u64,
+    /// The id of the event there.
+    evicted: Option<EventId>,
+    /// The id of the oldest event.
+    oldest: Option<EventId>,
+}
+
+/// Threads that read. Two, since one waits for the disk while the other decodes.
+const READERS: usize = 2;
+
+impl Log {
+    /// Opens or makes the log in a directory, and starts its threads. Returns the position and the id
+    /// of its newest event.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened, or is open in another process.
+    pub(in crate::hub) fn open(
+        settings: &LogSettings,
+        history: Retention,
+    ) -> Result<(Self, u64, Option<EventId>), LogError> {
+        let folder = &settings.directory;
+        let cannot = |error: std::io::Error| LogError::Folder(folder.clone(), error);
+        fs::create_dir_all(folder).map_err(cannot)?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(folder.join("lock"));
+        let lock = lock.map_err(cannot)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LogError::InUse(folder.clone())),
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        }
+        let path = folder.join(FILE);
+        let durability = match settings.sync {
+            LogSync::Always => Durability::Commit,
+            LogSync::Every(_) => Durability::Later,
+        };
+        let (writer, bounds) = Writer::open(&path, durability)?;
+        let Bounds { floor, evicted, head, last } = bounds;
+        let mut open = Vec::new();
+        for _ in 0..READERS {
+            open.push(Reader::open(&path)?);
+        }
+        let oldest =
+            open[0].oldest(floor).map_err(|fault| OpenError { path: path.clone(), fault })?;
+        let inner = Arc::new(Inner {
+            memory: Memory::after(history, head, last),
+            progress: Progress::new(head, last),
+            queue: Queue::default(),
+            readers: Readers::default(),
+            pages: Mutex::default(),
+            edge: Mutex::new(Edge { floor, evicted, oldest }),
+            disk: Disk::new(path).map_err(cannot)?,
+            announce: OnceLock::new(),
+        });
+        let log = Self { inner, threads: Mutex::default(), _lock: lock };
+        let keeps = settings.retention();
+        log.start("log-writer", move |inner| writer::run(inner, writer, keeps))?;
+        let sync = settings.sync;
+        log.start("log-keeper", move |inner| keeper::run(inner, sync))?;
+        for reader in open {
+            log.start("log-reader", move |inner| readers::run(inner, reader))?;
+        }
+        Ok((log, head, last))
+    }
+
+    fn start(&self, name: &str, run: impl FnOnce(&Inner) + Send + 'static) -> Result<(), LogError> {
+        let inner = Arc::clone(&self.inner);
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let thread = thread.spawn(move || run(&inner)).map_err(LogError::Thread)?;
+        self.threads.lock().expect("nothing panics while it holds this lock").push(thread);
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn edge(&self) -> MutexGuard<'_, Edge> {
+        self.edge.lock().expect("nothing panics while it holds this lock")
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// Returns which part of the stream is only in the database.
+    fn bounds(&self) -> Bounds {
+        let Edge { floor, evicted, .. } = *self.edge();
+        let (head, last) = self.memory.beginning();
+        Bounds { floor, evicted, head: head.max(floor), last }
+    }
+
+    /// Returns the position before the oldest event, and of the newest.
+    fn bounds_of_all(&self) -> (u64, u64) {
+        (self.edge().floor, self.memory.bounds().1)
+    }
+
+    /// Returns a page that is at hand; `None` if it has to be read.
+    fn page_at_hand(&self, cursor: Cursor) -> Option<Page> {
+        while cursor.position >= self.memory.beginning().0 {
+            match self.memory.page(cursor) {
+                // It has fallen out of memory just now.
+                Answer::Known(Page::Gap(..)) => {}
+                Answer::Known(page) => return Some(page),
+                Answer::Coming(_) => break,
+            }
+        }
+        let Edge { floor, evicted, oldest } = *self.edge();
+        if cursor.position < floor {
+            let missed = Some(floor - cursor.position);
+            let gap = Gap { missed, after: cursor.id, before: oldest };
+            return Some(Page::Gap(gap, Cursor { position: floor, id: evicted }));
+        }
+        self.pages().holding(cursor.position + 1).map(Page::Events)
+    }
+
+    /// Returns what is at hand before a position; `None` if it has to be read.
+    fn before_at_hand(&self, position: u64) -> Option<Before> {
+        if let Answer::Known(Before::Events(segment)) = self.memory.before(position) {
+            return Some(Before::Events(segment));
+        }
+        if position <= self.edge().floor {
+            return Some(Before::Nothing);
+        }
+        self.pages().holding(position).map(Before::Events)
+    }
+
+    /// Returns the place of a mark that is in memory; `None` if it has to be looked for.
+    fn found_at_hand(&self, mark: Mark) -> Option<Found> {
+        let id = match mark {
+            Mark::Oldest => {
+                let position = self.edge().floor;
+                return Some(Found { cursor: Cursor { position, id: None }, lost: None });
+            }
+            Mark::After(id) => id,
+            Mark::Since(ms) => EventId { ms, seq: 0 },
+        };
+        let in_memory = |inner: &Self| inner.memory.beginning().1.is_none_or(|last| id > last);
+        if !in_memory(self) {
+            return None;
+        }
+        match self.memory.find(mark) {
+            // What has fallen out meanwhile is in the database.
+            Answer::Known(found) if in_memory(self) => Some(found),
+            Answer::Known(_) | Answer::Coming(_) => None,
+        }
+    }
+}
+
+impl Store for Log {
+    fn append(&self, segment: &Arc<Segment>, now: u64) -> Appended {
+        self.inner.progress.wait_for(segment);
+        if self.inner.queue.push(segment, now) {
+            return Appended::Later;
+        }
+        let why: Arc<str> = "the log is closed".into();
+        self.inner.progress.settle(std::slice::from_ref(segment), Some(&why));
+        self.inner.memory.append(segment, now)
+    }
+
+    fn page(&self, cursor: Cursor) -> Answer<Page> {
+        match self.inner.page_at_hand(cursor) {
+            Some(page) => Answer::Known(page),
+            None => self.inner.readers.ask(|to| Asked::Page(cursor, to)),
+        }
+    }
+
+    fn before(&self, position: u64) -> Answer<Before> {
+        match self.inner.before_at_hand(position) {
+            Some(before) => Answer::Known(before),
+            None => self.inner.readers.ask(|to| Asked::Before(position, to)),
+        }
+    }
+
+    fn find(&self, mark: Mark) -> Answer<Found> {
+        match self.inner.found_at_hand(mark) {
+            Some(found) => Answer::Known(found),
+            None => self.inner.readers.ask(|to| Asked::Find(mark, to)),
+        }
+    }
+
+    fn events(&self, ids: &[EventId]) -> Answer<Vec<Arc<Event>>> {
+        let last = self.inner.memory.beginning().1;
+        if ids.iter().all(|id| last.is_none_or(|last| *id > last)) {
+            return self.inner.memory.events(ids);
+        }
+        let ids = ids.into();
+        self.inner.readers.ask(|to| Asked::Events(ids, to))
+    }
+
+    fn bounds(&self) -> (u64, u64) {
+        self.inner.bounds_of_all()
+    }
+
+    fn id_at(&self, position: u64) -> Option<EventId> {
+        let at_hand = self.inner.memory.id_at(position);
+        at_hand.or_else(|| Some(self.inner.pages().holding(position)?.at(position)?.id))
+    }
+
+    fn oldest(&self) -> Option<EventId> {
+        let Edge { floor, oldest, .. } = *self.inner.edge();
+        if self.inner.memory.beginning().0 <= floor { self.inner.memory.oldest() } else { oldest }
+    }
+
+    fn size(&self) -> (usize, usize) {
+        self.inner.memory.size()
+    }
+
+    fn evict(&self, now: u64) {
+        self.inner.memory.evict(now);
+    }
+
+    fn progress(&self) -> Option<&Progress> {
+        Some(&self.inner.progress)
+    }
+
+    fn announce_to(&self, announce: Announce) {
+        let set = self.inner.announce.set(announce);
+        assert!(set.is_ok(), "a hub has one store");
+    }
+
+    fn close(&self) {
+        self.inner.queue.close();
+        self.inner.readers.close();
+        let threads = std::mem::take(
+            &mut *self.threads.lock().expect("nothing panics while it holds this lock"),
+        );
+        for thread in threads {
+            // The writer may hold the last reference to the hub.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,40 @@
+//! Segments that were read from the database last. Listeners that resume at the same place share
+//! them, and what is rendered of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::hub::history::segment::Segment;
+
+/// Weight of the segments that are held.
+const BYTES: usize = 8 << 20;
+
+/// Segments by their first position.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    segments: BTreeMap<u64, Arc<Segment>>,
+    order: VecDeque<u64>,
+    weight: usize,
+}
+
+impl Pages {
+    /// Returns the segment that holds a position.
+    pub(super) fn holding(&self, position: u64) -> Option<Arc<Segment>> {
+        let (_, segment) = self.segments.range(..=position).next_back()?;
+        (segment.last() >= position).then(|| Arc::clone(segment))
+    }
+
+    pub(super) fn add(&mut self, segment: &Arc<Segment>) {
+        self.weight += segment.weight();
+        self.order.push_back(segment.first());
+        if let Some(other) = self.segments.insert(segment.first(), Arc::clone(segment)) {
+            self.weight -= other.weight();
+            self.order.retain(|first| *first != segment.first());
+            self.order.push_back(segment.first());
+        }
+        while self.weight > BYTES && self.order.len() > 1 {
+            let oldest = self.order.pop_front().and_then(|first| self.segments.remove(&first));
+            self.weight -= oldest.map_or(0, |oldest| oldest.weight());
+        }
+    }
+}

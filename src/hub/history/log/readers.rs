@@ -1,0 +1,245 @@
+//! Threads that read the database for readers of the stream.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use tokio::sync::oneshot;
+
+use super::Inner;
+use crate::database::{Bounds, Fault, Place, Reader, Rows};
+use crate::event::{Event, EventId, Gap};
+use crate::hub::history::segment::Segment;
+use crate::hub::history::store::{Answer, Before, Cursor, Found, Mark, Page};
+
+/// A question, and where the answer goes. A reader of the stream has one at a time.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Page(Cursor, oneshot::Sender<Page>),
+    Before(u64, oneshot::Sender<Before>),
+    Find(Mark, oneshot::Sender<Found>),
+    Events(Box<[EventId]>, oneshot::Sender<Vec<Arc<Event>>>),
+}
+
+/// Questions in their order.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    asked: Mutex<Questions>,
+    more: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Questions {
+    waiting: VecDeque<Asked>,
+    /// The next page of a reader that goes forward, which is read when there is nothing else to do.
+    ahead: Option<u64>,
+    closed: bool,
+}
+
+/// What a thread does next.
+enum Task {
+    Answer(Asked),
+    Ahead(u64),
+}
+
+/// Positions that are passed over where reading fails.
+const UNREADABLE: u64 = 1024;
+
+impl Readers {
+    pub(super) fn ask<T>(&self, asked: impl FnOnce(oneshot::Sender<T>) -> Asked) -> Answer<T> {
+        let (to, coming) = oneshot::channel();
+        let asked = asked(to);
+        let mut questions = self.lock();
+        if !questions.closed {
+            questions.waiting.push_back(asked);
+        }
+        drop(questions);
+        self.more.notify_one();
+        Answer::Coming(coming)
+    }
+
+    /// Says which page is likely to be asked for next.
+    pub(super) fn read_ahead(&self, position: u64) {
+        self.lock().ahead = Some(position);
+        self.more.notify_one();
+    }
+
+    fn next(&self) -> Option<Task> {
+        let idle = |asked: &mut Questions| {
+            asked.waiting.is_empty() && asked.ahead.is_none() && !asked.closed
+        };
+        let mut asked = self
+            .more
+            .wait_while(self.lock(), idle)
+            .expect("nothing panics while it holds this lock");
+        if asked.closed {
+            // Readers of the stream that still wait are told nothing: the hub has stopped.
+            asked.waiting.clear();
+            return None;
+        }
+        match asked.waiting.pop_front() {
+            Some(question) => Some(Task::Answer(question)),
+            None => asked.ahead.take().map(Task::Ahead),
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.more.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Questions> {
+        self.asked.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+/// Answers questions until the log is closed.
+pub(super) fn run(inner: &Inner, mut reader: Reader) {
+    // A receiver that is gone is a reader of the stream that is gone.
+    while let Some(task) = inner.readers.next() {
+        match task {
+            Task::Answer(Asked::Page(cursor, to)) => {
+                drop(to.send(page(inner, &mut reader, cursor)))
+            }
+            Task::Answer(Asked::Before(position, to)) => {
+                drop(to.send(before(inner, &mut reader, position)));
+            }
+            Task::Answer(Asked::Find(mark, to)) => drop(to.send(find(inner, &reader, mark))),
+            Task::Answer(Asked::Events(ids, to)) => {
+                drop(to.send(events(inner, &mut reader, &ids)));
+            }
+            Task::Ahead(position) => ahead(inner, &mut reader, position),
+        }
+    }
+}
+
+/// Logs a fault once for each time that reading begins to fail.
+fn note(inner: &Inner, fault: &Fault) {
+    tracing::error!("{}: cannot read the log: {fault}", inner.disk.path().display());
+}
+
+fn page(inner: &Inner, reader: &mut Reader, cursor: Cursor) -> Page {
+    if let Some(page) = inner.page_at_hand(cursor) {
+        return page;
+    }
+    let bounds = inner.bounds();
+    let from = cursor.position + 1;
+    let next = match reader.forward(from, bounds.head) {
+        Ok(Rows::Events(first, events)) => {
+            let segment = Arc::new(Segment::new(first, events));
+            inner.pages().add(&segment);
+            if segment.last() < bounds.head {
+                inner.readers.read_ahead(segment.last() + 1);
+            }
+            return Page::Events(segment);
+        }
+        Ok(Rows::Hole(next)) => next.map(|(next, id)| (next, Some(id))),
+        Err(fault) => {
+            note(inner, &fault);
+            Some((from + UNREADABLE, None)).filter(|(next, _)| *next <= bounds.head)
+        }
+    };
+    let (next, before) = next.unwrap_or((bounds.head + 1, None));
+    let missed = Some(next - from);
+    let behind = Cursor { position: next - 1, id: bounds.last.filter(|_| next > bounds.head) };
+    Page::Gap(Gap { missed, after: cursor.id, before }, behind)
+}
+
+fn ahead(inner: &Inner, reader: &mut Reader, position: u64) {
+    if inner.pages().holding(position).is_some() {
+        return;
+    }
+    if let Ok(Rows::Events(first, events)) = reader.forward(position, inner.bounds().head) {
+        inner.pages().add(&Arc::new(Segment::new(first, events)));
+    }
+}
+
+fn before(inner: &Inner, reader: &mut Reader, position: u64) -> Before {
+    if let Some(before) = inner.before_at_hand(position) {
+        return before;
+    }
+    let floor = inner.edge().floor;
+    match reader.backward(position) {
+        Ok(Rows::Events(first, events)) => {
+            let segment = Arc::new(Segment::new(first, events));
+            inner.pages().add(&segment);
+            Before::Events(segment)
+        }
+        Ok(Rows::Hole(Some((last, _)))) if last > floor => Before::Hole(last),
+        Ok(Rows::Hole(_)) => Before::Nothing,
+        Err(fault) => {
+            note(inner, &fault);
+            Before::Hole(position.saturating_sub(UNREADABLE).max(floor))
+        }
+    }
+}
+
+fn find(inner: &Inner, reader: &Reader, mark: Mark) -> Found {
+    let bounds = inner.bounds();
+    let found = match mark {
+        Mark::Oldest => None,
+        Mark::After(id) => Some((id, reader.place(id, bounds))),
+        Mark::Since(ms) => match ms.checked_sub(1) {
+            None => None,
+            Some(ms) => {
+                let id = EventId { ms, seq: u64::MAX };
+                Some((id, reader.place(id, bounds)))
+            }
+        },
+    };
+    let oldest = Cursor { position: bounds.floor, id: None };
+    match found {
+        None => Found { cursor: oldest, lost: None },
+        Some((id, Err(fault))) => {
+            note(inner, &fault);
+            let after = Some(id).filter(|_| matches!(mark, Mark::After(_)));
+            Found { cursor: oldest, lost: Some(Gap { missed: None, after, before: None }) }
+        }
+        Some((id, Ok(place))) => match mark {
+            Mark::After(_) => after(inner, bounds, id, place),
+            Mark::Since(_) | Mark::Oldest => since(bounds, id, place),
+        },
+    }
+}
+
+fn after(inner: &Inner, bounds: Bounds, id: EventId, place: Place) -> Found {
+    let exact = match place.last {
+        Some((position, last)) => Some(position).filter(|_| last == id),
+        None => Some(bounds.floor).filter(|_| bounds.evicted == Some(id)),
+    };
+    if let Some(position) = exact {
+        return Found { cursor: Cursor { position, id: Some(id) }, lost: None };
+    }
+    let next = place.next.filter(|(next, _)| *next <= bounds.head);
+    let (position, before) = match next {
+        Some((next, before)) => (next - 1, Some(before)),
+        None => (bounds.head, inner.memory.id_after(bounds.head)),
+    };
+    let lost = Some(Gap { missed: None, after: Some(id), before });
+    Found { cursor: Cursor { position, id: Some(id) }, lost }
+}
+
+fn since(bounds: Bounds, id: EventId, place: Place) -> Found {
+    let position = place.last.map_or(bounds.floor, |(position, _)| position);
+    let deleted = place.last.is_none() && bounds.evicted.is_some_and(|evicted| evicted > id);
+    let before = place.next.map(|(_, id)| id);
+    let gap = Gap { missed: None, after: None, before };
+    Found { cursor: Cursor { position, id: None }, lost: deleted.then_some(gap) }
+}
+
+fn events(inner: &Inner, reader: &mut Reader, ids: &[EventId]) -> Vec<Arc<Event>> {
+    let missing: Vec<EventId> =
+        ids.iter().copied().filter(|id| inner.memory.event(*id).is_none()).collect();
+    let read = match reader.pick(&missing, inner.bounds()) {
+        Ok(read) => read,
+        Err(fault) => {
+            note(inner, &fault);
+            Vec::new()
+        }
+    };
+    let mut read = read.into_iter().peekable();
+    let found = |id: &EventId| match read.next_if(|event| event.id == *id) {
+        Some(event) => Some(event),
+        None => inner.memory.event(*id),
+    };
+    ids.iter().filter_map(found).collect()
+}
