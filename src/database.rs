@@ -10,6 +10,7 @@ mod handshakes;
 mod place;
 mod read;
 mod recording;
+mod row;
 mod schema;
 mod write;
 

@@ -22,6 +22,8 @@ mod clock;
 mod connections;
 mod history;
 mod listeners;
+#[cfg(feature = "sqlite")]
+mod logged;
 mod pieces;
 mod refusal;
 mod runtime;
@@ -84,30 +86,6 @@ impl Hub {
         let shared = Shared::new(settings);
         runtime::tasks::start(&shared);
         Self { shared }
-    }
-
-    /// Makes a hub that keeps its events in a database, and goes on with those that are there.
-    ///
-    /// # Errors
-    ///
-    /// If the database cannot be opened, or is open in another process.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    #[cfg(feature = "sqlite")]
-    pub fn with_log(settings: Settings, log: &LogSettings) -> Result<Self, LogError> {
-        let (log, position, last) = history::log::Log::open(log, settings.history)?;
-        let order = sequence::order::Order::after(position, last);
-        let shared = Shared::with(settings, Box::new(log), order);
-        let hub = Arc::downgrade(&shared);
-        shared.store.announce_to(Box::new(move |segments| {
-            if let Some(hub) = hub.upgrade() {
-                hub.announce_written(segments);
-            }
-        }));
-        runtime::tasks::start(&shared);
-        Ok(Self { shared })
     }
 
     /// Returns the state of the log on disk; `None` without one.

@@ -98,7 +98,8 @@ impl Problem {
     }
 
     fn status(&self) -> StatusCode {
-        if self.not_ready { StatusCode::SERVICE_UNAVAILABLE } else { status(self.code) }
+        // That of a server that stops.
+        status(if self.not_ready { Code::Stopping } else { self.code })
     }
 
     /// Sets the position of the fault in a filter expression.

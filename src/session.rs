@@ -53,6 +53,7 @@ mod commands;
 mod flow;
 mod handshake;
 mod leased;
+mod log_room;
 mod pings;
 mod protocol;
 mod register;

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use super::read::PAGE_EVENTS;
+use super::row::Row;
 use super::{Durability, Fault, OpenError, Reader, Writer};
 use crate::event::{Event, EventId, Gap};
 use crate::wire::{self, Recorded, Unreadable};
@@ -59,14 +60,6 @@ impl Recording {
     pub(crate) fn finish(self) -> Result<(), OpenError> {
         self.writer.finish()
     }
-}
-
-/// What a row is made of.
-#[derive(Debug)]
-pub(super) enum Row<'a> {
-    Event(&'a Event),
-    /// A gap of an unknown size, after an event.
-    Gap(EventId, &'a Gap),
 }
 
 /// An event of a database, a gap, or why a row is neither.

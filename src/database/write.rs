@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use super::place::place;
-use super::recording::Row;
+use super::row::Row;
 use super::schema::{self, Bounds};
 use super::{Fault, OpenError};
 use crate::event::{Channel, Direction, Event, EventBody, EventId, Kind};
@@ -73,6 +73,16 @@ impl Writer {
             Ok((Self { connection, path: path.to_owned(), text: Vec::new() }, bounds))
         };
         open().map_err(of)
+    }
+
+    /// Sets to how many bytes the file of the write-ahead log shrinks when it is emptied.
+    pub(crate) fn limit_wal(&self, bytes: u64) -> Result<(), Fault> {
+        Ok(self.connection.pragma_update_and_check(
+            None,
+            "journal_size_limit",
+            bytes.cast_signed(),
+            |_| Ok(()),
+        )?)
     }
 
     /// Adds events with their positions in one transaction.

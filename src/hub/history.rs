@@ -1,7 +1,7 @@
 //! What is kept of the stream, and in which units it is read.
 
 #[cfg(feature = "sqlite")]
-pub(super) mod log;
+pub(crate) mod log;
 pub(super) mod memory;
 pub(super) mod progress;
 pub(super) mod segment;

@@ -4,9 +4,7 @@
 //! and the ping timer; every write has a time limit, so that a client that does not read ends its
 //! own session only. No lock is held at an await point.
 
-use std::fmt;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -18,6 +16,7 @@ use tungstenite::error::ProtocolError;
 use super::answers::Answers;
 use super::clock::unix_seconds;
 use super::flow::TooFast;
+use super::log_room::LogRoom;
 use super::pings::{Beat, Pings};
 use super::protocol::{Next, Outbox, Protocol};
 use super::socket::{BATCH_BYTES, Socket};
@@ -39,6 +38,7 @@ const BURST: u32 = 32;
 pub(super) const LONG: usize = 1 << 10;
 
 /// An open WebSocket.
+#[derive(Debug)]
 pub struct Session {
     pub(super) socket: Socket,
     hub: Hub,
@@ -52,13 +52,7 @@ pub struct Session {
     /// A long frame that waits for its turn.
     long: Option<Frame>,
     /// Ends when the log on disk has caught up.
-    log_room: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("socket", &self.socket).finish_non_exhaustive()
-    }
+    log_room: LogRoom,
 }
 
 /// Why a session stops taking turns.
@@ -78,7 +72,16 @@ impl From<Ending> for Stop {
 impl Session {
     pub(super) fn new(socket: Socket, hub: Hub, limits: Limits) -> Self {
         let turns = hub.turns();
-        Self { socket, hub, limits, timed_pings: false, work: 0, turns, long: None, log_room: None }
+        Self {
+            socket,
+            hub,
+            limits,
+            timed_pings: false,
+            work: 0,
+            turns,
+            long: None,
+            log_room: LogRoom::default(),
+        }
     }
 
     /// Serves the WebSocket until it ends, and returns how it ended: frames of the client go to
@@ -164,7 +167,7 @@ impl Session {
     ) -> (Option<Result<Frame, tungstenite::Error>>, Option<Turn>) {
         poll_fn(|cx| {
             let ready = match protocol.poll_ready(cx) {
-                Poll::Ready(()) => self.poll_log(cx),
+                Poll::Ready(()) => self.log_room.poll(cx, &self.hub),
                 Poll::Pending => Poll::Pending,
             };
             if ready.is_pending() {
@@ -198,19 +201,6 @@ impl Session {
         });
         let turn = turn.await;
         (self.long.take().map(Ok), Some(turn))
-    }
-
-    /// Polls until the log on disk has room for more events.
-    fn poll_log(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.log_room.is_none() {
-            let Some(room) = self.hub.log_room() else { return Poll::Ready(()) };
-            self.log_room = Some(Box::pin(room));
-        }
-        if let Some(room) = &mut self.log_room {
-            std::task::ready!(room.as_mut().poll(cx));
-            self.log_room = None;
-        }
-        Poll::Ready(())
     }
 
     /// Sends an answer, and those behind it that wait for nothing more, with one flush.

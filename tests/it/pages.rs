@@ -15,6 +15,7 @@ pub(crate) const PAGES: [&str; 20] = [
     "channelstream",
     "javascript",
     "library",
+    "log",
     "filters",
     "redaction",
     "recordings",

@@ -15,8 +15,10 @@
 //! write-ahead log can be emptied between two of them.
 
 mod disk;
+mod inner;
 mod keeper;
 mod pages;
+mod questions;
 mod queue;
 mod readers;
 mod retention;
@@ -24,19 +26,19 @@ mod settings;
 mod writer;
 
 use std::fs::{self, File, TryLockError};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 use self::disk::Disk;
-use self::pages::Pages;
+use self::inner::{Edge, Inner};
+use self::questions::{Asked, Readers};
 use self::queue::Queue;
-use self::readers::{Asked, Readers};
 use super::memory::{Memory, Retention};
 use super::progress::Progress;
 use super::segment::Segment;
 use super::store::{Announce, Answer, Appended, Before, Cursor, Found, Mark, Page, Store};
 use crate::database::{Bounds, Durability, FILE, OpenError, Reader, Writer};
-use crate::event::{Event, EventId, Gap};
+use crate::event::{Event, EventId};
 pub use settings::{LogError, LogSettings, LogSync};
 
 /// The store on disk.
@@ -45,36 +47,7 @@ pub(in crate::hub) struct Log {
     inner: Arc<Inner>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held as long as the database is open.
-    _lock: File,
-}
-
-/// What the threads share.
-struct Inner {
-    memory: Memory,
-    progress: Progress,
-    queue: Queue,
-    readers: Readers,
-    pages: Mutex<Pages>,
-    edge: Mutex<Edge>,
-    disk: Disk,
-    announce: OnceLock<Announce>,
-}
-
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").field("edge", &self.edge).finish_non_exhaustive()
-    }
-}
-
-/// The old end of the database.
-#[derive(Debug, Clone, Copy)]
-struct Edge {
-    /// Position before the oldest event.
-    floor: u64,
-    /// The id of the event there.
-    evicted: Option<EventId>,
-    /// The id of the oldest event.
-    oldest: Option<EventId>,
+    lock: File,
 }
 
 /// Threads that read. Two, since one waits for the disk while the other decodes.
@@ -125,7 +98,7 @@ impl Log {
             disk: Disk::new(path).map_err(cannot)?,
             announce: OnceLock::new(),
         });
-        let log = Self { inner, threads: Mutex::default(), _lock: lock };
+        let log = Self { inner, threads: Mutex::default(), lock };
         let keeps = settings.retention();
         log.start("log-writer", move |inner| writer::run(inner, writer, keeps))?;
         let sync = settings.sync;
@@ -142,79 +115,6 @@ impl Log {
         let thread = thread.spawn(move || run(&inner)).map_err(LogError::Thread)?;
         self.threads.lock().expect("nothing panics while it holds this lock").push(thread);
         Ok(())
-    }
-}
-
-impl Inner {
-    fn edge(&self) -> MutexGuard<'_, Edge> {
-        self.edge.lock().expect("nothing panics while it holds this lock")
-    }
-
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().expect("nothing panics while it holds this lock")
-    }
-
-    /// Returns which part of the stream is only in the database.
-    fn bounds(&self) -> Bounds {
-        let Edge { floor, evicted, .. } = *self.edge();
-        let (head, last) = self.memory.beginning();
-        Bounds { floor, evicted, head: head.max(floor), last }
-    }
-
-    /// Returns the position before the oldest event, and of the newest.
-    fn bounds_of_all(&self) -> (u64, u64) {
-        (self.edge().floor, self.memory.bounds().1)
-    }
-
-    /// Returns a page that is at hand; `None` if it has to be read.
-    fn page_at_hand(&self, cursor: Cursor) -> Option<Page> {
-        while cursor.position >= self.memory.beginning().0 {
-            match self.memory.page(cursor) {
-                // It has fallen out of memory just now.
-                Answer::Known(Page::Gap(..)) => {}
-                Answer::Known(page) => return Some(page),
-                Answer::Coming(_) => break,
-            }
-        }
-        let Edge { floor, evicted, oldest } = *self.edge();
-        if cursor.position < floor {
-            let missed = Some(floor - cursor.position);
-            let gap = Gap { missed, after: cursor.id, before: oldest };
-            return Some(Page::Gap(gap, Cursor { position: floor, id: evicted }));
-        }
-        self.pages().holding(cursor.position + 1).map(Page::Events)
-    }
-
-    /// Returns what is at hand before a position; `None` if it has to be read.
-    fn before_at_hand(&self, position: u64) -> Option<Before> {
-        if let Answer::Known(Before::Events(segment)) = self.memory.before(position) {
-            return Some(Before::Events(segment));
-        }
-        if position <= self.edge().floor {
-            return Some(Before::Nothing);
-        }
-        self.pages().holding(position).map(Before::Events)
-    }
-
-    /// Returns the place of a mark that is in memory; `None` if it has to be looked for.
-    fn found_at_hand(&self, mark: Mark) -> Option<Found> {
-        let id = match mark {
-            Mark::Oldest => {
-                let position = self.edge().floor;
-                return Some(Found { cursor: Cursor { position, id: None }, lost: None });
-            }
-            Mark::After(id) => id,
-            Mark::Since(ms) => EventId { ms, seq: 0 },
-        };
-        let in_memory = |inner: &Self| inner.memory.beginning().1.is_none_or(|last| id > last);
-        if !in_memory(self) {
-            return None;
-        }
-        match self.memory.find(mark) {
-            // What has fallen out meanwhile is in the database.
-            Answer::Known(found) if in_memory(self) => Some(found),
-            Answer::Known(_) | Answer::Coming(_) => None,
-        }
     }
 }
 
@@ -302,6 +202,8 @@ impl Store for Log {
                 let _ = thread.join();
             }
         }
+        // Otherwise the end of this value releases it.
+        let _ = self.lock.unlock();
     }
 }
 

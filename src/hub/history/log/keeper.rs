@@ -5,7 +5,7 @@ use std::fs::File;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::Inner;
+use super::inner::Inner;
 use super::settings::LogSync;
 use crate::database::{Checkpointer, Fault};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Inner;
+use super::inner::Inner;
 use crate::database::{Fault, Writer};
 
 /// Bounds of the log. All hold at once.
@@ -17,11 +17,18 @@ pub(super) struct Keeps {
 const PIECE: u64 = 1024;
 
 impl Keeps {
-    /// Returns how many bytes the write-ahead log may take: what is left to the database is 4 % less
-    /// than the limit of both.
+    /// Returns how many bytes of the limit the database leaves to the write-ahead log: a quarter more
+    /// than after a checkpoint, and a transaction.
+    fn reserve(bytes: u64) -> u64 {
+        (bytes / 16).clamp(4 << 20, 80 << 20).min(bytes / 2)
+    }
+
+    /// Returns how many bytes the write-ahead log takes before it is emptied.
     pub(super) fn wal_bytes(self) -> u64 {
-        const MOST: u64 = 64 << 20;
-        self.bytes.map_or(MOST, |bytes| (bytes / 32).clamp(1 << 20, MOST))
+        self.bytes
+            .map_or(64 << 20, |bytes| Self::reserve(bytes) * 3 / 4)
+            .saturating_sub(2 << 20)
+            .max(256 << 10)
     }
 
     /// Deletes a piece of what is over a bound, and returns whether there may be more. `now` is in
@@ -37,7 +44,7 @@ impl Keeps {
             until = until.max(head.saturating_sub(events));
         }
         if let Some(bytes) = self.bytes {
-            let allowed = bytes.saturating_sub(self.wal_bytes());
+            let allowed = bytes.saturating_sub(Self::reserve(bytes));
             let used = writer.used_bytes()?;
             if used > allowed {
                 // As many events as take this much, by their mean.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Inner;
+use super::inner::Inner;
 use super::queue::Batch;
 use super::retention::Keeps;
 use crate::database::{Fault, Writer};
@@ -24,6 +24,9 @@ const PAGE: u64 = 4096;
 
 /// Writes until the queue is closed, and then all that is left.
 pub(super) fn run(inner: &Inner, writer: Writer, keeps: Keeps) {
+    if let Err(fault) = writer.limit_wal(keeps.wal_bytes()) {
+        inner.disk.fail(fault);
+    }
     let mut thread = Thread {
         inner,
         writer,

@@ -1,0 +1,115 @@
+//! What the threads of a log share, and what is at hand without reading the database.
+
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use super::disk::Disk;
+use super::pages::Pages;
+use super::questions::Readers;
+use super::queue::Queue;
+use crate::database::Bounds;
+use crate::event::{EventId, Gap};
+use crate::hub::history::memory::Memory;
+use crate::hub::history::progress::Progress;
+use crate::hub::history::store::{Announce, Answer, Before, Cursor, Found, Mark, Page, Store as _};
+
+/// What the threads share.
+pub(super) struct Inner {
+    pub(super) memory: Memory,
+    pub(super) progress: Progress,
+    pub(super) queue: Queue,
+    pub(super) readers: Readers,
+    pub(super) pages: Mutex<Pages>,
+    pub(super) edge: Mutex<Edge>,
+    pub(super) disk: Disk,
+    pub(super) announce: OnceLock<Announce>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("edge", &self.edge).finish_non_exhaustive()
+    }
+}
+
+/// The old end of the database.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Edge {
+    /// Position before the oldest event.
+    pub(super) floor: u64,
+    /// The id of the event there.
+    pub(super) evicted: Option<EventId>,
+    /// The id of the oldest event.
+    pub(super) oldest: Option<EventId>,
+}
+
+impl Inner {
+    pub(super) fn edge(&self) -> MutexGuard<'_, Edge> {
+        self.edge.lock().expect("nothing panics while it holds this lock")
+    }
+
+    pub(super) fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// Returns which part of the stream is only in the database.
+    pub(super) fn bounds(&self) -> Bounds {
+        let Edge { floor, evicted, .. } = *self.edge();
+        let (head, last) = self.memory.beginning();
+        Bounds { floor, evicted, head: head.max(floor), last }
+    }
+
+    /// Returns the position before the oldest event, and of the newest.
+    pub(super) fn bounds_of_all(&self) -> (u64, u64) {
+        (self.edge().floor, self.memory.bounds().1)
+    }
+
+    /// Returns a page that is at hand; `None` if it has to be read.
+    pub(super) fn page_at_hand(&self, cursor: Cursor) -> Option<Page> {
+        while cursor.position >= self.memory.beginning().0 {
+            match self.memory.page(cursor) {
+                // It has fallen out of memory just now.
+                Answer::Known(Page::Gap(..)) => {}
+                Answer::Known(page) => return Some(page),
+                Answer::Coming(_) => break,
+            }
+        }
+        let Edge { floor, evicted, oldest } = *self.edge();
+        if cursor.position < floor {
+            let missed = Some(floor - cursor.position);
+            let gap = Gap { missed, after: cursor.id, before: oldest };
+            return Some(Page::Gap(gap, Cursor { position: floor, id: evicted }));
+        }
+        self.pages().holding(cursor.position + 1).map(Page::Events)
+    }
+
+    /// Returns what is at hand before a position; `None` if it has to be read.
+    pub(super) fn before_at_hand(&self, position: u64) -> Option<Before> {
+        if let Answer::Known(Before::Events(segment)) = self.memory.before(position) {
+            return Some(Before::Events(segment));
+        }
+        if position <= self.edge().floor {
+            return Some(Before::Nothing);
+        }
+        self.pages().holding(position).map(Before::Events)
+    }
+
+    /// Returns the place of a mark that is in memory; `None` if it has to be looked for.
+    pub(super) fn found_at_hand(&self, mark: Mark) -> Option<Found> {
+        let id = match mark {
+            Mark::Oldest => {
+                let position = self.edge().floor;
+                return Some(Found { cursor: Cursor { position, id: None }, lost: None });
+            }
+            Mark::After(id) => id,
+            Mark::Since(ms) => EventId { ms, seq: 0 },
+        };
+        let in_memory = |inner: &Self| inner.memory.beginning().1.is_none_or(|last| id > last);
+        if !in_memory(self) {
+            return None;
+        }
+        match self.memory.find(mark) {
+            // What has fallen out meanwhile is in the database.
+            Answer::Known(found) if in_memory(self) => Some(found),
+            Answer::Known(_) | Answer::Coming(_) => None,
+        }
+    }
+}

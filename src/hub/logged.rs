@@ -1,0 +1,35 @@
+//! A hub with a log on disk.
+
+use std::sync::Arc;
+
+use super::Hub;
+use super::history::log::{Log, LogError, LogSettings};
+use super::runtime::shared::Shared;
+use super::runtime::tasks;
+use super::sequence::order::Order;
+use super::settings::Settings;
+
+impl Hub {
+    /// Makes a hub that keeps its events in a database, and goes on with those that are there.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be opened, or is open in another process.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn with_log(settings: Settings, log: &LogSettings) -> Result<Self, LogError> {
+        let (log, position, last) = Log::open(log, settings.history)?;
+        let order = Order::after(position, last);
+        let shared = Shared::with(settings, Box::new(log), order);
+        let hub = Arc::downgrade(&shared);
+        shared.store.announce_to(Box::new(move |segments| {
+            if let Some(hub) = hub.upgrade() {
+                hub.announce_written(segments);
+            }
+        }));
+        tasks::start(&shared);
+        Ok(Self { shared })
+    }
+}
