@@ -104,7 +104,7 @@ fn say(bar: &ProgressBar, words: &str) {
 /// What is written: lines, or a database.
 enum Output {
     Lines(File),
-    Database(database::Recording, Vec<Recorded>),
+    Database(Box<database::Recording>, Vec<Recorded>),
 }
 
 /// The file, and counts of what this run has added to it.
@@ -133,7 +133,7 @@ impl Recording {
         let recording = database::Recording::open(Path::new(path));
         let recording = recording.map_err(|error| io::Error::other(error.fault))?;
         let last = recording.last();
-        Ok((Output::Database(recording, Vec::new()), last))
+        Ok((Output::Database(Box::new(recording), Vec::new()), last))
     }
 
     /// Opens a file of lines, and removes a cut line at its end.

@@ -160,15 +160,16 @@ impl Reader {
                     close.refused.as_ref().map(|connect| Arc::new(Handshake::of(connect)))
                 }
                 EventBody::Lost(_) => None,
-                _ => match known.get(&event.connection) {
-                    Some(handshake) => handshake.clone(),
-                    None => {
+                _ => {
+                    if let Some(handshake) = known.get(&event.connection) {
+                        handshake.clone()
+                    } else {
                         let found =
                             self.handshakes.at(&self.connection, &event.connection, position)?;
                         known.insert(event.connection.clone(), found.clone());
                         found
                     }
-                },
+                }
             };
             done.push(Arc::new(event));
         }

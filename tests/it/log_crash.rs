@@ -176,19 +176,19 @@ async fn full_disk_stops_the_log_until_there_is_room() {
     let url = format!("ws://{addr}/ws?connectionId=a");
     let (mut socket, _) = tokio_tungstenite::client_async(url, tcp).await.expect("a handshake");
     ready_is(200).await;
-    let fill = format!("{inside}/fill");
-    let mut sent = 0;
+    let path = format!("{inside}/fill");
+    let mut count_sent = 0;
     // Another file takes all the room.
     let zeros = vec![0; 1 << 20];
-    let mut file = std::fs::File::create(&fill).expect("a file");
+    let mut file = std::fs::File::create(&path).expect("a file");
     while std::io::Write::write_all(&mut file, &zeros).is_ok() {}
     let mut send = async |count: usize| {
         for _ in 0..count {
-            let text = format!("{{\"n\":{sent},\"text\":\"{}\"}}", "x".repeat(4000));
+            let text = format!("{{\"n\":{count_sent},\"text\":\"{}\"}}", "x".repeat(4000));
             within("a send", socket.send(Frame::text(text))).await.expect("it is taken");
-            sent += 1;
+            count_sent += 1;
             let event: Value = serde_json::from_str(&events.data().await).expect("JSON");
-            assert_eq!(event["message"]["n"], sent - 1, "the live stream goes on");
+            assert_eq!(event["message"]["n"], count_sent - 1, "the live stream goes on");
         }
     };
     send(2000).await;
@@ -196,7 +196,7 @@ async fn full_disk_stops_the_log_until_there_is_room() {
     let (_, words) = get(addr, "/readyz").await;
     assert!(words.contains("the disk is full"), "{words}");
     drop(file);
-    std::fs::remove_file(&fill).expect("removed");
+    std::fs::remove_file(&path).expect("removed");
     ready_is(200).await;
     send(10).await;
     assert_eq!(get(addr, "/readyz").await.0, 200);

@@ -35,8 +35,8 @@ fn server_is_recorded_into_a_database_that_all_commands_read() {
     assert!(code == 0 && words.contains("SQLite"), "{words}");
     let (code, exported, words) = output(&["export", &path, "--format", "ndjson"]);
     assert_eq!(code, 0, "{words}");
-    let recorded = lines(&exported);
-    assert_eq!(recorded.len(), usize::try_from(rows()).expect("a number"));
+    let events = lines(&exported);
+    assert_eq!(events.len(), usize::try_from(rows()).expect("a number"));
     // Back into a database, and out again, nothing has changed.
     let copy = format!("{folder}/copy.db");
     let (code, _, words) = output(&["export", &path, "-o", &copy]);

@@ -18,7 +18,7 @@ pub(super) fn run(inner: &Inner, mut reader: Reader) {
     while let Some(task) = inner.readers.next() {
         match task {
             Task::Answer(Asked::Page(cursor, to)) => {
-                drop(to.send(page(inner, &mut reader, cursor)))
+                drop(to.send(page(inner, &mut reader, cursor)));
             }
             Task::Answer(Asked::Before(position, to)) => {
                 drop(to.send(before(inner, &mut reader, position)));
