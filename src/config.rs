@@ -256,6 +256,7 @@ fn certificate(args: TransportArgs, faults: &mut Faults) -> Option<CertificateFi
             None
         }
     }
+}
 
 fn log(args: LogArgs) -> Option<LogSettings> {
     Some(LogSettings {
