@@ -81,7 +81,7 @@ impl Export {
                 return Err(Failure::Usage(words.to_owned()));
             };
             return whole_database(path, |each| {
-                block_on(read(self.source.as_deref(), &query, each))
+                block_on(read(self.source.as_deref(), &query, &self.reach, each))
             });
         }
         let read = |out: &mut dyn Write| {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tungstenite::Message as Frame;
 
@@ -33,6 +33,15 @@ impl Answers {
 
     pub(super) fn is_full(&self) -> bool {
         self.0.len() >= MAX
+    }
+
+    /// Takes the answers that wait for nothing more.
+    pub(super) fn ready(&mut self) -> impl Iterator<Item = Frame> {
+        // A pending poll leaves a waker that does nothing; the next turn polls again.
+        std::iter::from_fn(|| match self.poll_next(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        })
     }
 
     /// Polls for the next answer. Pending while there is none.

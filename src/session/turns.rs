@@ -210,18 +210,11 @@ impl Session {
         answers: &mut Answers,
         outbox: &mut impl Outbox,
     ) -> Result<(), Stop> {
-        self.start_answers(first, answers)?;
-        self.flush(outbox).await
-    }
-
-    fn start_answers(&mut self, first: Frame, answers: &mut Answers) -> Result<(), Ending> {
         self.start(first)?;
-        // A pending poll leaves a waker that does nothing; the next turn polls again.
-        let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(answer) = answers.poll_next(&mut cx) {
+        for answer in answers.ready() {
             self.start(answer)?;
         }
-        Ok(())
+        self.flush(outbox).await
     }
 
     /// Hands a data frame to the protocol, or turns a close frame into the end.
