@@ -18,6 +18,7 @@ mod replay;
 mod running;
 mod selection;
 mod serve;
+mod service;
 mod token;
 mod watch;
 

@@ -54,6 +54,8 @@ pub struct Config {
     pub rates: Rates,
     /// Time limit of a graceful shutdown.
     pub shutdown_grace: Duration,
+    /// How long `/readyz` is 503 before the shutdown begins.
+    pub drain_delay: Duration,
     /// Origins whose pages may read events, API and metrics.
     pub cors_origins: Origins,
     /// Origins whose pages may open WebSockets.
@@ -181,6 +183,7 @@ impl Config {
                 max_channels: limits.max_channels,
                 slow_client: limits.slow_client,
                 search_time: times.search_time,
+                drain_time: times.drain_time,
                 authority: None,
             },
             limits: Limits {
@@ -198,6 +201,7 @@ impl Config {
             },
             max_per_address: limits.max_per_address,
             shutdown_grace: times.shutdown_grace,
+            drain_delay: times.drain_delay,
             cors_origins: values::origins(access.cors_origin, readers),
             ws_origins: values::origins(access.ws_origin, Origins::Loopback),
             hosts: access.host,

@@ -225,7 +225,7 @@ pub(crate) async fn alive() -> &'static str {
 pub(crate) async fn ready(
     State(Readiness(hub)): State<Readiness>,
 ) -> Result<&'static str, Problem> {
-    if hub.stopping().is_cancelled() {
+    if hub.draining().is_cancelled() {
         return Err(Problem::new(Code::Stopping, "this server is stopping"));
     }
     match hub.log().and_then(|log| log.fault) {

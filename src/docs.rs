@@ -17,7 +17,8 @@ macro_rules! pages {
 }
 
 pages! {
-"[channels]: crate::docs::channels
+"[behind]: crate::docs::operations#behind-a-reverse-proxy
+[channels]: crate::docs::channels
 [channelstream]: crate::docs::channelstream
 [codes]: crate::docs::http#codes
 [comparison]: crate::docs::comparison

@@ -183,6 +183,13 @@ impl Hub {
         self.shared.turns.turns()
     }
 
+    /// Returns the token that is cancelled when the hub is about to stop: before [`Hub::stopping`], or
+    /// with it.
+    #[must_use]
+    pub fn draining(&self) -> &CancellationToken {
+        &self.shared.draining
+    }
+
     /// Waits for a turn. Cancel safe.
     pub(crate) async fn turn(&self) -> Turn {
         self.turns().take().await

@@ -63,6 +63,10 @@ use warned::Warned;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
+/// How long a shutdown waits for the first request of connections without one. Browsers hold such
+/// connections open for later.
+const ON_ITS_WAY: Duration = Duration::from_millis(250);
+
 /// A server.
 #[derive(Debug)]
 pub struct Server {
@@ -115,8 +119,12 @@ impl Server {
         }
         accepting.close();
         accepting.wait().await;
-        let deadline = Instant::now() + grace;
+        let stopped = Instant::now();
+        let deadline = stopped + grace;
         hub.shutdown(grace).await;
+        // The request of a connection that was accepted just before is on its way.
+        state.unasked.close();
+        let _ = timeout_at(deadline.min(stopped + ON_ITS_WAY), state.unasked.wait()).await;
         state.tracker.ask(Ask::Finish);
         tasks.close();
         let _ = timeout_at(deadline, tasks.wait()).await;
@@ -164,6 +172,7 @@ async fn accept(
             continue;
         };
         let handover = Handover::new(patient, state.heads.share(), state.bodies.share());
+        let handover = handover.unasked(state.unasked.token());
         let arrival = Arrival { stream, permit, remote, handover: Arc::new(handover), websockets };
         let (router, state) = (router.clone(), Arc::clone(&state));
         tasks.spawn(async move { serve(arrival, router, &state).await });

@@ -79,7 +79,7 @@ impl Record {
                     Problem::Output(error) => failed(error),
                     problem => find::explain(problem, &url).await,
                 }),
-                () = ending.next() => Ok(()),
+                _ = ending.next() => Ok(()),
             }
         });
         recording.bar.finish_and_clear();

@@ -218,7 +218,7 @@ impl Replay {
         let mut ending = Ending::new()?;
         tokio::select! {
             served = serving => served.map_err(Failure::of("cannot accept")),
-            () = ending.next() => Ok(()),
+            _ = ending.next() => Ok(()),
         }
     }
 }

@@ -10,6 +10,15 @@ pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> R
     runtime.map_err(Failure::of("cannot start"))?.block_on(future)
 }
 
+/// A signal that ends a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// SIGTERM: a supervisor ends the process.
+    Terminate,
+    /// SIGINT: a person does.
+    Interrupt,
+}
+
 /// Waits for SIGTERM and SIGINT (Ctrl-C).
 pub(super) struct Ending {
     terminate: Signal,
@@ -27,10 +36,10 @@ impl Ending {
     }
 
     /// Waits for the next of the signals. Cancel safe.
-    pub(super) async fn next(&mut self) {
+    pub(super) async fn next(&mut self) -> End {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => End::Terminate,
+            _ = self.interrupt.recv() => End::Interrupt,
         }
     }
 }

@@ -21,7 +21,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::credentials::Credentials;
 use super::failure::{Failure, print};
 use super::file;
-use super::running::Ending;
+use super::running::{End, Ending};
+use super::service::{self, Passed};
 use crate::access::Access;
 use crate::auth::Hosts;
 use crate::channelstream::{self, Channelstream};
@@ -177,8 +178,13 @@ async fn serve(
     let access = credentials.access(config.no_auth);
     // Without credentials, whoever reaches the server may do everything.
     let open = config.no_auth || access.is_guarded();
-    let traffic = bind_each(&config.listen, "listen", open).await?;
-    let observers = bind_each(&config.tap_listen, "tap-listen", open).await?;
+    let passed = Passed::take()?;
+    if let Some(address) = passed.exposed().filter(|_| !open) {
+        let listen = Listen { host: address.ip().to_string(), port: address.port() };
+        return Err(Failure::Usage(BindError::Exposed { listen }.to_string()));
+    }
+    let traffic = bind_each(&config.listen, "listen", open, passed.traffic).await?;
+    let observers = bind_each(&config.tap_listen, "tap-listen", open, passed.observers).await?;
     let hub = hub(config)?;
     let observed = observers.iter().flat_map(|(_, all)| all);
     let observed = observed.filter_map(|listener| listener.local_addr().ok()).collect();
@@ -188,6 +194,8 @@ async fn serve(
         hub.run(certificate::watch(tls, hub.stopping().clone())?);
     }
     announce::announce(&web, config);
+    service::ready();
+    hub.run(service::watchdog(hub.stopping().clone()));
     if let Some(proxy) = web.proxy.clone().filter(|_| names_upstream) {
         hub.run(async move { proxy.check().await });
     }
@@ -195,19 +203,31 @@ async fn serve(
     let server = Server { endpoints, max_per_address: config.max_per_address };
     let transport =
         Transport { tls, proxies: config.proxies.clone(), without_websockets: observed };
-    let running = server.run_over(transport, hub, stop.clone(), config.shutdown_grace);
-    let mut running = std::pin::pin!(running);
-    tokio::select! {
+    let (draining, grace) = (hub.draining().clone(), config.shutdown_grace);
+    let mut running = std::pin::pin!(server.run_over(transport, hub, stop.clone(), grace));
+    let end = tokio::select! {
         () = running.as_mut() => return Ok(()),
-        () = ending.next() => {
-            let grace = config.shutdown_grace;
-            tracing::info!("stopping within {grace:?}; once more Ctrl-C is at once");
+        end = ending.next() => end,
+    };
+    draining.cancel();
+    let delay = config.drain_delay;
+    if end == End::Terminate && !delay.is_zero() {
+        service::stopping("draining");
+        tracing::info!(
+            "stopping after {delay:?}, in which the server is not ready and still serves"
+        );
+        tokio::select! {
+            () = running.as_mut() => return Ok(()),
+            () = tokio::time::sleep(delay) => {}
+            _ = ending.next() => {}
         }
     }
+    service::stopping("stopping");
+    tracing::info!("stopping within {grace:?}; once more Ctrl-C is at once");
     stop.cancel();
     tokio::select! {
         () = running => tracing::info!("stopped"),
-        () = ending.next() => tracing::warn!("stopped at once"),
+        _ = ending.next() => tracing::warn!("stopped at once"),
     }
     Ok(())
 }
@@ -226,7 +246,24 @@ fn hub(config: &Config) -> Result<Hub, Failure> {
 /// Addresses of the configuration, and the sockets that are bound for each.
 type Bound = Vec<(Listen, Vec<TcpListener>)>;
 
-async fn bind_each(asked: &[Listen], flag: &'static str, open: bool) -> Result<Bound, Failure> {
+/// Binds addresses, unless sockets were passed that stand for them.
+async fn bind_each(
+    asked: &[Listen],
+    flag: &'static str,
+    open: bool,
+    passed: Vec<TcpListener>,
+) -> Result<Bound, Failure> {
+    if !passed.is_empty() {
+        let named = |listener: TcpListener| {
+            let address = listener.local_addr().map_err(Failure::of("cannot serve a socket"))?;
+            let host = match address.ip() {
+                ip if ip.is_loopback() => "localhost".to_owned(),
+                ip => ip.to_string(),
+            };
+            Ok((Listen { host, port: address.port() }, vec![listener]))
+        };
+        return passed.into_iter().map(named).collect();
+    }
     let mut bound = Vec::new();
     for listen in asked {
         let listeners = bind(listen, flag, open).await.map_err(|error| match error {

@@ -213,6 +213,14 @@ pub(super) struct TimeArgs {
     /// Time limit for a graceful shutdown: close events, ends of streams
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
     pub(super) shutdown_grace: Duration,
+    /// On SIGTERM, how long /readyz is 503 before the shutdown begins, so that a load balancer sends
+    /// no more clients
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = values::duration)]
+    pub(super) drain_delay: Duration,
+    /// Time over which a shutdown spreads the ends of many connections and the returns of many
+    /// listeners; within half of --shutdown-grace
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = values::duration)]
+    pub(super) drain_time: Duration,
 }
 
 #[derive(Debug, clap::Args)]

@@ -34,6 +34,9 @@ pub struct Settings {
     /// How much processor time a finite reading may take for events that it does not return. Then it
     /// ends, and says where to continue.
     pub search_time: Duration,
+    /// Over how long a shutdown spreads the ends of connections and the returns of listeners at most.
+    /// Few of them take less.
+    pub drain_time: Duration,
     /// Verifies the tokens for private channels.
     pub authority: Option<Arc<dyn Authority>>,
 }
@@ -52,6 +55,7 @@ impl Default for Settings {
             max_channels: 100_000,
             slow_client: SlowClient::Drop,
             search_time: Duration::from_secs(10),
+            drain_time: Duration::from_secs(5),
             authority: None,
         }
     }

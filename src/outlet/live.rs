@@ -156,7 +156,9 @@ impl Stream {
                 }
                 None => {
                     self.state = StreamState::Done;
-                    let goodbye = self.written(|form, out| form.goodbye(retry_with_jitter(), out));
+                    let stops = self.hub.stopping().is_cancelled();
+                    let after = if stops { self.hub.return_time() } else { retry_with_jitter() };
+                    let goodbye = self.written(|form, out| form.goodbye(after, out));
                     return Poll::Ready(Some(goodbye).filter(|bytes| !bytes.is_empty()));
                 }
             }

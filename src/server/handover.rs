@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::response::Response;
 use http::{Method, Request, StatusCode, Version};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::budget::Share;
 use super::heads::Heads;
@@ -34,6 +35,8 @@ pub(super) struct Handover {
     pub(super) patient: bool,
     /// The place of the client that a proxy has sent the current request for.
     client: Mutex<Option<AddressPermit>>,
+    /// Held until the first request.
+    unasked: Mutex<Option<TaskTrackerToken>>,
     /// When the current poll of the connection began.
     polled: Mutex<Instant>,
 }
@@ -49,8 +52,19 @@ impl Handover {
             control: SocketControl::default(),
             patient,
             client: Mutex::default(),
+            unasked: Mutex::default(),
             polled: Mutex::new(Instant::now()),
         }
+    }
+
+    /// Counts the connection among those that have not asked for anything.
+    pub(super) fn unasked(self, token: TaskTrackerToken) -> Self {
+        Self { unasked: Mutex::new(Some(token)), ..self }
+    }
+
+    /// Notes that a request has come.
+    pub(super) fn asked(&self) {
+        self.unasked.lock().expect("nothing panics while it holds this lock").take();
     }
 
     /// Holds the place of a client until the next request, or the end of the connection.

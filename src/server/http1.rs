@@ -85,6 +85,7 @@ fn http(
     let server = Arc::clone(state);
     let state = ConnectionState::new(Arc::clone(&state.run));
     let service = service_fn(move |request: Request<Incoming>| {
+        handover.asked();
         let head = handover.heads.take(&request);
         let mut refused = refusal(&request, head.ambiguous).map(Problem::into_response);
         let (mut parts, body) = request.into_parts();

@@ -149,6 +149,7 @@ fn service(
     websockets: bool,
 ) -> impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> {
     service_fn(move |request: Request<Incoming>| {
+        handover.asked();
         let request = request.map(|body| request_body::wrap_stream(body, &handover));
         let (router, places) = (router.clone(), Arc::clone(&places));
         async move {

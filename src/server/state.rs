@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use super::budget::Budget;
 use super::connection_tracker::ConnectionTracker;
@@ -46,6 +47,8 @@ pub(super) struct ServerState {
     handshakes: Handshakes,
     hub: Hub,
     pub(super) tracker: ConnectionTracker,
+    /// Connections that have not asked for anything.
+    pub(super) unasked: TaskTracker,
     pub(super) heads: Arc<Budget>,
     pub(super) bodies: Arc<Budget>,
     /// Runs the tasks of connections.
@@ -71,6 +74,7 @@ impl ServerState {
             warned: Warned::default(),
             handshakes: Handshakes::default(),
             tracker: ConnectionTracker::default(),
+            unasked: TaskTracker::new(),
             heads: Budget::new(HEADS, counter(Limit::Memory)),
             bodies: Budget::new(BODIES, counter(Limit::Memory)),
             run,

@@ -63,6 +63,7 @@ mod shutdown;
 mod soak;
 mod sse;
 mod stream;
+mod supervised;
 mod tls;
 mod tls_program;
 mod transcripts;

@@ -75,6 +75,8 @@ pub(in crate::hub) struct Shared {
     pub(in crate::hub) serving: TaskTracker,
     /// The tasks of the hub.
     pub(in crate::hub) tasks: TaskTracker,
+    /// The hub is about to stop.
+    pub(in crate::hub) draining: CancellationToken,
     pub(in crate::hub) stopping: CancellationToken,
     pub(in crate::hub) stopped: CancellationToken,
 }
@@ -115,6 +117,7 @@ impl Shared {
             listening: TaskTracker::new(),
             serving: TaskTracker::new(),
             tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
             settings,
