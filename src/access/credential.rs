@@ -120,6 +120,15 @@ mod tests {
     }
 
     #[test]
+    fn cookie_without_the_prefix_is_ignored_under_tls() {
+        let found = |cookie: &str| {
+            let request = http::Request::builder().header("cookie", cookie).extension(Encrypted);
+            find(&request.body(()).expect("a request").into_parts().0).is_some()
+        };
+        assert!(found("wstap=a; __Host-wstap=c") && !found("wstap=a"));
+    }
+
+    #[test]
     fn cookie_of_a_request_of_another_page_is_ignored() {
         let with = |name, value| found("/", &[("cookie", "wstap=c"), (name, value)]).is_some();
         for origin in ["http://tap.example:8080", "https://tap.example:8080"] {

@@ -81,7 +81,7 @@ const FIRST: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_mins(1);
 
 /// Time limit for the end of a connection that was asked to end for want of streams.
-const LEAVING: Duration = Duration::from_secs(10);
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// A connection on which HTTP/2 begins.
 pub(super) struct Arrived {

@@ -291,6 +291,20 @@ async fn listeners(server: &Secure, count: usize) {
     .await;
 }
 
+#[tokio::test]
+async fn connection_without_a_request_is_closed_after_a_time() {
+    let server = Secure::start().await;
+    let mut silent = server.connect(&["h2"]).await;
+    let mut begun = server.connect(&["h2"]).await;
+    begun.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("sent");
+    begun.write_all(&frame(4, 0, 0, &[])).await.expect("sent");
+    // HEADERS without their end.
+    begun.write_all(&frame(1, 1, 1, &[0x82])).await.expect("sent");
+    let mut rest = Vec::new();
+    let _ = within("the end of one", silent.read_to_end(&mut rest)).await;
+    let _ = within("the end of the other", begun.read_to_end(&mut rest)).await;
+}
+
 /// A frame: length, type, flags, stream.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("short").to_be_bytes();

@@ -284,6 +284,14 @@ async fn clients_need_a_certificate_of_the_authority() {
 }
 
 #[tokio::test]
+async fn cookie_of_a_page_is_secure_and_bound_to_its_host() {
+    let server = Secure::start().await;
+    let out = server.request("DELETE", "/api/session", &[], "").await;
+    let cookie = out.headers()["set-cookie"].to_str().expect("text");
+    assert!(cookie.starts_with("__Host-wstap=;") && cookie.contains("; Secure"), "{cookie}");
+}
+
+#[tokio::test]
 async fn full_server_answers_over_tls_as_well() {
     let server = Secure::with(Settings::default(), Some(1), |_| {}, |_, _, _| {}).await;
     let _first = server.request("GET", "/events", &[], "").await;
