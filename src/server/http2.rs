@@ -1,6 +1,6 @@
 //! Serves a connection by HTTP/2 with hyper (RFC 9113).
 //!
-//! Each request is a task. A stream that cannot send for half a minute is reset, as a connection of
+//! The streams run in the task of their connection. A stream that cannot send for half a minute is reset, as a connection of
 //! HTTP/1 that takes no bytes is closed. A body is polled only while its stream may send, so that a
 //! slow listener falls behind alone, and gets a gap as it does by HTTP/1; at most 16 KiB of it wait
 //! beyond what the client has asked for.
@@ -22,6 +22,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use axum::{BoxError, Router};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::header::{CONNECTION, HOST, UPGRADE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -32,7 +34,6 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::BufWriter;
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_util::sync::DropGuard;
 use tower::ServiceExt as _;
 
 use self::streams::{Place, Progress, Streams};
@@ -47,6 +48,7 @@ use super::state::ServerState;
 use super::timeout_io::Guarded;
 use super::tls::TlsStream;
 use crate::problem::Problem;
+use crate::request::Task;
 use crate::socket::Stream;
 
 /// Streams of a connection at one time: as many as browsers assume until they know better.
@@ -105,8 +107,7 @@ pub(super) async fn serve(
 ) -> Result<(), BoxError> {
     let Arrived { stream, permit, remote, handover, websockets } = arrived;
     handover.heads.ignore();
-    let streams = Streams::new(Arc::clone(&state.run));
-    let ended = streams.ended.clone().drop_guard();
+    let streams = Streams::default();
     let io = Guarded::new(stream, Arc::clone(&handover), permit);
     let io = TokioIo::new(BufWriter::with_capacity(RECORD, io));
     let peer = Peer { address: remote, encrypted: true, relayed: false };
@@ -130,10 +131,10 @@ pub(super) async fn serve(
     let connection = Box::pin(Http2Connection {
         connection: Box::pin(builder.serve_connection(io, service)),
         streams,
+        running: FuturesUnordered::new(),
         idle: Box::pin(sleep(FIRST)),
         seen: 0,
         leaving: false,
-        _ended: ended,
     });
     match state.tracker.serve(connection).await {
         Some(Err(error)) => Err(error.into()),
@@ -225,12 +226,11 @@ type Io = TokioIo<BufWriter<Guarded>>;
 struct Http2Connection<S: HttpService<Incoming>> {
     connection: Pin<Box<Connection<Io, S, Streams>>>,
     streams: Streams,
+    running: FuturesUnordered<Task>,
     idle: Pin<Box<Sleep>>,
     /// Streams that had begun when `idle` was set.
     seen: u64,
     leaving: bool,
-    /// Ends the tasks of its streams.
-    _ended: DropGuard,
 }
 
 impl<S> Future for Http2Connection<S>
@@ -254,7 +254,18 @@ where
             }
             self.idle.as_mut().reset(Instant::now() + next);
         }
-        self.connection.as_mut().poll(cx)
+        loop {
+            // Streams first, so that one write has what all of them send.
+            while let Poll::Ready(Some(())) = self.running.poll_next_unpin(cx) {}
+            if let Poll::Ready(ended) = self.connection.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
+            let begun = self.streams.take();
+            if begun.is_empty() {
+                return Poll::Pending;
+            }
+            self.running.extend(begun);
+        }
     }
 }
 

@@ -1,14 +1,17 @@
-//! The tasks of the streams of a connection, and whether their bodies make progress.
+//! The streams of a connection, and whether their bodies make progress.
+//!
+//! They run in the task of the connection: what an event sends on ten streams is one write then, and
+//! one wake-up.
 //!
 //! hyper polls a body only while its stream may send. A body that has given data and is not polled
-//! again waits for the client to allow more; after half a minute of that the task ends, which resets
+//! again waits for the client to allow more; after half a minute of that its future ends, which resets
 //! the stream.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,7 +20,6 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
-use tokio_util::sync::CancellationToken;
 
 use crate::request::Task;
 use crate::server::per_address::{AddressPermit, ConnectionPermit};
@@ -30,17 +32,16 @@ const STALLED: Duration = Duration::from_secs(30);
 const PIECE: usize = 16 << 10;
 
 tokio::task_local! {
-    /// What the task of a stream knows of its body.
+    /// What a stream knows of its body.
     static PROGRESS: Progress;
 }
 
 /// Runs the streams of one connection. Clones are the same.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Streams {
-    run: Arc<dyn Fn(Task) + Send + Sync>,
-    /// Cancelled when the connection has ended.
-    pub(super) ended: CancellationToken,
     counts: Arc<Counts>,
+    /// Streams that have begun since the connection was polled.
+    new: Arc<Mutex<Vec<Task>>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +53,7 @@ struct Counts {
 /// A stream that counts as active.
 struct Active(Arc<Counts>);
 
-/// The body of a stream, as its task knows it.
+/// The body of a stream, as the stream knows it.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Whether the body has given data, and was not asked for more.
@@ -69,8 +70,13 @@ pub(super) struct Place {
 }
 
 impl Streams {
-    pub(super) fn new(run: Arc<dyn Fn(Task) + Send + Sync>) -> Self {
-        Self { run, ended: CancellationToken::new(), counts: Arc::default() }
+    /// Takes the streams that have begun.
+    pub(super) fn take(&self) -> Vec<Task> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Task>> {
+        self.new.lock().expect("nothing panics while it holds this lock")
     }
 
     /// Returns the number of streams that are open.
@@ -89,11 +95,10 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
         self.counts.active.fetch_add(1, Relaxed);
         self.counts.begun.fetch_add(1, Relaxed);
         let active = Active(Arc::clone(&self.counts));
-        let ended = self.ended.clone();
-        // The task of a stream that has become a tunnel starts another one, which goes on.
+        // A stream that becomes a tunnel starts another future, which goes on.
         let place = PROGRESS.try_with(|own| own.place.take()).ok().flatten();
-        (self.run)(Box::pin(async move {
-            ended.run_until_cancelled(watched(stream, place, STALLED)).await;
+        self.lock().push(Box::pin(async move {
+            watched(stream, place, STALLED).await;
             drop(active);
         }));
     }
@@ -125,7 +130,7 @@ async fn watched(stream: impl Future<Output = ()>, place: Option<Place>, limit: 
 }
 
 impl Progress {
-    /// Watches the body of the response of this task.
+    /// Watches the body of the response of the stream that is polled.
     pub(super) fn watch(response: Response) -> Response {
         let Ok(waits) = PROGRESS.try_with(|own| Arc::clone(&own.waits)) else { return response };
         response.map(|body| {
@@ -136,9 +141,9 @@ impl Progress {
         })
     }
 
-    /// Keeps the place of the stream until its task ends.
+    /// Keeps the place of the stream that is polled until it ends.
     pub(super) fn hold(place: Place) {
-        // Every request is handled within the task of a stream.
+        // Every request is handled within a stream.
         let _ = PROGRESS.try_with(|own| own.place.replace(Some(place)));
     }
 }
