@@ -18,7 +18,7 @@ use crate::database;
 use crate::hub::Settings;
 use crate::wire;
 
-/// Write the events of a server, or a recording, as HAR, NDJSON or SQLite
+/// Write events of a server or a file as HAR, NDJSON or SQLite
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Export {

@@ -130,6 +130,41 @@ impl Reader {
         Ok(events)
     }
 
+    /// Reads the messages of channels after a position. Returns them with the id after which they are
+    /// all: that of the event at the position, or of the newest event if some were lost.
+    pub(crate) fn channel_messages(
+        &mut self,
+        after: u64,
+        within: Bounds,
+    ) -> Result<(Vec<Arc<Event>>, Option<EventId>), Fault> {
+        let sql = "SELECT id, time, seq, event FROM events \
+                   WHERE id > ?1 AND channel IS NOT NULL AND kind = 'message' ORDER BY id";
+        let mut events = Vec::new();
+        {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query([after.cast_signed()])?;
+            while let Some(row) = rows.next()? {
+                let text = row.get::<_, String>(3)?;
+                events.extend(event(event_id(row, 1)?, &text).map(|it| (position(row, 0), it)));
+            }
+        }
+        let events: rusqlite::Result<Vec<_>> =
+            events.into_iter().map(|(at, event)| Ok((at?, event))).collect();
+        let count = "SELECT count(*) FROM events WHERE id > ?1";
+        let count: i64 =
+            self.connection.query_row(count, [after.cast_signed()], |row| row.get(0))?;
+        let since = if count.cast_unsigned() == within.head - after {
+            if after == within.floor {
+                within.evicted
+            } else {
+                self.previous(after)?.map(|it| it.1)
+            }
+        } else {
+            within.last
+        };
+        Ok((self.with_handshakes(events?)?, since))
+    }
+
     /// Reads rows from a position on as they are: position, id and JSON.
     pub(super) fn texts(
         &self,

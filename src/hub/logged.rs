@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Hub;
-use super::history::log::{Log, LogError, LogSettings};
+use super::history::log::{Log, LogError, LogSettings, Opened};
 use super::runtime::shared::Shared;
 use super::runtime::tasks;
 use super::sequence::order::Order;
@@ -20,9 +20,14 @@ impl Hub {
     ///
     /// Outside of a tokio runtime.
     pub fn with_log(settings: Settings, log: &LogSettings) -> Result<Self, LogError> {
-        let (log, position, last) = Log::open(log, settings.history)?;
+        let keeps = settings.channels.iter().any(|declared| declared.rules.history > 0);
+        let Opened { log, position, last, messages, since } =
+            Log::open(log, settings.history, keeps)?;
         let order = Order::after(position, last);
         let shared = Shared::with(settings, Box::new(log), order);
+        if keeps {
+            shared.restore_channels(messages, since.unwrap_or_default());
+        }
         let hub = Arc::downgrade(&shared);
         shared.store.announce_to(Box::new(move |segments| {
             if let Some(hub) = hub.upgrade() {

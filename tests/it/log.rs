@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use wstap::hub::{Hub, LogSettings, LogSync, Retention, Settings};
+use wstap::hub::{ChannelRules, Declared, Hub, LogSettings, LogSync, Retention, Settings};
 use wstap::server::{Endpoint, Server};
 use wstap::web::Web;
 
@@ -194,6 +194,41 @@ async fn archive_and_counts_reach_back_through_the_log() {
     // Of a handshake that only the `connect` event has.
     let found = tap.get("/api/events?format=marks&filter=path%20%3D%3D%20%22%2Fws%3Fack%3D1%26connectionId%3Da%22").await;
     assert!(found.json()["count"].as_u64() >= Some(2000), "{}", found.body);
+    tap.stop().await;
+}
+
+#[tokio::test]
+async fn channels_keep_their_messages_over_a_restart() {
+    let directory = Directory::new();
+    let rules = ChannelRules { history: 3, ..ChannelRules::default() };
+    let declared = Declared { name: "kept/*".parse().expect("a pattern"), rules };
+    let settings = || Settings { channels: vec![declared.clone()], ..small_memory() };
+    let mut tap = start(settings(), &directory.settings()).await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        let path = "/api/channels/kept%2Fa/messages";
+        let json = [("content-type", "application/json")];
+        let sent = tap.fetch("POST", path, &json, &n.to_string()).await;
+        assert_eq!(sent.status, 202, "{sent:?}");
+        ids.push(sent.json()["id"].as_str().expect("an id").to_owned());
+        tap.fetch("POST", "/api/channels/other/messages", &json, "1").await;
+    }
+    tap.stop().await;
+    let mut tap = start(settings(), &directory.settings()).await;
+    let channel = tap.get("/api/channels/kept%2Fa").await.json();
+    let kept = channel["history"].as_array().expect("a list").iter().map(|it| &it["message"]);
+    assert!(kept.eq([&json!(2), &json!(3), &json!(4)]), "{channel}");
+    // A member that has seen the fourth message is sent the fifth, and told that this is all.
+    let mut ws = tap.registered("a").await;
+    let after = |id: &str| {
+        json!({"type": "subscribe", "params": {"channels": ["kept/a"], "after": id}}).to_string()
+    };
+    ws.send(&after(&ids[3])).await;
+    let resumed = ws.json().await;
+    assert_eq!(
+        (&resumed["complete"], &resumed["messages"][0]["id"]),
+        (&json!(true), &json!(ids[4]))
+    );
     tap.stop().await;
 }
 

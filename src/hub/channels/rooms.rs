@@ -67,6 +67,11 @@ impl Channels {
         }
     }
 
+    /// Sets the event after which all messages are known, before there are channels.
+    pub(in crate::hub) fn know_since(&mut self, since: EventId) {
+        self.lost = since;
+    }
+
     pub(in crate::hub) fn room(&self, channel: &Channel) -> Option<&Room> {
         self.rooms.get(channel).map(|room| &**room)
     }

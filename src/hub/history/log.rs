@@ -53,9 +53,25 @@ pub(in crate::hub) struct Log {
 /// Threads that read. Two, since one waits for the disk while the other decodes.
 const READERS: usize = 2;
 
+/// Events that are looked through for messages of channels at the start: it takes some 10 ms.
+const CHANNEL_EVENTS: u64 = 50_000;
+
+/// A log that is open, and what a hub goes on with.
+pub(in crate::hub) struct Opened {
+    pub(in crate::hub) log: Log,
+    /// The position of the newest event.
+    pub(in crate::hub) position: u64,
+    /// The id of the newest event.
+    pub(in crate::hub) last: Option<EventId>,
+    /// The last messages of channels, in their order.
+    pub(in crate::hub) messages: Vec<Arc<Event>>,
+    /// Of messages after this event none is missing.
+    pub(in crate::hub) since: Option<EventId>,
+}
+
 impl Log {
-    /// Opens or makes the log in a directory, and starts its threads. Returns the position and the id
-    /// of its newest event.
+    /// Opens or makes the log in a directory, and starts its threads. With `channels` the last messages
+    /// of channels are read.
     ///
     /// # Errors
     ///
@@ -63,7 +79,8 @@ impl Log {
     pub(in crate::hub) fn open(
         settings: &LogSettings,
         history: Retention,
-    ) -> Result<(Self, u64, Option<EventId>), LogError> {
+        channels: bool,
+    ) -> Result<Opened, LogError> {
         let folder = &settings.directory;
         let cannot = |error: std::io::Error| LogError::Folder(folder.clone(), error);
         fs::create_dir_all(folder).map_err(cannot)?;
@@ -82,12 +99,18 @@ impl Log {
         };
         let (writer, bounds) = Writer::open(&path, durability)?;
         let Bounds { floor, evicted, head, last } = bounds;
-        let mut open = Vec::new();
+        let mut open = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             open.push(Reader::open(&path)?);
         }
         let oldest =
             open[0].oldest(floor).map_err(|fault| OpenError { path: path.clone(), fault })?;
+        let (mut messages, mut since) = (Vec::new(), last);
+        if channels {
+            let after = head.saturating_sub(CHANNEL_EVENTS).max(floor);
+            let read = open[0].channel_messages(after, bounds);
+            (messages, since) = read.map_err(|fault| OpenError { path: path.clone(), fault })?;
+        }
         let inner = Arc::new(Inner {
             memory: Memory::after(history, head, last),
             progress: Progress::new(head, last),
@@ -106,7 +129,7 @@ impl Log {
         for reader in open {
             log.start("log-reader", move |inner| readers::run(inner, reader))?;
         }
-        Ok((log, head, last))
+        Ok(Opened { log, position: head, last, messages, since })
     }
 
     fn start(&self, name: &str, run: impl FnOnce(&Inner) + Send + 'static) -> Result<(), LogError> {

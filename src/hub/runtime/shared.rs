@@ -16,7 +16,7 @@ use super::slow::SlowClients;
 use super::turns::TurnPool;
 use super::window::{RING, Window};
 use crate::code::Code;
-use crate::event::{Close, ClosedBy, Event, EventId};
+use crate::event::{Close, ClosedBy, Event, EventBody, EventId};
 use crate::filter::Filter;
 use crate::hub::channels::fanout::Lane;
 use crate::hub::channels::outbox::{Courier, PIECE};
@@ -122,6 +122,27 @@ impl Shared {
             stopped: CancellationToken::new(),
             settings,
         })
+    }
+
+    /// Gives channels the messages that they keep, of an earlier process. None of those after `since`
+    /// is missing.
+    pub(in crate::hub) fn restore_channels(&self, messages: Vec<Arc<Event>>, since: EventId) {
+        let mut dropped = Vec::new();
+        let (max, bytes) = (self.settings.max_channels, self.settings.history.bytes);
+        let mut sequence = self.sequence();
+        let state = &mut sequence.state;
+        state.channels.know_since(since);
+        for event in messages {
+            let Some(channel) = event.channel() else { continue };
+            let rules = state.rules(&self.settings.channels, channel);
+            // A message for some users is never kept.
+            let keep = matches!(&event.body, EventBody::Message(message)
+                if message.routing.as_ref().is_some_and(|it| it.to.is_empty() && it.except.is_empty()));
+            let keep = keep && (rules.history == 0 || state.channels.has_room_for(1, max));
+            state.channels.message(channel, &event, keep, &rules, bytes, &mut dropped);
+        }
+        drop(sequence);
+        drop(dropped);
     }
 
     pub(in crate::hub) fn sequence(&self) -> MutexGuard<'_, Sequence> {
