@@ -2,14 +2,19 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use tower::ServiceExt as _;
+use wstap::access::Access;
+use wstap::auth::{Authority, JwtKey};
 use wstap::dialect;
 use wstap::event::{Body, Connect, Direction, Draft, Event, EventBody, EventId, Message, Opcode};
 use wstap::filter::{Expression, Filter, Reading};
 use wstap::frame::{self, Boundaries, Deflate, Extensions, Reader, Seen, Side};
 use wstap::hub::{About, Delivery, Hub, Settings, Start};
 use wstap::redact::{Redaction, Rules};
+use wstap::web::Web;
 use wstap::wire::Form;
 
 /// What a frame of a registered client says to those who listen.
@@ -459,5 +464,51 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, frame_to_event, render, publish, redact, filter, dearest, read);
+/// What a credential adds to a request or a handshake.
+fn credential(c: &mut Criterion) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let secret = "a secret of more than thirty-two bytes";
+    let claims = serde_json::json!({
+        "sub": "ann",
+        "exp": 4_000_000_000_u64,
+        "wstap": {"observe": true, "connect": true, "publish": ["news/*"], "subscribe": ["*"]},
+    });
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    let jwt = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key);
+    let bearer = format!("Bearer {}", jwt.expect("claims are JSON"));
+    let authority: Arc<dyn Authority> = Arc::new(JwtKey::read(secret.as_bytes()).expect("a key"));
+    let mut group = c.benchmark_group("request");
+    for (name, access) in
+        [("open", Access::open()), ("JWT HS256", Access::guarded(vec![authority]))]
+    {
+        let mut web = Web::new(Hub::new(Settings::default()));
+        web.access = access;
+        let router = web.together();
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let request = http::Request::get("/healthz")
+                    .header("host", "localhost")
+                    .header("authorization", &bearer)
+                    .body(axum::body::Body::empty());
+                let answer = router.clone().oneshot(request.expect("a request"));
+                runtime.block_on(answer).expect("an answer")
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(
+    benches,
+    credential,
+    frame_to_event,
+    render,
+    publish,
+    redact,
+    filter,
+    dearest,
+    read
+);
 criterion_main!(benches);

@@ -8,9 +8,11 @@
 //! A credential ends by its time, or when its token file no longer has it. What was opened with it ends
 //! too.
 
+mod admit;
 mod can;
 mod channels;
 mod credential;
+mod delegate;
 mod layer;
 mod lease;
 mod narrowed;
@@ -19,18 +21,21 @@ mod ticket;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock, Mutex, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
+pub(crate) use admit::{admit, cut_cookie};
 pub(crate) use can::{Can, Connect, Control, Guarded, Observe, Publish, needed};
+pub use delegate::{Decision, Delegate, Inquiry};
 pub(crate) use layer::authenticate;
 pub(crate) use lease::Ended;
 pub(crate) use narrowed::Narrowed;
 
 use self::ticket::Tickets;
-use crate::auth::{Authority, Denied, Grant};
+use crate::audit::Audit;
+use crate::auth::{Authority, Denied, Grant, Pending};
 use crate::filter::{Expression, FilterError};
 use crate::rate::RateLimits;
 
@@ -40,10 +45,16 @@ pub struct Access {
     shared: Option<Arc<Shared>>,
     /// Limits wrong credentials.
     rates: Option<RateLimits>,
+    audit: Audit,
 }
 
 struct Shared {
     authorities: RwLock<Vec<Arc<dyn Authority>>>,
+    /// Judges requests whose tokens the authorities do not know, and those without.
+    delegate: Option<Arc<dyn Delegate>>,
+    /// Tokens of this server itself, for callers that the delegate has judged. They live as long as
+    /// the callers, and are what private channels are joined with.
+    own_tokens: Mutex<HashMap<Box<str>, Arc<Grant>>>,
     /// Counts the changes of the authorities.
     changes: watch::Sender<u64>,
     tickets: Tickets<Caller>,
@@ -65,26 +76,44 @@ impl Access {
     /// Creates the access of a server without credentials: every caller may do everything.
     #[must_use]
     pub fn open() -> Self {
-        Self { shared: None, rates: None }
+        Self { shared: None, rates: None, audit: Audit::off() }
     }
 
     /// Creates the access of a server that asks for credentials. A token is good if one of the
     /// authorities grants something for it.
     #[must_use]
     pub fn guarded(authorities: Vec<Arc<dyn Authority>>) -> Self {
+        Self::delegating(authorities, None)
+    }
+
+    /// Creates the access of a server that asks for credentials, and asks a delegate about requests
+    /// whose tokens no authority knows.
+    #[must_use]
+    pub fn delegating(
+        authorities: Vec<Arc<dyn Authority>>,
+        delegate: Option<Arc<dyn Delegate>>,
+    ) -> Self {
         let shared = Shared {
             authorities: RwLock::new(authorities),
+            delegate,
+            own_tokens: Mutex::default(),
             changes: watch::Sender::default(),
             tickets: Tickets::default(),
             filters: Mutex::default(),
         };
-        Self { shared: Some(Arc::new(shared)), rates: None }
+        Self { shared: Some(Arc::new(shared)), rates: None, audit: Audit::off() }
     }
 
     /// Sets the limit of wrong credentials from one address.
     #[must_use]
     pub fn limited(self, rates: RateLimits) -> Self {
         Self { rates: Some(rates), ..self }
+    }
+
+    /// Keeps an audit log of requests.
+    #[must_use]
+    pub fn audited(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// Returns whether credentials are asked for.
@@ -99,6 +128,13 @@ impl Access {
         if let Some(shared) = &self.shared {
             *shared.authorities.write().expect("nothing panics while it holds this lock") =
                 authorities;
+        }
+        self.changed();
+    }
+
+    /// Asks the authorities again about everything that is open: they may decide otherwise than before.
+    pub fn changed(&self) {
+        if let Some(shared) = &self.shared {
             shared.changes.send_modify(|changes| *changes += 1);
         }
     }
@@ -120,6 +156,10 @@ impl Shared {
         Ok(new)
     }
 
+    fn own_tokens(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, Arc<Grant>>> {
+        self.own_tokens.lock().expect("nothing panics while it holds this lock")
+    }
+
     fn authorities(&self) -> Vec<Arc<dyn Authority>> {
         self.authorities.read().expect("nothing panics while it holds this lock").clone()
     }
@@ -131,6 +171,9 @@ impl Authority for Access {
         let Some(shared) = &self.shared else {
             return Err(Denied("this server takes no tokens".to_owned()));
         };
+        if let Some(grant) = shared.own_tokens().get(token) {
+            return Ok(Grant::clone(grant));
+        }
         let mut denied = Denied("this server takes no tokens".to_owned());
         for authority in shared.authorities() {
             match authority.grant(token, now) {
@@ -145,6 +188,11 @@ impl Authority for Access {
         }
         Err(denied)
     }
+
+    fn pending(&self, token: &str, now: u64) -> Option<Pending> {
+        let authorities = self.shared.as_ref()?.authorities();
+        authorities.iter().find_map(|authority| authority.pending(token, now))
+    }
 }
 
 /// The bearer of a credential. Clones are the same.
@@ -153,14 +201,49 @@ pub(crate) struct Caller {
     grant: Arc<Grant>,
     /// The expression that its events are narrowed by.
     filter: Option<Arc<Expression>>,
-    /// The token, and what knows when it ends; `None` if no credentials are asked for.
+    /// The credential, and what knows when it ends; `None` if no credentials are asked for.
     held: Option<Arc<Held>>,
 }
 
-/// A token that is held by what it has opened.
+/// A credential that is held by what it has opened.
 struct Held {
     access: Access,
-    token: Box<str>,
+    credential: Shown,
+}
+
+/// A credential, as it was shown.
+enum Shown {
+    /// A token that an authority knows.
+    Token(Box<str>),
+    /// A request that the delegate has judged, and the own token for it, once it is needed.
+    Request(Box<Inquiry>, OnceLock<Box<str>>),
+}
+
+impl Held {
+    /// Returns the token; for a request that the delegate has judged, an own token.
+    fn token(&self, grant: &Arc<Grant>) -> &str {
+        match &self.credential {
+            Shown::Token(token) => token,
+            Shown::Request(_, own) => own.get_or_init(|| {
+                // Without random numbers the token is empty, which grants nothing.
+                let token: Box<str> = ticket::random().unwrap_or_default().into();
+                if let Some(shared) = self.access.shared.as_ref().filter(|_| !token.is_empty()) {
+                    shared.own_tokens().insert(token.clone(), Arc::clone(grant));
+                }
+                token
+            }),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let (Shown::Request(_, own), Some(shared)) = (&self.credential, &self.access.shared)
+            && let Some(token) = own.get()
+        {
+            shared.own_tokens().remove(token);
+        }
+    }
 }
 
 impl fmt::Debug for Caller {

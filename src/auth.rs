@@ -16,9 +16,9 @@ pub mod token_file;
 
 use std::net::{IpAddr, SocketAddr};
 
-pub use grant::{Authority, Denied, Grant, InvalidPattern, Observe, Pattern};
+pub use grant::{Authority, Denied, Grant, InvalidPattern, Observe, Pattern, Pending};
 #[cfg(feature = "jwt")]
-pub use jwt::{InvalidKey, JwtKey};
+pub use jwt::{ExpectedClaims, InvalidJwks, InvalidKey, Jwks, JwtKey, KeySource};
 pub use network::{InvalidNetwork, Network};
 #[cfg(feature = "jwt")]
 pub use token_file::TokenFile;

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 success, 1 failure, 2 usage or configuration. A closed pipe is success.
 
+mod audit;
+mod bearer;
 mod client;
 mod credentials;
 mod escape;

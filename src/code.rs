@@ -37,6 +37,8 @@ pub enum Code {
     Full,
     /// The server is stopping.
     Stopping,
+    /// The server that judges credentials does not answer properly.
+    AuthUnavailable,
     /// The upstream cannot be reached, or does not answer properly.
     Unavailable,
     /// The upstream did not accept the connection, or did not answer a handshake, in time.
@@ -64,7 +66,7 @@ pub struct Row {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::Unauthorized,
         Self::Forbidden,
@@ -80,6 +82,7 @@ impl Code {
         Self::SlowDown,
         Self::Full,
         Self::Stopping,
+        Self::AuthUnavailable,
         Self::Unavailable,
         Self::UpstreamTimeout,
         Self::Loop,
@@ -107,6 +110,9 @@ impl Code {
             Self::SlowDown => ("slow_down", 429, 4429, "Too fast or too slow", true),
             Self::Full => ("full", 503, 1013, "Full", true),
             Self::Stopping => ("stopping", 503, 1001, "Stopping", true),
+            Self::AuthUnavailable => {
+                ("auth_unavailable", 503, 1013, "Credentials cannot be checked", true)
+            }
             Self::Unavailable => ("unavailable", 502, 1014, "Upstream not there", true),
             Self::UpstreamTimeout => ("upstream_timeout", 504, 1014, "Upstream too slow", true),
             Self::Loop => ("loop", 508, 1014, "Loop", false),

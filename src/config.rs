@@ -18,7 +18,7 @@ mod values;
 
 use std::time::Duration;
 
-use crate::auth::Origins;
+use crate::auth::{ExpectedClaims, Origins};
 use crate::hub::{Declared, LogSettings, Retention, Settings};
 use crate::proxy::{
     ForwardedHeaders, HostHeader, InvalidUpstream, Route, TapHttp, Trust, Upstream,
@@ -32,7 +32,7 @@ pub use flags::Flags;
 pub(crate) use setting::suggestion;
 pub use setting::{SETTINGS, Setting};
 pub use source::{Faults, Source};
-pub use sources::Sources;
+pub use sources::{Sources, token_variable};
 pub use values::LogFormat;
 
 use settings::{LogArgs, ProxyArgs, RedactionArgs, ServerArgs, TransportArgs};
@@ -66,6 +66,14 @@ pub struct Config {
     pub jwt_key: Option<String>,
     /// File with the hashes of tokens.
     pub token_file: Option<String>,
+    /// File or address with the keys that verify JSON Web Tokens.
+    pub jwks: Option<String>,
+    /// The values of `aud` and `iss` that JSON Web Tokens are accepted with.
+    pub claims: ExpectedClaims,
+    /// Address that judges requests.
+    pub auth_url: Option<String>,
+    /// Whether proxied traffic needs the grant `connect`.
+    pub proxy_auth: bool,
     /// Whether everything is accepted from every client.
     pub no_auth: bool,
     /// The certificate of the server; `None` is a server without TLS.
@@ -80,6 +88,8 @@ pub struct Config {
     pub open: Option<String>,
     /// Settings of the API of Channelstream; `None` if it is off.
     pub channelstream: Option<crate::channelstream::ChannelstreamSettings>,
+    /// File of the audit log, or `-`.
+    pub audit_log: Option<String>,
     /// Format of the logs.
     pub log_format: LogFormat,
     /// Filter of the logs, in the notation of `RUST_LOG`.
@@ -163,6 +173,14 @@ impl Config {
             faults.add("channelstream-secret is for hub mode; remove it, or upstream and open");
         }
         let handshakes = if proxy.is_some() { Rate::NONE } else { HANDSHAKES };
+        let credentials = [&access.token_file, &access.jwt_key, &access.jwks, &access.auth_url];
+        if access.proxy_auth && proxy.is_none() {
+            faults.add("proxy-auth is for proxy mode; name an upstream, or remove it");
+        } else if access.proxy_auth && credentials.iter().all(|it| it.is_none()) {
+            faults.add("proxy-auth needs credentials: token-file, jwt-key, jwks or auth-url");
+        } else if access.proxy_auth && access.no_auth {
+            faults.add("proxy-auth and no-auth exclude each other; remove one of them");
+        }
         let readers = if proxy.is_some() { Origins::Loopback } else { Origins::Any };
         Self {
             listen: addresses.listen,
@@ -207,6 +225,10 @@ impl Config {
             hosts: access.host,
             jwt_key: access.jwt_key,
             token_file: access.token_file,
+            jwks: access.jwks,
+            claims: ExpectedClaims { audiences: access.jwt_audience, issuers: access.jwt_issuer },
+            auth_url: access.auth_url,
+            proxy_auth: access.proxy_auth,
             no_auth: access.no_auth,
             proxies: proxies(&args.transport, faults),
             certificate: certificate(args.transport, faults),
@@ -214,6 +236,7 @@ impl Config {
             log: self::log(log),
             open,
             channelstream,
+            audit_log: operation.audit_log,
             log_format: operation.log_format,
             log_filter,
         }

@@ -89,16 +89,13 @@ pub(crate) async fn connection(
         let connection = connection.ok_or_else(|| no_connection(&id))?;
         return Ok(Json(Connection::recorded(&connection)));
     }
-    let entry = open(&hub, &id)?;
-    if !narrowed.connection(&entry) {
-        return Err(no_connection(&id));
-    }
+    let entry = visible(&hub, &narrowed, &id)?;
     Ok(Json(Connection::of(&hub, &entry)))
 }
 
 /// Answers `POST /api/connections/{id}/messages`: sends the body to that client, or to its upstream.
 pub(crate) async fn send(
-    Can { hub, .. }: Can<access::Control>,
+    can: Can<access::Control>,
     State(max): State<MaxMessageBytes>,
     Segment(id): Segment,
     RawQuery(query): RawQuery,
@@ -107,13 +104,14 @@ pub(crate) async fn send(
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
     let (query, faults): (Sending, _) = request::read(query.as_deref());
     faults.finish()?;
+    let (narrowed, hub) = (can.narrowed(), can.hub);
     let direction = match query.to.unwrap_or(To::Client) {
         To::Client => Direction::Out,
         To::Server => Direction::In,
     };
     let to = connection_id(&id)?;
     let body = read_body(body, max.0, "a message").await?;
-    open(&hub, &id)?;
+    visible(&hub, &narrowed, &id)?;
     let (opcode, payload) = payload(&headers, &body)?;
     let outgoing = match opcode {
         Opcode::Binary => Outgoing::Binary(body.clone()),
@@ -129,17 +127,18 @@ pub(crate) async fn send(
 
 /// Answers `DELETE /api/connections/{id}`: tells it to close.
 pub(crate) async fn close(
-    Can { hub, .. }: Can<access::Control>,
+    can: Can<access::Control>,
     Segment(id): Segment,
     parts: Parts,
 ) -> Result<StatusCode, Problem> {
     let (query, faults): (Closing, _) = request::read(parts.uri.query());
     faults.finish()?;
+    let (narrowed, hub) = (can.narrowed(), can.hub);
     let order = CloseRequest {
         code: query.code.map_or(code::NORMAL, |CloseCode(code)| code),
         reason: query.reason.map(|Reason(reason)| reason).unwrap_or_default(),
     };
-    open(&hub, &id)?;
+    visible(&hub, &narrowed, &id)?;
     let closed = hub.close(&connection_id(&id)?, order);
     closed.map_err(|undelivered| undeliverable(undelivered, &id))?;
     Ok(StatusCode::NO_CONTENT)
@@ -195,9 +194,10 @@ impl Page {
 
 /// Answers `DELETE /api/listeners/{id}`: ends its stream.
 pub(crate) async fn dismiss(
-    Can { hub, .. }: Can<access::Control>,
+    can: Can<access::Control>,
     Segment(id): Segment,
 ) -> Result<StatusCode, Problem> {
+    let hub = all(can)?;
     let known = id.parse().is_ok_and(|number| hub.dismiss(number));
     if known {
         Ok(StatusCode::NO_CONTENT)
@@ -244,7 +244,7 @@ pub(crate) async fn info(can: Can<Observe>, State(info): State<Arc<Info>>) -> Js
 pub(crate) struct Readiness(pub(crate) Hub);
 
 /// Returns the hub for what is not of single events: numbers, and the queries of listeners.
-fn all(can: Can<Observe>) -> Result<Hub, Problem> {
+fn all<G>(can: Can<G>) -> Result<Hub, Problem> {
     if can.narrowed().sees_all() {
         return Ok(can.hub);
     }
@@ -294,6 +294,12 @@ fn open(hub: &Hub, id: &str) -> Result<Arc<ConnectionHandle>, Problem> {
     }
     let entry = hub.connection(&connection_id(id)?).filter(|entry| !entry.is_closing());
     entry.ok_or_else(|| no_connection(id))
+}
+
+/// Returns an open connection that the caller sees; others do not exist for it.
+fn visible(hub: &Hub, narrowed: &Narrowed, id: &str) -> Result<Arc<ConnectionHandle>, Problem> {
+    let entry = open(hub, id)?;
+    if narrowed.connection(&entry) { Ok(entry) } else { Err(no_connection(id)) }
 }
 
 fn connection_id(text: &str) -> Result<ConnectionId, Problem> {

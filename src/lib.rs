@@ -117,8 +117,10 @@
 //! problem                                       errors of the rows above as responses
 //! rate                                          limits of what an address or a connection does
 //! request  socket                               parameters and bodies of requests, and their sockets
+//! audit                                         who read and did what
 //! access                                        credentials of requests, and what they grant
 //! session  proxy  outlet  pages  sse            use axum; independent of each other
+//! remote                                        credentials that other servers judge
 //! consumer                                      hooks of programs over a session
 //! control                                       queries and commands over HTTP
 //! openapi                                       descriptions of requests, responses and frames
@@ -137,6 +139,7 @@
 //! and close codes; only `config` reads the environment.
 
 pub mod access;
+pub mod audit;
 pub mod auth;
 #[cfg(feature = "channelstream")]
 pub mod channelstream;
@@ -178,6 +181,9 @@ pub mod proxy;
 pub mod queue;
 pub mod rate;
 pub mod redact;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod remote;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod replay;

@@ -50,6 +50,8 @@ pub struct Metrics {
     pub(crate) failed_requests: Counter,
     /// Messages that a relay forwarded and the tap had no room for.
     pub(crate) unseen_messages: Counter,
+    /// Lines of the audit log that were lost.
+    pub(crate) audit_lost: Counter,
     /// Times that a listener fell behind the live channel and was served from history.
     pub(crate) lagged: Counter,
     /// Messages that did not fit into the queue of a WebSocket client.
@@ -271,6 +273,11 @@ impl Metrics {
             unseen_messages: counter(
                 "unseen_messages",
                 "Messages that were forwarded and became a gap, because the tap had no room for them",
+                None,
+            ),
+            audit_lost: counter(
+                "audit_lost",
+                "Lines of the audit log that were lost because it could not be written fast enough",
                 None,
             ),
             lagged: counter(

@@ -118,7 +118,7 @@ and `internal`, and `full` while the server has no room for another TCP connecti
 take is `method_not_allowed`; an unknown query parameter is `malformed` at addresses that take any. `Retry-After` is \
 set where a retry can help. HEAD is answered wherever GET is.
 
-**Access.** Without credentials configured everybody on the machine has access. With `--token-file` or `--jwt-key` \
+**Access.** Without credentials configured everybody on the machine has access. With credentials configured \
 every request but those for pages, descriptions and health needs a credential: `Authorization: Bearer TOKEN`, the cookie \
 of `/api/session`, `?ticket=`, `?access_token=`, or the subprotocol `wstap.bearer.TOKEN`. `unauthorized` is the answer \
 without one, `forbidden` to one that does not grant the request. Only requests to loopback names, the bound addresses and \

@@ -22,7 +22,9 @@ use http::header::LINK;
 use http::{Method, StatusCode};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use crate::access::{self, Access, Caller, Guarded, authenticate, session as sign_in};
+use crate::access::{
+    self, Access, Caller, Guarded, admit, authenticate, cut_cookie, session as sign_in,
+};
 use crate::auth::{Hosts, Origins};
 use crate::code::Code;
 use crate::control::{self, Info, MaxMessageBytes, Readiness};
@@ -67,6 +69,8 @@ pub struct Web {
     pub access: Access,
     /// How much an address may do.
     pub rates: RateLimits,
+    /// Whether proxied traffic needs the grant `connect`.
+    pub proxy_auth: bool,
 }
 
 /// Another API over a hub, served on the traffic side below a path of its own.
@@ -101,6 +105,7 @@ impl Web {
             apis: Vec::new(),
             access: Access::open(),
             rates,
+            proxy_auth: false,
         }
     }
 
@@ -133,8 +138,15 @@ impl Web {
     /// forwarded to an upstream.
     pub fn traffic(&self) -> Router {
         let routes = if let Some(proxy) = &self.proxy {
-            let limited = from_fn_with_state(self.rates.clone(), handshakes_limited);
-            Router::new().fallback(proxy::handle).with_state(proxy.clone()).layer(limited)
+            let routes = Router::new().fallback(proxy::handle).with_state(proxy.clone());
+            let routes = if self.proxy_auth {
+                routes.layer(from_fn_with_state(self.access.clone(), admit))
+            } else if self.access.is_guarded() {
+                routes.layer(from_fn(cut_cookie))
+            } else {
+                routes
+            };
+            routes.layer(from_fn_with_state(self.rates.clone(), handshakes_limited))
         } else {
             let sockets = Router::new().fallback(socket_or_nothing).with_state(self.app());
             let sockets = sockets.layer(from_fn_with_state(self.access.clone(), authenticate));

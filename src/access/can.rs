@@ -103,11 +103,26 @@ where
     }
 }
 
-pub(super) fn no_credential() -> Problem {
+fn no_credential() -> Problem {
     Problem::new(
         Code::Unauthorized,
         "this server asks for a credential: Authorization: Bearer TOKEN, or sign in on its page",
     )
+}
+
+/// Why a request has no caller, for the routes that need one.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal(pub(super) Problem);
+
+/// Returns the caller of a request.
+///
+/// # Errors
+///
+/// [`Code::Unauthorized`], or what the layer has found.
+pub(super) fn caller(parts: &Parts) -> Result<&Caller, Problem> {
+    parts.extensions.get::<Caller>().ok_or_else(|| {
+        parts.extensions.get::<Refusal>().map_or_else(no_credential, |refusal| refusal.0.clone())
+    })
 }
 
 /// Returns the caller of a request, if its grant suffices.
@@ -116,7 +131,7 @@ pub(super) fn no_credential() -> Problem {
 ///
 /// [`Code::Unauthorized`] without a credential, [`Code::Forbidden`] with one that does not suffice.
 pub(crate) fn needed<G: Need>(parts: &Parts) -> Result<Caller, Problem> {
-    let caller = parts.extensions.get::<Caller>().ok_or_else(no_credential)?;
+    let caller = caller(parts)?;
     if G::suffices(caller.grant()) {
         Ok(caller.clone())
     } else {

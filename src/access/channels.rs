@@ -22,7 +22,7 @@ impl Caller {
     ) -> Result<Credential<'a>, Problem> {
         let Some(held) = &self.held else { return Ok(shown) };
         let missing = channels.iter().find(|channel| !self.grant().may_subscribe(channel));
-        let Some(missing) = missing else { return Ok(Credential::Token(&held.token)) };
+        let Some(missing) = missing else { return Ok(Credential::Token(held.token(&self.grant))) };
         let refused = |channel: &Channel| {
             let words =
                 format!("the credential does not grant subscribe to the channel {channel:?}");

@@ -38,11 +38,22 @@ pub(crate) enum Place {
 /// cookie counts only if a page of this server, or no page, has sent the request: browsers add cookies
 /// to the requests of pages on other ports too.
 pub(super) fn find(parts: &Parts) -> Option<(Place, String)> {
+    in_header(&parts.headers).or_else(|| beside_header(parts))
+}
+
+/// Returns the credentials of a request to an upstream, whose own credential `Authorization` may be:
+/// the ones that can only be for wstap come first.
+pub(super) fn of_proxied(parts: &Parts) -> impl Iterator<Item = (Place, String)> + use<> {
+    beside_header(parts).into_iter().chain(in_header(&parts.headers))
+}
+
+fn in_header(headers: &HeaderMap) -> Option<(Place, String)> {
+    let token = headers.get(AUTHORIZATION).and_then(bearer)?;
+    Some((Place::Header, token.to_owned()))
+}
+
+fn beside_header(parts: &Parts) -> Option<(Place, String)> {
     let headers = &parts.headers;
-    let bearer = headers.get(AUTHORIZATION).and_then(bearer);
-    if let Some(token) = bearer {
-        return Some((Place::Header, token.to_owned()));
-    }
     for (key, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
         match &*key {
             "ticket" => return Some((Place::Ticket, value.into_owned())),
@@ -73,11 +84,13 @@ fn cookie(headers: &HeaderMap, encrypted: bool) -> Option<&str> {
     let pairs = headers.get_all(COOKIES).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         pairs.flat_map(|value| value.split(';')).filter_map(|it| it.trim().split_once('='));
-    let own = |name: &str| match name.strip_prefix("__Host-") {
-        Some(name) => name == COOKIE,
-        None => name == COOKIE && !encrypted,
-    };
+    let own = |name: &str| is_own_cookie(name) && (name != COOKIE || !encrypted);
     pairs.find(|(name, _)| own(name)).map(|(_, token)| token)
+}
+
+/// Returns whether a name is that of the cookie of wstap.
+pub(super) fn is_own_cookie(name: &str) -> bool {
+    name.strip_prefix("__Host-").unwrap_or(name) == COOKIE
 }
 
 /// Returns whether a page of this server, or no page, has sent a request.

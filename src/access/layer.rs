@@ -1,6 +1,7 @@
 //! The layer in front of the routes: turns the credential of a request into its [`Caller`].
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -8,10 +9,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
+use super::can::Refusal;
 use super::credential::{self, Place};
-use super::{Access, Caller, Held, now, ticket};
+use super::delegate::{Delegate, Inquiry};
+use super::{Access, Caller, Held, Shown, now, ticket};
+use crate::audit::Trail;
 use crate::auth::{Authority as _, Denied, Grant, Observe};
 use crate::code::Code;
+use crate::event::User;
 use crate::problem::Problem;
 use crate::rate::RateLimits;
 use crate::request::remote;
@@ -24,64 +29,112 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    match access.caller(&parts) {
-        Ok(caller) => {
-            if let Some(caller) = caller {
-                parts.extensions.insert(caller);
+    let found = access.caller(&parts).await;
+    let caller = match &found {
+        Ok(Found::Caller(caller)) => Some(caller),
+        Ok(Found::Refused(_) | Found::Nothing) | Err(_) => None,
+    };
+    let trail = access.trail(&parts, caller);
+    let response = match found {
+        Ok(found) => {
+            match found {
+                Found::Caller(caller) => drop(parts.extensions.insert(caller)),
+                Found::Refused(problem) => drop(parts.extensions.insert(Refusal(problem))),
+                Found::Nothing => {}
+            }
+            if let Some(trail) = &trail {
+                parts.extensions.insert(trail.clone());
             }
             next.run(Request::from_parts(parts, body)).await
         }
         Err(problem) => problem.into_response(),
+    };
+    if let Some(trail) = trail {
+        trail.answered(&response);
     }
+    response
+}
+
+/// Returns whether a problem says that a credential is not good, rather than that it cannot be checked.
+fn is_refusal(problem: &Problem) -> bool {
+    matches!(problem.code, Code::Unauthorized | Code::Forbidden)
+}
+
+fn used_ticket() -> Problem {
+    let used = "the ticket is used, or older than 30 s; POST /api/tickets makes one";
+    Problem::new(Code::Unauthorized, used)
+}
+
+/// What a request shows.
+pub(crate) enum Found {
+    /// A good credential.
+    Caller(Caller),
+    /// No credential.
+    Nothing,
+    /// The delegate refuses it, which matters to routes that need a grant.
+    Refused(Problem),
 }
 
 impl Access {
-    /// Returns the caller of a request; `None` if it shows no credential where one is asked for.
-    ///
-    /// # Errors
-    ///
-    /// [`Code::Unauthorized`] if the credential is not good.
-    pub(crate) fn caller(&self, parts: &Parts) -> Result<Option<Caller>, Problem> {
-        let Some(shared) = &self.shared else { return Ok(Some(Caller::anybody())) };
-        match credential::find(parts) {
-            None => Ok(None),
-            Some((Place::Ticket, ticket)) => {
-                let attempt = self.attempt(parts, &ticket)?;
-                let caller = shared.tickets.take(&ticket, Instant::now());
-                attempt.note(caller.is_some());
-                caller.map(Some).ok_or_else(|| {
-                    let used =
-                        "the ticket is used, or older than 30 s; POST /api/tickets makes one";
-                    Problem::new(Code::Unauthorized, used)
-                })
-            }
-            // A page has to be served to sign in again.
-            Some((Place::Cookie, token)) => match self.sign_in(parts, &token) {
-                Err(problem) if problem.code == Code::SlowDown => Err(problem),
-                caller => Ok(caller.ok()),
-            },
-            Some((_, token)) => self.sign_in(parts, &token).map(Some),
-        }
+    /// Begins the trail of a request in the audit log; `None` if there is no log.
+    pub(super) fn trail(&self, parts: &Parts, caller: Option<&Caller>) -> Option<Trail> {
+        let grant = caller.map(Caller::grant);
+        let user = grant.and_then(|grant| grant.user.as_ref()).map(User::as_str);
+        let filter = grant.and_then(|grant| match &grant.observe {
+            Observe::Matching(filter) => Some(&**filter),
+            Observe::All | Observe::Nothing => None,
+        });
+        self.audit.trail(parts, user, filter)
     }
 
-    /// Returns the bearer of a token that a request shows.
+    /// Returns the caller of a request.
     ///
     /// # Errors
     ///
-    /// [`Code::Unauthorized`] if the token is not good, [`Code::SlowDown`] if its address has shown too
-    /// many wrong ones.
-    pub(crate) fn sign_in(&self, parts: &Parts, token: &str) -> Result<Caller, Problem> {
-        let attempt = self.attempt(parts, token)?;
-        let caller = self.bearer(token);
-        attempt.note(caller.is_ok());
-        caller
+    /// [`Code::Unauthorized`] if the credential is not good, [`Code::SlowDown`] if its address has shown
+    /// too many wrong ones.
+    pub(crate) async fn caller(&self, parts: &Parts) -> Result<Found, Problem> {
+        let Some(shared) = &self.shared else { return Ok(Found::Caller(Caller::anybody())) };
+        let found = credential::find(parts);
+        let attempt = match &found {
+            Some((_, credential)) => Some(self.attempt(parts, credential)?),
+            None => None,
+        };
+        let mut shown = match &found {
+            None => Ok(Found::Nothing),
+            Some((Place::Ticket, ticket)) => {
+                let caller = shared.tickets.take(ticket, Instant::now());
+                caller.map(Found::Caller).ok_or_else(used_ticket)
+            }
+            // A page has to be served to sign in again.
+            Some((Place::Cookie, token)) => {
+                Ok(self.bearer(token).await.map_or(Found::Nothing, Found::Caller))
+            }
+            Some((_, token)) => self.bearer(token).await.map(Found::Caller),
+        };
+        let is_ticket = matches!(found, Some((Place::Ticket, _)));
+        if let (Some(delegate), false, Ok(Found::Nothing) | Err(_)) =
+            (&shared.delegate, is_ticket, &shown)
+        {
+            let found = found.as_ref().map(|(place, token)| (*place, token.as_str()));
+            let asked = self.judged(&**delegate, Inquiry::of(parts, found)).await;
+            shown = Ok(asked.map_or_else(Found::Refused, Found::Caller));
+        }
+        if let Some(attempt) = attempt {
+            attempt.note(match &shown {
+                Ok(Found::Caller(_)) => true,
+                Ok(Found::Refused(problem)) => !is_refusal(problem),
+                Ok(Found::Nothing) | Err(_) => false,
+            });
+        }
+        shown
     }
 
     /// Returns whether a credential may be verified. What becomes of it has to be noted.
     ///
     /// # Errors
     ///
-    /// [`Code::SlowDown`].
+    /// [`Code::SlowDown`] if its address has shown too many wrong ones.
     fn attempt<'a>(&'a self, parts: &Parts, credential: &'a str) -> Result<Attempt<'a>, Problem> {
         let from = remote(parts).ip();
         if let Some(rates) = &self.rates {
@@ -90,24 +143,110 @@ impl Access {
         Ok(Attempt { rates: self.rates.as_ref(), from, credential })
     }
 
-    /// Returns the bearer of a token.
+    /// Puts the caller of a proxied request beside it, and returns where its credential was, if it is one
+    /// of wstap itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Unauthorized`] without a good credential, or what the delegate answers.
+    pub(super) async fn admitted(&self, parts: &mut Parts) -> Result<Option<Place>, Problem> {
+        let Some(shared) = &self.shared else {
+            parts.extensions.insert(Caller::anybody());
+            return Ok(None);
+        };
+        let mut refused = None;
+        for (place, shown) in credential::of_proxied(parts) {
+            let attempt = self.attempt(parts, &shown)?;
+            let caller = if place == Place::Ticket {
+                shared.tickets.take(&shown, Instant::now()).ok_or_else(used_ticket)
+            } else {
+                self.bearer(&shown).await
+            };
+            match caller {
+                Ok(caller) => {
+                    attempt.note(true);
+                    parts.extensions.insert(caller);
+                    return Ok(Some(place));
+                }
+                Err(problem) => {
+                    if shared.delegate.is_none() {
+                        attempt.note(false);
+                    }
+                    refused = Some(problem);
+                }
+            }
+        }
+        if let Some(delegate) = &shared.delegate {
+            let found = credential::find(parts);
+            let found = found.as_ref().map(|(place, token)| (*place, token.as_str()));
+            let place = found.map(|(place, _)| place).filter(|it| *it != Place::Header);
+            let caller = self.judged(&**delegate, Inquiry::of(parts, found)).await;
+            if let Some((_, credential)) = found {
+                let good = caller.as_ref().err().is_none_or(|problem| !is_refusal(problem));
+                self.attempt(parts, credential)?.note(good);
+            }
+            parts.extensions.insert(caller?);
+            return Ok(place);
+        }
+        refused.map_or(Ok(None), Err)
+    }
+
+    /// Returns the bearer of a token that a page has sent to sign in.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Unauthorized`] if the token is not good, or what the delegate answers.
+    pub(super) async fn signed_in(&self, parts: &Parts, token: &str) -> Result<Caller, Problem> {
+        let attempt = self.attempt(parts, token)?;
+        let known = self.bearer(token).await;
+        let caller = match (known, self.shared.as_ref().and_then(|it| it.delegate.clone())) {
+            (Err(_), Some(delegate)) => {
+                let shown = Some((Place::Cookie, token));
+                self.judged(&*delegate, Inquiry::of(parts, shown)).await
+            }
+            (known, _) => known,
+        };
+        attempt.note(caller.as_ref().err().is_none_or(|problem| !is_refusal(problem)));
+        caller
+    }
+
+    /// Returns the bearer of a token. Waits for the keys that its authority fetches.
     ///
     /// # Errors
     ///
     /// [`Code::Unauthorized`] if the token is not good.
-    pub(crate) fn bearer(&self, token: &str) -> Result<Caller, Problem> {
-        let refused = |Denied(why)| Problem::new(Code::Unauthorized, why);
-        let grant = self.grant(token, now()).map_err(refused)?;
+    async fn bearer(&self, token: &str) -> Result<Caller, Problem> {
+        let grant = match self.grant(token, now()) {
+            Ok(grant) => Ok(grant),
+            Err(denied) => match self.pending(token, now()) {
+                Some(pending) => {
+                    pending.await;
+                    self.grant(token, now())
+                }
+                None => Err(denied),
+            },
+        };
+        let grant = grant.map_err(|Denied(why)| Problem::new(Code::Unauthorized, why))?;
+        self.bearing(grant, Shown::Token(token.into()))
+    }
+
+    /// Returns the caller whose request a delegate judges.
+    async fn judged(&self, delegate: &dyn Delegate, inquiry: Inquiry) -> Result<Caller, Problem> {
+        let grant = delegate.decide(&inquiry).await?;
+        self.bearing(grant, Shown::Request(Box::new(inquiry), OnceLock::new()))
+    }
+
+    fn bearing(&self, grant: Grant, credential: Shown) -> Result<Caller, Problem> {
         let filter = match (&grant.observe, &self.shared) {
             (Observe::Matching(source), Some(shared)) => {
                 Some(shared.filter(source).map_err(|fault| {
-                    let words = format!("the filter of the token is not right: {fault}");
+                    let words = format!("the filter of the credential is not right: {fault}");
                     Problem::new(Code::Unauthorized, words)
                 })?)
             }
             _ => None,
         };
-        let held = Held { access: self.clone(), token: token.into() };
+        let held = Held { access: self.clone(), credential };
         Ok(Caller { grant: grant.into(), filter, held: Some(held.into()) })
     }
 
@@ -119,7 +258,7 @@ impl Access {
     pub(crate) fn ticket(&self, caller: Caller) -> Result<String, Problem> {
         match &self.shared {
             Some(shared) => {
-                let holder = caller.held.as_ref().map_or("", |held| &held.token).to_owned();
+                let holder = caller.holder();
                 shared.tickets.make(&holder, caller, Instant::now())
             }
             // It is not looked at, so that clients need not know whether it has to be.
@@ -143,9 +282,36 @@ impl Attempt<'_> {
     }
 }
 
+impl Caller {
+    /// Returns a text that is the same for all requests with the same credential.
+    fn holder(&self) -> String {
+        match self.held.as_ref().map(|held| &held.credential) {
+            Some(Shown::Token(token)) => token.to_string(),
+            Some(Shown::Request(inquiry, _)) => {
+                let user = self.grant.user.as_ref().map_or("", |user| user.as_str());
+                format!("{} {user}", inquiry.remote.ip())
+            }
+            None => String::new(),
+        }
+    }
+}
+
 impl Held {
-    /// Returns whether the token still grants the same.
-    pub(super) fn still_grants(&self, grant: &Grant) -> bool {
-        self.access.grant(&self.token, now()).is_ok_and(|now| now == *grant)
+    /// Returns whether the credential still grants the same.
+    pub(super) async fn still_grants(&self, grant: &Grant) -> bool {
+        match &self.credential {
+            Shown::Token(token) => self.access.grant(token, now()).is_ok_and(|now| now == *grant),
+            Shown::Request(inquiry, _) => {
+                let shared = self.access.shared.as_ref();
+                let Some(delegate) = shared.and_then(|it| it.delegate.clone()) else {
+                    return false;
+                };
+                match delegate.decide(inquiry).await {
+                    Ok(now) => now == *grant,
+                    // What is open stays open while the delegate does not answer.
+                    Err(problem) => !is_refusal(&problem),
+                }
+            }
+        }
     }
 }

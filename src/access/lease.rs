@@ -25,7 +25,7 @@ impl Caller {
                 if grant.expired(now()) {
                     return "the token has expired";
                 }
-                if !held.still_grants(&grant) {
+                if !held.still_grants(&grant).await {
                     return "the token grants this no more";
                 }
                 let left = grant.expires.map(|end| Duration::from_secs(end.saturating_sub(now())));

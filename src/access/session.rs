@@ -3,10 +3,10 @@
 //! The cookie holds the token itself, which is verified at each request: it ends with the token, and
 //! the server keeps nothing.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::can::Need as _;
 use super::credential::COOKIE;
 use super::{Access, Caller, ticket};
+use crate::audit::SignedIn;
 use crate::auth::{self, Pattern};
 use crate::problem::Problem;
 use crate::request::{Encrypted, read_body};
@@ -123,7 +124,7 @@ pub(crate) async fn sign_in(
     if !access.is_guarded() {
         return Ok(Json(Session::of(&access, parts.extensions.get())).into_response());
     }
-    let caller = access.sign_in(&parts, token.trim())?;
+    let caller = access.signed_in(&parts, token.trim()).await?;
     let fits =
         token.trim().bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte));
     if !fits || token.trim().len() > MAX_COOKIE {
@@ -133,7 +134,8 @@ pub(crate) async fn sign_in(
         return Err(Problem::malformed(words));
     }
     let cookie = cookie(&parts, token.trim(), None);
-    Ok(([(SET_COOKIE, cookie)], Json(Session::of(&access, Some(&caller)))).into_response())
+    let user = Extension(SignedIn(caller.user().cloned()));
+    Ok((user, [(SET_COOKIE, cookie)], Json(Session::of(&access, Some(&caller)))).into_response())
 }
 
 /// Answers `DELETE /api/session`: removes the cookie.
@@ -146,7 +148,7 @@ pub(crate) async fn ticket(
     State(access): State<Access>,
     parts: Parts,
 ) -> Result<(StatusCode, [(http::HeaderName, &'static str); 1], Json<Ticket>), Problem> {
-    let caller = parts.extensions.get::<Caller>().ok_or_else(super::can::no_credential)?;
+    let caller = super::can::caller(&parts)?;
     let ticket = access.ticket(caller.clone())?;
     let valid = ticket::VALID.as_secs();
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(Ticket { ticket, valid })))

@@ -3,6 +3,7 @@
 //! Pure: the time is an argument, so that tests can let a grant expire.
 
 use std::fmt;
+use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -36,7 +37,16 @@ pub trait Authority: Send + Sync + fmt::Debug {
     /// If the token is forged, foreign or expired. The message is sent to the client and must not
     /// contain the token.
     fn grant(&self, token: &str, now: u64) -> Result<Grant, Denied>;
+
+    /// Returns what to wait for before [`grant`](Self::grant) is called again for a token that it has
+    /// refused, such as a key that is being fetched. The default is `None`: the refusal stands.
+    fn pending(&self, _token: &str, _now: u64) -> Option<Pending> {
+        None
+    }
 }
+
+/// Ends when an authority may decide otherwise than before.
+pub type Pending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The permissions of a bearer. The default is an unknown user without permissions.
 ///

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use http::uri::Scheme;
-use http::{Request, StatusCode, Uri, header};
+use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Collected, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::bearer::Token;
 use super::failure::Failure;
 use super::reach::Reach;
 use crate::code::Code;
@@ -41,6 +42,7 @@ pub(super) struct Target {
     url: Uri,
     path: String,
     dialer: Dialer,
+    token: Token,
 }
 
 /// The error of a request.
@@ -48,6 +50,8 @@ pub(super) struct Target {
 pub(super) enum Problem {
     /// wstap refuses the request.
     Refused(String),
+    /// The server asks for a token, or for another one.
+    Unauthorized(String),
     /// The answer is not one of the tap of wstap.
     Foreign(String),
     /// The server cannot be reached, or the connection broke.
@@ -60,6 +64,9 @@ impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         match problem {
             Problem::Output(error) => Self::output(&error),
+            Problem::Unauthorized(words) => Self::Failed(format!(
+                "{words}\n--token @FILE or the variable WSTAP_TOKEN is the token of these commands"
+            )),
             Problem::Refused(words) | Problem::Foreign(words) | Problem::Lost(words) => {
                 Self::Failed(words)
             }
@@ -91,6 +98,10 @@ impl Target {
         let scheme = uri.scheme().filter(|it| [Scheme::HTTP, Scheme::HTTPS].contains(it));
         let scheme = scheme.ok_or_else(wrong)?;
         let authority = uri.authority().ok_or_else(wrong)?;
+        if authority.as_str().contains('@') || authority.host().is_empty() {
+            let right = "a server is given without a password, which is not used";
+            return Err(Failure::Usage(right.to_owned()));
+        }
         let server = format!("{scheme}://{authority}").parse().map_err(|_| wrong())?;
         let prefix = uri.path().trim_end_matches('/');
         let prefix = prefix.strip_suffix("/events").unwrap_or(prefix);
@@ -101,7 +112,13 @@ impl Target {
             url: server,
             path: format!("{path}?{query}"),
             dialer: reach.dialer(*scheme == Scheme::HTTPS, ANSWER)?,
+            token: Token::None,
         })
+    }
+
+    /// Shows a token to the server.
+    pub(super) fn showing(self, token: Token) -> Self {
+        Self { token, ..self }
     }
 }
 
@@ -111,11 +128,13 @@ pub(super) struct Client {
     target: Target,
     parser: Parser,
     was_connected: bool,
+    /// The token that was shown last.
+    used: Option<HeaderValue>,
 }
 
 impl Client {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, parser: Parser::default(), was_connected: false }
+        Self { target, parser: Parser::default(), was_connected: false, used: None }
     }
 
     /// Reads the stream until something fails that reconnecting does not mend: the server was never
@@ -129,6 +148,7 @@ impl Client {
         let mut wait = Duration::ZERO;
         loop {
             let mut received = false;
+            let mut refused = None;
             let ended = self.stream(|message| {
                 received = true;
                 each(message)
@@ -136,13 +156,22 @@ impl Client {
             match ended.await {
                 Ok(()) => {}
                 Err(Problem::Lost(words)) if self.was_connected => say(&words),
+                Err(Problem::Unauthorized(words))
+                    if self.was_connected && self.target.token.is_renewed() =>
+                {
+                    say(&words);
+                    refused = self.used.clone();
+                }
                 Err(problem) => return problem,
             }
             // The server sets the time to wait; while it cannot be reached, the time doubles.
             wait = if received { Duration::ZERO } else { (wait * 2).min(MAX_WAIT) };
             wait = wait.max(self.parser.retry().unwrap_or(RETRY));
             say(&format!("the stream ended; reconnecting in {:.1} s", wait.as_secs_f64()));
-            tokio::time::sleep(wait).await;
+            match &refused {
+                Some(_) => self.target.token.renewed(refused.as_ref(), wait).await,
+                None => tokio::time::sleep(wait).await,
+            }
         }
     }
 
@@ -162,8 +191,10 @@ impl Client {
         self.parser.reconnect();
         let last_event_id = self.parser.last_event_id().map(str::to_owned);
         let (target, parser, connected) = (&self.target, &mut self.parser, &mut self.was_connected);
+        let token = target.token.field().map_err(Problem::Refused)?;
+        self.used.clone_from(&token);
         let want = Want::Stream(last_event_id.as_deref());
-        fetch(target, want, |data| {
+        fetch(target, token, want, |data| {
             *connected = true;
             let mut written = Ok(());
             parser.feed(data, |message| {
@@ -182,7 +213,8 @@ pub(super) async fn get(
     target: &Target,
     each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Problem> {
-    fetch(target, Want::Answer, each).await
+    let token = target.token.field().map_err(Problem::Refused)?;
+    fetch(target, token, Want::Answer, each).await
 }
 
 /// The kind of a request.
@@ -196,6 +228,7 @@ enum Want<'a> {
 /// Reads a response piece by piece, as it arrives.
 async fn fetch(
     target: &Target,
+    token: Option<HeaderValue>,
     want: Want<'_>,
     mut each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Problem> {
@@ -214,6 +247,9 @@ async fn fetch(
     let mut request = Request::get(&target.path)
         .header(header::HOST, at)
         .header(header::USER_AGENT, concat!("wstap/", env!("CARGO_PKG_VERSION")));
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, token);
+    }
     let is_stream = matches!(want, Want::Stream(_));
     if let Want::Stream(last_event_id) = want {
         request = request.header(header::ACCEPT, "text/event-stream");
@@ -231,8 +267,11 @@ async fn fetch(
             let body = Limited::new(response.into_body(), 64 << 10).collect().await;
             let body = body.map(Collected::to_bytes).unwrap_or_default();
             let words = format!("{at}: {}", detail(status, &body));
-            let own = is_of_tap(status, &body);
-            return Err(if own { Problem::Refused(words) } else { Problem::Foreign(words) });
+            return Err(match is_of_tap(status, &body) {
+                true if status == StatusCode::UNAUTHORIZED => Problem::Unauthorized(words),
+                true => Problem::Refused(words),
+                false => Problem::Foreign(words),
+            });
         }
         let streams = media_type(&response).is_some_and(|it| it.starts_with("text/event-stream"));
         if is_stream && !streams {
@@ -311,7 +350,7 @@ mod tests {
             let target = Target::parse(url, "q=1", &insecure).expect("right");
             assert_eq!((target.url.to_string().as_str(), target.path.as_str()), (server, path));
         }
-        for url in ["", "ws://localhost", "ftp://localhost", "http://"] {
+        for url in ["", "ws://localhost", "ftp://localhost", "http://", "http://a:secret@b"] {
             assert!(Target::parse(url, "", &insecure).is_err(), "{url}");
         }
     }

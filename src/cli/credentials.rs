@@ -1,5 +1,5 @@
 //! The credentials of the configuration: files of keys and tokens, read at the start and when they
-//! change.
+//! change, and addresses of servers that judge credentials.
 
 use std::fmt;
 use std::path::Path;
@@ -9,28 +9,48 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
-use crate::access::Access;
-use crate::auth::{Authority, JwtKey, TokenFile};
+use crate::access::{Access, Delegate};
+use crate::auth::{Authority, ExpectedClaims, Jwks, JwtKey, KeySource, TokenFile};
 use crate::config::Config;
 use crate::filter::Expression;
+use crate::remote::{Address, RemoteKeys, Subrequest};
 
 /// A token that is taken out of its file ends within a second.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What verifies tokens, and the files that it was read from.
+/// What verifies credentials, and where it was read from.
 #[derive(Debug)]
 pub(super) struct Credentials {
-    key: Option<Arc<JwtKey>>,
-    tokens: Option<Tokens>,
+    files: Vec<CredentialFile>,
+    remote: Option<RemoteKeys>,
     access: Access,
 }
 
-/// A token file.
+/// A file with tokens or keys.
 #[derive(Debug)]
-struct Tokens {
+struct CredentialFile {
+    kind: Kind,
     path: String,
+    claims: ExpectedClaims,
     /// What the file was like when it was read last.
     version: Option<Version>,
+    read: Read,
+}
+
+/// The kind of a file, by its setting.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    TokenFile,
+    JwtKey,
+    Jwks,
+}
+
+/// The content of a file.
+#[derive(Debug, Clone)]
+struct Read {
+    authority: Arc<dyn Authority>,
+    /// What it holds, for the log.
+    words: String,
 }
 
 /// Changes with the content of a file: time, length and, where a file is replaced, the file itself.
@@ -41,26 +61,39 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// If one is missing, or is not right.
+    /// If one is missing, or is not right, or if an address is not right.
     pub(super) fn read(config: &Config) -> Result<Self, Failure> {
-        let key = config.jwt_key.as_deref().map(key).transpose()?;
-        let mut tokens = None;
-        let mut authorities: Vec<Arc<dyn Authority>> = Vec::new();
-        if let Some(path) = &config.token_file {
-            let version = version(path);
-            authorities.push(Arc::new(token_file(path).map_err(Failure::Usage)?));
-            tokens = Some(Tokens { path: path.clone(), version });
-        }
-        authorities.extend(key.clone().map(|key| key as Arc<dyn Authority>));
-        let access =
-            if authorities.is_empty() { Access::open() } else { Access::guarded(authorities) };
-        Ok(Self { key, tokens, access })
+        let usage = Failure::Usage;
+        let (jwks, remote) = match &config.jwks {
+            Some(text) if text.contains("://") => {
+                (None, Some(remote_keys(text, &config.claims).map_err(usage)?))
+            }
+            file => (file.as_ref(), None),
+        };
+        let given = [
+            (Kind::TokenFile, config.token_file.as_ref()),
+            (Kind::JwtKey, config.jwt_key.as_ref()),
+            (Kind::Jwks, jwks),
+        ];
+        let given = given.into_iter().filter_map(|(kind, path)| Some((kind, path?)));
+        let files: Vec<_> = given
+            .map(|(kind, path)| CredentialFile::read(kind, path, &config.claims))
+            .collect::<Result<_, _>>()
+            .map_err(usage)?;
+        let delegate = config.auth_url.as_deref().map(subrequest).transpose().map_err(usage)?;
+        let authorities = authorities(&files, remote.as_ref());
+        let access = if authorities.is_empty() && delegate.is_none() {
+            Access::open()
+        } else {
+            Access::delegating(authorities, delegate)
+        };
+        Ok(Self { files, remote, access })
     }
 
     /// Logs what tokens are verified with.
     pub(super) fn announce(&self) {
-        if let Some(key) = &self.key {
-            tracing::info!("tokens are checked with {}", key.algorithm());
+        for file in self.files.iter().filter(|file| !matches!(file.kind, Kind::TokenFile)) {
+            tracing::info!("tokens are checked with {}", file.read.words);
         }
     }
 
@@ -74,48 +107,123 @@ impl Credentials {
         if no_auth { Access::open() } else { self.access.clone() }
     }
 
-    /// Reads the token file again when it changes, until the server stops. A file that is not right
-    /// changes nothing.
+    /// Fetches the keys of an address, and reads the files again when they change, until the server
+    /// stops. A file that is not right changes nothing.
     pub(super) fn watch(self, stop: CancellationToken) -> impl Future<Output = ()> + Send {
-        let Self { key, tokens, access } = self;
+        let Self { files, remote, access } = self;
         async move {
-            let Some(mut tokens) = tokens else { return };
-            while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-                let found = version(&tokens.path);
-                if found == tokens.version {
-                    continue;
+            let fetching = async {
+                match remote.clone() {
+                    Some(remote) => remote.run(|| access.changed()).await,
+                    None => std::future::pending().await,
                 }
-                tokens.version = found;
-                match token_file(&tokens.path) {
-                    Ok(file) => {
-                        tracing::info!("{}: {} tokens", tokens.path, file.len());
-                        let file = [Arc::new(file) as Arc<dyn Authority>];
-                        access.replace(
-                            file.into_iter().chain(key.clone().map(|key| key as _)).collect(),
-                        );
-                    }
-                    Err(fault) => tracing::error!("{fault}; the tokens stay as they were"),
-                }
+            };
+            let both = async { tokio::join!(fetching, watch(files, remote.as_ref(), &access)) };
+            stop.run_until_cancelled(both).await;
+        }
+    }
+}
+
+/// Reads files again when they change.
+async fn watch(mut files: Vec<CredentialFile>, remote: Option<&RemoteKeys>, access: &Access) {
+    while !files.is_empty() {
+        tokio::time::sleep(LOOK).await;
+        let changed = files.iter_mut().filter_map(CredentialFile::look).count();
+        if changed > 0 {
+            access.replace(authorities(&files, remote));
+        }
+    }
+}
+
+fn authorities(files: &[CredentialFile], remote: Option<&RemoteKeys>) -> Vec<Arc<dyn Authority>> {
+    let remote = remote.map(|keys| Arc::new(keys.clone()) as Arc<dyn Authority>);
+    files.iter().map(|file| Arc::clone(&file.read.authority)).chain(remote).collect()
+}
+
+impl CredentialFile {
+    fn read(kind: Kind, path: &str, claims: &ExpectedClaims) -> Result<Self, String> {
+        let version = version(path);
+        let read = kind.read(path, claims)?;
+        Ok(Self { kind, path: path.to_owned(), claims: claims.clone(), version, read })
+    }
+
+    /// Reads the file again if it has changed. Returns `None` if its content stays as it was.
+    fn look(&mut self) -> Option<()> {
+        let found = version(&self.path);
+        if found == self.version {
+            return None;
+        }
+        self.version = found;
+        match self.kind.read(&self.path, &self.claims) {
+            Ok(read) => {
+                tracing::info!("{}: {}", self.path, read.words);
+                self.read = read;
+                Some(())
+            }
+            Err(fault) => {
+                tracing::error!("{fault}; the credentials stay as they were");
+                None
             }
         }
     }
 }
 
-/// Reads the key that verifies JSON Web Tokens.
-fn key(path: &str) -> Result<Arc<JwtKey>, Failure> {
-    let fault = |fault: &dyn fmt::Display| Failure::Usage(format!("jwt-key {path}: {fault}"));
-    let content = std::fs::read(path).map_err(|error| fault(&error))?;
-    Ok(Arc::new(JwtKey::read(&content).map_err(|invalid| fault(&invalid))?))
+impl Kind {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::TokenFile => "token-file",
+            Self::JwtKey => "jwt-key",
+            Self::Jwks => "jwks",
+        }
+    }
+
+    fn read(self, path: &str, claims: &ExpectedClaims) -> Result<Read, String> {
+        let fault = |fault: &dyn fmt::Display| format!("{} {path}: {fault}", self.setting());
+        let content = std::fs::read(path).map_err(|error| fault(&error))?;
+        let (authority, words): (Arc<dyn Authority>, String) = match self {
+            Self::TokenFile => {
+                let text = str::from_utf8(&content).map_err(|error| fault(&error))?;
+                let file = TokenFile::read(text).map_err(|invalid| fault(&invalid))?;
+                for filter in file.filters() {
+                    Expression::parse(filter)
+                        .map_err(|error| fault(&format!("filter {filter:?}: {error}")))?;
+                }
+                let words = format!("{} tokens", file.len());
+                (Arc::new(file), words)
+            }
+            Self::JwtKey => {
+                let key = JwtKey::read(&content).map_err(|invalid| fault(&invalid))?;
+                let words = key.algorithm().to_owned();
+                (Arc::new(key.expecting(claims.clone())), words)
+            }
+            Self::Jwks => {
+                let keys = Jwks::read(&content, KeySource::File);
+                let keys = keys.map_err(|invalid| fault(&invalid))?;
+                let words = format!("{} keys, for {}", keys.len(), keys.algorithms());
+                (Arc::new(keys.expecting(claims.clone())), words)
+            }
+        };
+        Ok(Read { authority, words })
+    }
 }
 
-fn token_file(path: &str) -> Result<TokenFile, String> {
-    let fault = |fault: &dyn fmt::Display| format!("token-file {path}: {fault}");
-    let text = std::fs::read_to_string(path).map_err(|error| fault(&error))?;
-    let file = TokenFile::read(&text).map_err(|invalid| fault(&invalid))?;
-    for filter in file.filters() {
-        Expression::parse(filter).map_err(|error| fault(&format!("filter {filter:?}: {error}")))?;
+/// Reads the address of a JWKS. Without TLS everybody on the way could replace the keys.
+fn remote_keys(text: &str, claims: &ExpectedClaims) -> Result<RemoteKeys, String> {
+    let address: Address = text.parse().map_err(|fault| format!("jwks: {fault}"))?;
+    if !address.is_encrypted() && !address.is_loopback() {
+        return Err(format!("jwks {address}: keys are fetched by https:, or from this machine"));
     }
-    Ok(file)
+    RemoteKeys::new(address, claims.clone()).map_err(|fault| format!("jwks: {fault}"))
+}
+
+fn subrequest(text: &str) -> Result<Arc<dyn Delegate>, String> {
+    let address: Address = text.parse().map_err(|fault| format!("auth-url: {fault}"))?;
+    if !address.is_encrypted() && !address.is_loopback() {
+        // Servers of one container network speak so.
+        anstream::eprintln!("wstap: auth-url {address}: credentials go there without TLS");
+    }
+    let asking = Subrequest::new(address).map_err(|fault| format!("auth-url: {fault}"))?;
+    Ok(Arc::new(asking))
 }
 
 /// Returns what a file is like.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use form_urlencoded::Serializer;
 
+use super::bearer::{Bearer, Token};
 use super::client::{self, Target};
 use super::failure::Failure;
 use super::reach::Reach;
@@ -44,6 +45,8 @@ pub(super) struct Export {
     /// Only events until a time
     #[arg(long, value_name = "TIME", help_heading = "Selection")]
     until: Option<String>,
+    #[command(flatten)]
+    bearer: Bearer,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -75,20 +78,21 @@ impl Export {
             self.source = Some(log.to_string_lossy().into_owned());
         }
         let (format, query) = self.query();
+        let token = self.bearer.token()?;
         if let Format::Db = format {
             let Some(path) = &self.output else {
                 let words = "a database is a file; --output says which";
                 return Err(Failure::Usage(words.to_owned()));
             };
             return whole_database(path, |each| {
-                block_on(read(self.source.as_deref(), &query, &self.reach, each))
+                block_on(read(self.source.as_deref(), &query, (&self.reach, &token), each))
             });
         }
         let read = |out: &mut dyn Write| {
             let bar = progress::spinner("{spinner} {bytes} written");
             let mut out = bar.wrap_write(out);
             let each = |data: &[u8]| out.write_all(data);
-            let read = block_on(read(self.source.as_deref(), &query, &self.reach, each));
+            let read = block_on(read(self.source.as_deref(), &query, (&self.reach, &token), each));
             bar.finish_and_clear();
             read
         };
@@ -121,7 +125,7 @@ impl Export {
 async fn read(
     source: Option<&str>,
     query: &str,
-    reach: &Reach,
+    (reach, token): (&Reach, &Token),
     each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
     if let Some(source) = source
@@ -130,7 +134,10 @@ async fn read(
         let (hub, _) = file::hub(source, Settings::default())?;
         return file::ask(&hub, query, each).await;
     }
-    let of = |url: &str| Target::of(url, "/api/events", query, reach);
+    let of = |url: &str| {
+        let target = Target::of(url, "/api/events", query, reach)?;
+        Ok::<_, Failure>(target.showing(token.clone()))
+    };
     source.map(of).transpose()?;
     let url = find::server(source).await?;
     find::refuse_other(&url, reach).await?;

@@ -110,7 +110,7 @@ async fn probe(url: &str, reach: &Reach) -> Found {
     match timeout(PATIENCE, read).await {
         Ok(Err(Problem::Lost(_))) => Found::Nothing,
         // wstap does not describe itself to everyone.
-        Ok(Err(Problem::Refused(_))) => Found::Tap,
+        Ok(Err(Problem::Refused(_) | Problem::Unauthorized(_))) => Found::Tap,
         Ok(Ok(())) if is_tap(&answer) => Found::Tap,
         Ok(_) | Err(_) => Found::Other,
     }

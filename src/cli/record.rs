@@ -11,6 +11,7 @@ use clap::Args;
 use form_urlencoded::Serializer;
 use indicatif::ProgressBar;
 
+use super::bearer::Bearer;
 use super::client::{Client, Problem, Target};
 use super::failure::Failure;
 use super::find;
@@ -38,6 +39,8 @@ pub(super) struct Record {
     reach: Reach,
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    bearer: Bearer,
 }
 
 const EXAMPLES: &str = "\
@@ -58,7 +61,11 @@ impl Record {
         query.append_pair("format", "full");
         self.selection.query(&mut query);
         let query = query.finish();
-        let parse = |url: &str| Target::parse(url, &query, &self.reach);
+        let token = self.bearer.token()?;
+        let parse = |url: &str| {
+            let target = Target::parse(url, &query, &self.reach)?;
+            Ok::<_, Failure>(target.showing(token.clone()))
+        };
         let path = self.file;
         // A wrong address is reported before anything is asked.
         self.url.as_deref().map(parse).transpose()?;

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use anstyle::Style;
 use clap::Args;
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use indicatif::HumanDuration;
 
+use super::bearer::Bearer;
 use super::escape::escape;
 use super::failure::{Failure, print};
 use super::reach::Reach;
@@ -80,6 +82,8 @@ pub(super) struct Replay {
     /// Prints by how much messages were sent after their time
     #[arg(long)]
     timing: bool,
+    #[command(flatten)]
+    bearer: Bearer,
 }
 
 const EXAMPLES: &str = "\
@@ -153,7 +157,11 @@ impl Replay {
             && filter.is_none_or(|filter| filter.holds(event))
     }
 
-    fn play(self, server: Server, scripts: &[Script], rules: &Rules) -> Result<(), Failure> {
+    fn play(mut self, server: Server, scripts: &[Script], rules: &Rules) -> Result<(), Failure> {
+        if let Some(field) = self.bearer.token()?.field().map_err(Failure::Usage)? {
+            // A field of --header is more exact.
+            self.header.insert(0, (AUTHORIZATION, field));
+        }
         let dialer = self.reach.dialer(server.tls(), self.timeout)?;
         let settings = ReplaySettings {
             server,

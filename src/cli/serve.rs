@@ -18,6 +18,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::audit::AuditLog;
 use super::credentials::Credentials;
 use super::failure::{Failure, print};
 use super::file;
@@ -124,6 +125,7 @@ impl Check {
         let sources = self.given.sources()?;
         let config = Config::load(&sources)?;
         certificate::read(&config)?;
+        Credentials::read(&config)?;
         for unknown in sources.unknown_variables() {
             anstream::eprintln!("wstap: {unknown}");
         }
@@ -188,6 +190,9 @@ async fn serve(
     let hub = hub(config)?;
     let observed = observers.iter().flat_map(|(_, all)| all);
     let observed = observed.filter_map(|listener| listener.local_addr().ok()).collect();
+    let log = AuditLog::open(config, &hub)?;
+    hub.run(log.watch(hub.stopping().clone())?);
+    let access = access.audited(log.audit(config));
     let (web, endpoints) = routes(config, &hub, access, traffic, observers)?;
     hub.run(credentials.watch(hub.stopping().clone()));
     if let Some(tls) = tls.clone() {
@@ -206,7 +211,10 @@ async fn serve(
     let (draining, grace) = (hub.draining().clone(), config.shutdown_grace);
     let mut running = std::pin::pin!(server.run_over(transport, hub, stop.clone(), grace));
     let end = tokio::select! {
-        () = running.as_mut() => return Ok(()),
+        () = running.as_mut() => {
+            log.finish();
+            return Ok(());
+        }
         end = ending.next() => end,
     };
     draining.cancel();
@@ -217,7 +225,10 @@ async fn serve(
             "stopping after {delay:?}, in which the server is not ready and still serves"
         );
         tokio::select! {
-            () = running.as_mut() => return Ok(()),
+            () = running.as_mut() => {
+                log.finish();
+                return Ok(());
+            }
             () = tokio::time::sleep(delay) => {}
             _ = ending.next() => {}
         }
@@ -229,6 +240,7 @@ async fn serve(
         () = running => tracing::info!("stopped"),
         _ = ending.next() => tracing::warn!("stopped at once"),
     }
+    log.finish();
     Ok(())
 }
 
@@ -313,6 +325,7 @@ fn routes(
         apis: config.channelstream.iter().map(|settings| channelstream(hub, settings)).collect(),
         access: access.limited(rates.clone()),
         rates,
+        proxy_auth: config.proxy_auth,
     };
     let side = |bound: Bound, router: axum::Router, patient: bool| {
         let listeners = bound.into_iter().flat_map(|(_, all)| all);

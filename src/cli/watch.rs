@@ -10,6 +10,7 @@ use clap::Args;
 use form_urlencoded::Serializer;
 use tokio::time::timeout;
 
+use super::bearer::{Bearer, Token};
 use super::client::{self, Client, Target};
 use super::failure::Failure;
 use super::find;
@@ -39,6 +40,8 @@ pub(super) struct Watch {
     reach: Reach,
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    bearer: Bearer,
 }
 
 const EXAMPLES: &str = "\
@@ -62,9 +65,13 @@ impl Watch {
         query.append_pair("format", "full");
         self.selection.query(&mut query);
         let query = query.finish();
+        let token = self.bearer.token()?;
         // A wrong address is reported before anything is asked.
         let reach = &self.reach;
-        let parse = |url: &str| Target::parse(url, &query, reach);
+        let parse = |url: &str| {
+            let target = Target::parse(url, &query, reach)?;
+            Ok::<_, Failure>(target.showing(token.clone()))
+        };
         url.as_deref().map(parse).transpose()?;
         if let Some(filter) = self.selection.filter.filter(|_| !terms.is_empty()) {
             anstream::eprintln!("wstap: filter: {filter}");
@@ -75,7 +82,7 @@ impl Watch {
         block_on(async {
             let url = find::server(url.as_deref()).await?;
             if !self.json {
-                lines.learn(&connections(&url, reach).await);
+                lines.learn(&connections(&url, reach, token.clone()).await);
             }
             let print = |message| {
                 let line = if self.json { line::json(&message) } else { lines.text(&message) };
@@ -89,9 +96,10 @@ impl Watch {
 
 /// Returns the list of the first connections that are open, as JSON; nothing if that fails. It has the
 /// paths of connections that began before the first event that is read.
-async fn connections(url: &str, reach: &Reach) -> Vec<u8> {
+async fn connections(url: &str, reach: &Reach, token: Token) -> Vec<u8> {
     let target = Target::of(url, "/api/connections", "limit=1000", reach);
     let Ok(target) = target else { return Vec::new() };
+    let target = target.showing(token);
     let mut list = Vec::new();
     let read = client::get(&target, |data| {
         list.extend_from_slice(data);

@@ -6,7 +6,7 @@ use std::error::Error as _;
 
 use clap::{Arg, ArgAction, Args, Command};
 
-use super::source::{Faults, Given, Source};
+use super::source::{Faults, Given, Source, shown};
 use super::values;
 
 /// Returns a command that has the fields of `T` as its flags.
@@ -43,12 +43,13 @@ fn right_flags(arg: &Arg, given: &Given, faults: &mut Faults) -> Vec<String> {
     let (name, source) = (name(arg), &given.source);
     let mut flags = Vec::new();
     for value in &given.values {
+        let shown = shown(name, value);
         match flag(arg, value) {
             Ok(flag) => flags.extend(flag),
             Err(right) if matches!(source, Source::File(..)) => {
-                faults.add(format!("{source}: {name} = {value:?}: {right}"));
+                faults.add(format!("{source}: {name} = {shown:?}: {right}"));
             }
-            Err(right) => faults.add(format!("{source} = {value:?}: {right}")),
+            Err(right) => faults.add(format!("{source} = {shown:?}: {right}")),
         }
     }
     if given.values.len() > 1 && !matches!(arg.get_action(), ArgAction::Append) {

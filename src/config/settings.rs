@@ -247,6 +247,26 @@ pub(super) struct AccessArgs {
     /// secret for HS256 of at least 32 bytes. Their claim wstap says what they grant
     #[arg(long, value_name = "FILE")]
     pub(super) jwt_key: Option<String>,
+    /// Keys that verify JSON Web Tokens by their id (kid): a JWKS in a file, or at an https: address
+    /// (http: on this machine). A file that changes is read again; an address every 5 minutes, and
+    /// at most once a minute for a key that is not known
+    #[arg(long, value_name = "FILE|URL")]
+    pub(super) jwks: Option<String>,
+    /// Name of which aud of a JSON Web Token must contain one. Without it, an aud must contain wstap,
+    /// and may be missing
+    #[arg(long, value_name = "NAME", value_parser = values::secret)]
+    pub(super) jwt_audience: Vec<String>,
+    /// Value of which iss of a JSON Web Token must be one. Without it, every issuer is accepted
+    #[arg(long, value_name = "NAME", value_parser = values::secret)]
+    pub(super) jwt_issuer: Vec<String>,
+    /// Asks this address about each request whose token no other setting knows: 2xx grants what the
+    /// answer has in X-Wstap-User and X-Wstap-Grants, 401 and 403 refuse. Answers count for 10 s
+    #[arg(long, value_name = "URL")]
+    pub(super) auth_url: Option<String>,
+    /// Proxy mode: requests to the upstream need the grant connect too. Their credential of wstap is cut
+    /// before they go on
+    #[arg(long)]
+    pub(super) proxy_auth: bool,
     /// Asks for no credentials: accepts everything from every client that reaches the server. To
     /// listen beyond loopback takes this, or credentials
     #[arg(long)]
@@ -312,6 +332,10 @@ pub(super) struct OperationArgs {
     /// limit it; --history-bytes does, above 4GiB
     #[arg(long, value_name = "FILE")]
     pub(super) open: Option<String>,
+    /// Writes who read, sent, closed and was refused to this file, a JSON object a line; - is standard
+    /// output. SIGHUP opens the file again
+    #[arg(long, value_name = "FILE")]
+    pub(super) audit_log: Option<String>,
     /// Format of the logs on stderr: text or json. RUST_LOG sets the level (info, wstap=debug)
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = values::log_format)]
     pub(super) log_format: LogFormat,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::redact::HIDDEN;
+
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -51,3 +53,47 @@ impl fmt::Display for Faults {
 }
 
 impl std::error::Error for Faults {}
+
+/// Returns the value of a setting as it may be shown: without secrets, and without the password and the
+/// query of a URL.
+pub(super) fn shown(name: &str, value: &str) -> String {
+    if name.ends_with("-secret") { HIDDEN.to_owned() } else { without_password(value) }
+}
+
+/// Returns a value without the password and the query of a URL, which may hold a key.
+fn without_password(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    let authority = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{HIDDEN}@{host}"),
+        None => authority.to_owned(),
+    };
+    let rest = match rest.split_once('?') {
+        Some((path, query)) if !query.is_empty() => format!("{path}?{HIDDEN}"),
+        _ => rest.to_owned(),
+    };
+    format!("{scheme}://{authority}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_and_queries_of_addresses_are_not_printed() {
+        for (value, right) in [
+            ("https://id.example/keys", "https://id.example/keys"),
+            (
+                "https://a:b@id.example:1/keys?key=c",
+                "https://[redacted]@id.example:1/keys?[redacted]",
+            ),
+            ("redis://:p@h", "redis://[redacted]@h"),
+            ("https://id.example?", "https://id.example?"),
+            ("localhost:8080", "localhost:8080"),
+            ("what?", "what?"),
+        ] {
+            assert_eq!(without_password(value), right);
+        }
+    }
+}

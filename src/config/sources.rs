@@ -5,12 +5,20 @@ use std::fmt::Write as _;
 
 use super::file::File;
 use super::setting::{SETTINGS, Setting, suggestion};
-use super::source::{Faults, Given, Source};
+use super::source::{Faults, Given, Source, shown};
 use super::tables::TABLES;
-use crate::redact::HIDDEN;
 
 /// The variable that names the file, as `--config` does.
 const FILE_VARIABLE: &str = "WSTAP_CONFIG";
+
+/// The variable with the token of commands that read a server, as `--token` has it.
+const TOKEN_VARIABLE: &str = "WSTAP_TOKEN";
+
+/// Returns the token that the environment has for commands that read a server.
+#[must_use]
+pub fn token_variable() -> Option<String> {
+    std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty())
+}
 
 /// The sources of settings: flags win over variables, variables over the file, the file over the
 /// defaults.
@@ -54,8 +62,9 @@ impl Sources {
     #[must_use]
     pub fn unknown_variables(&self) -> Vec<String> {
         let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
-        let ours =
-            self.env.keys().filter(|name| name.starts_with("WSTAP_") && *name != FILE_VARIABLE);
+        let ours = self.env.keys().filter(|name| {
+            name.starts_with("WSTAP_") && ![FILE_VARIABLE, TOKEN_VARIABLE].contains(&name.as_str())
+        });
         let warning = |name: &String| {
             let hint = suggestion(name, known.iter().cloned());
             format!("{name}: there is no such setting{hint}")
@@ -72,8 +81,8 @@ impl Sources {
         let mut out = String::new();
         for setting in SETTINGS.iter() {
             let Given { mut values, source } = self.given(setting, &file);
-            if setting.name.ends_with("-secret") && !values.is_empty() {
-                values = vec![HIDDEN.to_owned()];
+            for value in &mut values {
+                *value = shown(setting.name, value);
             }
             let value = match values.as_slice() {
                 [] => continue,
@@ -90,7 +99,8 @@ impl Sources {
         for table in &file.tables {
             writeln!(out, "\n[[{}]] # {}", table.name, table.source).expect("a String takes all");
             for (key, given) in &table.keys {
-                let value = given.values.last().map(quoted).unwrap_or_default();
+                let value = given.values.last().map(|value| quoted(&shown(key, value)));
+                let value = value.unwrap_or_default();
                 writeln!(out, "{key} = {value}").expect("a String takes all");
             }
         }

@@ -99,6 +99,7 @@ const fn meaning(code: Code) -> &'static str {
         Code::SlowDown => "the client does not keep up; its queue is full.",
         Code::Full => "the limit of connections or listeners is reached.",
         Code::Stopping => "the server is stopping.",
+        Code::AuthUnavailable => "the server that checks credentials does not answer properly.",
         Code::Unavailable => "the upstream cannot be reached.",
         Code::UpstreamTimeout => "the upstream did not answer in time.",
         Code::Loop => "the upstream is wstap itself.",

@@ -21,6 +21,7 @@ use http_body::Frame;
 use super::query::{Beginning, Live, Selection};
 use super::{Endless, RETRY, retry_with_jitter};
 use crate::access::{Can, Ended, Observe};
+use crate::audit::{StreamTrail, Trail};
 use crate::code::Code;
 use crate::hub::{About, Delivery, Hub, Subscription};
 use crate::problem::Problem;
@@ -53,7 +54,10 @@ pub(crate) async fn events(can: Can<Observe>, parts: Parts) -> Result<Response, 
     };
     match hub.subscribe(start, filter, about) {
         Ok(subscription) => {
-            let body = Stream::new(subscription, hub, form, can.caller.ended());
+            let trail = parts.extensions.get::<Trail>();
+            let trail = trail.map(|it| it.stream(subscription.listener().number));
+            let mut body = Stream::new(subscription, hub, form, can.caller.ended(), trail);
+            body.shows_positions = narrowed.sees_all();
             Ok((Extension(Endless), head(form), Body::new(body)).into_response())
         }
         // An EventSource never reconnects after another status than 200.
@@ -95,8 +99,13 @@ struct Stream {
     state: StreamState,
     /// Whether nothing was sent since the last tick of the heartbeat.
     quiet: bool,
+    /// Whether heartbeats have the id of the newest event, which the filter has passed over. Of a
+    /// narrowed grant that would tell when something happens that it hides.
+    shows_positions: bool,
     /// Ends when the credential does.
     credential: Option<Ended>,
+    /// Writes the end of the stream to the audit log.
+    trail: Option<StreamTrail>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -107,10 +116,26 @@ enum StreamState {
 }
 
 impl Stream {
-    fn new(subscription: Subscription, hub: Hub, form: Form, credential: Option<Ended>) -> Self {
+    fn new(
+        subscription: Subscription,
+        hub: Hub,
+        form: Form,
+        credential: Option<Ended>,
+        trail: Option<StreamTrail>,
+    ) -> Self {
         let ready = VecDeque::new();
         let state = StreamState::Fresh;
-        Self { subscription, hub, form, ready, state, quiet: true, credential }
+        Self {
+            subscription,
+            hub,
+            form,
+            ready,
+            state,
+            quiet: true,
+            shows_positions: true,
+            credential,
+            trail,
+        }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -137,6 +162,10 @@ impl Stream {
             match ready!(self.subscription.poll_next(cx)) {
                 Some(Delivery::Events(selection)) => {
                     self.quiet = false;
+                    if let Some(trail) = &mut self.trail {
+                        let last = selection.events().last().map(|event| event.id);
+                        trail.given(selection.len(), last);
+                    }
                     let mut first = None;
                     selection.pieces(self.form, self.hub.metrics(), |piece| match first {
                         None => first = Some(piece),
@@ -149,6 +178,7 @@ impl Stream {
                     return Poll::Ready(Some(self.written(|form, out| form.gap(&gap, out))));
                 }
                 Some(Delivery::Pulse(seen)) => {
+                    let seen = seen.filter(|_| self.shows_positions);
                     if std::mem::replace(&mut self.quiet, true) || seen.is_some() {
                         let beat = self.written(|form, out| form.heartbeat(seen, out));
                         return Poll::Ready(Some(beat));

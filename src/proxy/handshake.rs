@@ -19,8 +19,10 @@ use super::shared::Proxy;
 use super::tap::Tap;
 use super::view::View;
 use super::{link, relay};
+use crate::access::{Caller, Ended};
+use crate::code::Code;
 use crate::event::{Answer, ClosedBy, Connect, ConnectionId};
-use crate::hub::{Connection, ConnectionPermit, Hub, Mailbox};
+use crate::hub::{CloseRequest, Connection, ConnectionPermit, Hub, Mailbox};
 use crate::problem::{Problem, shortened};
 use crate::request::{RawTarget, remote, worth_knowing};
 use crate::socket::SocketControl;
@@ -34,6 +36,7 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     }
     let hub = &proxy.shared.hub;
     let permit = hub.permit()?;
+    let caller = request.extensions().get::<Caller>().cloned();
     let (parts, body) = request.into_parts();
     let remote = remote(&parts);
     let path = target(&parts.uri, parts.extensions.get::<RawTarget>()).into_owned();
@@ -44,7 +47,8 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     let headers = worth_knowing(request.headers());
     let outgoing = outgoing(proxy, request, Hops::Upgrade)?;
     let Outgoing { url, request, view, names } = outgoing;
-    let connect = Connect { remote, path, headers, answer: None, user: None };
+    let user = caller.as_ref().and_then(|caller| caller.user().cloned());
+    let connect = Connect { remote, path, headers, answer: None, user };
     let handshake = Handshake { hub: hub.clone(), wish, url, connect, asked: Instant::now() };
 
     let dialer = &proxy.shared.dialer;
@@ -75,7 +79,8 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
     let share = proxy.shared.held.share();
     let extensions = extensions.unwrap_or_default();
     let tap = Tap::new(connection, &extensions, proxy.shared.tap, share);
-    let client = Client { upgrade, control: client.control };
+    let client =
+        Client { upgrade, control: client.control, ended: caller.and_then(|it| it.ended()) };
     Ok(switch(hub, client, (response, server_control), tap, mailbox, permit, &view))
 }
 
@@ -83,6 +88,8 @@ pub(super) async fn handle(proxy: &Proxy, request: Request<Body>) -> Result<Resp
 struct Client {
     upgrade: OnUpgrade,
     control: SocketControl,
+    /// The end of its credential.
+    ended: Option<Ended>,
 }
 
 /// A handshake before its answer.
@@ -169,12 +176,27 @@ fn switch(
     view: &View,
 ) -> Response {
     let server = hyper::upgrade::on(&mut response);
+    let (id, owner) = (tap.connection().clone(), hub.clone());
     hub.run(async move {
         let controls = [client.control, server_control];
         // The server has switched. The client may leave before the answer arrives; then dropping
         // the tap publishes the end.
-        if let (Ok(client), Ok(server)) = (client.upgrade.await, server.await) {
-            relay::run([TokioIo::new(client), TokioIo::new(server)], controls, tap, mailbox).await;
+        if let (Ok(client_end), Ok(server)) = (client.upgrade.await, server.await) {
+            let ends = [TokioIo::new(client_end), TokioIo::new(server)];
+            let mut relaying = std::pin::pin!(relay::run(ends, controls, tap, mailbox));
+            if let Some(ended) = client.ended {
+                tokio::select! {
+                    () = relaying.as_mut() => {}
+                    why = ended => {
+                        let code = Code::Unauthorized.close();
+                        // It may have ended by itself.
+                        let _ = owner.close(&id, CloseRequest { code, reason: why.to_owned() });
+                        relaying.await;
+                    }
+                }
+            } else {
+                relaying.await;
+            }
         }
         drop(permit);
     });

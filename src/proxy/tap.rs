@@ -14,7 +14,7 @@ use std::time::Instant;
 use self::cause::{Cause, CloseFrame};
 use super::held::Share;
 use super::messages::{is_violation, message, unreadable, words};
-use crate::event::{Direction, Draft, EventBody, Flow, Message, TransportStats};
+use crate::event::{ConnectionId, Direction, Draft, EventBody, Flow, Message, TransportStats};
 use crate::frame::{Boundaries, Extensions, Reader, Seen, Side};
 use crate::hub::{Connection, Turns};
 use crate::redact::Redacted;
@@ -92,6 +92,11 @@ impl Tap {
             budget: BUDGET,
             share,
         }
+    }
+
+    /// Returns the id of the connection.
+    pub(super) fn connection(&self) -> &ConnectionId {
+        self.connection.id()
     }
 
     /// Returns a place to wait for turns.

@@ -132,6 +132,32 @@ async fn every_route_asks_for_its_grant() {
         let with = async |token: &str| {
             status(&tap, &method, &filled, &[("authorization", &format!("Bearer {token}"))]).await
         };
+        let (joint, own) = (if filled.contains('?') { "&" } else { "?" }, path.starts_with("/ws"));
+        // The same by each of the other places.
+        let by = async |place: &str, token: &str| {
+            let (mut target, mut headers) = (filled.clone(), Vec::new());
+            let cookie = format!("a=b; wstap={token}");
+            let offered = format!("chat, wstap.bearer.{token}");
+            match place {
+                "cookie" => headers.push(("cookie", cookie.as_str())),
+                "subprotocol" => headers.push(("sec-websocket-protocol", offered.as_str())),
+                "query" => target = format!("{target}{joint}access_token={token}"),
+                _ => {
+                    let auth = [("authorization", format!("Bearer {token}"))];
+                    let auth = [(auth[0].0, auth[0].1.as_str())];
+                    let made = tap.fetch("POST", "/api/tickets", &auth, "").await;
+                    let ticket = match made.status {
+                        201 => made.json()["ticket"].as_str().expect("a ticket").to_owned(),
+                        _ => token.to_owned(),
+                    };
+                    target = format!("{target}{joint}ticket={ticket}");
+                }
+            }
+            if own {
+                headers.extend(HANDSHAKE);
+            }
+            tap.request(&method.to_uppercase(), &target, &headers, "").await.status().as_u16()
+        };
         let none = status(&tap, &method, &filled, &[]).await;
         let Some(need) = needs(&method, &path) else {
             assert!(none < 400, "{method} {path} without a credential: {none}");
@@ -148,6 +174,16 @@ async fn every_route_asks_for_its_grant() {
             } else {
                 assert_eq!(found, 403, "{method} {path} with {token}");
             }
+        }
+        for place in ["cookie", "subprotocol", "query", "ticket"] {
+            let name = format!("{method} {path} by {place}");
+            for token in ["unknown", "expired"] {
+                assert_eq!(by(place, token).await, 401, "{name} with {token}");
+            }
+            assert!(![401, 403].contains(&by(place, "all").await), "{name} with everything");
+            let found = by(place, "nothing").await;
+            assert_eq!(found == 403, need != "any", "{name} with nothing: {found}");
+            assert_ne!(found, 401, "{name} with nothing");
         }
     }
 }
@@ -440,5 +476,134 @@ async fn live_stream_is_narrowed_by_the_grant() {
     for kind in ["join", "message", "message"] {
         let event = news.json().await;
         assert_eq!((&event["kind"], &event["channel"]), (&kind.into(), &"news".into()), "{event}");
+    }
+}
+
+/// Streams of two callers whose grants have nothing in common, with the heartbeats between the events,
+/// from their beginning and after an event of each other.
+#[tokio::test]
+async fn streams_of_disjoint_grants_show_nothing_of_each_other() {
+    let mut tokens = vec![("all", Grant::all())];
+    tokens.push(("news", named("ann", observing("channel == \"news\""))));
+    tokens.push(("sport", named("bob", observing("channel == \"sport\""))));
+    let access = Access::guarded(vec![Arc::new(Tokens(Mutex::new(tokens)))]);
+    let authority: Arc<dyn Authority> = Arc::new(access.clone());
+    let settings = Settings {
+        authority: Some(authority),
+        heartbeat: std::time::Duration::from_millis(20),
+        ..Settings::default()
+    };
+    let tap = Tap::with(settings, move |web| web.access = access).await;
+    let sides = [("news", "sport"), ("sport", "news")];
+    let mut streams = Vec::new();
+    for (own, other) in sides {
+        for query in ["format=full", "format=plain&names=1", "format=full&filter=true&kind=message"]
+        {
+            let query = format!("?{query}&access_token={own}");
+            streams.push((own, other, tap.events(&query).await));
+        }
+    }
+    let mut random = fastrand::Rng::with_seed(7);
+    let ids = traffic(&tap, &mut random).await;
+    // Late ones, which begin after an event that they may not see.
+    for (own, other) in sides {
+        for id in ids.iter().take(4) {
+            let query = format!("?format=full&last_event_id={id}&access_token={own}");
+            streams.push((own, other, tap.events(&query).await));
+        }
+        streams.push((own, other, tap.events(&format!("?last=1000&access_token={own}")).await));
+    }
+    let id_of = |answer: &crate::harness::Answer| {
+        let all = answer.json();
+        let all = all.as_array().expect("events").iter();
+        all.map(|event| event["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    let mut own_ids = std::collections::HashMap::new();
+    for (own, _) in sides {
+        let bearer = format!("Bearer {own}");
+        let path = "/api/events?limit=all&format=json";
+        let answer = tap.fetch("GET", path, &[("authorization", &bearer)], "").await;
+        own_ids.insert(own, id_of(&answer));
+    }
+    // The last event of each side ends the reading, and some heartbeats follow it.
+    for side in ["news", "sport"] {
+        let auth = [("authorization", "Bearer all"), ("content-type", "text/plain")];
+        let path = format!("/api/channels/{side}/messages");
+        let sent = tap.fetch("POST", &path, &auth, &format!("the last of {side}")).await;
+        assert_eq!(sent.status, 202);
+        let id = sent.json()["id"].as_str().expect("an id").to_owned();
+        own_ids.get_mut(side).expect("a side").push(id);
+    }
+    for (own, other, mut stream) in streams {
+        let end = format!("the last of {own}");
+        stream.raw_until(&end).await;
+        let beats = stream.raw.matches("\n:").count();
+        within("heartbeats", async {
+            while stream.raw.matches("\n:").count() < beats + 3 {
+                stream.raw_more().await;
+            }
+        })
+        .await;
+        assert!(!stream.raw.contains(other), "{own} saw {other}: {}", stream.raw);
+        let known = &own_ids[own];
+        for id in stream.raw.lines().filter_map(|line| line.strip_prefix("id: ")) {
+            assert!(known.iter().any(|it| it == id), "{own} saw the id {id} of another event");
+        }
+    }
+}
+
+/// A narrowed grant with `control` acts on what it sees only; the rest does not exist for it.
+#[tokio::test]
+async fn narrowed_control_reaches_visible_connections_only() {
+    let narrowed = Grant { control: true, ..observing("connectionId == \"own\"") };
+    let (tap, _access) = start(vec![("all", Grant::all()), ("narrowed", narrowed)]).await;
+    let _own = tap.ws("/ws?connectionId=own&access_token=all").await;
+    let _other = tap.ws("/ws?connectionId=other&access_token=all").await;
+    for id in ["own", "other"] {
+        let id = id.parse().expect("an id");
+        crate::harness::until("the registration", || tap.hub.connection(&id).is_some()).await;
+    }
+    let auth = [("authorization", "Bearer narrowed")];
+    for (method, path, right) in [
+        ("POST", "/api/connections/other/messages", 404),
+        ("DELETE", "/api/connections/other", 404),
+        ("DELETE", "/api/listeners/1", 403),
+        ("POST", "/api/connections/own/messages", 202),
+        ("DELETE", "/api/connections/own", 204),
+    ] {
+        let answer = tap.fetch(method, path, &auth, "1").await;
+        assert_eq!(answer.status, right, "{method} {path}: {answer:?}");
+    }
+    assert!(tap.hub.connection(&"other".parse().expect("an id")).is_some());
+}
+
+/// Channelstream's servers sign their calls: a token of wstap opens none of them.
+#[tokio::test]
+async fn routes_of_channelstream_are_not_opened_by_tokens() {
+    let access = Access::guarded(vec![Arc::new(Tokens(Mutex::new(vec![("all", Grant::all())])))]);
+    let tap = Tap::with(Settings::default(), move |web| {
+        let settings = wstap::channelstream::ChannelstreamSettings::new("a secret of its own");
+        let api = wstap::channelstream::Channelstream::new(web.hub.clone(), settings);
+        web.apis = vec![Arc::new(api)];
+        web.access = access;
+    })
+    .await;
+    let signed = ["connect", "subscribe", "unsubscribe", "user_state", "message", "channel_config"];
+    let calls = signed.map(|path| ("POST", path)).into_iter();
+    let calls = calls.chain([
+        ("PATCH", "message"),
+        ("DELETE", "message"),
+        ("POST", "info"),
+        ("GET", "info"),
+        ("GET", "admin/admin.json"),
+        ("GET", "listen"),
+        ("GET", "ws"),
+    ]);
+    for (method, path) in calls {
+        let path = format!("/channelstream/{path}");
+        for headers in [&[][..], &[("authorization", "Bearer all")], &[("cookie", "wstap=all")]] {
+            let answer = tap.fetch(method, &path, headers, "{}").await;
+            assert!(answer.status >= 400 || answer.status == 303, "{method} {path}: {answer:?}");
+        }
     }
 }

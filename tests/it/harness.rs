@@ -382,6 +382,15 @@ impl Events {
         }
     }
 
+    /// Reads the next piece of the raw bytes.
+    pub(crate) async fn raw_more(&mut self) {
+        let frame = within("more", self.body.frame()).await.expect("more").expect("no error");
+        if let Ok(data) = frame.into_data() {
+            self.raw.push_str(&String::from_utf8_lossy(&data));
+            self.parser.feed(&data, |message| self.ready.push(message));
+        }
+    }
+
     pub(crate) fn last_event_id(&self) -> String {
         self.parser.last_event_id().expect("an id came").to_owned()
     }

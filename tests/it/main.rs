@@ -1,7 +1,9 @@
 //! Everything that is seen from outside, over real sockets.
 
 mod access;
+mod access_clients;
 mod asyncapi;
+mod audit;
 mod beside;
 mod cel;
 mod channels;
@@ -35,6 +37,7 @@ mod model;
 mod openapi;
 mod pages;
 mod proxy;
+mod proxy_auth;
 mod proxy_connections;
 mod proxy_cut;
 mod proxy_ends;
@@ -54,9 +57,11 @@ mod recording_archives;
 mod recording_open;
 mod redact;
 mod registration;
+mod remote;
 mod replay;
 mod replay_ids;
 mod search_time;
+mod secrets;
 mod security;
 mod session;
 mod shutdown;

@@ -46,8 +46,12 @@ pub(crate) fn documents() -> Vec<String> {
 
 /// Returns the rows of the table in a page whose header begins with `first`, as cells.
 pub(crate) fn table(page: &str, first: &str) -> Vec<Vec<String>> {
-    let path = format!("docs/{page}.md");
-    let text = text(&path);
+    table_of(&format!("docs/{page}.md"), first)
+}
+
+/// Returns the rows of a table in a file, as cells.
+pub(crate) fn table_of(path: &str, first: &str) -> Vec<Vec<String>> {
+    let text = text(path);
     let mut lines = text.lines().skip_while(|line| !line.starts_with(&format!("| {first} |")));
     assert!(lines.next().is_some(), "{path} has no table that begins with {first}");
     let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
@@ -155,7 +159,7 @@ fn pages_are_those_of_the_folder_and_of_the_crate_documentation() {
 #[test]
 fn links_between_documents_resolve() {
     let mut seen = 0;
-    let others = ["CONTRIBUTING.md".to_owned(), "CHANGELOG.md".to_owned()];
+    let others = ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned);
     for path in documents().into_iter().chain(others) {
         let text = text(&path);
         let prose = prose(&text);

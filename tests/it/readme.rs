@@ -7,7 +7,7 @@ use wstap::code::Code;
 use wstap::config::SETTINGS;
 
 use crate::harness::Tap;
-use crate::pages::{root, table, text};
+use crate::pages::{root, table, table_of, text};
 
 #[test]
 fn settings_are_those_of_the_program() {
@@ -139,6 +139,7 @@ fn every_named_test_exists() {
         count
     };
     assert!(named(table("guarantees", "guarantee"), 1) > 30);
+    assert!(named(table_of("SECURITY.md", "who"), 2) > 30);
     assert_eq!(named(table("http", "claim"), 1), 6);
     assert!(named(table("channelstream", "Channelstream 0.7.1"), 2) > 20);
     assert!(named(comparison(), 7) > 40);

@@ -3,10 +3,14 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
+use ring::rsa::PublicKeyComponents;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
 };
+use serde::Deserialize;
 use spki::der::asn1::UintRef;
 use spki::der::{Decode as _, Reader as _, SliceReader};
 use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
@@ -70,8 +74,45 @@ pub enum InvalidKey {
 pub(super) enum Key {
     Secret(hmac::Key),
     Rsa(Box<[u8]>),
+    RsaParts(PublicKeyComponents<Box<[u8]>>),
     P256(Box<[u8]>),
     Ed25519(Box<[u8]>),
+}
+
+/// A member of a JWKS (RFC 7517 section 4).
+#[derive(Deserialize)]
+pub(super) struct Jwk {
+    kty: String,
+    pub(super) kid: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    key_ops: Option<Vec<String>>,
+    alg: Option<String>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    k: Option<String>,
+    d: Option<String>,
+}
+
+impl Jwk {
+    /// Returns whether it is the private half of a pair.
+    pub(super) fn is_private(&self) -> bool {
+        self.d.is_some()
+    }
+
+    /// Returns whether it is a secret, which signs as well as verifies.
+    pub(super) fn is_secret(&self) -> bool {
+        self.kty == "oct"
+    }
+}
+
+/// Returns a number without the zeros in front of it, which `ring` refuses.
+fn without_zeros(bytes: &[u8]) -> Box<[u8]> {
+    let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+    bytes[start..].into()
 }
 
 impl Key {
@@ -127,11 +168,44 @@ impl Key {
         }
     }
 
+    /// Returns the key of a member of a JWKS; `None` if it verifies no tokens of wstap.
+    pub(super) fn of_jwk(jwk: &Jwk) -> Option<Self> {
+        let signs = jwk.usage.as_deref().is_none_or(|it| it == "sig")
+            && jwk.key_ops.as_ref().is_none_or(|all| all.iter().any(|it| it == "verify"));
+        let bytes = |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_deref()?).ok();
+        let key = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+            ("RSA", _) => {
+                let number = |text| Some(without_zeros(&bytes(text)?));
+                let (n, e) = (number(&jwk.n)?, number(&jwk.e)?);
+                let fits = (MIN_RSA_BYTES..=MAX_RSA_BYTES).contains(&n.len()) && !e.is_empty();
+                fits.then_some(Self::RsaParts(PublicKeyComponents { n, e }))?
+            }
+            ("EC", Some("P-256")) => {
+                let (x, y) = (bytes(&jwk.x)?, bytes(&jwk.y)?);
+                let point = [&[4], x.as_slice(), &y].concat();
+                (x.len() == y.len() && point.len() == P256_POINT_BYTES)
+                    .then(|| Self::P256(point.into()))?
+            }
+            ("OKP", Some("Ed25519")) => {
+                let x = bytes(&jwk.x)?;
+                (x.len() == ED25519_BYTES).then(|| Self::Ed25519(x.into()))?
+            }
+            ("oct", _) => {
+                let secret = bytes(&jwk.k)?;
+                (secret.len() >= MIN_SECRET_BYTES)
+                    .then(|| Self::Secret(hmac::Key::new(hmac::HMAC_SHA256, &secret)))?
+            }
+            _ => return None,
+        };
+        let named = jwk.alg.as_deref().is_none_or(|alg| key.algorithms().contains(&alg));
+        (signs && named).then_some(key)
+    }
+
     /// Returns the names of the algorithm in the header of a token.
     pub(super) fn algorithms(&self) -> &'static [&'static str] {
         match self {
             Self::Secret(_) => &["HS256"],
-            Self::Rsa(_) => &["RS256"],
+            Self::Rsa(_) | Self::RsaParts(_) => &["RS256"],
             Self::P256(_) => &["ES256"],
             // The second name is that of RFC 9864.
             Self::Ed25519(_) => &["EdDSA", "Ed25519"],
@@ -145,6 +219,7 @@ impl Key {
             Self::Rsa(key) => {
                 UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key).verify(signed, signature)
             }
+            Self::RsaParts(parts) => parts.verify(&RSA_PKCS1_2048_8192_SHA256, signed, signature),
             Self::P256(key) => {
                 UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key).verify(signed, signature)
             }

@@ -1,5 +1,9 @@
 //! Tokens made here, and those of the standard.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::compact::MAX_TOKEN_BYTES;
 use super::*;
 use proptest::prelude::*;
 use ring::rand::SystemRandom;
@@ -51,6 +55,10 @@ fn token(header: &str, claims: &str, key: &Signer) -> String {
     let signed = format!("{}.{}", part(header), part(claims));
     let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()));
     format!("{signed}.{signature}")
+}
+
+fn denied(why: &str) -> Denied {
+    Denied(why.to_owned())
 }
 
 fn hs256(claims: &str) -> String {

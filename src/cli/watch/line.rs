@@ -30,6 +30,8 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 /// Returns the JSON of an event or a gap; `None` if the message is neither.
 pub(in crate::cli) fn json(message: &Message) -> Option<String> {
     match message.name.as_str() {
+        // The end of the credential, which the client knows.
+        "end" => None,
         "gap" => Some(format!("{{\"kind\":\"gap\",{}", message.data.strip_prefix('{')?)),
         _ => Some(message.data.clone()),
     }
@@ -128,6 +130,9 @@ fn text(lines: &mut Lines, message: &Message) -> Option<String> {
         // JSON that `Value` cannot hold, such as a lone surrogate, is printed as it is.
         Err(_) => return Some(escape(&message.data, PREVIEW)),
     };
+    if message.name == "end" {
+        return None;
+    }
     if message.name == "gap" {
         let missed = event["missed"].as_u64();
         let missed =

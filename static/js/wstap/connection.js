@@ -1,6 +1,6 @@
 // A WebSocket that registers, joins its channels, and does both again after a break.
 
-import { home, randomHex, socketUrl } from "./address.js";
+import { below, home, randomHex, socketUrl } from "./address.js";
 import { Answer } from "./answer.js";
 import { Backoff } from "./backoff.js";
 import { again, Channel, hear, wishOf } from "./channel.js";
@@ -10,7 +10,7 @@ import { Outbox } from "./outbox.js";
 import { fromBase64, payload } from "./payload.js";
 import { Session } from "./session.js";
 import { Target, tell } from "./target.js";
-import { fetchToken } from "./token.js";
+import { fetchToken, Renewal, shown } from "./token.js";
 
 /** @typedef {import("./keeper.js").End} End */
 /** @typedef {import("./keeper.js").State} State */
@@ -38,7 +38,9 @@ export class Connection extends Target {
   #end = null;
   /** Proves to the server that a later connection has the same client. */
   #secret = randomHex(16);
-  #url; #token; #protocols; #isKept; #backoff; #timeout; #heartbeat; #WebSocket; #outbox; #keeper;
+  /** The root of a wstap; `null` for a server that may be another. @type {URL | null} */
+  #root;
+  #url; #token; #renewal; #protocols; #isKept; #backoff; #timeout; #heartbeat; #WebSocket; #outbox; #keeper;
 
   /**
    * `url` is the root of a wstap (`http://localhost:8080`, or relative to the page) or the address of a
@@ -64,9 +66,11 @@ export class Connection extends Target {
     if (!WebSocket) throw new TypeError("there is no WebSocket here; pass one, such as that of npm's ws: { WebSocket }");
     this.id = id;
     this.#url = socketUrl(url);
+    this.#root = id === null || /^wss?:/.test(String(url)) ? null : below(url, "");
     const acks = ack && id !== null;
     if (acks) this.#url.searchParams.set("ack", "1");
     this.#token = token;
+    this.#renewal = new Renewal(token);
     this.#protocols = protocols;
     this.#isKept = retry;
     this.#backoff = backoff;
@@ -167,11 +171,18 @@ export class Connection extends Target {
     if (signal.aborted) return {};
     if (token === null) return { code: "unauthorized", words: "no token could be fetched", isFinal: !this.#isKept };
     const url = new URL(this.#url);
-    if (token !== undefined) url.searchParams.set("access_token", token);
+    let protocols = this.#protocols;
+    if (token !== undefined && this.#root) {
+      const how = await shown(this.#root, token, protocols, this.#timeout);
+      if (signal.aborted) return {};
+      if (how === null) return { code: "unauthorized", words: "no ticket could be fetched", isFinal: !this.#isKept };
+      protocols = how.protocols;
+      if (how.ticket !== undefined) url.searchParams.set("ticket", how.ticket);
+    } else if (token !== undefined) url.searchParams.set("access_token", token);
     return new Promise((end) => {
       let socket;
       try {
-        socket = new this.#WebSocket(url.href, this.#protocols);
+        socket = new this.#WebSocket(url.href, protocols);
       } catch (error) {
         return end({ isFinal: true, code: "malformed", words: String(/** @type {Error} */ (error).message) });
       }
@@ -203,6 +214,7 @@ export class Connection extends Target {
   /** Joins the channels again, each as soon as it has its token, and sends what has waited. @param {() => void} announce */
   #opened(announce) {
     if (this.id !== null) tell(this, "frame", { data: this.#registration("…"), direction: "out" });
+    this.#renewal.accepted();
     this.#outbox.after(() => {
       announce();
       for (const channel of this.#channels.values()) again(channel);
@@ -214,7 +226,8 @@ export class Connection extends Target {
     const name = codeName(code);
     const words = reason || (wasOpen ? "the connection broke" : "the server did not accept the connection");
     this.#outbox.broke();
-    return { status: code, code: name, words, reason, isFinal: !this.#isKept || !comesBack(code), floor: name === "full" || name === "slow_down" ? LATER : 0 };
+    const isFinal = !comesBack(code) && !(name === "unauthorized" && this.#renewal.mayRenew());
+    return { status: code, code: name, words, reason, isFinal: !this.#isKept || isFinal, floor: name === "full" || name === "slow_down" ? LATER : 0 };
   }
 
   /** @param {State} state */

@@ -7,7 +7,7 @@ import { Keeper } from "./keeper.js";
 import { objectIn } from "./payload.js";
 import { SseParser } from "./sse.js";
 import { Target, tell } from "./target.js";
-import { fetchToken } from "./token.js";
+import { fetchToken, Renewal } from "./token.js";
 
 /** @typedef {import("./keeper.js").End} End */
 /** @typedef {import("./keeper.js").State} State */
@@ -30,7 +30,7 @@ const SILENCE = 60_000;
  * @extends {Target<StreamEvents>}
  */
 export class EventStream extends Target {
-  #url; #token; #start; #isRaw; #silence; #fetch; #keeper;
+  #url; #token; #renewal; #start; #isRaw; #silence; #fetch; #keeper;
 
   /**
    * `url` is the root of a wstap. The selection: `connection`, `channel`, `kind`, `direction`, each one
@@ -48,6 +48,7 @@ export class EventStream extends Target {
     this.#url.searchParams.set("format", "full");
     this.#start = Object.entries({ last, since }).filter(([, value]) => value !== undefined);
     this.#token = token;
+    this.#renewal = new Renewal(token);
     this.#isRaw = raw;
     this.#silence = silence;
     this.#fetch = fetch;
@@ -89,10 +90,14 @@ export class EventStream extends Target {
     const silence = new Silence(this.#silence, signal);
     try {
       const response = await this.#fetch(url, { signal: silence.signal, cache: "no-store", headers });
-      if (!response.ok) return await refusal(response);
+      if (!response.ok) {
+        const end = await refusal(response);
+        return end.code === "unauthorized" && this.#renewal.mayRenew() ? { ...end, isFinal: false } : end;
+      }
       const isStream = /text\/event-stream/.test(response.headers.get("content-type") ?? "");
       if (!isStream || !response.body) return { isFinal: true, words: "what answers there is no event stream", status: response.status };
       opened();
+      this.#renewal.accepted();
       isOpen = true;
       return await this.#read(response.body.getReader(), silence);
     } catch {

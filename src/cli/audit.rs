@@ -1,0 +1,68 @@
+//! The audit log of a server: opened at the start, opened again at SIGHUP, and written to its end.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::failure::Failure;
+use crate::audit::{Audit, Log, Writer};
+use crate::config::Config;
+use crate::hub::Hub;
+
+/// The audit log of a configuration.
+#[derive(Debug, Clone)]
+pub(super) struct AuditLog(Option<Arc<Log>>);
+
+impl AuditLog {
+    /// Opens the log.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened.
+    pub(super) fn open(config: &Config, hub: &Hub) -> Result<Self, Failure> {
+        let Some(path) = &config.audit_log else { return Ok(Self(None)) };
+        let to = if path == "-" { Writer::Stdout } else { Writer::File(path.into()) };
+        let log = Log::open(to, hub.metrics().audit_lost.clone());
+        let log = log.map_err(|error| Failure::Usage(format!("audit-log {path}: {error}")))?;
+        Ok(Self(Some(Arc::new(log))))
+    }
+
+    /// Returns what requests are written with.
+    pub(super) fn audit(&self, config: &Config) -> Audit {
+        let redaction = config.hub.redaction.clone();
+        self.0.as_ref().map_or_else(Audit::off, |log| Audit::new(log, redaction))
+    }
+
+    /// Opens the file again at each SIGHUP, until the server stops.
+    ///
+    /// # Errors
+    ///
+    /// If the signal cannot be waited for.
+    pub(super) fn watch(
+        &self,
+        stop: CancellationToken,
+    ) -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+        let mut hangups = match &self.0 {
+            Some(log) => {
+                let signals = signal(SignalKind::hangup());
+                let signals = signals.map_err(Failure::of("cannot wait for signals"))?;
+                Some((signals, Arc::clone(log)))
+            }
+            None => None,
+        };
+        Ok(async move {
+            let Some((signals, log)) = &mut hangups else { return };
+            while stop.run_until_cancelled(signals.recv()).await.flatten().is_some() {
+                log.reopen();
+            }
+        })
+    }
+
+    /// Writes what waits.
+    pub(super) fn finish(&self) {
+        if let Some(log) = &self.0 {
+            log.finish();
+        }
+    }
+}
