@@ -191,7 +191,7 @@ fn filter(c: &mut Criterion) {
         kinds: [wstap::event::Kind::Message].into_iter().collect(),
         directions: [Direction::In].into_iter().collect(),
         channels: std::collections::HashSet::new(),
-        expression: None,
+        ..Filter::default()
     };
     let mut group = c.benchmark_group("filter");
     group.bench_function("by fields", |b| {

@@ -47,6 +47,8 @@ pub struct Filter {
     /// [`Hub::expression`](crate::Hub::expression) are evaluated once for all listeners that share
     /// them.
     pub expression: Option<Arc<Expression>>,
+    /// No events of connections that are event streams of another wstap.
+    pub without_observers: bool,
 }
 
 impl Filter {
@@ -58,6 +60,7 @@ impl Filter {
             && self.directions.is_empty()
             && self.channels.is_empty()
             && self.expression.is_none()
+            && !self.without_observers
     }
 
     /// Returns whether an event is selected. A gap of the tap is selected by every filter.
@@ -73,7 +76,9 @@ impl Filter {
         if event.kind() == Kind::Gap {
             return true;
         }
-        (self.kinds.is_empty() || self.kinds.contains(event.kind()))
+        let is_observer = || event.handshake.as_ref().is_some_and(|it| it.of_wstap);
+        !(self.without_observers && is_observer())
+            && (self.kinds.is_empty() || self.kinds.contains(event.kind()))
             && (self.directions.is_empty()
                 || event.direction().is_some_and(|direction| self.directions.contains(direction)))
             && (self.connections.is_empty() || has(&self.connections, &event.connection))

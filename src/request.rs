@@ -8,6 +8,7 @@ mod forwarded;
 pub(crate) mod query;
 mod turns;
 mod value;
+mod via;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -31,6 +32,7 @@ pub(crate) use forwarded::{Encrypted, Forwarded};
 pub(crate) use query::{Faults, Field, Parameter, Query, Value, Values, parameters, read};
 pub(crate) use turns::InTurns;
 pub(crate) use value::{Count, Moment, choice, duration};
+pub(crate) use via::{PROXY_NAME, has_passed};
 
 /// The most bytes of the path and query of a request: enough for everything that wstap reads, and
 /// what other servers take. A connection and a listener keep theirs.

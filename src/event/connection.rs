@@ -39,8 +39,10 @@ pub struct EventStream {
     pub method: String,
     /// `Content-Encoding` of the answer.
     pub encoding: Option<String>,
-    /// Why its events are not messages.
+    /// Why its events are not messages, or not sent to all listeners.
     pub note: Option<Box<str>>,
+    /// Whether it is the stream of another wstap. Not part of its JSON.
+    pub of_wstap: bool,
 }
 
 /// The answer of the upstream to a handshake.

@@ -22,6 +22,8 @@ pub struct Handshake {
     pub user: Option<User>,
     /// The protocol of the connection.
     pub transport: Transport,
+    /// Whether the connection is an event stream of another wstap.
+    pub of_wstap: bool,
 }
 
 impl Handshake {
@@ -34,6 +36,9 @@ impl Handshake {
             subprotocol: connect.subprotocol().map(Into::into),
             user: connect.user.clone(),
             transport: connect.transport(),
+            of_wstap: connect.answer.as_ref().is_some_and(|answer| {
+                answer.event_stream.as_ref().is_some_and(|stream| stream.of_wstap)
+            }),
         }
     }
 

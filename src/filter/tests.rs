@@ -60,6 +60,7 @@ fn every_event_of_a_connection_has_its_handshake() {
         subprotocol: Some("graphql-ws".into()),
         user: "ann".parse().ok(),
         transport: Transport::Sse,
+        of_wstap: true,
     });
     for event in [message("1"), close()] {
         assert!(!holds("has(path) || has(remote) || has(subprotocol) || has(user)", &event));
@@ -74,6 +75,8 @@ fn every_event_of_a_connection_has_its_handshake() {
                 "!has(headers) && !has(upstream)",
             ],
         );
+        let without = Filter { without_observers: true, ..Filter::default() };
+        assert!(!without.selects(&event) && !without.selects_all());
     }
 }
 

@@ -25,7 +25,7 @@ use crate::audit::{StreamTrail, Trail};
 use crate::code::Code;
 use crate::hub::{About, Delivery, Hub, Subscription};
 use crate::problem::Problem;
-use crate::request::{self, accepts, remote};
+use crate::request::{self, PROXY_NAME, accepts, has_passed, remote};
 use crate::wire::Form;
 
 /// Answers `GET /events` and `HEAD /events`.
@@ -39,7 +39,8 @@ pub(crate) async fn events(can: Can<Observe>, parts: Parts) -> Result<Response, 
         request::read::<(Selection, Beginning, Live)>(parts.uri.query());
     let (narrowed, hub) = (can.narrowed(), can.hub);
     let filter = selection.compile(&hub, &mut faults).await;
-    let filter = narrowed.filter(&hub, filter, &mut faults).await;
+    let mut filter = narrowed.filter(&hub, filter, &mut faults).await;
+    filter.without_observers = has_passed(&parts.headers, PROXY_NAME);
     let start = beginning.start(&parts.headers, &mut faults).unwrap_or(hub.beginning());
     let form = live.form(&parts.headers);
     faults.finish()?;

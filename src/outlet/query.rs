@@ -289,6 +289,7 @@ impl Selection {
             directions: self.direction.into_iter().collect(),
             channels: self.channel.into_iter().collect(),
             expression,
+            without_observers: false,
         }
     }
 }

@@ -25,10 +25,16 @@ use super::shared::Proxy;
 use crate::event::{Answer, Connect, EventStream, Exchange};
 use crate::request::fields_worth_knowing;
 
-/// The field by which a proxy recognizes its own stream: its observers' side adds it to the answer
-/// to a request that has passed the proxy. The events of that stream are not on the tap, where each
-/// would cause the next.
+/// The field by which a proxy recognizes the streams of observers. The observers' side of each proxy
+/// adds its name to the answer to a request that has passed a proxy of wstap. The events of a proxy's
+/// own stream are not on its tap, where each would cause the next. Those of another wstap are, and are
+/// left out for listeners that come through a proxy: two proxies, each in front of the other's
+/// observers, would otherwise send each event back and forth without end.
 pub(crate) const OWN_STREAM: HeaderName = HeaderName::from_static("x-wstap-stream");
+
+/// The note of the `connect` of a stream of another wstap.
+const OF_WSTAP: &str =
+    "the stream of a wstap: not sent to listeners that come through a proxy of wstap";
 
 /// The fields of a request that the `connect` of its event stream has.
 #[derive(Debug)]
@@ -59,8 +65,12 @@ pub(super) fn answered(
     running: Running,
     mut response: Response,
 ) -> Response {
-    let own = response.headers_mut().remove(OWN_STREAM);
-    let is_own = own.is_some_and(|own| own.as_bytes() == proxy.shared.pseudonym.as_bytes());
+    let of_wstap = response.headers().get(OWN_STREAM);
+    let is_own = of_wstap.is_some_and(|own| own.as_bytes() == proxy.shared.pseudonym.as_bytes());
+    let of_wstap = of_wstap.is_some();
+    if is_own {
+        response.headers_mut().remove(OWN_STREAM);
+    }
     let is_stream = is_event_stream(response.status(), response.headers());
     let Some(asked) = asked.filter(|_| is_stream && !is_own) else {
         return running.answered(response, is_stream);
@@ -72,7 +82,9 @@ pub(super) fn answered(
         let encoding = encoding.as_deref().unwrap_or_default();
         format!("compressed with {encoding}, which wstap does not read: its events are not shown")
     });
-    let stream = EventStream { method: String::new(), encoding, note: note.map(Into::into) };
+    let note = note.or_else(|| of_wstap.then(|| OF_WSTAP.to_owned()));
+    let note = note.map(Into::into);
+    let stream = EventStream { method: String::new(), encoding, note, of_wstap };
     let (exchange, time) = (running.exchange(), running.elapsed());
     let connect = connect(exchange, time, &asked, stream);
     let id = wish(&connect.path);

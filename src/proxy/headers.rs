@@ -111,12 +111,6 @@ pub(super) fn add_via(headers: &mut HeaderMap, version: Version, pseudonym: &str
     append(headers, &VIA, format!("{version} {pseudonym}").as_bytes());
 }
 
-/// Returns whether `Via` names this proxy.
-pub(super) fn has_passed(headers: &HeaderMap, pseudonym: &str) -> bool {
-    let name = pseudonym.as_bytes();
-    headers.get_all(VIA).iter().any(|via| memchr::memmem::find(via.as_bytes(), name).is_some())
-}
-
 /// Appends an element to a list, as one field.
 fn append(headers: &mut HeaderMap, name: &HeaderName, element: &[u8]) {
     let mut list: Vec<u8> = Vec::new();
@@ -220,6 +214,7 @@ fn end_to_end(headers: &HeaderMap, hops: Hops) -> HeaderMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::has_passed;
 
     fn map(fields: &[(&'static str, &str)]) -> HeaderMap {
         fields

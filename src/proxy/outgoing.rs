@@ -15,7 +15,7 @@ use super::view::View;
 use crate::code::Code;
 use crate::event::ConnectionId;
 use crate::problem::Problem;
-use crate::request::{Encrypted, Forwarded, RawTarget, remote};
+use crate::request::{Encrypted, Forwarded, RawTarget, has_passed, remote};
 
 /// A request for an upstream.
 pub(super) struct Outgoing {
@@ -55,7 +55,7 @@ pub(super) fn outgoing(
     let upstream = &route
         .ok_or_else(|| Problem::new(Code::NotFound, format!("no upstream takes {path}")))?
         .upstream;
-    if headers::has_passed(&parts.headers, &shared.pseudonym) {
+    if has_passed(&parts.headers, &shared.pseudonym) {
         return Err(unreachable(shared, &upstream.url, &ConnectError::Loop));
     }
     // The list of addresses is continued with the other end of the connection.

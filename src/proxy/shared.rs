@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
-
 use super::connect::Dialer;
-use super::headers::{self, ForwardedHeaders};
+use super::headers::ForwardedHeaders;
 use super::health::Health;
 use super::held::Held;
 use super::route::Route;
@@ -120,7 +118,7 @@ impl Proxy {
             routes, host, rewrite_origin, hosts, forwarded, tap_http, tap_sse, ..
         } = settings;
         let names = NameSettings { host, rewrite_origin, hosts };
-        let pseudonym = format!("wstap-{:016x}", fastrand::u64(..));
+        let pseudonym = format!("{}{:016x}", crate::request::PROXY_NAME, fastrand::u64(..));
         let held = Held::new(MAX_HELD);
         let health = Health::new(&routes);
         let shared = Shared {
@@ -138,11 +136,6 @@ impl Proxy {
             pseudonym,
         };
         Self { shared: Arc::new(shared) }
-    }
-
-    /// Returns whether a request has passed this proxy.
-    pub(crate) fn has_passed(&self, headers: &HeaderMap) -> bool {
-        headers::has_passed(headers, &self.shared.pseudonym)
     }
 
     /// Returns the name of this proxy in `Via`.

@@ -12,7 +12,7 @@ use crate::auth::{Hosts, Origins};
 use crate::code::Code;
 use crate::problem::Problem;
 use crate::proxy::{self, Proxy};
-use crate::request::{Forwarded, is_websocket};
+use crate::request::{Forwarded, PROXY_NAME, has_passed, is_websocket};
 
 /// Checks requests of browsers on the observers' side.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     if let Err(problem) = guard.check(&request) {
         return problem.into_response();
     }
-    let proxy = guard.proxy.filter(|proxy| proxy.has_passed(request.headers()));
+    let proxy = guard.proxy.filter(|_| has_passed(request.headers(), PROXY_NAME));
     let mut response = next.run(request).await;
     if let Some(proxy) = proxy {
         let name = HeaderValue::from_str(proxy.pseudonym()).expect("a pseudonym is a token");

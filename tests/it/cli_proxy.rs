@@ -3,8 +3,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::time::Instant;
 
 use crate::cli::{Running, output, wstap};
+use crate::harness::LIMIT;
 
 const PORTS: [&str; 4] = ["--listen", "0", "--tap-listen", "0"];
 
@@ -81,6 +83,50 @@ fn upstream_that_is_not_there_is_reported_once_until_it_answers() {
     assert_eq!(ask(&server), "200");
     server.until(&format!("http://localhost:{port} answers again"));
     assert_eq!(server.words().matches("each request tries again").count(), 1, "{}", server.words());
+}
+
+/// Returns the body of an answer of the observers' side.
+fn get(server: &Running, path: &str) -> String {
+    let mut tcp = TcpStream::connect(("127.0.0.1", server.port())).expect("it listens");
+    let head = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    tcp.write_all(head.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).expect("an answer");
+    answer.split_once("\r\n\r\n").expect("a head").1.to_owned()
+}
+
+#[test]
+fn no_tap_sse_makes_event_streams_plain_requests() {
+    let body = "data: 1\n\n";
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port().to_string();
+    std::thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let Ok(mut tcp) = tcp else { return };
+            let _ = tcp.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close";
+            let _ = tcp.write_all(format!("{head}\r\n\r\n{body}").as_bytes());
+        }
+    });
+    for (flags, kinds) in [
+        (&["--tap-http", "all"][..], &["connect", "message", "close"][..]),
+        (&["--tap-http", "all", "--no-tap-sse"], &["request"]),
+    ] {
+        let mut server = Running::start(wstap().arg(&port).args(PORTS).args(flags));
+        server.until("Ctrl-C stops.");
+        assert_eq!(ask(&server), "200");
+        let end = Instant::now() + LIMIT;
+        let told = loop {
+            let lines = get(&server, "/api/events?format=ndjson");
+            let all: Vec<serde_json::Value> =
+                lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            if all.len() >= kinds.len() {
+                break all;
+            }
+            assert!(Instant::now() < end, "{flags:?}: {lines}");
+        };
+        assert_eq!(told.iter().map(|event| &event["kind"]).collect::<Vec<_>>(), kinds);
+    }
 }
 
 #[test]
