@@ -267,6 +267,7 @@ impl<'a> Line<'a> {
             method: self.text(Field::Method)?.unwrap_or_else(|| "GET".to_owned()),
             encoding: self.text(Field::ContentEncoding)?,
             note: self.text(Field::Note)?.map(Into::into),
+            of_wstap: false,
         }))
     }
 

@@ -2,6 +2,7 @@
 //! whether it was refused.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
@@ -98,7 +99,20 @@ impl Ending {
                 by,
             });
         }
-        None
+        entry.is_complete.then(|| Self::of_stream(entry, clock))
+    }
+
+    /// Returns the end of an event stream whose body is complete: it lasted as long as the entry.
+    fn of_stream(entry: &Entry<'_>, clock: &Clock) -> Self {
+        let time = Duration::try_from_secs_f64(entry.time / 1e3).unwrap_or_default();
+        let time = u64::try_from(time.as_millis()).unwrap_or(0);
+        Self {
+            ms: clock.start().map(|start| start.saturating_add(time)),
+            code: absent::NO_STATUS,
+            reason: String::new(),
+            clean: true,
+            by: ClosedBy::Server,
+        }
     }
 
     /// Returns the close without duration and counts.
@@ -109,7 +123,7 @@ impl Ending {
             reason,
             clean,
             by,
-            duration: std::time::Duration::ZERO,
+            duration: Duration::ZERO,
             messages: crate::event::Flow::default(),
             bytes: crate::event::Flow::default(),
             wire: None,

@@ -125,6 +125,11 @@ pub(super) fn string<'de, D: Deserializer<'de>>(
     Ok(unicode(value).unwrap_or_default())
 }
 
+/// Reads a text that was kept as JSON, if it is one.
+pub(super) fn raw_string(value: &RawValue) -> Option<Cow<'_, str>> {
+    unicode(value.get())
+}
+
 /// Reads a JSON string. Half a surrogate pair, which is no Unicode, becomes U+FFFD.
 fn unicode(json: &str) -> Option<Cow<'_, str>> {
     if !json.starts_with('"') {

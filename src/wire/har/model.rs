@@ -130,6 +130,9 @@ pub(super) struct Entry<'a> {
         deserialize_with = "lenient"
     )]
     pub(super) stream_messages: Option<List<StreamMessage<'a>>>,
+    /// Whether the events are those of a body: it was complete when it was written.
+    #[serde(skip)]
+    pub(super) is_complete: bool,
     #[serde(
         borrow,
         rename = "_wstap",
@@ -175,8 +178,8 @@ pub(super) struct Response<'a> {
     pub(super) cookies: List<Pair<'a>>,
     #[serde(borrow, deserialize_with = "lenient")]
     pub(super) headers: List<Pair<'a>>,
-    #[serde(deserialize_with = "object")]
-    pub(super) content: Content,
+    #[serde(borrow, deserialize_with = "object")]
+    pub(super) content: Content<'a>,
     #[serde(
         rename = "_error",
         borrow,
@@ -202,11 +205,17 @@ pub(super) struct Response<'a> {
 /// `response.content`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Content {
+pub(super) struct Content<'a> {
     #[serde(deserialize_with = "lenient")]
     pub(super) size: i64,
     #[serde(deserialize_with = "lenient")]
     pub(super) mime_type: String,
+    /// The body. It is decoded only of event streams: those of pages are large.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub(super) text: Option<&'a RawValue>,
+    /// `base64`, or empty if the body is text.
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "lenient")]
+    pub(super) encoding: String,
     /// The file of a body that Playwright writes beside the archive.
     #[serde(
         rename = "_file",

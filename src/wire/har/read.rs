@@ -110,8 +110,9 @@ pub fn read(text: &str) -> Result<Archived, NotRead> {
     let log = Some(log)
         .filter(|log| log.starts_with('{'))
         .ok_or_else(|| Unreadable("this is no HTTP Archive; its log is an object".to_owned()))?;
-    let log: Log<'_> = serde_json::from_str(log)
+    let mut log: Log<'_> = serde_json::from_str(log)
         .map_err(|fault| Unreadable(format!("this is no HTTP Archive ({fault})")))?;
+    log.entries.0.iter_mut().for_each(streams::read_body);
     let mut apart = false;
     let mut reading = Reading::default();
     let entries = &log.entries;

@@ -1,15 +1,56 @@
-//! The event streams of archives: entries with `_eventSourceMessages`, as Chrome writes them.
+//! The event streams of archives: entries with `_eventSourceMessages`, as Chrome writes them, and
+//! responses of the media type, whose body Playwright, Firefox and mitmproxy write as it was sent.
 
+use std::borrow::Cow;
+
+use base64::Engine as _;
+
+use super::lenient::{BASE64, List, raw_string};
 use super::model::{Entry, StreamMessage};
 use crate::event::{
     Answer, Body, Connect, Direction, EventFields, EventStream, FrameInfo, Message, Opcode,
 };
 use crate::json::Json;
+use crate::wire::sse::Reader;
 
 /// Returns whether an entry is an event stream.
 pub(super) fn is_event_stream(entry: &Entry<'_>) -> bool {
-    let is_named = entry.resource_type.as_deref() == Some("eventsource");
-    entry.stream_messages.is_some() || is_named && entry.response.status == 200
+    let response = &entry.response;
+    let is_named = entry.resource_type.as_deref() == Some("eventsource")
+        || is_media_type(&response.content.mime_type);
+    entry.stream_messages.is_some() || is_named && response.status == 200
+}
+
+fn is_media_type(text: &str) -> bool {
+    let essence = text.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("text/event-stream")
+}
+
+/// Reads the events of the body of an entry, unless they are listed. A body has no times.
+pub(super) fn read_body(entry: &mut Entry<'_>) {
+    if entry.stream_messages.is_some() || !is_event_stream(entry) {
+        return;
+    }
+    let content = &entry.response.content;
+    let Some(text) = content.text.and_then(raw_string) else { return };
+    let body = if content.encoding.eq_ignore_ascii_case("base64") {
+        BASE64.decode(&*text).unwrap_or_default()
+    } else {
+        text.into_owned().into_bytes()
+    };
+    let mut events = Vec::new();
+    let text = |bytes: &[u8]| Cow::Owned(String::from_utf8_lossy(bytes).into_owned());
+    Reader::new(usize::MAX).feed(&body, true, |event| {
+        events.push(StreamMessage {
+            event_name: text(event.name.unwrap_or_default().as_bytes()),
+            event_id: text(event.id.as_bytes()),
+            data: text(event.data.unwrap_or_default()),
+            ..StreamMessage::default()
+        });
+        true
+    });
+    entry.stream_messages = Some(List::from_iter(events));
+    entry.is_complete = true;
 }
 
 /// Returns the events of an entry.
@@ -25,8 +66,11 @@ pub(super) fn connect(entry: &Entry<'_>, server: String, connect: Connect) -> Co
         found.map(|header| header.value.clone().into_owned())
     };
     let method = if entry.request.method.is_empty() { "GET" } else { &entry.request.method };
-    let stream =
-        EventStream { method: method.to_owned(), encoding: field("content-encoding"), note: None };
+    let stream = EventStream {
+        method: method.to_owned(),
+        encoding: field("content-encoding"),
+        ..EventStream::default()
+    };
     let status = u16::try_from(entry.response.status).ok().filter(|status| *status > 0);
     let answer = Answer {
         upstream: server.into(),

@@ -125,6 +125,7 @@ fn event_stream_comes_back() {
         method: "POST".to_owned(),
         encoding: Some("br".to_owned()),
         note: Some("not read".into()),
+        of_wstap: false,
     };
     let mut connect = connect();
     connect.answer.as_mut().expect("an answer").event_stream = Some(Box::new(stream));

@@ -96,9 +96,16 @@ export function endingOf(entry, frames, clock) {
     const clean = typeof closing.wasClean === "boolean" ? closing.wasClean : !isAbnormal(code);
     return { ms: clock.ms(closing.timestamp) ?? clock.ms(closing.time), code, reason: wellFormed(reason), clean, by };
   }
-  if (!frame) return null;
+  if (!frame) return entry.isComplete ? completed(entry, clock) : null;
   const [code, reason] = closeFrame(dataOf(frame));
   return { ms: clock.ms(frame.time), code, reason, clean: !isAbnormal(code), by: byFrame };
+}
+
+/** The end of an event stream whose body is complete. */
+function completed({ time }, clock) {
+  const isDuration = typeof time === "number" && time >= 0 && time < 1e17;
+  const ms = clock.start === null ? null : clock.start + (isDuration ? Math.floor(time) : 0);
+  return { ms, code: 1005, reason: "", clean: true, by: "server" };
 }
 
 /** `[status, reason]` of a handshake that was refused, 0 if it was not answered; null if it was opened. */

@@ -4,6 +4,7 @@
 
 import { compareIds, idOf, valueOf } from "./event.js";
 import { clockOf, dataOf, endingOf, refusalOf, statusOf, wellFormed } from "./har-ending.js";
+import { isStream, withBody } from "./har-stream.js";
 import { members, skipSpace, skipString } from "./json.js";
 import { fromBase64, toBase64 } from "./text.js";
 
@@ -26,7 +27,7 @@ export function fromHar(text, archive) {
   const raw = sourceOf(text);
   const read = { events: [], skipped: { entries: 0, messages: 0, events: 0 }, earliest: null };
   const list = Array.isArray(archive.log.entries) ? archive.log.entries : [];
-  const entries = list.map((entry, n) => ({ entry, n })).filter(({ entry }) => isEntry(entry, read.skipped));
+  const entries = list.map((entry, n) => ({ entry, n })).filter(({ entry }) => isEntry(entry, read.skipped)).map(({ entry, n }) => ({ entry: withBody(entry), n }));
   const sockets = entries.filter(({ entry }) => isStream(entry) || isWebSocket(entry)).map((one) => ({ ...one, clock: clockOf(one.entry, framesOf(one.entry)) }));
   for (const { clock: { start } } of sockets) if (start !== null && (read.earliest === null || start < read.earliest)) read.earliest = start;
   // Entries that cannot be read have no number.
@@ -59,10 +60,6 @@ function isWebSocket(entry) {
 }
 
 const isOpcode = (number) => Number.isInteger(number) && Math.abs(number) < 2 ** 31;
-
-function isStream(entry) {
-  return Array.isArray(entry._eventSourceMessages) || (entry._resourceType === "eventsource" && entry.response?.status === 200);
-}
 
 /** The messages of an entry, with an opcode each; the events of an event stream are text. */
 function framesOf(entry) {
