@@ -20,6 +20,12 @@ check:
 test:
     tests/run
 
+# Real applications behind proxy mode, and the table of docs/proxy.md; or some: `just applications Vite`.
+applications *names:
+    cargo build
+    cd tests/applications && npm ci --no-audit --no-fund
+    node tests/applications/run.mjs {{names}}
+
 # The pages in a real Chromium, and clients that others wrote.
 test-clients:
     tests/run clients
