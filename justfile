@@ -54,6 +54,11 @@ bench:
 bench-proxy *names:
     cargo bench --bench proxy -- {{names}}
 
+# Plain HTTP through wstap, nginx and HAProxy, which have to be installed, as have wrk and curl.
+bench-http *flags:
+    cargo build --release
+    node benches/http/run.mjs {{flags}}
+
 # Looks for input that a parser cannot bear: one target of fuzz/fuzz_targets, `decode` (the decoders of the
 # pages), or all of them, for so many seconds each (cargo-fuzz, a nightly toolchain).
 fuzz target="all" seconds="60":

@@ -21,16 +21,17 @@ export const protocols = [
     use: async ({ url, ws, mark }) => {
       const client = createClient({ url: `${ws}/graphql`, webSocketImpl: WebSocket });
       const said = client.iterate({ query: "subscription { said }" });
+      const ready = await within("the subscription", said.next());
       const first = said.next();
       const mutation = async () => {
         for await (const answer of client.iterate({ query: "mutation ($word: String!) { say(word: $word) }", variables: { word: mark } })) return answer;
       };
       const spoken = await within("the mutation", mutation());
-      const heard = await within("the subscription", first);
+      const heard = await within("the word", first);
       await said.return();
       await client.dispose();
       const answer = await fetch(`${url}/graphql`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ query: "{ last }" }) });
-      return { spoken, heard: heard.value, last: await answer.json() };
+      return { ready: ready.value, spoken, heard: heard.value, last: await answer.json() };
     },
     tap: [{ path: /^\/graphql$/, subprotocol: "graphql-transport-ws", both: true }],
   },

@@ -6,27 +6,34 @@ const { useServer } = require("graphql-ws/use/ws");
 const { WebSocketServer } = require("ws");
 
 const schema = buildSchema("type Query { last: String } type Mutation { say(word: String!): Boolean } type Subscription { said: String }");
-const waiting = new Set();
+const subscribers = new Set();
 let last = null;
 
 const roots = {
   query: { last: () => last },
   mutation: {
-    say: async ({ word }) => {
-      // The word is for those who have subscribed; the first may still be on its way.
-      while (!waiting.size) await new Promise((wake) => setTimeout(wake, 10));
+    say: ({ word }) => {
       last = word;
-      for (const wake of waiting) wake(word);
+      for (const subscriber of subscribers) subscriber(word);
       return true;
     },
   },
   subscription: {
     async *said() {
-      for (;;) {
-        let wake;
-        const word = await new Promise((resolve) => waiting.add(wake = resolve));
-        waiting.delete(wake);
-        yield { said: word };
+      const words = ["ready"];
+      let wake = () => {};
+      const subscriber = (word) => {
+        words.push(word);
+        wake();
+      };
+      subscribers.add(subscriber);
+      try {
+        for (;;) {
+          while (words.length) yield { said: words.shift() };
+          await new Promise((resolve) => { wake = resolve; });
+        }
+      } finally {
+        subscribers.delete(subscriber);
       }
     },
   },
