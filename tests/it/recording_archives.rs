@@ -190,6 +190,41 @@ fn ends_and_times_of_archives_keep_their_meaning() {
 }
 
 #[test]
+fn refusals_keep_their_meaning_without_the_fields_of_wstap() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("again.har");
+    let entry = |path: &str, response: Value| {
+        json!({
+            "startedDateTime": "2025-03-01T10:00:00.000Z", "_resourceType": "websocket",
+            "request": {"url": format!("ws://a.example{path}")}, "response": response,
+        })
+    };
+    let refused = [
+        entry("/a", json!({"status": 403})),
+        entry("/b", json!({"status": 0, "_error": "net::ERR_CONNECTION_REFUSED"})),
+    ];
+    let archive = json!({"log": {"entries": refused}});
+    let told = |archive: &Value| {
+        std::fs::write(&file, archive.to_string()).expect("written");
+        let name = file.to_str().expect("text");
+        let (_, lines, said) = shell(&["export", name, "--format", "ndjson"]);
+        let lines = lines.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        let told = |event: Value| (event["status"].clone(), event["close"].clone());
+        let all: Vec<_> = lines.map(told).collect();
+        assert_eq!(all.len(), 2, "{said}");
+        let (code, har, said) = shell(&["export", name, "--format", "har"]);
+        assert_eq!(code, 0, "{said}");
+        (all, serde_json::from_str::<Value>(&har).expect("JSON"))
+    };
+    let (first, mut har) = told(&archive);
+    assert_eq!(first[1].1["reason"], "net::ERR_CONNECTION_REFUSED");
+    for entry in har["log"]["entries"].as_array_mut().expect("entries") {
+        assert!(entry.as_object_mut().expect("an entry").remove("_wstap").is_some());
+    }
+    assert_eq!(told(&har).0, first);
+}
+
+#[test]
 fn packed_archives_are_read_or_named() {
     use std::io::Read as _;
     let folder = tempfile::tempdir().expect("a folder");

@@ -197,6 +197,24 @@ async fn replay_reports_different_answers_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn replay_expects_the_refusals_of_an_archive() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("refused.har");
+    let url = format!("ws://{}", server(session).await);
+    for (path, code, words) in [("/no", 0, ""), ("/yes", 1, "it was refused with status 402")] {
+        let entry = json!({
+            "_resourceType": "websocket", "startedDateTime": "2025-03-01T10:00:00.000Z",
+            "request": {"url": format!("ws://a.example{path}")}, "response": {"status": 402},
+        });
+        let archive = json!({"log": {"entries": [entry]}});
+        std::fs::write(&file, archive.to_string()).expect("written");
+        let file = file.to_str().expect("text");
+        let (ended, diff, said) = replay(&[file, &url, "--timeout", "0.3"]).await;
+        assert!(ended == code && diff.contains(words), "{path}: {diff} {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replay_accepts_any_order_and_carries_values() {
     let folder = tempfile::tempdir().expect("a folder");
     let token: Answer = |text, number| match text {

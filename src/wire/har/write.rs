@@ -94,6 +94,12 @@ impl<'a> Entry<'a> {
         })
     }
 
+    /// Returns why the handshake was refused.
+    fn refusal(&self) -> Option<&str> {
+        let EventBody::Close(close) = &self.close?.body else { return None };
+        close.refused.as_ref().map(|_| &*close.reason).filter(|reason| !reason.is_empty())
+    }
+
     /// Appends the entry up to its messages.
     pub fn begin(&self, out: &mut Vec<u8>) {
         let handshake = self.handshake();
@@ -117,6 +123,7 @@ impl<'a> Entry<'a> {
             response: response(handshake, self.transport),
             timings: Timings { send: 0, wait, receive },
             resource_type: Some(resource_type.into()),
+            error: self.refusal().map(Into::into),
             close: closing.as_deref(),
             ..model::Entry::default()
         };

@@ -53,6 +53,11 @@ function closing(close) {
   return { code, reason, timestamp: timeIn(close.event.id) / 1000, wasClean: clean, by };
 }
 
+/** Why a handshake was refused. */
+function refusal(close) {
+  return close?.event.path === undefined ? undefined : close.event.close?.reason || undefined;
+}
+
 function written({ who, first, last, messages, control, connect, close, isStream }, origin) {
   const handshake = connect?.event ?? close?.event ?? {};
   const wait = (handshake.upstreamTime ?? 0) * 1000;
@@ -69,7 +74,7 @@ function written({ who, first, last, messages, control, connect, close, isStream
       headers: headers({ "sec-websocket-protocol": handshake.subprotocol, "sec-websocket-extensions": handshake.extensions }),
       content: { size: 0, mimeType: "x-unknown" }, redirectURL: "", headersSize: -1, bodySize: -1,
     },
-    cache: {}, timings: { send: 0, wait, receive }, _resourceType: "websocket", _webSocketClose: closing(close), _webSocketMessages: messages.map(({ sent }) => sent),
+    cache: {}, timings: { send: 0, wait, receive }, _resourceType: "websocket", _error: refusal(close), _webSocketClose: closing(close), _webSocketMessages: messages.map(({ sent }) => sent),
   });
   const own = `"connectionId":${JSON.stringify(who)}${connect ? `,"connect":${connect.line}` : ""},"control":[${control}],"close":${close?.line ?? null}`;
   return `${entry.slice(0, -1)},"_wstap":{${own}}}`;
