@@ -135,6 +135,7 @@ const COMMANDS: &[(&str, Expect)] = &[
     ("cargo bench --bench fanout", Builds),
     ("cargo bench --bench proxy", Builds),
     ("cargo bench --bench hot", Builds),
+    ("cargo bench --bench transport", Builds),
 ];
 
 /// Returns the commands of a shell block, without comments, with continued lines joined.
