@@ -29,6 +29,7 @@ pages! {
 [inspector]: crate::docs::inspector
 [javascript]: crate::docs::javascript
 [log]: crate::docs::log
+[limits]: crate::docs::operations#limits
 [memory]: crate::docs::performance#memory
 [operations]: crate::docs::operations
 [performance]: crate::docs::performance
