@@ -25,7 +25,7 @@ use crate::proxy::{
 };
 use crate::rate::{Rate, Rates};
 use crate::redact::{Redaction, Rules};
-use crate::server::{CertificateFiles, Listen, TrustedProxies};
+use crate::server::{CertificateFiles, Listen, Times, TrustedProxies};
 use crate::session::Limits;
 
 pub use flags::Flags;
@@ -50,6 +50,8 @@ pub struct Config {
     pub limits: Limits,
     /// Maximum connections from one address; `None` is the default rule.
     pub max_per_address: Option<usize>,
+    /// How long a peer may take.
+    pub times: Times,
     /// How much an address may do in a second.
     pub rates: Rates,
     /// Time limit of a graceful shutdown.
@@ -212,6 +214,7 @@ impl Config {
                 frames: limits.rate_frames.map_or(FRAMES, Rate::everywhere),
                 bytes: limits.rate_bytes.map_or(BYTES, Rate::everywhere),
             },
+            times: Times { head: times.head_timeout, stall: times.stall_timeout },
             rates: Rates {
                 handshakes: limits.rate_handshakes.map_or(handshakes, Rate::everywhere),
                 calls: limits.rate_calls.map_or(CALLS, Rate::everywhere),

@@ -56,7 +56,7 @@ use per_address::ConnectionPermit;
 pub use proxies::TrustedProxies;
 use state::ServerState;
 pub use tls::Tls;
-pub use transport::Transport;
+pub use transport::{Times, Transport};
 use warned::Warned;
 
 /// How long the kernel keeps bytes that the peer does not acknowledge.
@@ -171,7 +171,9 @@ async fn accept(
             }
             continue;
         };
-        let handover = Handover::new(patient, state.heads.share(), state.bodies.share());
+        let mut handover = Handover::new(patient, state.heads.share(), state.bodies.share());
+        handover.times = state.transport.times;
+        handover.stalls.clone_from(&state.stalls);
         let handover = handover.unasked(state.unasked.token());
         let arrival = Arrival { stream, permit, remote, handover: Arc::new(handover), websockets };
         let (router, state) = (router.clone(), Arc::clone(&state));
@@ -214,6 +216,9 @@ async fn serve(arrival: Arrival, router: Router, state: &Arc<ServerState>) {
         http1::serve(arrived, router, state).await
     };
     if let Err(error) = served {
+        if error.downcast_ref().is_some_and(hyper::Error::is_timeout) {
+            state.late_heads.inc();
+        }
         tracing::debug!(%remote, %error, "a connection ended early");
     }
 }

@@ -206,8 +206,12 @@ async fn serve(
     }
     let stop = CancellationToken::new();
     let server = Server { endpoints, max_per_address: config.max_per_address };
-    let transport =
-        Transport { tls, proxies: config.proxies.clone(), without_websockets: observed };
+    let transport = Transport {
+        tls,
+        proxies: config.proxies.clone(),
+        without_websockets: observed,
+        times: config.times,
+    };
     let (draining, grace) = (hub.draining().clone(), config.shutdown_grace);
     let mut running = std::pin::pin!(server.run_over(transport, hub, stop.clone(), grace));
     let end = tokio::select! {

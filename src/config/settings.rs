@@ -197,6 +197,13 @@ pub(super) struct TimeArgs {
     /// Time limit for a WebSocket to send its connectionId
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::nonzero_duration)]
     pub(super) register_timeout: Duration,
+    /// Time limit for the head of a request, from the end of the previous one
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::nonzero_duration)]
+    pub(super) head_timeout: Duration,
+    /// Time in which a client that reads nothing is disconnected. In front of an upstream it does not
+    /// apply
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::nonzero_duration)]
+    pub(super) stall_timeout: Duration,
     /// Time between two pings of a WebSocket
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = values::nonzero_duration)]
     pub(super) ping_interval: Duration,

@@ -19,13 +19,17 @@ pub enum Limit {
     Frames,
     /// Bytes of a WebSocket: `--rate-bytes`.
     Bytes,
+    /// Time for the head of a request: `--head-timeout`.
+    Heads,
+    /// Time in which a peer reads nothing: `--stall-timeout`.
+    Stalls,
     /// Memory for requests that are not complete.
     Memory,
 }
 
 impl Limit {
     /// All limits, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Connections,
         Self::Listeners,
         Self::Sockets,
@@ -34,6 +38,8 @@ impl Limit {
         Self::SignIns,
         Self::Frames,
         Self::Bytes,
+        Self::Heads,
+        Self::Stalls,
         Self::Memory,
     ];
 
@@ -49,6 +55,8 @@ impl Limit {
             Self::SignIns => "sign_ins",
             Self::Frames => "frames",
             Self::Bytes => "bytes",
+            Self::Heads => "heads",
+            Self::Stalls => "stalls",
             Self::Memory => "memory",
         }
     }

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::response::Response;
 use http::{Method, Request, StatusCode, Version};
+use prometheus_client::metrics::counter::Counter;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::budget::Share;
 use super::heads::Heads;
 use super::per_address::AddressPermit;
+use super::transport::Times;
 use crate::outlet::Endless;
 use crate::socket::SocketControl;
 
@@ -33,6 +35,10 @@ pub(super) struct Handover {
     pub(super) control: SocketControl,
     /// The peer is waited for without a limit.
     pub(super) patient: bool,
+    /// How long the peer may take.
+    pub(super) times: Times,
+    /// Counts peers that read nothing for too long.
+    pub(super) stalls: Counter,
     /// The place of the client that a proxy has sent the current request for.
     client: Mutex<Option<AddressPermit>>,
     /// Held until the first request.
@@ -51,6 +57,8 @@ impl Handover {
             body: Arc::new(body),
             control: SocketControl::default(),
             patient,
+            times: Times::default(),
+            stalls: Counter::default(),
             client: Mutex::default(),
             unasked: Mutex::default(),
             polled: Mutex::new(Instant::now()),

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::IntoResponse as _;
@@ -29,9 +28,6 @@ use super::{endless, overload, request_body};
 use crate::problem::Problem;
 use crate::request::{ConnectionState, MAX_FIELDS, RawTarget};
 use crate::socket::Stream;
-
-/// Time limit for the head of a request, from the end of the previous one.
-const HEAD_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes that hyper may buffer for a connection. This bounds the head of a request, and pauses a
 /// response that the peer does not read.
@@ -84,6 +80,7 @@ fn http(
     let patient = handover.patient;
     let server = Arc::clone(state);
     let state = ConnectionState::new(Arc::clone(&state.run));
+    let head_time = handover.times.head;
     let service = service_fn(move |request: Request<Incoming>| {
         handover.asked();
         let head = handover.heads.take(&request);
@@ -118,7 +115,7 @@ fn http(
     });
     Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(head_time)
         .max_buf_size(BUFFER)
         .max_header_size(BUFFER)
         .max_headers(MAX_FIELDS)

@@ -76,9 +76,6 @@ const FAULTS: usize = 100;
 const PING: Duration = Duration::from_secs(25);
 const PONG: Duration = Duration::from_secs(20);
 
-/// Time limit for the first request, as for the head of one by HTTP/1.
-const FIRST: Duration = Duration::from_secs(10);
-
 /// How long a connection stays open without streams.
 const IDLE: Duration = Duration::from_mins(1);
 
@@ -107,6 +104,7 @@ pub(super) async fn serve(
 ) -> Result<(), BoxError> {
     let Arrived { stream, permit, remote, handover, websockets } = arrived;
     handover.heads.ignore();
+    let first = handover.times.head;
     let streams = Streams::default();
     let io = Guarded::new(stream, Arc::clone(&handover), permit);
     let io = TokioIo::new(BufWriter::with_capacity(RECORD, io));
@@ -132,7 +130,7 @@ pub(super) async fn serve(
         connection: Box::pin(builder.serve_connection(io, service)),
         streams,
         running: FuturesUnordered::new(),
-        idle: Box::pin(sleep(FIRST)),
+        idle: Box::pin(sleep(first)),
         seen: 0,
         leaving: false,
     });

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -51,6 +52,10 @@ pub(super) struct ServerState {
     pub(super) unasked: TaskTracker,
     pub(super) heads: Arc<Budget>,
     pub(super) bodies: Arc<Budget>,
+    /// Counts heads that took too long.
+    pub(super) late_heads: Counter,
+    /// Counts peers that read nothing for too long.
+    pub(super) stalls: Counter,
     /// Runs the tasks of connections.
     pub(super) run: Arc<dyn Fn(Task) + Send + Sync>,
 }
@@ -77,6 +82,8 @@ impl ServerState {
             unasked: TaskTracker::new(),
             heads: Budget::new(HEADS, counter(Limit::Memory)),
             bodies: Budget::new(BODIES, counter(Limit::Memory)),
+            late_heads: counter(Limit::Heads),
+            stalls: counter(Limit::Stalls),
             run,
             hub,
         }

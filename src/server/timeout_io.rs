@@ -16,9 +16,6 @@ use super::per_address::ConnectionPermit;
 use super::tls::{self, TlsStream};
 use crate::socket::Stream;
 
-/// How long a write may wait for room: as long as the kernel waits for an acknowledgement.
-const STALLED: Duration = Duration::from_secs(30);
-
 #[derive(Debug)]
 pub(super) struct Guarded {
     stream: Stream<TlsStream>,
@@ -38,7 +35,8 @@ impl Guarded {
         handover: Arc<Handover>,
         permit: ConnectionPermit,
     ) -> Self {
-        Self { stream, limit: STALLED, stalled: None, handover, _permit: permit }
+        let limit = handover.times.stall;
+        Self { stream, limit, stalled: None, handover, _permit: permit }
     }
 
     /// Waits until bytes that were written have left the buffers of TLS, which hold some of them if the
@@ -89,7 +87,10 @@ impl Guarded {
         }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.limit)));
         match stalled.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Ready(()) => {
+                self.handover.stalls.inc();
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

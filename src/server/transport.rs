@@ -1,6 +1,7 @@
 //! How the connections of a server arrive.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::proxies::TrustedProxies;
 use super::tls::Tls;
@@ -14,4 +15,22 @@ pub struct Transport {
     pub proxies: TrustedProxies,
     /// Bound addresses whose routes accept no WebSockets: by HTTP/2 none are offered there.
     pub without_websockets: Vec<SocketAddr>,
+    /// How long a peer may take.
+    pub times: Times,
+}
+
+/// Time limits of connections, apart from those of their TLS and of a PROXY header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// For the head of a request, from the end of the previous one.
+    pub head: Duration,
+    /// For a write to make progress. It does not apply in front of an upstream.
+    pub stall: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        // As long as the kernel waits for an acknowledgement.
+        Self { head: Duration::from_secs(10), stall: Duration::from_secs(30) }
+    }
 }

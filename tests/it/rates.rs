@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use wstap::access::Access;
 use wstap::auth::{Authority, Denied, Grant};
@@ -211,8 +212,48 @@ async fn relayed_connections_have_no_rate_of_frames_and_bytes() {
     for _ in 0..200 {
         ws.write_all(&message).await.expect("sent");
         let mut echo = [0; 102];
-        let read = tokio::io::AsyncReadExt::read_exact(&mut ws, &mut echo);
-        within("an echo", read).await.expect("the echo");
+        within("an echo", ws.read_exact(&mut echo)).await.expect("the echo");
         assert_eq!((echo[0], echo[101]), (0x81, b'x'));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_heads_and_stalled_readers_end_after_the_times_of_the_settings() {
+    let target = Target::hub(&["--head-timeout", "200ms", "--stall-timeout", "200ms"]);
+    let counted = async |limit: &str, least: u64| {
+        let name = format!("wstap_limited_total{{limit=\"{limit}\"}} ");
+        let wait = async {
+            loop {
+                let answer = request_at(target.observers, "GET", "/metrics", &[], "").await;
+                let body = http_body_util::BodyExt::collect(answer.into_body()).await;
+                let text = String::from_utf8(body.expect("a body").to_bytes().to_vec());
+                let text = text.expect("text");
+                let count = text.lines().find_map(|line| line.strip_prefix(&name));
+                if count.and_then(|it| it.parse().ok()).is_some_and(|it: u64| it >= least) {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        within(limit, wait).await;
+    };
+    let mut half = TcpStream::connect(target.observers).await.expect("there");
+    half.write_all(b"GET /healthz HTTP/1.1\r\nHost: local").await.expect("sent");
+    let mut end = Vec::new();
+    let _ = within("the end of a late head", half.read_to_end(&mut end)).await;
+    counted("heads", 1).await;
+
+    let mut stuck = TcpStream::connect(target.observers).await.expect("there");
+    stuck.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+    let mut ws = crate::beside::shake(target.traffic, "/ws?connectionId=a", "").await;
+    let flood = async {
+        let message = frame(0x81, true, &vec![b'x'; 500_000]);
+        loop {
+            ws.write_all(&message).await.expect("sent");
+        }
+    };
+    tokio::select! {
+        () = counted("stalls", 1) => {}
+        () = flood => {}
     }
 }

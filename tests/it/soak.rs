@@ -115,6 +115,10 @@ async fn mixed_load_with_hostile_clients_leaves_nothing_behind_and_loses_nothing
         "2s",
         "--register-timeout",
         "2s",
+        "--head-timeout",
+        "2s",
+        "--stall-timeout",
+        "5s",
     ]);
     hostile::fill(&target, &token, HISTORY).await;
 
