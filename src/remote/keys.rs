@@ -161,15 +161,55 @@ impl Authority for RemoteKeys {
     }
 
     fn pending(&self, token: &str, now: u64) -> Option<Pending> {
-        let keys = self.0.keys();
         let mut attempts = self.0.attempts.subscribe();
         let first = *attempts.borrow_and_update() == 0;
-        let fetched = first || self.0.wanted().now && keys.lacks_key_of(token, now);
-        fetched.then(|| -> Pending {
-            Box::pin(async move {
+        let wanted = self.0.wanted().now;
+        // The last to be read: an attempt that has ended meanwhile has left its keys.
+        let keys = self.0.keys();
+        if first || wanted && keys.lacks_key_of(token, now) {
+            return Some(Box::pin(async move {
                 // An attempt takes no longer than its limit. Without a task that fetches, none ends.
                 let _ = tokio::time::timeout(2 * LIMIT, attempts.changed()).await;
-            })
-        })
+            }));
+        }
+        // The keys have come since the token was denied.
+        keys.grant(token, now).is_ok().then(|| -> Pending { Box::pin(std::future::ready(())) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use ring::hmac;
+
+    use super::*;
+
+    const SECRET: &[u8; 32] = b"a secret of thirty-two bytes ...";
+
+    fn token() -> String {
+        let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+        let claims = r#"{"sub":"ann","exp":4000000000,"wstap":{"observe":true}}"#;
+        let signed = format!("{}.{}", part(r#"{"alg":"HS256","kid":"1"}"#), part(claims));
+        let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// The fetch of the keys ends between the refusal of a token and the question what to wait for.
+    #[test]
+    fn token_that_was_refused_before_its_key_came_is_asked_about_again() {
+        let address = "http://127.0.0.1:1/keys".parse().expect("an address");
+        let keys = RemoteKeys::new(address, ExpectedClaims::default()).expect("roots");
+        assert!(keys.grant(&token(), 0).is_err());
+        let jwk = format!(
+            r#"{{"keys":[{{"kty":"oct","kid":"1","k":"{}"}}]}}"#,
+            URL_SAFE_NO_PAD.encode(SECRET)
+        );
+        let set = Jwks::read(jwk.as_bytes(), KeySource::File).expect("a set");
+        *keys.0.keys.write().expect("no panic") = Arc::new(set);
+        keys.0.attempts.send_modify(|attempts| *attempts += 1);
+        assert!(keys.pending(&token(), 0).is_some());
+        assert!(keys.grant(&token(), 0).is_ok());
+        assert!(keys.pending("no token", 0).is_none());
     }
 }

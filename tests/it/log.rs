@@ -129,6 +129,24 @@ async fn restart_continues_the_stream_where_it_ended() {
     tap.stop().await;
 }
 
+/// Whatever the umask of the process is.
+#[tokio::test]
+async fn files_of_the_log_can_be_read_by_their_user_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = Directory::new();
+    let mut tap = start(small_memory(), &directory.settings()).await;
+    publish(&tap, "a", 0..1).await;
+    let mut files = 0;
+    for file in std::fs::read_dir(directory.path()).expect("a directory") {
+        let file = file.expect("a file");
+        let mode = file.metadata().expect("permissions").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} {mode:o}", file.path().display());
+        files += 1;
+    }
+    assert!(files >= 3, "the database, its write-ahead log and the lock");
+    tap.stop().await;
+}
+
 #[tokio::test]
 async fn every_event_is_a_row_that_another_program_reads_while_the_server_runs() {
     let directory = Directory::new();

@@ -61,7 +61,8 @@ pub(super) fn announce(web: &Web, config: &Config) {
         }
         anstream::eprintln!("\nNext: open Watch and Try it in two windows, or");
     }
-    anstream::eprintln!("  {bold}curl -N {first}/events{bold:#}");
+    let token = if web.access.is_guarded() { "-H 'Authorization: Bearer TOKEN' " } else { "" };
+    anstream::eprintln!("  {bold}curl -N {token}{first}/events{bold:#}");
     if config.no_auth {
         anstream::eprintln!(
             "\nEverybody who reaches these addresses may read and do everything (--no-auth)."

@@ -26,6 +26,8 @@ mod settings;
 mod writer;
 
 use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
@@ -82,17 +84,17 @@ impl Log {
         channels: bool,
     ) -> Result<Opened, LogError> {
         let folder = &settings.directory;
-        let cannot = |error: std::io::Error| LogError::Folder(folder.clone(), error);
+        let cannot = |error: io::Error| LogError::Folder(folder.clone(), error);
         fs::create_dir_all(folder).map_err(cannot)?;
-        let lock =
-            File::options().create(true).truncate(false).write(true).open(folder.join("lock"));
-        let lock = lock.map_err(cannot)?;
+        let lock = private_file(&folder.join("lock")).map_err(cannot)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LogError::InUse(folder.clone())),
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
         let path = folder.join(FILE);
+        // SQLite gives the files beside the database its permissions.
+        private_file(&path).map_err(cannot)?;
         let durability = match settings.sync {
             LogSync::Always => Durability::Commit,
             LogSync::Every(_) => Durability::Later,
@@ -234,4 +236,14 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Opens a file for writing. One that is made can be read by the user of this process only: the log has
+/// the traffic of others.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
