@@ -6,3 +6,6 @@ pub(super) mod memory;
 pub(super) mod progress;
 pub(super) mod segment;
 pub(super) mod store;
+
+#[cfg(test)]
+mod suite;

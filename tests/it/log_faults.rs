@@ -74,6 +74,158 @@ fn directory_that_cannot_be_written_is_refused() {
     assert!(out.status.code() == Some(2) && words.contains("always"), "{words}");
 }
 
+#[test]
+fn file_in_the_place_of_the_directory_is_refused() {
+    let directory = Directory::new();
+    let path = directory.path().join("file");
+    std::fs::write(&path, "text").expect("written");
+    let path = path.to_str().expect("text");
+    let (code, _, words) = output(&["--listen", "localhost:0", "--data-dir", path]);
+    assert_eq!((code, words.lines().count()), (1, 1), "{words}");
+    assert!(words.contains(path) && words.contains("is a file"), "{words}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn directory_without_write_permission_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    // In a user namespace without a user the permissions of the owner hold for root as well.
+    let unshare = || {
+        let mut command = std::process::Command::new("unshare");
+        command.arg("-U");
+        command
+    };
+    if !unshare().arg("true").status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let directory = Directory::new();
+    let path = directory.path().to_str().expect("text");
+    let allow = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(directory.path(), mode).expect("it is ours");
+    };
+    allow(0o555);
+    let mut command = unshare();
+    command.arg(wstap().get_program()).args(["--listen", "localhost:0", "--data-dir", path]);
+    let out = command.output().expect("it runs");
+    allow(0o755);
+    let words = String::from_utf8_lossy(&out.stderr);
+    assert_eq!((out.status.code(), words.lines().count()), (Some(1), 1), "{words}");
+    assert!(words.contains(path) && words.contains("ermission denied"), "{words}");
+}
+
+/// Makes the files of a directory immutable, or ends that. Returns whether the file system does that.
+#[cfg(target_os = "linux")]
+fn immutable(directory: &Directory, change: &str) -> bool {
+    let files = ["lock", "events.db", "events.db-wal"].map(|file| directory.path().join(file));
+    let status = std::process::Command::new("chattr")
+        .arg(change)
+        .args(files)
+        .stderr(std::process::Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn stream_goes_on_while_the_files_are_read_only() {
+    let directory = Directory::new();
+    let mut tap = start(small_memory(), &directory.settings()).await;
+    let mut events = tap.events("?kind=message&format=full").await;
+    let mut ws = tap.ws("/ws?ack=1&connectionId=a").await;
+    ws.send("1").await;
+    assert!(ws.json().await["ack"].is_string());
+    events.next().await;
+    if immutable(&directory, "+i") {
+        ws.send("2").await;
+        let error = ws.json().await;
+        let ready = tap.get("/readyz").await;
+        let live = events.json().await;
+        assert!(immutable(&directory, "-i"), "it was possible before");
+        assert_eq!(error["error"]["code"], "unavailable", "{error}");
+        assert_eq!(live["message"], 2);
+        ready.is_problem(503, "unavailable", "read-only");
+        until_ready_is(&tap, 200).await;
+        ws.send("3").await;
+        assert!(ws.json().await["ack"].is_string());
+    }
+    drop(ws);
+    tap.stop().await;
+}
+
+#[tokio::test]
+async fn ids_do_not_repeat_after_a_stop_while_the_log_fails() {
+    let directory = Directory::new();
+    let mut tap = start(small_memory(), &directory.settings()).await;
+    tap.registered("a").await.close(1000, "").await;
+    tap.stop().await;
+    // To later servers the clock seems to be set back: ids count up from this one.
+    let future = "UPDATE events SET time = 4000000000000 WHERE id = (SELECT max(id) FROM events)";
+    directory.open().execute(future, ()).expect("written");
+
+    let mut tap = start(small_memory(), &directory.settings()).await;
+    let mut ws = tap.ws("/ws?ack=1&connectionId=a").await;
+    ws.send("1").await;
+    let kept = ws.json().await["ack"].as_str().expect("an ack").to_owned();
+    let mut events = tap.events("?kind=message&format=full").await;
+    let other = directory.open();
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    ws.send("2").await;
+    assert!(ws.json().await["error"].is_object());
+    let heard = events.json().await["id"].as_str().expect("an id").to_owned();
+    tap.stop().await;
+    drop(ws);
+    other.execute_batch("COMMIT").expect("unlocked");
+    drop(other);
+
+    for _ in 0..2 {
+        let mut tap = start(small_memory(), &directory.settings()).await;
+        let mut ws = tap.ws("/ws?ack=1&connectionId=b").await;
+        ws.send("3").await;
+        let next = ws.json().await["ack"].as_str().expect("an ack").to_owned();
+        let number = |id: &str| {
+            let (ms, seq) = id.split_once('-').expect("an id");
+            (ms.parse::<u64>().expect("a number"), seq.parse::<u64>().expect("a number"))
+        };
+        assert!(number(&next) > number(&heard), "{next} after {heard}");
+        // A listener that has not heard of it is told that something is missing.
+        let mut events = tap.events_with("?format=full", &[("last-event-id", &kept)]).await;
+        let gap = events.next().await;
+        assert_eq!(gap.name, "gap", "{gap:?}");
+        let gap: Value = serde_json::from_str(&gap.data).expect("JSON");
+        assert_eq!(gap["after"], Value::from(kept.as_str()));
+        assert!(gap["missed"].as_u64() >= Some(1), "{gap}");
+        drop((ws, events));
+        tap.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn ids_do_not_repeat_after_a_power_cut() {
+    let directory = Directory::new();
+    let mut tap = start(small_memory(), &directory.settings()).await;
+    tap.registered("a").await.close(1000, "").await;
+    tap.stop().await;
+    let future = "UPDATE events SET time = 4000000000000 WHERE id = (SELECT max(id) FROM events)";
+    directory.open().execute(future, ()).expect("written");
+    // The machine had the log open, with `--sync 1s`, when it was turned off.
+    let lock = directory.path().join("lock");
+    let text = std::fs::read_to_string(&lock).expect("text");
+    assert!(text.contains("stopped"), "{text:?}");
+    let mut lines = text.lines();
+    let open = format!("{:<63}\n{:<63}\n", lines.next().expect("a line"), "running 1000 another");
+    std::fs::write(&lock, open).expect("written");
+
+    let mut tap = start(small_memory(), &directory.settings()).await;
+    let mut ws = tap.ws("/ws?ack=1&connectionId=a").await;
+    ws.send("1").await;
+    let id = ws.json().await["ack"].as_str().expect("an ack").to_owned();
+    let ms: u64 = id.split('-').next().and_then(|ms| ms.parse().ok()).expect("a time");
+    assert!(ms >= 4_000_000_001_000, "{id} may have been announced before");
+    drop(ws);
+    tap.stop().await;
+}
+
 #[tokio::test]
 async fn hub_says_why_a_log_cannot_be_opened() {
     let directory = Directory::new();

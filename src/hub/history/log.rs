@@ -15,6 +15,7 @@
 //! write-ahead log can be emptied between two of them.
 
 mod disk;
+mod high_water;
 mod inner;
 mod keeper;
 mod pages;
@@ -30,8 +31,10 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use self::disk::Disk;
+use self::high_water::HighWater;
 use self::inner::{Edge, Inner};
 use self::questions::{Asked, Readers};
 use self::queue::Queue;
@@ -85,6 +88,9 @@ impl Log {
     ) -> Result<Opened, LogError> {
         let folder = &settings.directory;
         let cannot = |error: io::Error| LogError::Folder(folder.clone(), error);
+        if folder.is_file() {
+            return Err(LogError::File(folder.clone()));
+        }
         fs::create_dir_all(folder).map_err(cannot)?;
         let lock = private_file(&folder.join("lock")).map_err(cannot)?;
         match lock.try_lock() {
@@ -95,11 +101,14 @@ impl Log {
         let path = folder.join(FILE);
         // SQLite gives the files beside the database its permissions.
         private_file(&path).map_err(cannot)?;
-        let durability = match settings.sync {
-            LogSync::Always => Durability::Commit,
-            LogSync::Every(_) => Durability::Later,
+        let (durability, sync) = match settings.sync {
+            LogSync::Always => (Durability::Commit, Duration::ZERO),
+            LogSync::Every(every) => (Durability::Later, every),
         };
-        let (writer, bounds) = Writer::open(&path, durability)?;
+        let (writer, mut bounds) = Writer::open(&path, durability)?;
+        let beside = lock.try_clone();
+        let high_water = beside.and_then(|file| HighWater::open(file, sync, &mut bounds));
+        let high_water = high_water.map_err(cannot)?;
         let Bounds { floor, evicted, head, last } = bounds;
         let mut open = Vec::with_capacity(READERS);
         for _ in 0..READERS {
@@ -121,8 +130,10 @@ impl Log {
             pages: Mutex::default(),
             edge: Mutex::new(Edge { floor, evicted, oldest }),
             disk: Disk::new(path).map_err(cannot)?,
+            high_water,
             announce: OnceLock::new(),
         });
+        inner.count();
         let log = Self { inner, threads: Mutex::default(), lock };
         let keeps = settings.retention();
         log.start("log-writer", move |inner| writer::run(inner, writer, keeps))?;
@@ -150,6 +161,7 @@ impl Store for Log {
             return Appended::Later;
         }
         let why: Arc<str> = "the log is closed".into();
+        let _ = self.inner.high_water.note(segment.last(), segment.last_id());
         self.inner.progress.settle(std::slice::from_ref(segment), Some(&why));
         self.inner.memory.append(segment, now)
     }
@@ -221,11 +233,15 @@ impl Store for Log {
         let threads = std::mem::take(
             &mut *self.threads.lock().expect("nothing panics while it holds this lock"),
         );
+        let mut ended = !threads.is_empty();
         for thread in threads {
             // The writer may hold the last reference to the hub.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
+            let own = thread.thread().id() == std::thread::current().id();
+            ended &= !own && thread.join().is_ok();
+        }
+        if ended && self.inner.progress.status().fault.is_none() {
+            // Without it the next start goes on as after a crash.
+            let _ = self.inner.high_water.stopped();
         }
         // Otherwise the end of this value releases it.
         let _ = self.lock.unlock();
@@ -238,12 +254,15 @@ impl Drop for Log {
     }
 }
 
-/// Opens a file for writing. One that is made can be read by the user of this process only: the log has
+/// Opens a file for reading and writing. One that is made can be read by the user of this process only: the log has
 /// the traffic of others.
 fn private_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
-    options.create(true).truncate(false).write(true);
+    options.create(true).truncate(false).read(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,10 @@
 //! What the threads of a log share, and what is at hand without reading the database.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::disk::Disk;
+use super::high_water::HighWater;
 use super::pages::Pages;
 use super::questions::Readers;
 use super::queue::Queue;
@@ -21,6 +23,7 @@ pub(super) struct Inner {
     pub(super) pages: Mutex<Pages>,
     pub(super) edge: Mutex<Edge>,
     pub(super) disk: Disk,
+    pub(super) high_water: HighWater,
     pub(super) announce: OnceLock<Announce>,
 }
 
@@ -60,6 +63,16 @@ impl Inner {
     /// Returns the position before the oldest event, and of the newest.
     pub(super) fn bounds_of_all(&self) -> (u64, u64) {
         (self.edge().floor, self.memory.bounds().1)
+    }
+
+    /// Counts what there is, for the state of the log.
+    pub(super) fn count(&self) {
+        let (database, wal) = self.disk.sizes();
+        let (floor, head) = self.bounds_of_all();
+        let mut status = self.progress.status();
+        status.events = head - floor;
+        (status.bytes, status.wal_bytes) = (database + wal, wal);
+        status.commits = self.disk.commits.load(Relaxed);
     }
 
     /// Returns a page that is at hand; `None` if it has to be read.

@@ -98,13 +98,11 @@ fn find(inner: &Inner, reader: &Reader, mark: Mark) -> Found {
     let found = match mark {
         Mark::Oldest => None,
         Mark::After(id) => Some((id, reader.place(id, bounds))),
-        Mark::Since(ms) => match ms.checked_sub(1) {
-            None => None,
-            Some(ms) => {
-                let id = EventId { ms, seq: u64::MAX };
-                Some((id, reader.place(id, bounds)))
-            }
-        },
+        Mark::Since(ms) => {
+            let Some(ms) = ms.checked_sub(1) else { return since_all(inner, bounds) };
+            let id = EventId { ms, seq: u64::MAX };
+            Some((id, reader.place(id, bounds)))
+        }
     };
     let oldest = Cursor { position: bounds.floor, id: None };
     match found {
@@ -144,6 +142,13 @@ fn since(bounds: Bounds, id: EventId, place: Place) -> Found {
     let before = place.next.map(|(_, id)| id);
     let gap = Gap { missed: None, after: None, before };
     Found { cursor: Cursor { position, id: None }, lost: deleted.then_some(gap) }
+}
+
+/// The same for the time before all events.
+fn since_all(inner: &Inner, bounds: Bounds) -> Found {
+    let gap = Gap { missed: None, after: None, before: inner.edge().oldest };
+    let cursor = Cursor { position: bounds.floor, id: None };
+    Found { cursor, lost: bounds.evicted.map(|_| gap) }
 }
 
 fn events(inner: &Inner, reader: &mut Reader, ids: &[EventId]) -> Vec<Arc<Event>> {

@@ -56,6 +56,9 @@ pub enum LogError {
     /// The directory cannot be made or written.
     #[error("{}: {_1}", _0.display())]
     Folder(PathBuf, std::io::Error),
+    /// The directory is a file.
+    #[error("{}: it is a file; the log needs a directory", _0.display())]
+    File(PathBuf),
     /// Another process has the log open.
     #[error("{}: another wstap uses this directory; each server needs one of its own", _0.display())]
     InUse(PathBuf),

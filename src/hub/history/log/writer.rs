@@ -30,6 +30,7 @@ pub(super) fn run(inner: &Inner, writer: Writer, keeps: Keeps) {
     let mut thread = Thread {
         inner,
         writer,
+        noted: false,
         keeps,
         fault: None,
         appended: 0,
@@ -50,12 +51,16 @@ pub(super) fn run(inner: &Inner, writer: Writer, keeps: Keeps) {
     if fault.is_none() {
         // Others may be reading: then the log is emptied by the next start.
         let _ = writer.checkpoint();
+    } else {
+        let _ = inner.high_water.sync();
     }
 }
 
 struct Thread<'a> {
     inner: &'a Inner,
     writer: Writer,
+    /// Something was noted beside the database and is not synced.
+    noted: bool,
     keeps: Keeps,
     fault: Option<Failing>,
     /// Bytes that were appended since the size was looked at.
@@ -97,8 +102,11 @@ impl Thread<'_> {
             });
             match self.writer.append(events) {
                 Ok(()) => self.committed(batch),
-                Err(fault) => self.fail(fault),
+                Err(fault) => self.fail(self.explained(fault)),
             }
+        }
+        if self.fault.is_some() {
+            self.not_kept(batch);
         }
         let joined = joined(batch);
         for segment in &joined {
@@ -121,6 +129,23 @@ impl Thread<'_> {
             }
         }
         self.heal();
+    }
+
+    /// Notes the end of what is announced without being in the database.
+    fn not_kept(&mut self, batch: &[Arc<Segment>]) {
+        if let Some(last) = batch.last() {
+            // Where this fails as well, there is no place for it.
+            let noted = self.inner.high_water.note(last.last(), last.last_id());
+            self.noted |= noted.is_ok();
+        }
+    }
+
+    /// Returns what the system says about a fault: SQLite has one code for most errors of a write.
+    fn explained(&self, fault: Fault) -> Fault {
+        match (&fault, self.inner.high_water.probe()) {
+            (Fault::Failed(_), Err(error)) => error.into(),
+            _ => fault,
+        }
     }
 
     fn fail(&mut self, fault: Fault) {
@@ -158,6 +183,10 @@ impl Thread<'_> {
         let due = self.looked.elapsed() >= TICK;
         if due {
             self.looked = Instant::now();
+            if std::mem::take(&mut self.noted) {
+                // The disk fails already: this is an attempt.
+                let _ = self.inner.high_water.sync();
+            }
             self.look();
         }
         if self.fault.is_some() {
@@ -175,7 +204,7 @@ impl Thread<'_> {
             let deleted = self.keeps.apply(self.inner, &mut self.writer, now_ms());
             self.more = matches!(deleted, Ok(true));
             if let Err(fault) = deleted {
-                self.fail(fault);
+                self.fail(self.explained(fault));
             }
         }
     }
@@ -191,15 +220,10 @@ impl Thread<'_> {
         if self.fault.as_ref().is_some_and(Failing::is_due) {
             match self.writer.probe() {
                 Ok(()) => self.heal(),
-                Err(fault) => self.fail(fault),
+                Err(fault) => self.fail(self.explained(fault)),
             }
         }
-        let (database, wal) = self.inner.disk.sizes();
-        let (floor, head) = self.inner.bounds_of_all();
-        let mut status = self.inner.progress.status();
-        status.events = head - floor;
-        (status.bytes, status.wal_bytes) = (database + wal, wal);
-        status.commits = self.inner.disk.commits.load(Relaxed);
+        self.inner.count();
     }
 }
 
