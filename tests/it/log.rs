@@ -40,12 +40,26 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        if !std::thread::panicking() && self.database().exists() {
-            let words: String = self
-                .open()
-                .query_row("PRAGMA integrity_check", (), |row| row.get(0))
-                .expect("it can be checked");
-            assert_eq!(words, "ok");
+        if std::thread::panicking() {
+            return;
+        }
+        for file in std::fs::read_dir(self.path()).expect("a directory") {
+            let path = file.expect("a file").path();
+            if path.extension().is_some_and(|extension| extension == "db") {
+                let database = Connection::open(&path).expect("a database");
+                let words: String = database
+                    .query_row("PRAGMA integrity_check", (), |row| row.get(0))
+                    .expect("it can be checked");
+                assert_eq!(words, "ok", "{}", path.display());
+            }
+        }
+        if self.database().exists() {
+            let disordered = "SELECT count(*) FROM (SELECT time, seq, lag(time) OVER places AS t, \
+                              lag(seq) OVER places AS s FROM events WINDOW places AS (ORDER BY id)) \
+                              WHERE (t, s) >= (time, seq)";
+            let count: i64 =
+                self.open().query_row(disordered, (), |row| row.get(0)).expect("a number");
+            assert_eq!(count, 0, "event ids increase with positions");
         }
     }
 }
@@ -283,6 +297,31 @@ async fn deleted_events_are_a_gap() {
     let mut tap = start(small_memory(), &directory.settings()).await;
     let more = publish(&tap, "a", 0..1).await;
     assert!(more[0] > ids[2999], "{more:?} after {}", ids[2999]);
+    tap.stop().await;
+}
+
+#[tokio::test]
+async fn events_that_are_too_old_are_deleted() {
+    let directory = Directory::new();
+    let mut tap = start(small_memory(), &directory.settings()).await;
+    let ids = publish(&tap, "a", 0..3000).await;
+    tap.stop().await;
+    let log = LogSettings { age: Some(Duration::from_millis(1)), ..directory.settings() };
+    let mut tap = start(small_memory(), &log).await;
+    until("the deletion", || tap.hub.log().is_some_and(|log| log.events == 0)).await;
+    tap.stop().await;
+    let count = directory.open().query_row("SELECT count(*) FROM events", (), |row| row.get(0));
+    assert_eq!(count, Ok(0_i64));
+
+    // An hour is not over: everything is kept, and what was deleted is a gap.
+    let log = LogSettings { age: Some(Duration::from_secs(3600)), ..directory.settings() };
+    let mut tap = start(small_memory(), &log).await;
+    let more = publish(&tap, "a", 0..100).await;
+    let answer = tap.get("/api/events?format=ndjson&limit=all&kind=message").await;
+    assert_eq!(lines(&answer.body).len(), more.len());
+    let mut events = tap.events_with("?format=full", &[("last-event-id", &ids[5])]).await;
+    let gap = events.next().await;
+    assert_eq!(gap.name, "gap", "{gap:?}");
     tap.stop().await;
 }
 

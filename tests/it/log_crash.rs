@@ -53,17 +53,20 @@ async fn publish(addr: SocketAddr, first: usize) -> Vec<(String, usize)> {
     }
 }
 
-/// Reads messages after an event until the server is gone.
-async fn listen(addr: SocketAddr, after: Option<String>) -> Vec<(String, Value)> {
-    let mut heard = Vec::new();
-    let headers: Vec<(&str, &str)> =
-        after.iter().map(|after| ("last-event-id", after.as_str())).collect();
+/// Asks for the events after one.
+async fn listen(addr: SocketAddr, after: Option<&str>) -> Events {
+    let headers: Vec<(&str, &str)> = after.iter().map(|after| ("last-event-id", *after)).collect();
     let path = if after.is_some() {
         "/events?format=full"
     } else {
         "/events?format=full&since=1970-01-01T00:00:00Z"
     };
-    let mut events = Events::of(request_at(addr, "GET", path, &headers, "").await);
+    Events::of(request_at(addr, "GET", path, &headers, "").await)
+}
+
+/// Reads events until the server is gone.
+async fn hear(mut events: Events) -> Vec<(String, Value)> {
+    let mut heard = Vec::new();
     while let Some(event) = events.try_next().await {
         assert_ne!(event.name, "gap", "{event:?} after {:?}", heard.last());
         let data: Value = serde_json::from_str(&event.data).expect("JSON");
@@ -86,7 +89,8 @@ async fn crash(sync: &str, rounds: usize) {
     let (mut heard, mut acked) = (Vec::<(String, Value)>::new(), Vec::new());
     for round in 0..rounds {
         let (server, addr) = server(&directory, sync);
-        let listener = tokio::spawn(listen(addr, heard.last().map(|(id, _)| id.clone())));
+        let events = listen(addr, heard.last().map(|(id, _)| id.as_str())).await;
+        let listener = tokio::spawn(hear(events));
         let publisher = tokio::spawn(publish(addr, 1_000_000 * round));
         // Times that differ, so that the kill hits every stage of a commit.
         tokio::time::sleep(Duration::from_millis(20 + (round as u64 * 37) % 150)).await;

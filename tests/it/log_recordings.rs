@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cli::{Running, output, speak, wstap};
 use crate::log::{Directory, lines};
+use crate::replay::{record, replay, session};
 
 #[test]
 fn server_is_recorded_into_a_database_that_all_commands_read() {
@@ -129,4 +130,18 @@ fn log_of_a_running_server_is_exported() {
     drop(client);
     let (code, _, words) = output(&["export", "--data-dir", "/nowhere"]);
     assert!(code == 1 && words.contains("no log"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_reads_a_database() {
+    let directory = Directory::new();
+    let (upstream, file) = record(session, directory.path()).await;
+    let database = directory.path().join("session.db").display().to_string();
+    let (code, _, words) = output(&["export", &file, "-o", &database]);
+    assert_eq!(code, 0, "{words}");
+    let url = format!("ws://{upstream}");
+    let (code, diff, words) =
+        replay(&[&database, &url, "--speed", "max", "--ignore", "sid", "--ignore", "now"]).await;
+    assert_eq!((code, diff.as_str()), (0, ""), "{words}");
+    assert!(words.contains("3 connections sent 6 messages; all 9 answers"), "{words}");
 }

@@ -17,7 +17,7 @@ use crate::proxy::Front;
 use crate::recording::{Running, shell};
 
 /// The answers of a server to a message, and the number of its connection.
-type Answer = fn(&str, usize) -> Vec<String>;
+pub(crate) type Answer = fn(&str, usize) -> Vec<String>;
 
 /// A server that says something at first, answers each message, and closes with 4100 at `bye`.
 /// It takes the subprotocol `v2` where it is offered, and refuses `/no`.
@@ -71,7 +71,7 @@ async fn server(answer: Answer) -> std::net::SocketAddr {
 }
 
 /// Answers in JSON, with an id that is another for each connection, and two answers to `two`.
-fn session(text: &str, number: usize) -> Vec<String> {
+pub(crate) fn session(text: &str, number: usize) -> Vec<String> {
     match text {
         "" => vec![format!("0{{\"sid\":\"session-{number}\",\"n\":1}}")],
         "two" => vec!["one".to_owned(), "two".to_owned()],
@@ -80,7 +80,7 @@ fn session(text: &str, number: usize) -> Vec<String> {
 }
 
 /// Records what some clients say to a server.
-async fn record(answer: Answer, folder: &Path) -> (std::net::SocketAddr, String) {
+pub(crate) async fn record(answer: Answer, folder: &Path) -> (std::net::SocketAddr, String) {
     let upstream = server(answer).await;
     let front = Front::of(upstream).await;
     let traffic = Tap::of(front.traffic, front.tap.hub.clone());
@@ -109,7 +109,7 @@ async fn record(answer: Answer, folder: &Path) -> (std::net::SocketAddr, String)
     (upstream, file.display().to_string())
 }
 
-async fn replay(arguments: &[&str]) -> (i32, String, String) {
+pub(crate) async fn replay(arguments: &[&str]) -> (i32, String, String) {
     let arguments: Vec<String> =
         ["replay"].iter().chain(arguments).map(|text| (*text).to_owned()).collect();
     tokio::task::spawn_blocking(move || {
