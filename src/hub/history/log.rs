@@ -254,8 +254,8 @@ impl Drop for Log {
     }
 }
 
-/// Opens a file for reading and writing. One that is made can be read by the user of this process only: the log has
-/// the traffic of others.
+/// Opens a file for reading and writing. One that is made can be read by the user of this process
+/// only: the log has the traffic of others.
 fn private_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).truncate(false).read(true).write(true);
