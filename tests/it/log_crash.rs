@@ -175,10 +175,13 @@ async fn full_disk_stops_the_log_until_there_is_room() {
         })
         .await;
     };
-    let mut events = Events::of(request_at(addr, "GET", "/events?kind=message", &[], "").await);
+    let mut events = Events::of(request_at(addr, "GET", "/events?format=full", &[], "").await);
     let tcp = TcpStream::connect(addr).await.expect("the server is there");
     let url = format!("ws://{addr}/ws?connectionId=a");
     let (mut socket, _) = tokio_tungstenite::client_async(url, tcp).await.expect("a handshake");
+    // This one is in the log: what is announced is written.
+    let connect: Value = serde_json::from_str(&events.data().await).expect("JSON");
+    assert_eq!(connect["kind"], "connect");
     ready_is(200).await;
     let path = format!("{inside}/fill");
     let mut count_sent = 0;

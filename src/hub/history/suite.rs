@@ -56,10 +56,10 @@ impl List {
             Mark::Since(ms) => {
                 let last = self.kept().iter().rfind(|(_, event)| event.id.ms < ms);
                 let position = last.map_or(self.floor, |(position, _)| *position);
-                let lost = last.is_none() && evicted.is_some_and(|evicted| evicted.ms >= ms);
+                let deleted = last.is_none() && evicted.is_some_and(|evicted| evicted.ms >= ms);
                 let gap = Gap { missed: None, after: None, before: oldest };
                 let cursor = Cursor { position, id: None };
-                Found { cursor, lost: lost.then_some(gap) }
+                Found { cursor, lost: deleted.then_some(gap) }
             }
         }
     }
@@ -96,16 +96,16 @@ pub(super) fn agrees_with_a_list(
     batches: &Batches,
 ) -> Result<(), TestCaseError> {
     let mut list = List::default();
-    let mut last = EventId { ms: 1000, seq: 0 };
+    let mut newest = EventId { ms: 1000, seq: 0 };
     for batch in batches {
         let first = list.head() + 1;
         for step in batch {
-            last = last.next(last.ms + step);
-            list.all.push((list.head() + 1, event(last)));
+            newest = newest.next(newest.ms + step);
+            list.all.push((list.head() + 1, event(newest)));
         }
         let events = list.all[usize::try_from(first - 1).expect("it is small")..].iter();
         let segment = Arc::new(Segment::new(first, events.map(|(_, it)| Arc::clone(it)).collect()));
-        let _ = store.append(&segment, last.ms);
+        let _ = store.append(&segment, newest.ms);
     }
     list.floor = list.head().saturating_sub(max);
     let end = (list.floor, list.head());
