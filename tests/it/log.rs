@@ -314,7 +314,7 @@ async fn events_that_are_too_old_are_deleted() {
     assert_eq!(count, Ok(0_i64));
 
     // An hour is not over: everything is kept, and what was deleted is a gap.
-    let log = LogSettings { age: Some(Duration::from_secs(3600)), ..directory.settings() };
+    let log = LogSettings { age: Some(Duration::from_hours(1)), ..directory.settings() };
     let mut tap = start(small_memory(), &log).await;
     let more = publish(&tap, "a", 0..100).await;
     let answer = tap.get("/api/events?format=ndjson&limit=all&kind=message").await;

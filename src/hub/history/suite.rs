@@ -82,7 +82,7 @@ fn known<T>(answer: Answer<T>) -> T {
 
 /// Waits, with a limit, until a store has come to a state.
 fn until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !condition() {
         assert!(Instant::now() < end, "{what} takes too long");
         std::thread::sleep(Duration::from_millis(1));
