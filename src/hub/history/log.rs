@@ -233,16 +233,13 @@ impl Store for Log {
         let threads = std::mem::take(
             &mut *self.threads.lock().expect("nothing panics while it holds this lock"),
         );
-        let mut ended = !threads.is_empty();
-        for thread in threads {
-            // The writer may hold the last reference to the hub.
-            let own = thread.thread().id() == std::thread::current().id();
-            ended &= !own && thread.join().is_ok();
-        }
-        if ended && self.inner.progress.status().fault.is_none() {
-            // Without it the next start goes on as after a crash.
-            let _ = self.inner.high_water.stopped();
-        }
+        // The writer may hold the last reference to the hub, and the keeper ends after the writer: then
+        // they end by themselves.
+        let here = std::thread::current().id();
+        let others = threads.iter().all(|thread| thread.thread().id() != here);
+        let ended = others && !threads.is_empty();
+        let ended = ended && threads.into_iter().all(|thread| thread.join().is_ok());
+        self.inner.high_water.close(ended && self.inner.progress.status().fault.is_none());
         // Otherwise the end of this value releases it.
         let _ = self.lock.unlock();
     }

@@ -26,7 +26,8 @@ const LATE_MS: u64 = 1000;
 /// The lock file.
 #[derive(Debug)]
 pub(super) struct HighWater {
-    file: Mutex<File>,
+    /// `None` after the log was closed: the file may be that of another process then.
+    file: Mutex<Option<File>>,
     /// The second line while the log is open.
     running: String,
 }
@@ -42,7 +43,7 @@ impl HighWater {
         let boot = boot();
         raise(bounds, noted, state, &boot);
         let ms = u64::try_from(sync.as_millis()).unwrap_or(u64::MAX);
-        let this = Self { file: Mutex::new(file), running: format!("running {ms} {boot}") };
+        let this = Self { file: Mutex::new(Some(file)), running: format!("running {ms} {boot}") };
         this.put(0, noted.trim())?;
         this.put(1, &this.running)?;
         this.sync()?;
@@ -54,9 +55,14 @@ impl HighWater {
         self.put(0, &format!("{position} {id}"))
     }
 
-    /// Notes that all of the stream is in the database, for good.
-    pub(super) fn stopped(&self) -> io::Result<()> {
-        self.put(1, "stopped")
+    /// Writes nothing more. With `complete` all of the stream is in the database, for good; otherwise
+    /// the next start goes on as after a crash.
+    pub(super) fn close(&self, complete: bool) {
+        if complete {
+            // Where this fails, the next start goes on as after a crash as well.
+            let _ = self.put(1, "stopped");
+        }
+        *self.lock() = None;
     }
 
     /// Writes what is there already, to see what the system says.
@@ -66,16 +72,17 @@ impl HighWater {
 
     /// Makes durable what was noted.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.lock().sync_data()
+        self.lock().as_ref().map_or_else(|| Err(closed()), File::sync_data)
     }
 
     fn put(&self, line: usize, text: &str) -> io::Result<()> {
-        let mut file = self.lock();
+        let file = self.lock();
+        let mut file = file.as_ref().ok_or_else(closed)?;
         file.seek(SeekFrom::Start((line * LINE) as u64))?;
         file.write_all(format!("{text:<width$.width$}\n", width = LINE - 1).as_bytes())
     }
 
-    fn lock(&self) -> MutexGuard<'_, File> {
+    fn lock(&self) -> MutexGuard<'_, Option<File>> {
         self.file.lock().expect("nothing panics while it holds this lock")
     }
 }
@@ -103,6 +110,10 @@ fn raise(bounds: &mut Bounds, noted: &str, state: &str, boot: &str) {
     {
         last.ms = last.ms.saturating_add(ms).saturating_add(LATE_MS);
     }
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the log is closed")
 }
 
 /// Returns what names this start of the machine; empty where the system does not say it.
