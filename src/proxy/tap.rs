@@ -31,8 +31,9 @@ const VIOLATIONS: u32 = 32;
 const REPEATED: &str =
     "protocol violation: one after the other; nothing more of this direction is shown";
 
-/// Bytes that a turn reads and inflates, which takes about a millisecond.
-const BUDGET: usize = 1 << 20;
+/// Bytes that a turn reads and inflates: with messages of a byte, 512 of them, which take half a
+/// millisecond until they are in the inbox of the hub and a piece of it is published.
+const BUDGET: usize = 256 << 10;
 
 /// Bytes of messages that are handed to the hub at once: fewer than wait in its inbox, so that the
 /// messages of one read do not all exist beside it.

@@ -327,7 +327,7 @@ impl Shared {
         let draft = draft.after(Arc::clone(&handle.handshake));
         if handle.relayed() {
             // What has passed before comes first.
-            self.empty_inbox();
+            self.empty_inbox_of(handle);
         }
         let id = self.submit(|_| {
             if handle.connect.transport() == Transport::Sse && !handle.ended() {

@@ -2,13 +2,19 @@
 //!
 //! A lock of its own, held for as long as it takes to append, and a bound: messages that do not fit
 //! are counted, in their place, and become a gap that every listener is told.
+//!
+//! Each connection has a queue, and the queues are served in turn, as flows are by FQ-CoDel
+//! (RFC 8290 section 4): a message of a quiet connection is published with the next piece, however
+//! many messages of others wait. Within a piece drafts are in the order in which they came, and so
+//! are those of a connection in all pieces.
 
-use std::collections::VecDeque;
+mod flows;
+
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::event::{Draft, EventBody};
+use self::flows::{Piece, Queue, Taken};
+use crate::event::Draft;
 use crate::hub::connections::handle::ConnectionHandle;
-use crate::hub::connections::own_drafts::OwnDrafts;
 use crate::redact::Redacted;
 
 /// Memory that may wait to become events. The pump empties it thousands of times a second; this is
@@ -18,35 +24,20 @@ const MAX_BYTES: usize = 16 << 20;
 /// The same in messages.
 const MAX_DRAFTS: usize = 64 << 10;
 
-/// Drafts that are published at once, under the lock of the sequence.
-const PIECE_DRAFTS: usize = 512;
-
-/// The same in bytes.
-const PIECE_BYTES: usize = 256 << 10;
-
-/// What counts for a message beside its payload.
-const FIXED: usize = size_of::<Waiting>() + 64;
-
-/// A connection may have so many times as much in the inbox as is free. One that floods leaves a ninth
-/// of it free, four leave a thirty-third, which is 2,000 messages: what others send is not lost.
-const SHARE: usize = 8;
-
-/// A draft, and the connection that it is of; a loss is that of no connection.
-type Waiting = (Option<Arc<ConnectionHandle>>, Redacted<Draft>);
-
 #[derive(Debug, Default)]
 pub(in crate::hub) struct Inbox {
     queue: Mutex<Queue>,
 }
 
-/// Drafts in the order in which they came.
-#[derive(Debug, Default)]
-struct Queue {
-    drafts: VecDeque<Waiting>,
-    bytes: usize,
-    /// Drafts that were put in and taken out so far.
-    taken_in: u64,
-    taken_out: u64,
+/// Which drafts are taken out.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::hub) enum Part<'a> {
+    /// Those of all connections in turn.
+    Next,
+    /// Those that came among the first of so many.
+    Before(u64),
+    /// Those of one connection, likewise.
+    Of(&'a ConnectionHandle, u64),
 }
 
 /// What a relay has to do after it has put something in.
@@ -68,13 +59,13 @@ impl Inbox {
         handle: &Arc<ConnectionHandle>,
         from: &mut Vec<Redacted<Draft>>,
     ) -> (InboxAction, u64) {
-        let mut queue = self.lock();
-        let first = queue.drafts.is_empty();
-        let mut lost = 0;
-        for draft in from.drain(..) {
-            lost += queue.put(handle, draft);
+        if from.is_empty() {
+            return (InboxAction::Nothing, 0);
         }
-        let much = queue.bytes >= MAX_BYTES / 8 || queue.drafts.len() >= MAX_DRAFTS / 8;
+        let mut queue = self.lock();
+        let first = queue.count == 0;
+        let lost = queue.put(handle, from);
+        let much = queue.bytes >= MAX_BYTES / 8 || queue.count >= MAX_DRAFTS / 8;
         let action = match (much, first) {
             (true, _) => InboxAction::Send,
             (false, true) => InboxAction::Wake,
@@ -83,39 +74,37 @@ impl Inbox {
         (action, lost)
     }
 
-    /// Takes the next piece out.
-    pub(in crate::hub) fn take(&self) -> Vec<Waiting> {
+    /// Takes a piece out: nothing if the inbox has nothing of that part.
+    pub(in crate::hub) fn take(&self, part: Part<'_>) -> Vec<Taken> {
+        let mut piece = Piece::default();
         let mut queue = self.lock();
-        let mut weight = 0;
-        let fits = |(_, draft): &&Waiting| {
-            let fits = weight < PIECE_BYTES;
-            weight += self::weight(draft);
-            fits
-        };
-        let count = queue.drafts.iter().take(PIECE_DRAFTS).take_while(fits).count();
-        let piece: Vec<_> = queue.drafts.drain(..count).collect();
-        for (handle, draft) in &piece {
-            if let Some(handle) = handle {
-                handle.waiting().take_out(self::weight(draft));
+        match part {
+            Part::Next => queue.take_in_turn(&mut piece),
+            Part::Before(until) => queue.take_before(until, &mut piece),
+            Part::Of(handle, until) => {
+                if let Some(flow) = queue.flows.get_mut(&handle.number) {
+                    flow.take(&mut piece, usize::MAX, until);
+                }
             }
         }
-        queue.bytes -= piece.iter().map(|(_, draft)| self::weight(draft)).sum::<usize>();
-        queue.taken_out += count as u64;
-        if queue.drafts.is_empty() {
-            // What a burst has taken is given back.
-            queue.drafts.shrink_to(PIECE_DRAFTS);
+        queue.count -= piece.drafts.len();
+        queue.bytes -= piece.bytes;
+        if queue.count == 0 {
+            queue.clear();
         }
-        piece
+        drop(queue);
+        piece.drafts.sort_unstable_by_key(|(number, _)| *number);
+        piece.drafts.into_iter().map(|(_, taken)| taken).collect()
     }
 
     /// Returns whether another message of a usual size has room.
     pub(in crate::hub) fn has_room(&self) -> bool {
         let queue = self.lock();
-        queue.bytes < MAX_BYTES && queue.drafts.len() < MAX_DRAFTS
+        queue.bytes < MAX_BYTES && queue.count < MAX_DRAFTS
     }
 
     pub(in crate::hub) fn is_empty(&self) -> bool {
-        self.lock().drafts.is_empty()
+        self.lock().count == 0
     }
 
     /// Returns the number of drafts that were put in so far.
@@ -123,72 +112,20 @@ impl Inbox {
         self.lock().taken_in
     }
 
-    /// Returns whether fewer than `count` drafts were taken out so far.
-    pub(in crate::hub) fn is_before(&self, count: u64) -> bool {
-        self.lock().taken_out < count
-    }
-
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().expect("nothing panics while it holds this lock")
     }
 }
 
-/// Returns what a draft counts for.
-fn weight(draft: &Draft) -> usize {
-    match &draft.body {
-        EventBody::Message(message) => FIXED + message.body.len(),
-        _ => 0,
-    }
-}
-
-impl Queue {
-    /// Returns 1 for a draft that was lost.
-    fn put(&mut self, handle: &Arc<ConnectionHandle>, draft: Redacted<Draft>) -> u64 {
-        let weight = weight(&draft);
-        if weight > 0 && !self.fits(weight, handle.waiting()) {
-            return self.lose();
-        }
-        handle.waiting().put_in(weight);
-        self.bytes += weight;
-        self.taken_in += 1;
-        self.drafts.push_back((Some(Arc::clone(handle)), draft));
-        0
-    }
-
-    /// Returns whether a message has room, in the inbox and in the share of its connection.
-    fn fits(&self, weight: usize, own: &OwnDrafts) -> bool {
-        let bytes = MAX_BYTES.saturating_sub(self.bytes);
-        let drafts = MAX_DRAFTS.saturating_sub(self.drafts.len());
-        let (own_drafts, own_bytes) = own.counts();
-        weight <= bytes
-            && drafts > 0
-            && own_bytes + weight <= SHARE * bytes
-            && own_drafts < SHARE * drafts
-    }
-
-    fn lose(&mut self) -> u64 {
-        let before = match self.drafts.back().map(|(_, draft)| &draft.body) {
-            Some(EventBody::Lost(missed)) => *missed,
-            _ => 0,
-        };
-        if before > 0 {
-            self.drafts.pop_back();
-        } else {
-            self.taken_in += 1;
-        }
-        self.drafts.push_back((None, Redacted::lost(before + 1)));
-        1
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::flows::QUANTUM_DRAFTS;
     use super::*;
-    use crate::event::{Body, Connect, Direction, Handshake, Message, Opcode};
+    use crate::event::{Body, Connect, Direction, EventBody, Handshake, Message, Opcode};
     use crate::hub::connections::handle::ConnectionInfo;
     use crate::redact::Redaction;
 
-    fn handle() -> Arc<ConnectionHandle> {
+    fn handle(number: u64) -> Arc<ConnectionHandle> {
         let remote = "127.0.0.1:1".parse().expect("an address");
         let (path, headers) = ("/".to_owned(), Vec::new());
         let connect = Connect { remote, path, headers, answer: None, user: None };
@@ -197,7 +134,7 @@ mod tests {
             handshake: Arc::new(Handshake::of(&connect)),
             connect: Redaction::default().connect(connect),
             since_ms: 0,
-            number: 1,
+            number,
         };
         ConnectionHandle::new(info, None, None).0
     }
@@ -208,9 +145,22 @@ mod tests {
         Redaction::default().draft(&"a".parse().expect("an id"), EventBody::Message(message))
     }
 
+    fn pieces(inbox: &Inbox, part: Part<'_>) -> Vec<Vec<Taken>> {
+        std::iter::repeat_with(|| inbox.take(part)).take_while(|piece| !piece.is_empty()).collect()
+    }
+
+    fn count(inbox: &Inbox, part: Part<'_>) -> usize {
+        pieces(inbox, part).iter().map(Vec::len).sum()
+    }
+
+    /// Returns the connections of a piece, by their numbers.
+    fn numbers(piece: &[Taken]) -> Vec<u64> {
+        piece.iter().map(|(handle, _)| handle.as_ref().expect("no loss").number).collect()
+    }
+
     #[test]
     fn messages_that_do_not_fit_are_counted_in_their_place() {
-        let (inbox, handle) = (Inbox::default(), handle());
+        let (inbox, handle) = (Inbox::default(), handle(1));
         let mut drafts: Vec<_> = (0..5).map(|_| message(MAX_BYTES / 4)).collect();
         let (action, lost) = inbox.put(&handle, &mut drafts);
         assert_eq!((action, lost), (InboxAction::Send, 2));
@@ -219,8 +169,7 @@ mod tests {
         assert_eq!(lost, 1);
         let until = inbox.taken_in();
         let mut kinds = Vec::new();
-        while inbox.is_before(until) {
-            let piece = inbox.take();
+        for piece in pieces(&inbox, Part::Before(until)) {
             kinds.extend(piece.iter().map(|it| matches!(it.1.body, EventBody::Lost(3))));
         }
         assert_eq!(kinds, [false, false, false, true]);
@@ -232,27 +181,81 @@ mod tests {
     #[test]
     fn message_of_another_connection_has_room_beside_those_that_flood() {
         let inbox = Inbox::default();
-        let floods: Vec<_> = (0..4).map(|_| handle()).collect();
+        let floods: Vec<_> = (0..4).map(handle).collect();
         for _ in 0..MAX_DRAFTS / 100 {
             for flood in &floods {
                 let (_, _) = inbox.put(flood, &mut (0..100).map(|_| message(1)).collect());
             }
         }
-        let quiet = handle();
+        let quiet = handle(4);
         let (_, lost) = inbox.put(&quiet, &mut (0..1000).map(|_| message(1)).collect());
         assert_eq!(lost, 0);
-        while !inbox.is_empty() {
-            inbox.take();
-        }
+        pieces(&inbox, Part::Next);
+        assert!(inbox.is_empty());
         assert!(floods.iter().chain([&quiet]).all(|handle| handle.waiting().counts() == (0, 0)));
     }
 
     #[test]
     fn it_is_taken_out_in_pieces() {
-        let (inbox, handle) = (Inbox::default(), handle());
+        let (inbox, handle) = (Inbox::default(), handle(1));
         let (_, lost) = inbox.put(&handle, &mut (0..2000).map(|_| message(1)).collect());
         assert_eq!(lost, 0);
-        let sizes: Vec<_> = std::iter::repeat_with(|| inbox.take().len()).take(5).collect();
+        let sizes: Vec<_> =
+            std::iter::repeat_with(|| inbox.take(Part::Next).len()).take(5).collect();
         assert_eq!(sizes, [512, 512, 512, 464, 0]);
+    }
+
+    #[test]
+    fn message_of_a_quiet_connection_is_in_the_next_piece() {
+        let inbox = Inbox::default();
+        for flood in 1..=50 {
+            let (_, lost) = inbox.put(&handle(flood), &mut (0..1000).map(|_| message(1)).collect());
+            assert_eq!(lost, 0);
+        }
+        let quiet = handle(99);
+        for _ in 0..5 {
+            let (_, _) = inbox.put(&quiet, &mut vec![message(1)]);
+            let next = [inbox.take(Part::Next), inbox.take(Part::Next)];
+            assert!(next.iter().any(|piece| numbers(piece).contains(&99)));
+        }
+    }
+
+    #[test]
+    fn connections_that_come_again_leave_room_for_those_that_wait() {
+        let inbox = Inbox::default();
+        let (_, _) = inbox.put(&handle(0), &mut (0..1000).map(|_| message(1)).collect());
+        let others: Vec<_> = (1..=100).map(handle).collect();
+        let mut served = 0;
+        for _ in 0..20 {
+            for other in &others {
+                let (_, _) = inbox.put(other, &mut (0..20).map(|_| message(1)).collect());
+            }
+            served += numbers(&inbox.take(Part::Next)).iter().filter(|it| **it == 0).count();
+        }
+        assert!(served >= 4 * QUANTUM_DRAFTS, "{served}");
+    }
+
+    #[test]
+    fn piece_is_in_the_order_of_arrival() {
+        let (inbox, handles) = (Inbox::default(), [1, 2, 3].map(handle));
+        for n in [0, 1, 0, 2, 2, 1, 0] {
+            let (_, _) = inbox.put(&handles[n], &mut vec![message(1)]);
+        }
+        assert_eq!(numbers(&inbox.take(Part::Next)), [1, 2, 1, 3, 3, 2, 1]);
+        assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn parts_are_taken_out_up_to_a_number() {
+        let (inbox, first, second) = (Inbox::default(), handle(1), handle(2));
+        for handle in [&first, &second, &first] {
+            let (_, _) = inbox.put(handle, &mut vec![message(1)]);
+        }
+        let until = inbox.taken_in();
+        let (_, _) = inbox.put(&first, &mut vec![message(1)]);
+        assert_eq!(count(&inbox, Part::Of(&first, until)), 2);
+        assert_eq!(count(&inbox, Part::Before(until)), 1);
+        assert_eq!(numbers(&inbox.take(Part::Next)), [1]);
+        assert_eq!((first.waiting().counts(), second.waiting().counts()), ((0, 0), (0, 0)));
     }
 }

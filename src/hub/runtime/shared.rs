@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Part};
 use super::slow::SlowClients;
 use super::turns::TurnPool;
 use super::window::{RING, Window};
@@ -217,7 +217,7 @@ impl Shared {
 
     /// The same with a `close` that is redacted already.
     pub(in crate::hub) fn end_with(&self, handle: &Arc<ConnectionHandle>, close: Redacted<Close>) {
-        self.empty_inbox();
+        self.empty_inbox_of(handle);
         let close = Record::Closed(Arc::clone(handle), close);
         let decided: Result<_, std::convert::Infallible> =
             self.submit(|_| Ok((!handle.ended()).then_some(close)));
@@ -227,9 +227,13 @@ impl Shared {
     /// Publishes what was in the inbox when this began, in pieces.
     pub(in crate::hub) fn empty_inbox(&self) {
         let until = self.inbox.taken_in();
-        while self.inbox.is_before(until) {
-            self.send(&mut self.window(), true);
-        }
+        while self.send(&mut self.window(), Some(Part::Before(until))) {}
+    }
+
+    /// The same for what was of one connection. What others have in the inbox does not hold it up.
+    pub(in crate::hub) fn empty_inbox_of(&self, handle: &ConnectionHandle) {
+        let until = self.inbox.taken_in();
+        while self.send(&mut self.window(), Some(Part::Of(handle, until))) {}
     }
 
     /// Returns whether the log has so much to write that what relays see has to wait.
@@ -237,16 +241,19 @@ impl Shared {
         self.store.progress().is_some_and(Progress::is_behind)
     }
 
-    /// Moves a piece of what relays have seen into the stream.
-    fn take_piece(&self, sequence: &mut Sequence, now: u64) {
+    /// Moves a piece of what relays have seen into the stream. Returns whether there was one.
+    fn take_piece(&self, sequence: &mut Sequence, part: Part<'_>, now: u64) -> bool {
         let cx = self.context(now);
         let mut applied = Applied::default();
-        for (handle, draft) in self.inbox.take() {
+        let piece = self.inbox.take(part);
+        let any = !piece.is_empty();
+        for (handle, draft) in piece {
             // Nothing follows the `close` of a connection.
             if !handle.is_some_and(|handle| handle.ended()) {
                 sequence.apply(&cx, Record::Event(draft), &mut applied);
             }
         }
+        any
     }
 
     /// Returns whether an event would be read or kept.
@@ -258,13 +265,13 @@ impl Shared {
 
     /// Sends what was published.
     pub(in crate::hub) fn flush(&self) {
-        self.send(&mut self.window(), false);
+        self.send(&mut self.window(), None);
     }
 
     /// The same, unless another does so right now: then that one or the pump sends it.
     pub(in crate::hub) fn try_flush(&self) {
         match self.window.try_lock() {
-            Ok(mut window) => self.send(&mut window, false),
+            Ok(mut window) => drop(self.send(&mut window, None)),
             Err(TryLockError::WouldBlock) => self.wake.notify_one(),
             Err(TryLockError::Poisoned(_)) => unreachable!("nothing panics while it holds this"),
         }
@@ -276,7 +283,7 @@ impl Shared {
         if let Ok(mut window) = self.window.try_lock()
             && window.may_settle(number)
         {
-            self.send(&mut window, false);
+            self.send(&mut window, None);
         }
     }
 
@@ -285,23 +292,27 @@ impl Shared {
         self.pending.load(Relaxed) || !self.inbox.is_empty()
     }
 
-    /// Sends what was published. With `all` what relays have seen is part of it also while the log is
-    /// behind.
-    fn send(&self, window: &mut Window, all: bool) {
+    /// Sends what was published, and a piece of what relays have seen: of `part` also while the log is
+    /// behind, and otherwise of all. Returns whether more of the part may follow.
+    fn send(&self, window: &mut Window, part: Option<Part<'_>>) -> bool {
         let now = now_ms();
+        let mut more = false;
         let segment = {
             let mut sequence = self.sequence();
-            if !sequence.order.is_full() && (all || !self.is_log_behind()) {
-                self.take_piece(&mut sequence, now);
+            if sequence.order.is_full() {
+                more = true;
+            } else if part.is_some() || !self.is_log_behind() {
+                more = self.take_piece(&mut sequence, part.unwrap_or(Part::Next), now);
             }
             self.pending.store(false, Relaxed);
             sequence.order.take_segment()
         };
-        let Some(segment) = segment else { return };
+        let Some(segment) = segment else { return more };
         match self.store.append(&segment, now) {
             Appended::Now => self.announce(window, segment),
             Appended::Later => {}
         }
+        more
     }
 
     /// Sends segments that the log has written.
