@@ -9,6 +9,7 @@
 //! server answer by h2 (CVE-2023-44487); each stream but the first counts as a connection of its
 //! address; a connection without streams is closed after a minute.
 
+mod gathered;
 mod streams;
 mod tunnel;
 
@@ -32,10 +33,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2::{Builder, Connection};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::BufWriter;
 use tokio::time::{Instant, Sleep, sleep};
 use tower::ServiceExt as _;
 
+use self::gathered::Gathered;
 use self::streams::{Place, Progress, Streams};
 use self::tunnel::Tunnel;
 use super::client::{Peer, Refused};
@@ -63,9 +64,6 @@ const CONNECTION_WINDOW: u32 = 256 << 10;
 
 /// Bytes of a stream that wait for the socket, within the window of the client.
 const SEND_BUFFER: usize = 64 << 10;
-
-/// Frames are gathered up to this size: the largest record of TLS.
-const RECORD: usize = 16 << 10;
 
 /// Resets by the client of streams that have no answer yet, and streams that break the rules of the
 /// protocol, before the connection ends: as in nginx, few more than a browser makes.
@@ -106,8 +104,7 @@ pub(super) async fn serve(
     handover.heads.ignore();
     let first = handover.times.head;
     let streams = Streams::default();
-    let io = Guarded::new(stream, Arc::clone(&handover), permit);
-    let io = TokioIo::new(BufWriter::with_capacity(RECORD, io));
+    let io = Gathered::new(Guarded::new(stream, Arc::clone(&handover), permit));
     let peer = Peer { address: remote, encrypted: true, relayed: false };
     let places = Places { state: Arc::clone(state), streams: streams.clone(), peer };
     let service = service(router, handover, Arc::new(places), websockets);
@@ -127,7 +124,8 @@ pub(super) async fn serve(
         builder.enable_connect_protocol();
     }
     let connection = Box::pin(Http2Connection {
-        connection: Box::pin(builder.serve_connection(io, service)),
+        connection: Box::pin(builder.serve_connection(TokioIo::new(io.clone()), service)),
+        io,
         streams,
         running: FuturesUnordered::new(),
         idle: Box::pin(sleep(first)),
@@ -135,7 +133,7 @@ pub(super) async fn serve(
         leaving: false,
     });
     match state.tracker.serve(connection).await {
-        Some(Err(error)) => Err(error.into()),
+        Some(Err(error)) => Err(error),
         Some(Ok(())) | None => Ok(()),
     }
 }
@@ -217,12 +215,10 @@ impl Places {
     }
 }
 
-/// A socket whose frames are gathered.
-type Io = TokioIo<BufWriter<Guarded>>;
-
 /// A connection that hyper serves, until it has been idle.
 struct Http2Connection<S: HttpService<Incoming>> {
-    connection: Pin<Box<Connection<Io, S, Streams>>>,
+    connection: Pin<Box<Connection<TokioIo<Gathered>, S, Streams>>>,
+    io: Gathered,
     streams: Streams,
     running: FuturesUnordered<Task>,
     idle: Pin<Box<Sleep>>,
@@ -235,7 +231,7 @@ impl<S> Future for Http2Connection<S>
 where
     S: HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send + 'static> + Unpin,
 {
-    type Output = hyper::Result<()>;
+    type Output = Result<(), BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         while self.idle.as_mut().poll(cx).is_ready() {
@@ -254,15 +250,36 @@ where
         }
         loop {
             // Streams first, so that one write has what all of them send.
-            while let Poll::Ready(Some(())) = self.running.poll_next_unpin(cx) {}
+            self.poll_streams(cx);
             if let Poll::Ready(ended) = self.connection.as_mut().poll(cx) {
-                return Poll::Ready(ended);
+                return Poll::Ready(ended.map_err(Into::into));
             }
             let begun = self.streams.take();
             if begun.is_empty() {
-                return Poll::Pending;
+                break;
             }
             self.running.extend(begun);
+        }
+        // While the socket takes no more, its writability wakes this task.
+        match self.io.poll_send(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S: HttpService<Incoming>> Http2Connection<S> {
+    /// Polls the streams that are ready.
+    ///
+    /// A stream that is allowed to send more is woken while it sends, and `FuturesUnordered` returns
+    /// after two of these. It is polled until no stream was, within a bound.
+    fn poll_streams(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..=self.streams.active() {
+            let before = self.streams.polls();
+            while let Poll::Ready(Some(())) = self.running.poll_next_unpin(cx) {}
+            if self.streams.polls() == before {
+                return;
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! HTTP/2: event streams beside each other, WebSockets, limits, and the end of the server.
 
+mod records;
+
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};

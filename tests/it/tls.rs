@@ -63,7 +63,10 @@ impl Authority {
     }
 
     /// Returns the configuration of a client that trusts the authority.
-    fn client(&self, identity: Option<(CertificateDer<'static>, KeyPair)>) -> ClientConfig {
+    pub(crate) fn client(
+        &self,
+        identity: Option<(CertificateDer<'static>, KeyPair)>,
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("a certificate");
         let provider = Arc::new(rustls::crypto::ring::default_provider());

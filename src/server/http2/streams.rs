@@ -48,6 +48,8 @@ pub(super) struct Streams {
 struct Counts {
     active: AtomicUsize,
     begun: AtomicU64,
+    /// How often streams were polled.
+    polls: AtomicU64,
 }
 
 /// A stream that counts as active.
@@ -88,6 +90,11 @@ impl Streams {
     pub(super) fn begun(&self) -> u64 {
         self.counts.begun.load(Relaxed)
     }
+
+    /// Returns how often streams were polled.
+    pub(super) fn polls(&self) -> u64 {
+        self.counts.polls.load(Relaxed)
+    }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams {
@@ -98,8 +105,12 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
         // A stream that becomes a tunnel starts another future, which goes on.
         let place = PROGRESS.try_with(|own| own.place.take()).ok().flatten();
         self.lock().push(Box::pin(async move {
-            watched(stream, place, STALLED).await;
-            drop(active);
+            let mut stream = pin!(watched(stream, place, STALLED));
+            poll_fn(|cx| {
+                active.0.polls.fetch_add(1, Relaxed);
+                stream.as_mut().poll(cx)
+            })
+            .await;
         }));
     }
 }
