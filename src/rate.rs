@@ -1,6 +1,6 @@
 //! Rates: how much one address, or one connection, may do in a second.
 //!
-//! The allowances of addresses are in a table of bounded size ([`addresses`]). A limit never waits: the
+//! The allowances of addresses are in a table of bounded size (`addresses`). A limit never waits: the
 //! caller learns when to come back.
 
 mod addresses;
