@@ -138,15 +138,6 @@
 //! only `json`, `wire` and `dialect` contain the JSON of events; only `code` contains error statuses
 //! and close codes; only `config` reads the environment.
 
-#![cfg_attr(
-    not(feature = "cli"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "some items serve features that may be off; the build with all of them finds the unused"
-    )
-)]
-
 pub mod access;
 pub mod audit;
 pub mod auth;
@@ -162,17 +153,33 @@ pub mod config;
 pub mod consumer;
 mod control;
 #[cfg(feature = "sqlite")]
+#[cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, unused_imports, reason = "some items serve features that may be off")
+)]
 mod database;
 #[doc(hidden)]
 pub mod dialect;
 #[cfg(any(doc, doctest))]
 pub mod docs;
+#[cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, unused_imports, reason = "some items serve features that may be off")
+)]
 pub mod event;
 pub mod filter;
 #[doc(hidden)]
 pub mod frame;
+#[cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, unused_imports, reason = "some items serve features that may be off")
+)]
 pub mod hub;
 pub mod json;
+#[cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, unused_imports, reason = "some items serve features that may be off")
+)]
 pub mod metrics;
 #[cfg(feature = "openapi")]
 mod openapi;

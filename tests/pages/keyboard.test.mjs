@@ -60,6 +60,7 @@ test("Tab reaches everything on every page, and the focus can be seen", async (t
     await complete(opened, `overview, ${width}`);
     await opened.goto(`${server.url}/es-client`);
     await until("rows", async () => (await rows(opened)).length >= 2);
+    await opened.waitForSelector("#blank", { state: "hidden" });
     await complete(opened, `inspector, ${width}`);
     await opened.focus("#events");
     await opened.keyboard.press("Enter");

@@ -12,17 +12,10 @@ mod flows;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use self::flows::{Piece, Queue, Taken};
+use self::flows::{MAX_BYTES, MAX_DRAFTS, Piece, Queue, Taken};
 use crate::event::Draft;
 use crate::hub::connections::handle::ConnectionHandle;
 use crate::redact::Redacted;
-
-/// Memory that may wait to become events. The pump empties it thousands of times a second; this is
-/// what may pass while the machine has no time for it.
-const MAX_BYTES: usize = 16 << 20;
-
-/// The same in messages.
-const MAX_DRAFTS: usize = 64 << 10;
 
 #[derive(Debug, Default)]
 pub(in crate::hub) struct Inbox {

@@ -3,10 +3,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{MAX_BYTES, MAX_DRAFTS};
 use crate::event::{Draft, EventBody};
 use crate::hub::connections::handle::ConnectionHandle;
 use crate::redact::Redacted;
+
+/// Memory that may wait to become events. The pump empties it thousands of times a second; this is
+/// what may pass while the machine has no time for it.
+pub(super) const MAX_BYTES: usize = 16 << 20;
+
+/// The same in messages.
+pub(super) const MAX_DRAFTS: usize = 64 << 10;
 
 /// Drafts that are published at once, under the lock of the sequence.
 pub(super) const PIECE_DRAFTS: usize = 512;
