@@ -1,13 +1,13 @@
 //! Commands that show a token to a server, and go on with a new one when it has expired.
 
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::cli::{Running, output, wstap};
-use crate::harness::{LIMIT, request_at};
+use crate::harness::{ask_blocking, request_at};
 
 const SECRET: &str = "a secret of more than thirty-two bytes";
 
@@ -46,11 +46,8 @@ fn lines(path: &Path) -> Vec<Value> {
 
 /// Waits until a file has so many lines.
 fn until_lines(path: &Path, count: usize, running: &Running) {
-    let end = Instant::now() + LIMIT;
-    while lines(path).len() < count {
-        assert!(Instant::now() < end, "{:?} {}", lines(path), running.words());
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    let words = || format!("{:?} {}", lines(path), running.words());
+    ask_blocking(words, || (lines(path).len() >= count).then_some(()));
 }
 
 #[tokio::test]

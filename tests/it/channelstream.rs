@@ -117,6 +117,20 @@ impl Api {
         self.own.connection_id(id).expect("a UUID").to_string()
     }
 
+    /// Waits for the end of a connection.
+    async fn end_of(&self, id: &str) {
+        let path = format!("?kind=close&last=1000&connection={}", self.shown(id));
+        self.tap.events(&path).await.json().await;
+    }
+
+    /// Closes the WebSocket of a connection and waits for the end of that connection: by then one whose
+    /// WebSocket ended before has ended too, unless something keeps it.
+    async fn witness_of_websockets(&self) {
+        let id = self.connect("witness", &["witness"]).await;
+        self.ws(&id).await.close(1000, "").await;
+        self.end_of(&id).await;
+    }
+
     /// Waits until so many WebSockets and polls listen.
     async fn listeners(&self, count: usize) {
         until("the listeners", || self.own.listeners() == count).await;

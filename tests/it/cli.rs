@@ -4,9 +4,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::harness::LIMIT;
+use crate::harness::{LIMIT, ask_blocking};
 
 pub(crate) fn wstap() -> Command {
     let built = env!("CARGO_BIN_EXE_wstap").into();
@@ -61,16 +61,15 @@ impl Running {
 
     /// Waits until its output contains a text.
     pub(crate) fn until(&mut self, part: &str) {
-        let end = Instant::now() + LIMIT;
-        while !self.words().contains(part) {
+        let words = Arc::clone(&self.words);
+        let words = || words.lock().expect("no panic").clone();
+        ask_blocking(words, || {
+            // Asked before the words: those of a program that has ended are all there soon.
             let ended = self.child.try_wait().expect("it can be asked");
-            assert!(
-                ended.is_none() && Instant::now() < end,
-                "{part:?} in {ended:?} {}",
-                self.words()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+            let found = words().contains(part);
+            assert!(found || ended.is_none(), "{part:?} in {ended:?} {}", words());
+            found.then_some(())
+        });
     }
 
     pub(crate) fn url(&self) -> String {
@@ -93,14 +92,9 @@ impl Running {
     }
 
     pub(crate) fn end(&mut self) -> ExitStatus {
-        let end = Instant::now() + LIMIT;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it can be asked") {
-                return status;
-            }
-            assert!(Instant::now() < end, "it does not end: {}", self.words());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let words = Arc::clone(&self.words);
+        let words = || format!("it does not end: {}", words.lock().expect("no panic"));
+        ask_blocking(words, || self.child.try_wait().expect("it can be asked"))
     }
 }
 
@@ -370,16 +364,11 @@ fn a_closed_pipe_is_success() {
     let mut line = String::new();
     BufReader::new(watch.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
     // The reader is gone; the next lines meet a closed pipe.
-    let end = Instant::now() + LIMIT;
-    let status = loop {
+    let status = ask_blocking(String::new, || {
         use std::io::Write as _;
         client.write_all(&[0x81, 0x81, 0, 0, 0, 0, b'1']).expect("sent");
-        if let Some(status) = watch.try_wait().expect("it can be asked") {
-            break status;
-        }
-        assert!(Instant::now() < end);
-        std::thread::sleep(Duration::from_millis(10));
-    };
+        watch.try_wait().expect("it can be asked")
+    });
     assert!(status.success());
 }
 

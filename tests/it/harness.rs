@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Full};
@@ -30,14 +30,40 @@ pub(crate) async fn within<T>(what: &str, wait: impl Future<Output = T>) -> T {
     waited.unwrap_or_else(|_| panic!("{what} did not come within {LIMIT:?}"))
 }
 
-/// Waits until a condition holds.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+/// Time between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Asks until there is an answer.
+pub(crate) async fn ask<T>(what: &str, mut asked: impl AsyncFnMut() -> Option<T>) -> T {
     within(what, async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        loop {
+            if let Some(answer) = asked().await {
+                return answer;
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     })
-    .await;
+    .await
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    ask(what, async || condition().then_some(())).await;
+}
+
+/// Asks until there is an answer, in a test without a runtime. `words` are said if none comes.
+pub(crate) fn ask_blocking<T>(
+    words: impl Fn() -> String,
+    mut asked: impl FnMut() -> Option<T>,
+) -> T {
+    let end = Instant::now() + LIMIT;
+    loop {
+        if let Some(answer) = asked() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "nothing came within {LIMIT:?}: {}", words());
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// Sends a signal such as `TERM` to a process. `kill` is built into every shell; the program of that

@@ -15,7 +15,7 @@ use tungstenite::Message as Frame;
 use tungstenite::protocol::Role;
 use wstap::hub::Settings;
 
-use crate::harness::{Events, until, within};
+use crate::harness::{Events, ask, until, within};
 use crate::tls::Secure;
 
 type Body = Full<Bytes>;
@@ -240,14 +240,9 @@ async fn streams_count_in_the_share_of_an_address() {
     let body = within("its end", goodbye.into_body().collect()).await.expect("a body").to_bytes();
     assert!(body.starts_with(b"retry:"), "{body:?}");
     drop(streams.pop());
-    let _ws = within("a place", async {
-        loop {
-            match open(&server, &mut sender, "/ws?connectionId=a", &[]).await {
-                Ok(ws) => return ws,
-                Err(status) => assert_eq!(status, 503),
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+    let _ws = ask("a place", async || {
+        let opened = open(&server, &mut sender, "/ws?connectionId=a", &[]).await;
+        opened.inspect_err(|status| assert_eq!(*status, 503)).ok()
     })
     .await;
     assert_eq!(
@@ -256,10 +251,8 @@ async fn streams_count_in_the_share_of_an_address() {
         "a WebSocket counts too"
     );
     drop(streams);
-    within("a place", async {
-        while get(&server, &mut sender, "/api/info").await.status() == 503 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+    ask("a place", async || {
+        (get(&server, &mut sender, "/api/info").await.status() != 503).then_some(())
     })
     .await;
 }
@@ -279,16 +272,11 @@ async fn listener_is_gone_when_its_stream_is_reset() {
 
 /// Waits until the server has so many listeners.
 async fn listeners(server: &Secure, count: usize) {
-    within("the listeners", async {
-        loop {
-            let answer = server.request("GET", "/api/listeners", &[], "").await;
-            let body = answer.into_body().collect().await.expect("a body").to_bytes();
-            let all: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
-            if all.as_array().expect("a list").len() == count {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+    ask("the listeners", async || {
+        let answer = server.request("GET", "/api/listeners", &[], "").await;
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        let all: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        (all.as_array().expect("a list").len() == count).then_some(())
     })
     .await;
 }

@@ -10,7 +10,7 @@ use wstap::hub::{ChannelRules, Declared, Hub, LogSettings, LogSync, Retention, S
 use wstap::server::{Endpoint, Server};
 use wstap::web::Web;
 
-use crate::harness::{Tap, until, within};
+use crate::harness::{Tap, until};
 
 /// A directory for a log, whose database is checked at the end.
 pub(crate) struct Directory(tempfile::TempDir);
@@ -276,12 +276,7 @@ async fn deleted_events_are_a_gap() {
             database.query_row("SELECT count(*) FROM events", (), |row| row.get::<_, i64>(0));
         count.expect("a number")
     };
-    within("the deletion", async {
-        while count() > 1050 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until("the deletion", || count() <= 1050).await;
     let mut events = tap.events_with("?format=full", &[("last-event-id", &ids[5])]).await;
     let gap = events.next().await;
     assert_eq!(gap.name, "gap", "{gap:?}");

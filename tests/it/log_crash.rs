@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tungstenite::Message as Frame;
 
 use crate::cli::{Running, wstap};
-use crate::harness::{Events, request_at, within};
+use crate::harness::{Events, ask, request_at, within};
 use crate::log::{Directory, lines};
 
 fn rounds() -> usize {
@@ -168,10 +168,8 @@ async fn full_disk_stops_the_log_until_there_is_room() {
     let Some((server, inside)) = on_small_disk(&directory, "8m") else { return };
     let addr = SocketAddr::from(([127, 0, 0, 1], server.port()));
     let ready_is = async |status: u16| {
-        within("the state of the log", async {
-            while get(addr, "/readyz").await.0 != status {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+        ask("the state of the log", async || {
+            (get(addr, "/readyz").await.0 == status).then_some(())
         })
         .await;
     };

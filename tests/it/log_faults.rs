@@ -4,7 +4,7 @@ use serde_json::Value;
 use wstap::hub::{Hub, LogError, Settings};
 
 use crate::cli::{Running, output, wstap};
-use crate::harness::{Tap, until};
+use crate::harness::{Tap, ask, until};
 use crate::log::{Directory, lines, small_memory, start};
 
 async fn ready(tap: &Tap) -> u16 {
@@ -13,11 +13,7 @@ async fn ready(tap: &Tap) -> u16 {
 
 /// Waits until `/readyz` answers with a status.
 async fn until_ready_is(tap: &Tap, status: u16) {
-    let end = std::time::Instant::now() + crate::harness::LIMIT;
-    while ready(tap).await != status {
-        assert!(std::time::Instant::now() < end, "/readyz does not answer {status}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    ask(&format!("{status} of /readyz"), async || (ready(tap).await == status).then_some(())).await;
 }
 
 #[test]

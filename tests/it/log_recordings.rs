@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use crate::cli::{Running, output, speak, wstap};
+use crate::harness::ask_blocking;
 use crate::log::{Directory, lines};
 use crate::replay::{record, replay, session};
 
@@ -16,17 +17,16 @@ fn server_is_recorded_into_a_database_that_all_commands_read() {
     let mut recorder = Running::start(wstap().args(["record", &server.url(), &path]));
     let client = speak(server.port(), &["{\"connectionId\":\"a\"}"]);
     // Connections that open until the recorder listens.
-    let end = std::time::Instant::now() + crate::harness::LIMIT;
     let rows = || -> i64 {
         let Ok(database) = Connection::open(&path) else { return 0 };
         let count = database.query_row("SELECT count(*) FROM events", (), |row| row.get(0));
         count.unwrap_or(0)
     };
-    while rows() == 0 {
-        assert!(std::time::Instant::now() < end, "{}", recorder.words());
+    let any_row = || {
         drop(speak(server.port(), &["{\"connectionId\":\"b\"}", "{\"n\":1}"]));
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+        (rows() > 0).then_some(())
+    };
+    ask_blocking(|| recorder.words(), any_row);
     drop(client);
     recorder.signal("INT");
     assert!(recorder.end().success(), "{}", recorder.words());

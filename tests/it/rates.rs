@@ -11,7 +11,7 @@ use wstap::hub::Settings;
 use wstap::rate::{Rate, RateLimits, Rates};
 
 use crate::beside::Target;
-use crate::harness::{Answer, Tap, request_at, within};
+use crate::harness::{Answer, Tap, ask, request_at, within};
 use crate::hostile::{close_code, frame, raw_ws};
 
 const HANDSHAKE: [(&str, &str); 4] = [
@@ -222,20 +222,15 @@ async fn late_heads_and_stalled_readers_end_after_the_times_of_the_settings() {
     let target = Target::hub(&["--head-timeout", "200ms", "--stall-timeout", "200ms"]);
     let counted = async |limit: &str, least: u64| {
         let name = format!("wstap_limited_total{{limit=\"{limit}\"}} ");
-        let wait = async {
-            loop {
-                let answer = request_at(target.observers, "GET", "/metrics", &[], "").await;
-                let body = http_body_util::BodyExt::collect(answer.into_body()).await;
-                let text = String::from_utf8(body.expect("a body").to_bytes().to_vec());
-                let text = text.expect("text");
-                let count = text.lines().find_map(|line| line.strip_prefix(&name));
-                if count.and_then(|it| it.parse().ok()).is_some_and(|it: u64| it >= least) {
-                    return;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        };
-        within(limit, wait).await;
+        ask(limit, async || {
+            let answer = request_at(target.observers, "GET", "/metrics", &[], "").await;
+            let body = http_body_util::BodyExt::collect(answer.into_body()).await;
+            let text = String::from_utf8(body.expect("a body").to_bytes().to_vec());
+            let text = text.expect("text");
+            let count = text.lines().find_map(|line| line.strip_prefix(&name))?;
+            count.parse().ok().filter(|count: &u64| *count >= least)
+        })
+        .await;
     };
     let mut half = TcpStream::connect(target.observers).await.expect("there");
     half.write_all(b"GET /healthz HTTP/1.1\r\nHost: local").await.expect("sent");

@@ -4,7 +4,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use flate2::{Compress, Compression, FlushCompress};
 use serde_json::Value;
@@ -14,7 +13,7 @@ use wstap::hub::Settings;
 use wstap::redact::{Binary, Redaction, Rules};
 
 use crate::cli::{Running, output, wstap};
-use crate::harness::{Events, LIMIT, Tap, until, within};
+use crate::harness::{Events, Tap, ask_blocking, until, within};
 use crate::proxy::{Back, Front, SWITCH, echo, next_of_kind, read_head};
 
 fn rules() -> Rules {
@@ -351,13 +350,10 @@ fn files_are_clean(url: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("day.ndjson").display().to_string();
     let record = Running::start(wstap().args(["record", url, &file, "--last", "100"]));
-    let end = Instant::now() + LIMIT;
-    let mut written = String::new();
-    while !written.contains("bye [redacted]") {
-        assert!(Instant::now() < end, "{written} {}", record.words());
-        std::thread::sleep(Duration::from_millis(5));
-        written = std::fs::read_to_string(&file).unwrap_or_default();
-    }
+    let written = ask_blocking(
+        || record.words(),
+        || std::fs::read_to_string(&file).ok().filter(|it| it.contains("bye [redacted]")),
+    );
     is_clean("a recording", &written);
     is_clean("what record says", &record.words());
 }

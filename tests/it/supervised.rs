@@ -7,12 +7,11 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::cli::{Running, speak, wstap};
-use crate::harness::LIMIT;
+use crate::harness::{LIMIT, ask_blocking};
 
 /// Returns the status and the body of the answer to a GET, or `None` if the connection failed.
 fn get(port: u16, path: &str) -> Option<(u16, String)> {
@@ -26,11 +25,7 @@ fn get(port: u16, path: &str) -> Option<(u16, String)> {
 }
 
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + LIMIT;
-    while !condition() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    ask_blocking(|| what.to_owned(), || condition().then_some(()));
 }
 
 /// A command that runs wstap with a listening socket as descriptor 3, as a supervisor starts it.

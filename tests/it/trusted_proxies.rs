@@ -8,7 +8,7 @@ use wstap::hub::{Hub, Settings};
 use wstap::server::{Endpoint, Server, Transport, TrustedProxies};
 use wstap::web::Web;
 
-use crate::harness::{Tap, within};
+use crate::harness::{Tap, ask, within};
 
 async fn server(trusted: &[&str], proxy_protocol: bool, max_per_address: Option<usize>) -> Tap {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -92,12 +92,8 @@ async fn share_of_an_address_is_that_of_the_client_behind_a_proxy() {
     full.is_problem(503, "full", "");
     assert_eq!(tap.fetch("GET", "/api/info", &from("203.0.113.3"), "").await.status, 200);
     drop(streams);
-    within("a place", async {
-        while tap.fetch("GET", "/api/info", &from("203.0.113.1"), "").await.status == 503 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    let status = async || tap.fetch("GET", "/api/info", &from("203.0.113.1"), "").await.status;
+    ask("a place", async || (status().await != 503).then_some(())).await;
 }
 
 /// Sends bytes and a request, and returns the answer.

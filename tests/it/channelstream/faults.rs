@@ -1,12 +1,10 @@
 //! Faults of Channelstream 0.7.1 that wstap does not have. Each test is named after one.
 
-use std::time::Duration;
-
 use serde_json::json;
 use wstap::hub;
 
 use super::{Api, PATIENCE, SHORT, frame, now};
-use crate::harness::{Tap, until, within};
+use crate::harness::{Tap, ask, until};
 
 #[tokio::test]
 async fn connections_without_channels_are_collected() {
@@ -110,12 +108,13 @@ async fn a_connect_that_is_refused_takes_nobody_his_connection() {
 }
 
 #[tokio::test]
-async fn a_websocket_that_opens_late_and_says_nothing_stays() {
+async fn a_websocket_that_says_nothing_stays() {
     let api = Api::with(|settings| settings.gc_connections = PATIENCE).await;
     let id = api.connect("ann", &["a"]).await;
-    tokio::time::sleep(PATIENCE / 3).await;
     let mut ws = api.ws(&id).await;
-    tokio::time::sleep(PATIENCE * 4 / 3).await;
+    // A connection of the same age that nobody listens to has ended.
+    let eve = api.connect("eve", &["b"]).await;
+    api.end_of(&eve).await;
     api.say("a", "still here").await;
     assert_eq!(frame(&mut ws).await["message"]["text"], "still here");
 }
@@ -149,13 +148,15 @@ async fn users_who_poll_are_not_forgotten() {
     };
     let eve_goes = async {
         // A query for the user would count as a use.
-        while api.post("/admin/admin.json", json!({})).await["remembered_user_count"] == 2 {
-            tokio::time::sleep(SHORT / 10).await;
-        }
+        ask("the end of who does not poll", async || {
+            let numbers = api.post("/admin/admin.json", json!({})).await;
+            (numbers["remembered_user_count"] != 2).then_some(())
+        })
+        .await;
     };
     tokio::select! {
         () = polls => {}
-        () = within("the end of who does not poll", eve_goes) => {}
+        () = eve_goes => {}
     }
     let state = json!({"user": "ann", "user_state": {"x": 1}});
     assert_eq!(api.post("/user_state", state).await["user_state"], json!({"x": 1}));
@@ -358,7 +359,7 @@ async fn a_second_websocket_stays_when_the_first_one_goes() {
     let mut second = api.ws(&id).await;
     assert_eq!(first.closed().await, 4409);
     drop(first);
-    tokio::time::sleep(Duration::from_millis(1200)).await;
+    api.witness_of_websockets().await;
     api.say("a", "two").await;
     assert_eq!(frame(&mut second).await["message"]["text"], "two");
 }

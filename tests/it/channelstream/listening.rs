@@ -235,7 +235,7 @@ async fn a_websocket_may_come_back_at_once_and_misses_nothing() {
     api.say("a", "between").await;
     let mut ws = api.ws(&id).await;
     assert_eq!(frame(&mut ws).await["message"]["text"], "between");
-    tokio::time::sleep(Duration::from_millis(1200)).await;
+    api.witness_of_websockets().await;
     assert_eq!(api.tap.hub.numbers().connections, 1);
 }
 
@@ -246,8 +246,7 @@ async fn whoever_connects_again_has_time_anew_to_listen() {
     api.ws(&id).await.close(1000, "").await;
     let again = json!({"username": "ann", "conn_id": id});
     assert_eq!(api.post("/connect", again).await["conn_id"], id.as_str());
-    // Longer than a connection is kept after its WebSocket has ended.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    api.witness_of_websockets().await;
     let mut ws = api.ws(&id).await;
     api.say("a", "here again").await;
     assert_eq!(frame(&mut ws).await["message"]["text"], "here again");
