@@ -209,6 +209,7 @@ pub mod server;
 pub mod session;
 mod socket;
 pub mod sse;
+mod throttle;
 pub mod web;
 #[doc(hidden)]
 pub mod wire;

@@ -28,7 +28,6 @@ mod tls;
 #[path = "server/tls/absent.rs"]
 mod tls;
 mod transport;
-mod warned;
 
 use std::io;
 use std::net::SocketAddr;
@@ -44,6 +43,7 @@ use tokio_util::task::TaskTracker;
 use crate::hub::Hub;
 use crate::request::Task;
 use crate::socket::keep_alive;
+use crate::throttle::Throttle;
 pub use bind::{BindError, bind};
 pub use certificate::{CertificateFiles, InvalidCertificate};
 use connection_tracker::Ask;
@@ -57,11 +57,13 @@ pub use proxies::TrustedProxies;
 use state::ServerState;
 pub use tls::Tls;
 pub use transport::{Times, Transport};
-use warned::Warned;
 
 /// How long the kernel keeps bytes that the peer does not acknowledge.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// Time between two warnings of one cause.
+const WARNING: Duration = Duration::from_mins(1);
 
 /// How long a shutdown waits for the first request of connections without one. Browsers hold such
 /// connections open for later.
@@ -142,7 +144,7 @@ async fn accept(
     let Endpoint { listener, router, patient } = endpoint;
     let local = listener.local_addr().ok();
     let websockets = local.is_none_or(|own| !state.transport.without_websockets.contains(&own));
-    let warned = Warned::default();
+    let warned = Throttle::new(WARNING);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

@@ -9,12 +9,12 @@
 // connection for each client as in wstap, and `http-server-close`, one for each request.
 
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { freePort } from "../../tests/applications/process.mjs";
 
 const { values } = parseArgs({ options: { rounds: { type: "string", default: "3" }, seconds: { type: "string", default: "4" }, gigabytes: { type: "string", default: "1" } } });
 const [rounds, seconds, gigabytes] = [values.rounds, values.seconds, values.gigabytes].map(Number);
@@ -27,15 +27,6 @@ writeFileSync(large, "");
 truncateSync(large, gigabytes * 1e9);
 const started = [];
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-
-async function freePort() {
-  const server = createServer();
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** Starts a program on a processor, and waits until its port answers. */
 async function start(processor, port, program, ...args) {

@@ -1,8 +1,7 @@
 //! The state of a proxy that all requests share, and its settings.
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::connect::Dialer;
 use super::headers::ForwardedHeaders;
@@ -13,6 +12,7 @@ use super::tap::TapSettings;
 use super::view::HostHeader;
 use crate::auth::Hosts;
 use crate::hub::Hub;
+use crate::throttle::Throttle;
 
 /// The plain requests that are events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,22 +28,6 @@ pub enum TapHttp {
 
 /// Time between two warnings about upstreams. Clients that come again at once would fill the log.
 const WARNING: Duration = Duration::from_secs(10);
-
-/// Limits how often something is logged.
-#[derive(Debug, Default)]
-pub(super) struct Limited(Mutex<Option<Instant>>);
-
-impl Limited {
-    /// Returns whether it is time to log again, and notes that it is done.
-    pub(super) fn is_due(&self) -> bool {
-        let mut last = self.0.lock().expect("nothing panics while it holds this lock");
-        let due = last.is_none_or(|last| last.elapsed() >= WARNING);
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
-    }
-}
 
 /// Memory for the incomplete messages of all relayed connections. Payloads that find no room are not
 /// kept.
@@ -69,7 +53,7 @@ pub(super) struct Shared {
     /// Whether event streams are connections on the tap.
     pub(super) tap_sse: bool,
     /// When a failure was last logged as a warning.
-    pub(super) warned: Limited,
+    pub(super) warned: Throttle,
     /// The name of this proxy in `Via`, by which it recognizes its own requests.
     pub(super) pseudonym: String,
 }
@@ -132,7 +116,7 @@ impl Proxy {
             health,
             tap_http,
             tap_sse,
-            warned: Limited::default(),
+            warned: Throttle::new(WARNING),
             pseudonym,
         };
         Self { shared: Arc::new(shared) }

@@ -18,10 +18,10 @@ use super::overload::TurnAway;
 use super::per_address::{ConnectionPermit, PerAddress};
 use super::proxy_protocol;
 use super::transport::Transport;
-use super::warned::Warned;
 use crate::hub::Hub;
 use crate::metrics::Limit;
 use crate::request::Task;
+use crate::throttle::Throttle;
 
 /// Memory for all heads that are not complete, beyond the first 4 KiB of each. A head that finds no
 /// room ends its connection.
@@ -34,6 +34,9 @@ const BODIES: usize = 32 << 20;
 /// server is full.
 const SPARE_CONNECTIONS: usize = 1024;
 
+/// Time between two warnings about proxies.
+const WARNING: Duration = Duration::from_mins(1);
+
 /// Time limit for the header of the PROXY protocol, which a proxy sends at once.
 const PROXY_HEADER: Duration = Duration::from_secs(5);
 
@@ -44,7 +47,7 @@ pub(super) struct ServerState {
     pub(super) turn_away: TurnAway,
     pub(super) transport: Transport,
     /// Limits the warnings about proxies.
-    warned: Warned,
+    warned: Throttle,
     handshakes: Handshakes,
     hub: Hub,
     pub(super) tracker: ConnectionTracker,
@@ -76,7 +79,7 @@ impl ServerState {
             per_address: PerAddress::new(max_per_address),
             turn_away: TurnAway::new(counter(Limit::Sockets)),
             transport,
-            warned: Warned::default(),
+            warned: Throttle::new(WARNING),
             handshakes: Handshakes::default(),
             tracker: ConnectionTracker::default(),
             unasked: TaskTracker::new(),

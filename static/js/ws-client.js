@@ -10,7 +10,7 @@ import { Channels } from "./view/channels.js";
 import { compose, composeNth } from "./view/compose.js";
 import { at, hideClient } from "./view/dom.js";
 import { Log } from "./view/log.js";
-import "./view/session.js";
+import { may, refusal } from "./view/session.js";
 import { themeSwitch } from "./view/theme.js";
 import { Connection } from "./wstap.js";
 
@@ -65,6 +65,7 @@ at("connect").addEventListener("submit", (event) => {
   const id = at("id").value;
   at("id").setAttribute("aria-invalid", String(registers && id === ""));
   if (registers && id === "") return fault("connect", "A connection has an id: 1 to 128 characters.");
+  if (registers && at("address").value === own && !may("connect")) return fault("connect", refusal("connect"));
   fault("connect", "");
   const subprotocols = at("subprotocols").value.split(/[\s,]+/).filter(Boolean);
   try {

@@ -149,16 +149,20 @@ async fn stream_goes_on_while_the_files_are_read_only() {
     tap.stop().await;
 }
 
-#[tokio::test]
-async fn ids_do_not_repeat_after_a_stop_while_the_log_fails() {
+/// Makes a log for whose servers the clock seems to be set back: ids count up from its last one.
+async fn log_of_the_future() -> Directory {
     let directory = Directory::new();
     let mut tap = start(small_memory(), &directory.settings()).await;
     tap.registered("a").await.close(1000, "").await;
     tap.stop().await;
-    // To later servers the clock seems to be set back: ids count up from this one.
     let future = "UPDATE events SET time = 4000000000000 WHERE id = (SELECT max(id) FROM events)";
     directory.open().execute(future, ()).expect("written");
+    directory
+}
 
+#[tokio::test]
+async fn ids_do_not_repeat_after_a_stop_while_the_log_fails() {
+    let directory = log_of_the_future().await;
     let mut tap = start(small_memory(), &directory.settings()).await;
     let mut ws = tap.ws("/ws?ack=1&connectionId=a").await;
     ws.send("1").await;
@@ -198,12 +202,7 @@ async fn ids_do_not_repeat_after_a_stop_while_the_log_fails() {
 
 #[tokio::test]
 async fn ids_do_not_repeat_after_a_power_cut() {
-    let directory = Directory::new();
-    let mut tap = start(small_memory(), &directory.settings()).await;
-    tap.registered("a").await.close(1000, "").await;
-    tap.stop().await;
-    let future = "UPDATE events SET time = 4000000000000 WHERE id = (SELECT max(id) FROM events)";
-    directory.open().execute(future, ()).expect("written");
+    let directory = log_of_the_future().await;
     // The machine had the log open, with `--sync 1s`, when it was turned off.
     let lock = directory.path().join("lock");
     let text = std::fs::read_to_string(&lock).expect("text");

@@ -7,7 +7,7 @@ import { createServer, request } from "node:http";
 import { chromium } from "playwright-core";
 import WebSocket from "ws";
 
-const BINARY = process.env.WSTAP_BINARY ?? new URL("../../target/debug/wstap", import.meta.url).pathname;
+export const BINARY = process.env.WSTAP_BINARY ?? new URL("../../target/debug/wstap", import.meta.url).pathname;
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const LIMIT = 20_000;
 
@@ -44,8 +44,8 @@ export async function tap(...flags) {
 }
 
 /** A WebSocket that is registered. */
-export async function client(server, id) {
-  const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws`);
+export async function client(server, id, options = {}) {
+  const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws`, options);
   await new Promise((open, fail) => socket.once("open", open).once("error", fail));
   socket.send(JSON.stringify({ connectionId: id }));
   return socket;
@@ -53,7 +53,7 @@ export async function client(server, id) {
 
 /** What the browser says by itself about a server that is gone, full or refuses. */
 function isExpected(message) {
-  return /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|WebSocket connection to|status of (400|403|404|503)/.test(message.text())
+  return /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|WebSocket connection to|status of (400|401|403|404|503)/.test(message.text())
     && !/\/static\//.test(message.location().url);
 }
 

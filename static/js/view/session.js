@@ -10,10 +10,15 @@ export function may(grant) {
   return session === null || session.grants[grant] === true;
 }
 
+/** Why the caller may not do something. */
+export function refusal(grant) {
+  const who = session.user ? `${session.user} has` : "this credential has";
+  return `Not permitted: ${who} no grant to ${grant}.`;
+}
+
 /** Says that the caller may not do something. */
 export function refuse(grant) {
-  const who = session.user ? `${session.user} has` : "this credential has";
-  toast(`Not permitted: ${who} no grant to ${grant}.`);
+  toast(refusal(grant));
 }
 
 fetch(here("api/session")).then((answer) => answer.json()).then((told) => {
