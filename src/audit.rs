@@ -23,8 +23,11 @@ use crate::code::Code;
 use crate::event::{EventId, User};
 use crate::problem;
 use crate::redact::Redaction;
-use crate::request::remote;
+use crate::request::{MAX_ADDRESS, remote};
 use crate::wire;
+
+/// Bytes of a path, of a query and of an event id that are kept of callers who are not known.
+const MAX_OF_STRANGER: usize = 1 << 10;
 
 /// The audit log of a server. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -140,8 +143,11 @@ impl Audit {
         filter: Option<&str>,
     ) -> Option<Trail> {
         let log = Arc::clone(self.log.as_ref()?);
-        let query = self.redaction.query(parts.uri.query().unwrap_or_default().to_owned());
+        let most = if user.is_some() { MAX_ADDRESS } else { MAX_OF_STRANGER };
+        let query = shortened(parts.uri.query().unwrap_or_default(), most);
+        let query = self.redaction.query(query.to_owned());
         let after = parts.headers.get("last-event-id").and_then(|it| it.to_str().ok());
+        let after = after.map(|after| shortened(after, MAX_OF_STRANGER));
         Some(Trail(Arc::new(Request {
             log,
             action: Action::of(&parts.method, parts.uri.path()),
@@ -149,11 +155,16 @@ impl Audit {
             filter: filter.map(Into::into),
             remote: remote(parts),
             method: parts.method.clone(),
-            path: parts.uri.path().into(),
+            path: shortened(parts.uri.path(), most).into(),
             query: query.into(),
             after: after.map(Into::into),
         })))
     }
+}
+
+/// Returns the beginning of a text that a stranger chooses.
+fn shortened(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
 }
 
 /// The user that a request has signed in, beside its answer.

@@ -108,7 +108,7 @@
 //! circle either:
 //!
 //! ```text
-//! json  code  queue                             base
+//! json  code  queue  throttle                   base
 //! event                                         data
 //! wire  dialect  frame  redact  auth            pure: no tokio, no axum, no clock
 //! filter                                        pure: expressions over the full event

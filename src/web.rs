@@ -201,6 +201,7 @@ impl Web {
     fn observing(&self, others: Router<App>) -> Router {
         routes()
             .layer(from_fn_with_state(self.access.clone(), authenticate))
+            .merge(health())
             .layer(from_fn_with_state(self.guard(), guard))
             .merge(others)
             .layer(from_fn_with_state(self.rates.clone(), limited))
@@ -230,10 +231,16 @@ fn routes() -> Router<App> {
         .route("/metrics", get(control::metrics))
         .route("/api/session", get(sign_in::show).post(sign_in::sign_in).delete(sign_in::sign_out))
         .route("/api/tickets", post(sign_in::ticket))
-        .route("/healthz", get(control::alive))
-        .route("/readyz", get(control::ready))
         .merge(openapi::routes())
         .merge(pages::routes())
+        .method_not_allowed_fallback(wrong_method)
+}
+
+/// Returns the routes that need no credential, and do not wait for the server that checks credentials.
+fn health() -> Router<App> {
+    Router::new()
+        .route("/healthz", get(control::alive))
+        .route("/readyz", get(control::ready))
         .method_not_allowed_fallback(wrong_method)
 }
 

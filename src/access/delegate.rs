@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::credential::{Place, own_page};
 use crate::auth::Grant;
 use crate::problem::Problem;
-use crate::request::{Encrypted, names_token, remote};
+use crate::request::{Encrypted, RawTarget, names_token, remote};
 
 /// Judges requests by what they send.
 pub trait Delegate: Send + Sync + fmt::Debug {
@@ -33,8 +33,8 @@ pub type Decision<'a> = Pin<Box<dyn Future<Output = Result<Grant, Problem>> + Se
 pub struct Inquiry {
     /// The method.
     pub method: Method,
-    /// Path and query.
-    pub target: String,
+    /// Path and query, as they were sent.
+    pub target: HeaderValue,
     /// The host that the request is for.
     pub host: Option<HeaderValue>,
     /// The other end of the connection.
@@ -91,7 +91,11 @@ const LEFT_OUT: [&str; 29] = [
 impl Inquiry {
     /// Describes a request. `found` is its credential. The cookies of a request that a page of another
     /// origin has sent are left out.
-    pub(super) fn of(parts: &Parts, found: Option<(Place, &str)>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Malformed`] if its target cannot be told as it was sent: nothing else may be judged.
+    pub(super) fn of(parts: &Parts, found: Option<(Place, &str)>) -> Result<Self, Problem> {
         let is_of_hop = |name: &HeaderName| {
             names_token(&parts.headers, &http::header::CONNECTION, name.as_str())
         };
@@ -116,15 +120,19 @@ impl Inquiry {
         {
             headers.insert(AUTHORIZATION, value);
         }
+        let sent = parts.extensions.get::<RawTarget>().map(|RawTarget(sent)| sent.as_ref());
+        let read = || parts.uri.path_and_query().map_or("/", |it| it.as_str()).as_bytes();
+        let target = HeaderValue::from_bytes(sent.unwrap_or_else(read))
+            .map_err(|_| Problem::malformed("the target of a request has no control characters"))?;
         let authority = parts.uri.authority().map(http::uri::Authority::as_str);
         let authority = authority.and_then(|it| HeaderValue::from_str(it).ok());
-        Self {
+        Ok(Self {
             method: parts.method.clone(),
-            target: parts.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned(),
+            target,
             host: authority.or_else(|| parts.headers.get(HOST).cloned()),
             remote: remote(parts),
             encrypted: parts.extensions.get::<Encrypted>().is_some(),
             headers,
-        }
+        })
     }
 }

@@ -102,10 +102,7 @@ impl Access {
         };
         let mut shown = match &found {
             None => Ok(Found::Nothing),
-            Some((Place::Ticket, ticket)) => {
-                let caller = shared.tickets.take(ticket, Instant::now());
-                caller.map(Found::Caller).ok_or_else(used_ticket)
-            }
+            Some((Place::Ticket, ticket)) => self.redeemed(ticket, parts).await.map(Found::Caller),
             // A page has to be served to sign in again.
             Some((Place::Cookie, token)) => {
                 Ok(self.bearer(token).await.map_or(Found::Nothing, Found::Caller))
@@ -117,14 +114,14 @@ impl Access {
             (&shared.delegate, is_ticket, &shown)
         {
             let found = found.as_ref().map(|(place, token)| (*place, token.as_str()));
-            let asked = self.judged(&**delegate, Inquiry::of(parts, found)).await;
+            let asked = self.judged(&**delegate, Inquiry::of(parts, found)?).await;
             shown = Ok(asked.map_or_else(Found::Refused, Found::Caller));
         }
         if let Some(attempt) = attempt {
             attempt.note(match &shown {
-                Ok(Found::Caller(_)) => true,
-                Ok(Found::Refused(problem)) => !is_refusal(problem),
-                Ok(Found::Nothing) | Err(_) => false,
+                Ok(Found::Caller(_)) => Outcome::Good,
+                Ok(Found::Refused(problem)) | Err(problem) => Outcome::of(problem),
+                Ok(Found::Nothing) => Outcome::Wrong,
             });
         }
         shown
@@ -136,11 +133,18 @@ impl Access {
     ///
     /// [`Code::SlowDown`] if its address has shown too many wrong ones.
     fn attempt<'a>(&'a self, parts: &Parts, credential: &'a str) -> Result<Attempt<'a>, Problem> {
+        self.may_try(parts, credential)?;
+        Ok(self.tried(parts, credential))
+    }
+
+    fn may_try(&self, parts: &Parts, credential: &str) -> Result<(), Problem> {
         let from = remote(parts).ip();
-        if let Some(rates) = &self.rates {
-            rates.may_sign_in(from, credential)?;
-        }
-        Ok(Attempt { rates: self.rates.as_ref(), from, credential })
+        let may = self.rates.as_ref().map_or(Ok(()), |rates| rates.may_sign_in(from, credential));
+        may.map_err(Into::into)
+    }
+
+    fn tried<'a>(&'a self, parts: &Parts, credential: &'a str) -> Attempt<'a> {
+        Attempt { rates: self.rates.as_ref(), from: remote(parts).ip(), credential }
     }
 
     /// Puts the caller of a proxied request beside it, and returns where its credential was, if it is one
@@ -154,36 +158,42 @@ impl Access {
             parts.extensions.insert(Caller::anybody());
             return Ok(None);
         };
-        let mut refused = None;
+        let (mut refused, mut wrong) = (None, Vec::new());
+        // What stands in one of the places may be of the application: it counts as wrong only if none of
+        // them has a good credential.
         for (place, shown) in credential::of_proxied(parts) {
-            let attempt = self.attempt(parts, &shown)?;
-            let caller = if place == Place::Ticket {
-                shared.tickets.take(&shown, Instant::now()).ok_or_else(used_ticket)
-            } else {
-                self.bearer(&shown).await
+            let tried = match self.may_try(parts, &shown) {
+                Ok(()) if place == Place::Ticket => self.redeemed(&shown, parts).await,
+                Ok(()) => self.bearer(&shown).await,
+                Err(too_fast) => Err(too_fast),
             };
-            match caller {
+            match tried {
                 Ok(caller) => {
-                    attempt.note(true);
+                    self.tried(parts, &shown).note(Outcome::Good);
                     parts.extensions.insert(caller);
                     return Ok(Some(place));
                 }
                 Err(problem) => {
-                    if shared.delegate.is_none() {
-                        attempt.note(false);
+                    if Outcome::of(&problem) == Outcome::Wrong {
+                        wrong.push(shown);
                     }
                     refused = Some(problem);
                 }
+            }
+        }
+        if shared.delegate.is_none() {
+            for shown in &wrong {
+                self.tried(parts, shown).note(Outcome::Wrong);
             }
         }
         if let Some(delegate) = &shared.delegate {
             let found = credential::find(parts);
             let found = found.as_ref().map(|(place, token)| (*place, token.as_str()));
             let place = found.map(|(place, _)| place).filter(|it| *it != Place::Header);
-            let caller = self.judged(&**delegate, Inquiry::of(parts, found)).await;
-            if let Some((_, credential)) = found {
-                let good = caller.as_ref().err().is_none_or(|problem| !is_refusal(problem));
-                self.attempt(parts, credential)?.note(good);
+            let attempt = found.map(|(_, shown)| self.attempt(parts, shown)).transpose()?;
+            let caller = self.judged(&**delegate, Inquiry::of(parts, found)?).await;
+            if let Some(attempt) = attempt {
+                attempt.note(caller.as_ref().err().map_or(Outcome::Good, Outcome::of));
             }
             parts.extensions.insert(caller?);
             return Ok(place);
@@ -202,12 +212,31 @@ impl Access {
         let caller = match (known, self.shared.as_ref().and_then(|it| it.delegate.clone())) {
             (Err(_), Some(delegate)) => {
                 let shown = Some((Place::Cookie, token));
-                self.judged(&*delegate, Inquiry::of(parts, shown)).await
+                self.judged(&*delegate, Inquiry::of(parts, shown)?).await
             }
             (known, _) => known,
         };
-        attempt.note(caller.as_ref().err().is_none_or(|problem| !is_refusal(problem)));
+        attempt.note(caller.as_ref().err().map_or(Outcome::Good, Outcome::of));
         caller
+    }
+
+    /// Returns the caller who has made a ticket. Where a delegate has judged that request, it judges this
+    /// one too, with the credentials of that one: it may decide by path.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Unauthorized`] if the ticket is used or too old, or what the delegate answers.
+    async fn redeemed(&self, ticket: &str, parts: &Parts) -> Result<Caller, Problem> {
+        let shared = self.shared.as_ref().ok_or_else(used_ticket)?;
+        let caller = shared.tickets.take(ticket, Instant::now()).ok_or_else(used_ticket)?;
+        match (caller.held.as_ref().map(|held| &held.credential), &shared.delegate) {
+            (Some(Shown::Request(made, _)), Some(delegate)) => {
+                let headers = made.headers.clone();
+                let inquiry = Inquiry { headers, ..Inquiry::of(parts, None)? };
+                self.judged(&**delegate, inquiry).await
+            }
+            _ => Ok(caller),
+        }
     }
 
     /// Returns the bearer of a token. Waits for the keys that its authority fetches.
@@ -274,10 +303,26 @@ struct Attempt<'a> {
     credential: &'a str,
 }
 
+/// What a credential has turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Good,
+    Wrong,
+    /// It was not judged: nothing is known of it.
+    Unknown,
+}
+
+impl Outcome {
+    /// Returns what a problem says of a credential.
+    fn of(problem: &Problem) -> Self {
+        if is_refusal(problem) { Self::Wrong } else { Self::Unknown }
+    }
+}
+
 impl Attempt<'_> {
-    fn note(self, good: bool) {
-        if let Some(rates) = self.rates {
-            rates.signed_in(self.from, self.credential, good);
+    fn note(self, outcome: Outcome) {
+        if let (Some(rates), Outcome::Good | Outcome::Wrong) = (self.rates, outcome) {
+            rates.signed_in(self.from, self.credential, outcome == Outcome::Good);
         }
     }
 }

@@ -15,7 +15,8 @@ use serde_json::json;
 
 use crate::wire;
 
-/// Lines that wait for the writer: some 2 MiB, and what a disk takes that stands still for a second.
+/// Lines that wait for the writer: some 2 MiB, 10 MiB of strangers' longest requests, and what a disk takes
+/// that stands still for a second.
 const WAITING: usize = 4096;
 
 /// How long the end of a server waits for a writer whose queue is full.

@@ -54,6 +54,14 @@ impl Addresses {
         taken.inspect_err(|_| _ = self.refused.inc())
     }
 
+    /// Takes one that an address has used already.
+    pub(super) fn charge(&self, address: IpAddr, now: Instant) {
+        let Some(rate) = self.rate.of(address) else { return };
+        let mut table = self.lock();
+        let key = table.key(address, now);
+        table.allowances.entry(key).or_insert_with(|| Allowance::new(rate, now)).charge(1, now);
+    }
+
     /// Returns whether an address may take something, and takes nothing.
     ///
     /// # Errors

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// The time whose allowance may be used at once.
 const BURST: Duration = Duration::from_secs(10);
 
+/// What one who has used much more than the rate waits at most.
+const MOST_DEBT: Duration = Duration::from_secs(100);
+
 /// How much is allowed in a second; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rate {
@@ -63,10 +66,20 @@ impl Allowance {
     /// The time until something may be taken.
     pub(crate) fn take(&mut self, amount: u64, now: Instant) -> Result<(), Duration> {
         self.check(now)?;
+        self.add(amount, now);
+        Ok(())
+    }
+
+    /// Takes an amount that has been used already, also beyond the allowance, up to [`MOST_DEBT`].
+    pub(super) fn charge(&mut self, amount: u64, now: Instant) {
+        self.add(amount, now);
+        self.paid = self.paid.min(now + MOST_DEBT);
+    }
+
+    fn add(&mut self, amount: u64, now: Instant) {
         let price = u128::from(amount) * 1_000_000_000 / u128::from(self.rate.get());
         let price = Duration::from_nanos(u64::try_from(price).unwrap_or(u64::MAX));
         self.paid = self.paid.max(now).checked_add(price).unwrap_or(self.paid);
-        Ok(())
     }
 
     /// Returns whether something may be taken.

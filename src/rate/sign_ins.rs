@@ -52,8 +52,8 @@ impl SignIns {
         if !good {
             known.remove(&hash);
             drop(known);
-            // The attempt has been made; the next one finds no room.
-            let _ = self.wrong.take(from, now);
+            // Many may have been made at one time, before the first was found to be wrong.
+            self.wrong.charge(from, now);
             return;
         }
         if known.len() >= GOOD && !known.contains(&hash) {
@@ -99,6 +99,23 @@ mod tests {
         // A credential that has ended is like any other wrong one.
         limit.tried(here, "good 7", false, now);
         assert!(limit.may_try(here, "good 7", now).is_err());
+    }
+
+    /// All of them are asked for before the first one is found to be wrong.
+    #[test]
+    fn each_guess_of_a_batch_is_paid_for() {
+        let wrong = Addresses::new(Rate::everywhere(1), Counter::default());
+        let (limit, now) = (SignIns::new(wrong), Instant::now());
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let guesses: Vec<String> = (0..50).map(|n| format!("guess {n}")).collect();
+        assert!(guesses.iter().all(|guess| limit.may_try(here, guess, now).is_ok()));
+        for guess in &guesses {
+            limit.tried(here, guess, false, now);
+        }
+        assert_eq!(limit.may_try(here, "next", now), Err(Duration::from_secs(40)));
+        // However many there were, the wait has an end.
+        (0..10_000).for_each(|n| limit.tried(here, &n.to_string(), false, now));
+        assert_eq!(limit.may_try(here, "next", now), Err(Duration::from_secs(90)));
     }
 
     #[test]

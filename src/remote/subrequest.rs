@@ -11,11 +11,14 @@
 //! decision counts for ten seconds for requests that send the same.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use ring::digest::{Context, SHA256};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::address::Address;
 use super::cache::{Cache, Key};
@@ -33,13 +36,17 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How long a decision counts.
 const COUNTS: Duration = Duration::from_secs(10);
 
+/// Questions at one time: each is a connection to the server. Further ones wait within [`LIMIT`].
+const AT_ONCE: usize = 64;
+
 /// Decisions that are kept, of about a kilobyte each.
 const MOST: usize = 10_000;
 
 /// The longest grants that are read.
 const MAX_GRANTS: usize = 8 << 10;
 
-/// Marks requests about requests, so that one that comes back to wstap is not asked about again.
+/// Marks requests about requests, so that one that comes back to this process is not asked about again.
+/// Each process has a value of its own, which no client knows, and leaves those of others.
 const MARK: HeaderName = HeaderName::from_static("wstap-subrequest");
 
 const USER: HeaderName = HeaderName::from_static("x-wstap-user");
@@ -51,6 +58,9 @@ pub struct Subrequest {
     cache: Cache<Result<Grant, Problem>>,
     /// Whether the last question has failed, which is logged once.
     failing: AtomicBool,
+    mark: HeaderValue,
+    /// Permits of questions.
+    room: Semaphore,
 }
 
 impl fmt::Debug for Subrequest {
@@ -67,11 +77,20 @@ impl Subrequest {
     /// If no root certificates can be read.
     pub fn new(address: Address) -> Result<Self, TlsError> {
         let fetcher = Fetcher::new(address, LIMIT)?;
-        Ok(Self { fetcher, cache: Cache::new(COUNTS, MOST), failing: AtomicBool::new(false) })
+        let mark = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+        Ok(Self {
+            fetcher,
+            cache: Cache::new(COUNTS, MOST),
+            failing: AtomicBool::new(false),
+            mark: HeaderValue::try_from(mark).expect("it is hexadecimal"),
+            room: Semaphore::new(AT_ONCE),
+        })
     }
 
     /// Asks the server. `Err` is no decision.
-    async fn ask(&self, headers: HeaderMap) -> Result<Result<Grant, Problem>, String> {
+    async fn ask(&self, mut headers: HeaderMap) -> Result<Result<Grant, Problem>, String> {
+        let _permit = self.room.acquire().await.map_err(|closed| closed.to_string())?;
+        headers.append(MARK, self.mark.clone());
         let answer = self.fetcher.get(headers, 0).await.map_err(|fault| fault.to_string())?;
         match answer.status() {
             StatusCode::UNAUTHORIZED => {
@@ -103,13 +122,16 @@ impl Subrequest {
 impl Delegate for Subrequest {
     fn decide<'a>(&'a self, inquiry: &'a Inquiry) -> Decision<'a> {
         Box::pin(async move {
-            if inquiry.headers.contains_key(MARK) {
+            if inquiry.headers.get_all(MARK).iter().any(|mark| *mark == self.mark) {
                 let words = "auth-url is the address of this server, which it cannot ask itself";
                 return Err(Problem::new(Code::Loop, words));
             }
             let headers = fields(inquiry);
             let key = digest(&headers);
-            let asked = self.cache.get(key, Instant::now(), || self.ask(headers)).await;
+            let asking = self.cache.get(key, Instant::now(), || self.ask(headers));
+            // Waiting for a permit, and for another one who asks the same, is part of the time.
+            let asked = timeout(LIMIT, asking).await;
+            let asked = asked.unwrap_or_else(|_| Err(format!("does not answer within {LIMIT:?}")));
             self.note(asked.as_ref().err().map(String::as_str));
             asked.unwrap_or_else(|_| {
                 let words = "the server that checks credentials does not answer properly";
@@ -146,20 +168,19 @@ fn fields(inquiry: &Inquiry) -> HeaderMap {
     for (name, value) in [
         ("x-forwarded-method", inquiry.method.as_str()),
         ("x-original-method", inquiry.method.as_str()),
-        ("x-forwarded-uri", &inquiry.target),
-        ("x-original-uri", &inquiry.target),
         ("x-forwarded-proto", scheme),
         ("x-forwarded-for", &remote),
         ("x-real-ip", &remote),
     ] {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
+        let value = HeaderValue::from_str(value).expect("methods and addresses are visible ASCII");
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    for name in ["x-forwarded-uri", "x-original-uri"] {
+        headers.insert(HeaderName::from_static(name), inquiry.target.clone());
     }
     if let Some(host) = &inquiry.host {
         headers.insert(HeaderName::from_static("x-forwarded-host"), host.clone());
     }
-    headers.insert(MARK, HeaderValue::from_static("1"));
     headers
 }
 

@@ -58,6 +58,7 @@ mod recording_open;
 mod redact;
 mod registration;
 mod remote;
+mod remote_hostile;
 mod replay;
 mod replay_ids;
 mod search_time;

@@ -166,3 +166,25 @@ fn proxy_auth_needs_an_upstream_and_credentials() {
         assert!(code == 2 && words.contains(right), "{arguments:?}: {words}");
     }
 }
+
+/// What the application has in a place of wstap is its own.
+#[tokio::test]
+async fn parameters_of_the_application_do_not_count_as_wrong_beside_a_good_credential() {
+    let (port, seen) = upstream().await;
+    let tokens = Tokens::new();
+    let (_server, addr) = front(port, &tokens, &["--proxy-auth", "--rate-sign-ins", "1"]);
+    let bearer = format!("Bearer {}", tokens.all);
+    for n in 0..30 {
+        let path = format!("/page?access_token=own-{n}&ticket=42");
+        let answer = request_at(addr, "GET", &path, &[("authorization", &bearer)], "").await;
+        assert_eq!(answer.status(), 200, "{n}");
+    }
+    assert!(
+        seen.lock()
+            .expect("no panic")
+            .iter()
+            .any(|it| it.contains("access_token=own-29&ticket=42"))
+    );
+    let wrong = request_at(addr, "GET", "/page?ticket=43", &[], "").await;
+    assert_eq!(wrong.status(), 401, "none of them has counted");
+}

@@ -18,17 +18,17 @@ use crate::cli::{Running, output};
 use crate::harness::{Answer, LIMIT, request_at, within};
 
 /// A server whose answers the test sets.
-struct Other {
+pub(crate) struct Other {
     addr: SocketAddr,
     asked: Arc<AtomicUsize>,
     /// The fields and targets of the requests.
-    seen: Arc<Mutex<Vec<(String, HeaderMap)>>>,
+    pub(crate) seen: Arc<Mutex<Vec<(String, HeaderMap)>>>,
 }
 
-type Answers = Arc<dyn Fn(&Request) -> Response + Send + Sync>;
+pub(crate) type Answers = Arc<dyn Fn(&Request) -> Response + Send + Sync>;
 
 impl Other {
-    async fn start(answer: Answers) -> Self {
+    pub(crate) async fn start(answer: Answers) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("it is bound");
         let (asked, seen) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<_>>>::default());
@@ -44,11 +44,11 @@ impl Other {
         Self { addr, asked, seen }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 
-    fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(SeqCst)
     }
 }
@@ -71,11 +71,11 @@ fn token(id: &str, key: &EncodingKey, lasts: i64) -> String {
     jsonwebtoken::encode(&header, &claims, key).expect("claims are JSON")
 }
 
-fn addr(server: &Running) -> SocketAddr {
+pub(crate) fn addr(server: &Running) -> SocketAddr {
     server.url().trim_start_matches("http://").parse().expect("an address")
 }
 
-async fn get(server: &Running, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) async fn get(server: &Running, path: &str, headers: &[(&str, &str)]) -> Answer {
     let response = request_at(addr(server), "GET", path, headers, "").await;
     let (parts, body) = response.into_parts();
     let body = within("a body", http_body_util::BodyExt::collect(body)).await.expect("a body");
@@ -87,7 +87,7 @@ async fn status(server: &Running, token: &str) -> u16 {
     get(server, "/api/info", &[("authorization", &format!("Bearer {token}"))]).await.status
 }
 
-fn serve(arguments: &[&str]) -> Running {
+pub(crate) fn serve(arguments: &[&str]) -> Running {
     Running::server(&[&["--listen", "127.0.0.1:0"], arguments].concat())
 }
 
@@ -203,7 +203,7 @@ fn addresses_of_keys_are_encrypted_or_on_this_machine() {
 }
 
 /// Decides as an authenticating server does: by a cookie or a token.
-fn decide(request: &Request) -> Response {
+pub(crate) fn decide(request: &Request) -> Response {
     let text = |name: &str| {
         request.headers().get(name).and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned()
     };
