@@ -1,6 +1,7 @@
 // Wires the inspector to the keys, buttons and dialogs of the page.
 
 import { here } from "./link/server.js";
+import { merged } from "./model/archive.js";
 import { connectionOf, describe, idOf, timeOf, valueOf } from "./model/event.js";
 import { SavedViews, all, both, conditions, fromQuery, literal, toQuery } from "./model/query.js";
 import { Acting } from "./view/act.js";
@@ -10,11 +11,12 @@ import { MOST, saveHar, saveNdjson, takeFiles } from "./view/keep.js";
 import { nameOf } from "./view/names.js";
 import { drawKeys, wireKeys } from "./view/keys.js";
 import { part, wireLayout } from "./view/layout.js";
+import { notice } from "./view/notice.js";
 import { hintOverflow } from "./view/overflow.js";
 import { may, refuse } from "./view/session.js";
 import { themeSwitch } from "./view/theme.js";
 import {
-  address, apply, banner, connections, context, detail, events, feed, filterBox, first, forget, info, journal, mode, notice, on, openFile, openHistory,
+  address, apply, banner, connections, context, detail, events, feed, filterBox, first, forget, info, journal, mode, on, openFile, openHistory,
   drawView, start, strip, update, view,
 } from "./inspector.js";
 
@@ -161,9 +163,9 @@ const askViews = viewsDialog(new SavedViews({ getItem: (key) => localStorage.get
 });
 
 const askSave = saveDialog({
-  size: () => ({ shown: events.all.length, most: MOST }),
+  size: () => ({ shown: events.archive ? events.archive.count + events.archive.found : events.all.length, most: MOST }),
   lines: async () => {
-    if (events.archive) return feed.lines(`${toQuery(view)}&format=ndjson&limit=${MOST}`);
+    if (events.archive) return merged(await feed.lines(`${toQuery(view)}&format=ndjson&limit=${MOST}`), events.archive.insertedLines).slice(0, MOST);
     return Array.from({ length: Math.min(MOST, events.all.length) }, (_, n) => events.all.at(n));
   },
   save: (kind, lines) => {
@@ -222,10 +224,8 @@ at("decoded").addEventListener("click", () => {
   at("decoded").setAttribute("aria-pressed", String(events.showDecoded));
 });
 at("fold").addEventListener("click", () => {
-  if (mode === "history") return toast("The server's history is not folded; the live list and files are.");
   events.isFolded = !events.isFolded;
   at("fold").setAttribute("aria-pressed", String(events.isFolded));
-  return undefined;
 });
 at("deltas").addEventListener("click", () => {
   events.showDeltas = !events.deltas;

@@ -7,28 +7,30 @@ import { Archive, spacing } from "./model/archive.js";
 import { Names } from "./model/complete.js";
 import { Decoded } from "./model/decoded.js";
 import { BUCKET, Density } from "./model/density.js";
-import { idOf, valueOf } from "./model/event.js";
+import { idOf, timeOf, valueOf } from "./model/event.js";
 import { Journal } from "./model/journal.js";
-import { all, conditions, fromQuery, isAll, toQuery } from "./model/query.js";
-import { moment, number } from "./model/text.js";
+import { all, fromQuery, isAll, toQuery } from "./model/query.js";
+import { moment } from "./model/text.js";
 import { Address } from "./view/address.js";
 import { extent } from "./view/ask.js";
 import { Banner } from "./view/banner.js";
 import { drawBlank } from "./view/blank.js";
+import { drawConditions } from "./view/conditions.js";
 import { Connections } from "./view/connections.js";
 import { drawCounts } from "./view/counts.js";
 import { Detail } from "./view/detail.js";
-import { at, button, hideClient, make, toast } from "./view/dom.js";
+import { at, hideClient, toast } from "./view/dom.js";
 import { Events } from "./view/events.js";
 import { connectionMarks, learnNames, nameOf } from "./view/names.js";
 import { FilterBox } from "./view/filter-box.js";
+import { gapNotice, notice } from "./view/notice.js";
+import { Searching } from "./view/searching.js";
 import { Strip } from "./view/strip.js";
 
 /** Events and characters of a file. */
 const FILE = [1_000_000, 1_000_000_000];
 
 const HOUR = 3_600_000;
-
 export let view = fromQuery(new URLSearchParams(location.search));
 export let mode = "live";
 let link = "connecting";
@@ -45,6 +47,8 @@ let applied = null;
 let later = 0;
 let counting = 0;
 let isSearched = true;
+/** Events of a search that the server has not counted. */
+const marked = new Set();
 
 export const journal = new Journal();
 const density = new Density();
@@ -54,8 +58,10 @@ export const events = new Events(journal, decoded);
 export const detail = new Detail();
 export const banner = new Banner();
 export const strip = new Strip(density);
+const searching = new Searching();
 export const feed = new Feed({ batch, state, roster: (part) => connections.show(part), labels: named, briefs: (pairs) => events.takeBriefs(pairs), note: (words) => { notice(words, true); events.decodeAgain(); } });
 events.onask = (lines, past) => feed.ask(lines, past);
+searching.onstop = () => feed.stopScan();
 export const connections = new Connections((wanted) => feed.roster(wanted));
 export const filterBox = new FilterBox(names, (text) => {
   if (mode === "file") throw new Error("The server evaluates expressions. A file is selected by text, kind and connection.");
@@ -112,7 +118,6 @@ function drawState() {
   drawCounts(journal, archive, { kind: recording ? "" : " of the history", perSecond, isSearched });
   at("redaction").hidden = !info?.redaction;
   at("older").hidden = mode !== "live" || first === "" || journal.length === 0 || idOf(journal.at(0)) === first;
-  at("older").textContent = "Older events…";
   if (archive?.fault) at("mode").textContent = `history cannot be read: ${archive.fault}`;
 }
 
@@ -125,26 +130,10 @@ function batch(lines, counts, briefs) {
   // Events of the past that come now are no rate.
   for (const [ms, n] of counts) if (now - ms < 3000) recent += n;
   const lost = lines.find((line) => line.startsWith('{"kind":"'));
-  if (lost) gap(valueOf(lost));
+  if (lost) gapNotice(valueOf(lost), (id) => openHistory({ id }));
   const last = lines.at(-1);
   if (last && last.length < 4096) names.see(valueOf(last));
   soon();
-}
-
-function gap(event) {
-  const act = ["Look at the server's history", () => openHistory({ id: event.after })];
-  if (event.kind === "hole") notice(`This page fell behind: ${number(event.missed, "event")} came faster than it could take them. They are counted, and marked in the list.`, true, ...act);
-  else if (event.missed == null) notice("There is a gap in the stream: what happened while it was interrupted, or before the server started again, may be missing.", true);
-  else notice(`There is a gap in the stream: ${number(event.missed, "event")} ${event.missed === 1 ? "was" : "were"} forgotten by the server before this page could read them. A longer --history-events keeps more.`, true);
-}
-
-export function notice(words, bad = false, label = "", run = null) {
-  at("notice").hidden = false;
-  at("notice").classList.toggle("bad", bad);
-  at("notice-text").textContent = words;
-  at("notice-act").hidden = run === null;
-  at("notice-act").textContent = label;
-  at("notice-act").onclick = run;
 }
 
 /** Takes the server's description of itself. */
@@ -221,9 +210,38 @@ export function start() {
   at("notice").hidden = true;
   events.clear();
   density.clear();
-  feed.follow(view);
+  marked.clear();
+  searching.none();
+  const followed = timeless().toString();
+  feed.follow(view).then(({ since, lines }) => {
+    if (timeless().toString() !== followed || view.text === "") return;
+    mark(lines);
+    searching.searched(since, view.filter !== "", mode === "live");
+  });
   countPast().catch(() => feed.countAfter(""));
   update();
+}
+
+/** Counts lines in the strip that the server has not counted, each once. */
+function mark(lines) {
+  density.add(lines.filter((line) => !marked.has(idOf(line))).map((line) => [timeOf(line), 1]));
+  for (const line of lines) marked.add(idOf(line));
+  strip.draw();
+}
+
+/** Looks for the text of the view in the decoded messages of the history that is shown. */
+function searchDecoded(archive) {
+  const searched = view;
+  const last = info?.now.lastEventId;
+  if (view.text === "" || !last) return undefined;
+  const isCurrent = () => events.archive === archive && view === searched;
+  return searching.history((report) => feed.scan({ view, last }, (told) => isCurrent() && report(told)), (lines, briefs) => {
+    decoded.put(briefs);
+    const hasRoom = lines.length === 0 || events.insert(lines);
+    if (lines.length > 0) mark(lines);
+    soon();
+    return { found: archive.found, hasRoom };
+  });
 }
 
 /** Asks for the number of events in the server's history, and when they happened. */
@@ -274,6 +292,7 @@ export async function openHistory({ id = "", time = 0 } = {}) {
   }, told);
   events.use(archive);
   drawView();
+  searchDecoded(archive);
   try {
     if (id && archive.length > 0) events.select(await archive.indexOfId(id), { show: false });
     else if (time && archive.length > 0) events.select(Math.min(archive.length - 1, await archive.indexOfTime(time)), { show: false });
@@ -290,6 +309,7 @@ function live() {
     events.use(null);
     if (view.since !== null || view.until !== null) view = { ...view, since: null, until: null };
   }
+  searching.live();
   drawView();
   update();
 }
@@ -321,15 +341,7 @@ function describeView() {
   at("text").placeholder = view.within === "event" ? "Search anywhere" : "Search content";
   for (const one of document.querySelectorAll("[data-kind][aria-pressed]")) one.setAttribute("aria-pressed", String(view.kinds.includes(one.dataset.kind)));
   for (const one of document.querySelectorAll("[data-direction]")) one.setAttribute("aria-pressed", String(view.direction === one.dataset.direction));
-  const held = conditions(view, (ms) => moment(new Date(ms)), nameOf);
-  const chips = held.map(({ words, without }) => {
-    const chip = button("", "", () => apply(without), { "aria-label": `Without ${words}` });
-    chip.append(make("span", "words", words), make("span", "", "×", { "aria-hidden": "true" }));
-    return chip;
-  });
-  if (held.length > 1) chips.push(button("Clear all", "none", () => on.act("clear")));
-  at("conditions").replaceChildren(...chips);
-  at("conditions").hidden = held.length === 0;
+  drawConditions(view, { apply, clear: () => on.act("clear"), more: searching.element });
   at("history").setAttribute("aria-pressed", String(mode === "history"));
   at("live").hidden = mode === "live" || (mode === "history" && recording !== null);
   at("mode").textContent = { live: "", history: recording ? recorded() : "the server's history", file: "a file" }[mode];

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Outbox } from "../../static/js/link/outbox.js";
+import { all } from "../../static/js/model/query.js";
 
 const line = (n) => `{"id":"${1_700_000_000_000 + n}-0","kind":"message"}`;
 
@@ -31,7 +32,7 @@ test("an outbox waits for the page, and what it drops is counted", () => {
 test("an outbox lets only what holds the text pass, and gaps", () => {
   const batches = [];
   const outbox = new Outbox((batch) => batches.push(...batch.lines));
-  outbox.text = "apple";
+  outbox.view = { ...all(), text: "apple", within: "event" };
   for (const one of ['{"id":"1-0","message":"Apples"}', '{"id":"2-0","message":"x"}', '{"kind":"gap","missed":1}']) outbox.push(one);
   outbox.flush();
   assert.equal(batches.length, 2);

@@ -6,7 +6,7 @@ import { Archive, spacing } from "../../static/js/model/archive.js";
 import { Burst, filled, read } from "../../static/js/model/burst.js";
 import { Names } from "../../static/js/model/complete.js";
 import { between, diff } from "../../static/js/model/diff.js";
-import { connectionOf, describe, idOf, payload, timeOf } from "../../static/js/model/event.js";
+import { connectionOf, describe, idOf, payload, timeOf, findId } from "../../static/js/model/event.js";
 import { forensics } from "../../static/js/model/forensics.js";
 import { toHar } from "../../static/js/model/har.js";
 import { dice } from "./decode.kit.mjs";
@@ -275,6 +275,57 @@ test("a hundred thousand names leave a roster bounded", () => {
   }
   assert.equal(roster.size, 1000);
   assert.equal(roster.open + roster.window({ count: 1000 }).rows.filter((one) => !one.open).length, 1000);
+});
+
+test("a history shows inserted lines in their places, and not those that are folded", async () => {
+  const roll = dice(11);
+  const id = (n) => `${1_700_000_000_000 + n}-0`;
+  const counted = Array.from({ length: 1001 }, (_, n) => message(3 * n));
+  const archive = new Archive(async (params) => {
+    const from = counted.findIndex((one) => timeOf(one) > parseInt(params.get("last_event_id") ?? "0", 10));
+    return counted.slice(from, from + Number(params.get("limit")));
+  }, { every: 200, marks: [1, 2, 3, 4, 5].map((n) => idOf(counted[n * 200 - 1])), count: 1001, first: id(0), last: id(3000) });
+  const shown = [...counted];
+  const all = async () => {
+    const lines = [];
+    for (let at = 0; at < archive.length; at += 1) {
+      if (archive.at(at) === null) await new Promise((done) => { archive.onload = done; });
+      lines.push(archive.at(at));
+    }
+    return lines.map(idOf);
+  };
+  for (let round = 0; round < 30; round += 1) {
+    const more = Array.from({ length: roll(8) }, () => message(3 * roll(1200) + 1 + roll(2))).filter((one) => !shown.some((other) => idOf(other) === idOf(one)));
+    const fresh = [...new Map(more.map((one) => [idOf(one), one])).values()].sort((a, b) => timeOf(a) - timeOf(b)).filter((one) => timeOf(one) > 1_700_000_000_000 + 100 * round);
+    const known = archive.insertedLines.map(timeOf);
+    const later = fresh.filter((one) => known.every((time) => time < timeOf(one)));
+    assert.ok(archive.insert(later));
+    shown.push(...later);
+    if (roll(3) === 0) archive.at(roll(archive.length));
+  }
+  shown.sort((a, b) => timeOf(a) - timeOf(b));
+  assert.ok(archive.found > 5);
+  assert.deepEqual(await all(), shown.map(idOf));
+  const isFolded = (one) => timeOf(one) % 4 === 0;
+  const place = archive.placeOf(700);
+  archive.fold(isFolded);
+  const kept = shown.filter((one) => !isFolded(one));
+  assert.deepEqual(await all(), kept.map(idOf));
+  kept.forEach((one, at) => assert.equal(archive.indexOf(idOf(one)), at));
+  const stood = kept.findLastIndex((one) => timeOf(one) <= parseInt(place.id, 10));
+  assert.equal(archive.indexOfPlace(place), stood);
+  const folded = shown.find(isFolded);
+  assert.deepEqual([archive.indexOf(idOf(folded)), archive.lineOf(idOf(folded))], [-1, folded]);
+  archive.fold(null);
+  assert.equal(archive.length, shown.length);
+});
+
+test("an event is found by its id among lines that have none", () => {
+  const roll = dice(3);
+  for (let round = 0; round < 200; round += 1) {
+    const lines = Array.from({ length: roll(20) }, (_, n) => (roll(3) === 0 ? '{"kind":"gap"}' : message(n)));
+    for (let n = 0; n < 20; n += 1) assert.equal(findId(lines.length, (at) => lines[at], idOf(message(n))), lines.findIndex((one) => idOf(one) === idOf(message(n))));
+  }
 });
 
 test("a million events are read a part at a time, from anywhere", async () => {

@@ -54,24 +54,30 @@ export class ServerContext {
     return joined([connect, ...(await read(["message"], { last_event_id: idOf(connect), limit: BEGIN }))], recent);
   }
 
-  /** The lines of an answer, as many as fit. */
-  async #lines(query) {
-    const response = await fetch(new URL(`api/events?${query}`, this.#base), { cache: "no-store" });
-    if (!response.ok) throw new Error(`the server answers ${response.status}`);
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let text = "";
-    for (;;) {
-      const { value, done } = await reader.read();
-      if (done) break;
-      text += value;
-      if (text.length > CHARS) {
-        reader.cancel().catch(() => {});
-        text = text.slice(0, text.lastIndexOf("\n"));
-        break;
-      }
-    }
-    return text.split("\n").filter((line) => line !== "");
+  #lines(query) {
+    return readLines(new URL(`api/events?${query}`, this.#base));
   }
+}
+
+/** The lines of an answer, as many as fit, or come within some milliseconds. A single line may be cut. */
+export async function readLines(url, { chars = CHARS, ms = Infinity, signal } = {}) {
+  const response = await fetch(url, { cache: "no-store", signal });
+  if (!response.ok) throw new Error(`the server answers ${response.status}`);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const end = performance.now() + ms;
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    text += value;
+    if (text.length > chars || performance.now() > end) {
+      reader.cancel().catch(() => {});
+      const whole = text.lastIndexOf("\n");
+      text = whole === -1 ? text : text.slice(0, whole);
+      break;
+    }
+  }
+  return text.split("\n").filter((line) => line !== "");
 }
 
 /** Reads from the lines of a file. */

@@ -1,7 +1,8 @@
 // Link: the page's end of the worker, and its own requests to the server.
 
 import { here } from "./server.js";
-import { isAll, toQuery } from "../model/query.js";
+import { compareIds, idOf } from "../model/event.js";
+import { all, isAll, toQuery } from "../model/query.js";
 
 /** Events that a fresh stream begins with. */
 const PAST = 2000;
@@ -15,6 +16,7 @@ export class Feed {
   #counted = null;
   #number = 0;
   #full = new Map();
+  #scans = new Map();
 
   /** The decoders: `[{ name, title }]`. */
   names = [];
@@ -37,6 +39,7 @@ export class Feed {
       return undefined;
     }
     if (data.type === "briefs") return this.#on.briefs(data.briefs);
+    if (data.type === "scanned") return this.#scanned(data);
     if (data.type === "note") return this.#on.note(data.words);
     if (data.type === "full") {
       this.#full.get(data.number)?.(data.result);
@@ -77,32 +80,76 @@ export class Feed {
 
   /**
    * Follows the stream as a view selects. The stream does not search text: past events with it are
-   * asked for first, and the stream continues after them.
+   * asked for first, and the stream continues after them. Resolves with `{ since, lines }` of such a
+   * search: the id of the first event whose decoded form was searched, "" for all, or null for none, and
+   * the lines that only their decoded form has selected.
    */
   async follow(view, silence) {
     const mine = this.#session += 1;
     this.#isOpen = false;
     this.#counted = null;
-    const query = toQuery({ ...view, since: null, until: null }, false);
-    query.delete("text");
-    const order = { type: "open", base: document.baseURI, query: query.toString(), text: view.text, within: view.within, past: PAST, lastId: "", silence, session: mine, selects: !isAll({ ...view, text: "" }), partial: view.filter !== "" || view.direction !== "" || view.channels.length > 0 };
-    if (view.text !== "") {
+    const isSearch = view.text !== "";
+    // Decoders need the messages that a search leaves out, so that the worker selects.
+    const asked = isSearch ? { ...all(), connections: view.connections, filter: view.filter } : { ...view, since: null, until: null };
+    const isPartial = view.filter !== "" || (!isSearch && (view.direction !== "" || view.channels.length > 0));
+    const order = { type: "open", base: document.baseURI, query: toQuery(asked).toString(), view: isSearch ? { ...view, since: null, until: null } : null, past: PAST, lastId: "", silence, session: mine, selects: !isAll(asked), partial: isPartial };
+    let told = { since: null, lines: [] };
+    if (isSearch) {
       try {
-        const info = await json("api/info");
-        order.lastId = info.now.lastEventId ?? "";
-        query.set("text", view.text);
-        query.set("within", view.within);
-        const lines = await this.lines(`${query}&order=desc&limit=${PAST}&format=ndjson`);
-        if (mine !== this.#session) return;
-        this.#on.batch(lines.reverse(), [], []);
+        order.lastId = (await json("api/info")).now.lastEventId ?? "";
+        told = order.lastId === "" ? { since: "", lines: [] } : await this.#search(order.view, order.lastId, () => mine === this.#session);
       } catch {
         // The stream will say what is wrong.
       }
-      if (mine !== this.#session) return;
+      if (mine !== this.#session) return told;
     }
     this.#worker.postMessage(order);
     this.#isOpen = true;
     if (this.#counted !== null) this.countAfter(this.#counted);
+    return told;
+  }
+
+  /** Shows the past events with the text of a view, as they were sent and as they are decoded. */
+  async #search(view, last, isCurrent) {
+    const decoded = this.scan({ view, last, isNewest: true });
+    const lines = (await this.lines(`${toQuery(view)}&order=desc&limit=${PAST}&format=ndjson`)).reverse();
+    const { lines: found = [], briefs = [], since = null, fault } = await decoded;
+    const known = new Set(lines.map(idOf));
+    const more = found.filter((line) => !known.has(idOf(line)));
+    const merged = more.length === 0 ? lines : [...lines, ...more].sort((a, b) => compareIds(idOf(a), idOf(b)));
+    if (isCurrent()) this.#on.batch(merged, [], briefs);
+    return { since: fault === undefined ? since : null, lines: more };
+  }
+
+  /**
+   * Looks for the text of a view in decoded messages up to the event `last`. Calls `report` with what
+   * was found, and resolves with the last report. Another scan of the same kind, of the newest events or
+   * of the history, ends this one.
+   */
+  scan({ view, last, isNewest = false }, report = () => {}) {
+    this.#number += 1;
+    const number = this.#number;
+    for (const [other, scan] of this.#scans) {
+      if (scan.isNewest !== isNewest) continue;
+      this.#scans.delete(other);
+      scan.end({});
+    }
+    this.#worker.postMessage({ type: "scan", number, base: document.baseURI, view, last, isNewest });
+    return new Promise((end) => this.#scans.set(number, { isNewest, report, end }));
+  }
+
+  /** Ends the scan of the history. */
+  stopScan() {
+    this.#worker.postMessage({ type: "stop" });
+  }
+
+  #scanned(data) {
+    const scan = this.#scans.get(data.number);
+    if (!scan) return;
+    scan.report(data);
+    if (!data.isDone) return;
+    this.#scans.delete(data.number);
+    scan.end(data);
   }
 
   /** Counts only events of the stream that are later than one: the server has counted the rest. */

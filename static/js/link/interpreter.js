@@ -3,7 +3,7 @@
 // server or the file. Messages beyond the budget are skipped; the page asks again for those in sight.
 
 import { Track, brief } from "../decode/track.js";
-import { connectionOf, handshakeOf, idOf, kindOf, timeOf, toDecode, valueOf } from "../model/event.js";
+import { compareIds, connectionOf, handshakeOf, idOf, kindOf, timeOf, toDecode, valueOf } from "../model/event.js";
 
 /** Connections that are followed at once. */
 const TRACKS = 5000;
@@ -13,7 +13,7 @@ const BUDGET = 300;
 
 /** Contexts that are read at once, and that wait. */
 const READING = 2;
-const WAITING = 60;
+const WAITING = 250;
 
 /** Messages that wait for the context of their connection. */
 const BUFFER = 2000;
@@ -45,11 +45,13 @@ export class Interpreter {
 
   /**
    * Begins again. `source.context(connection, line)` resolves with the lines before and with a line;
-   * `source.isComplete` says that no other lines exist than those that `see` gets.
+   * `source.isComplete` says that no other lines exist than those that `see` gets. `tracks` are those of
+   * connections that were decoded up to the first line of the stream, `[connection, track]`.
    */
-  reset(source) {
+  reset(source, tracks = []) {
     this.#source = source;
     this.#tracks.clear();
+    for (const [connection, track] of tracks) this.#add(connection, { track, whole: true, isBegun: true });
     this.#waiting.clear();
     this.#candidates.clear();
     this.#generation += 1;
@@ -62,12 +64,12 @@ export class Interpreter {
     if (this.partial) return undefined;
     const connection = connectionOf(line);
     if (connection === "") return undefined;
-    if (kind === "connect") this.#add(connection, { track: this.#begin(connection, valueOf(line)), whole: true });
+    if (kind === "connect") this.#add(connection, { track: this.begin(connection, valueOf(line)), whole: true });
     else if (kind === "close") this.#tracks.delete(connection);
     else if (kind === "message") {
       const found = this.#next(connection, line);
       const entry = this.#tracks.get(connection);
-      const isOwn = this.#hasOwn && entry.whole && !entry.buffer && !this.own.isBusy;
+      const isOwn = this.hasOwn && entry.whole && !entry.buffer && !this.own.isBusy;
       if (!isOwn) return found;
       // Posted later: the reader's decoders go first, and their answer takes a moment.
       this.#override(connection, entry, line, found ?? null);
@@ -75,7 +77,8 @@ export class Interpreter {
     return undefined;
   }
 
-  #begin(connection, connect) {
+  /** A track for the messages of a connection, with its connect event if that is known. */
+  begin(connection, connect) {
     return new Track({ ...handshakeOf(connect), forced: this.#forcedFor(connection) });
   }
 
@@ -85,27 +88,31 @@ export class Interpreter {
     return name !== null && this.own?.has(name) ? "off" : name;
   }
 
-  get #hasOwn() {
+  get hasOwn() {
     return this.own !== null && !this.own.isEmpty;
   }
 
   /** Which of the reader's decoders may decode a connection: all (null), one, or none (false). */
   #ownFor(connection) {
-    if (!this.#hasOwn) return false;
+    if (!this.hasOwn) return false;
     const name = this.#forced.get(connection) ?? null;
     return name === null || this.own.has(name) ? name : false;
   }
 
   /** Decodes the next message by the reader's decoders; `found` is posted if they return nothing. */
   async #override(connection, entry, line, found) {
+    const fresh = !entry.isBegun;
+    entry.isBegun = true;
+    this.#post([[idOf(line), await this.ownBrief(connection, entry.track, line, fresh) ?? found]]);
+  }
+
+  /** The brief of a message by the reader's decoders, whose states are those of `key`, or null. */
+  async ownBrief(connection, track, line, fresh, key = connection) {
     const only = this.#ownFor(connection);
     const message = only === false ? null : toDecode(line);
-    if (!message) return this.#post([[idOf(line), found]]);
-    const { track, isBegun } = entry;
-    entry.isBegun = true;
-    const output = await this.own.decode(connection, { ...message, path: track.path, subprotocol: track.subprotocol }, { fresh: !isBegun, only });
-    this.#post([[idOf(line), output ? brief(track.adopt(output, message.direction, idOf(line), timeOf(line))) : found]]);
-    return undefined;
+    if (!message) return null;
+    const output = await this.own.decode(key, { ...message, path: track.path, subprotocol: track.subprotocol }, { fresh, only });
+    return output ? brief(track.adopt(output, message.direction, idOf(line), timeOf(line))) : null;
   }
 
   /** Decodes lines in order by the reader's decoders; resolves with the results by id. */
@@ -134,7 +141,7 @@ export class Interpreter {
   }
 
   #next(connection, line) {
-    const entry = this.#tracks.get(connection) ?? this.#add(connection, { track: this.#begin(connection), whole: this.#source?.isComplete === true });
+    const entry = this.#tracks.get(connection) ?? this.#add(connection, { track: this.begin(connection), whole: this.#source?.isComplete === true });
     if (entry.buffer) {
       if (entry.buffer.push(line) > BUFFER) entry.buffer = entry.buffer.slice(-BUFFER / 2);
       return undefined;
@@ -167,7 +174,7 @@ export class Interpreter {
       const context = connection !== "" && !isWhole && this.#candidates.has(connection);
       if (context && this.#enqueue(connection, line, past)) continue;
       pairs.push([idOf(line), found]);
-      if (this.#hasOwn) this.#ownReplay(connection, [line], "alone").then((results) => this.#post([...results].map(([id, result]) => [id, brief(result)])));
+      if (this.hasOwn) this.#ownReplay(connection, [line], "alone").then((results) => this.#post([...results].map(([id, result]) => [id, brief(result)])));
     }
     if (pairs.length > 0) this.#post(pairs);
     this.#work();
@@ -176,11 +183,11 @@ export class Interpreter {
   /** Decodes a message alone, with the facts of its connection; binary messages may be parts of others. */
   #quick(line) {
     const entry = this.#tracks.get(connectionOf(line));
-    const track = entry?.track.fork() ?? this.#begin(connectionOf(line));
+    const track = entry?.track.fork() ?? this.begin(connectionOf(line));
     const found = brief(read(track, line));
     // A connection that was left alone has begun to speak a known protocol.
     if (found && entry?.track.isDormant) entry.track.wake();
-    return { found, isCandidate: found !== null || this.#hasOwn || line.includes('"opcode":"binary"') };
+    return { found, isCandidate: found !== null || this.hasOwn || line.includes('"opcode":"binary"') };
   }
 
   #remember(connection) {
@@ -213,17 +220,18 @@ export class Interpreter {
 
   /** Decodes the context of a connection up to the newest line that is wanted, and all that it has. */
   async #catchUp(connection, { lines, past }) {
+    if (past) return this.#decodePast(connection, lines);
     const generation = this.#generation;
     const entry = this.#tracks.get(connection);
     // New messages wait, so that each message is decoded once and in order.
-    const live = !past && !this.partial && entry && !entry.buffer;
+    const live = !this.partial && entry && !entry.buffer;
     if (live) entry.buffer = [];
     // Up to the last line that the stream has brought: none may be missing between it and those that wait.
     const newest = [...lines, ...(live && entry.last ? [entry.last] : [])].reduce((a, b) => (later(b, a) ? b : a));
     const found = await this.#context(connection, newest);
     if (generation !== this.#generation) return;
     const pairs = new Map();
-    const track = this.#replay(connection, found, (line, result) => pairs.set(idOf(line), brief(result)));
+    const track = this.replay(connection, found, (line, result) => pairs.set(idOf(line), brief(result)));
     for (const [id, result] of await this.#ownReplay(connection, found, connection)) pairs.set(id, brief(result));
     if (generation !== this.#generation) return;
     const caughtUp = new Set();
@@ -235,14 +243,34 @@ export class Interpreter {
         if (!later(line, last)) continue;
         caughtUp.add(idOf(line));
         const decoded = brief(read(track, line));
-        if (this.#hasOwn) this.#override(connection, caught, line, decoded);
+        if (this.hasOwn) this.#override(connection, caught, line, decoded);
         else pairs.set(idOf(line), decoded);
       }
     } else if (this.partial) {
       this.#add(connection, { track, whole: true });
     }
     for (const line of lines) if (!pairs.has(idOf(line)) && !caughtUp.has(idOf(line))) pairs.set(idOf(line), brief(read(track.fork(), line)));
-    this.#post([...pairs]);
+    return this.#post([...pairs]);
+  }
+
+  /** Decodes lines of the history, and those between them, context after context from the newest on. */
+  async #decodePast(connection, lines) {
+    const generation = this.#generation;
+    const oldest = lines.reduce((a, b) => (later(a, b) ? b : a));
+    const pairs = new Map();
+    let left = lines;
+    while (left.length > 0) {
+      const newest = left.reduce((a, b) => (later(b, a) ? b : a));
+      const found = await this.#context(connection, newest);
+      const results = new Map();
+      this.replay(connection, found, (line, result) => results.set(idOf(line), brief(result)));
+      for (const [id, result] of await this.#ownReplay(connection, found, `past ${connection}`)) results.set(id, brief(result));
+      if (generation !== this.#generation) return undefined;
+      if (!results.has(idOf(newest))) results.set(idOf(newest), this.#quick(newest).found);
+      for (const [id, result] of results) if (!pairs.has(id) && compareIds(id, idOf(oldest)) >= 0) pairs.set(id, result);
+      left = left.filter((line) => !pairs.has(idOf(line)));
+    }
+    return this.#post([...pairs]);
   }
 
   async #context(connection, line) {
@@ -254,7 +282,7 @@ export class Interpreter {
   }
 
   /** Decodes lines in order with a fresh track, which it returns; null stands for lines that are missing. */
-  #replay(connection, lines, each) {
+  replay(connection, lines, each = () => {}) {
     const forced = this.#forcedFor(connection);
     let track = new Track({ forced });
     for (const line of lines) {
@@ -270,7 +298,7 @@ export class Interpreter {
     const connection = connectionOf(line);
     const lines = connection === "" ? [line] : await this.#context(connection, line);
     let full = null;
-    this.#replay(connection, lines, (one, result) => { if (idOf(one) === idOf(line)) full = result; });
+    this.replay(connection, lines, (one, result) => { if (idOf(one) === idOf(line)) full = result; });
     return (await this.#ownReplay(connection, lines, "full")).get(idOf(line)) ?? full;
   }
 
@@ -281,6 +309,11 @@ export class Interpreter {
     this.#tracks.delete(connection);
   }
 
+  /** Whether no decoder has fit the messages of a connection for so long that they are not decoded. */
+  isDormant(connection) {
+    return this.#tracks.get(connection)?.track.isDormant === true;
+  }
+
   /** Forgets all connections, since there are other decoders. */
   relearn() {
     this.#tracks.clear();
@@ -288,7 +321,8 @@ export class Interpreter {
   }
 }
 
-function read(track, line) {
+/** Decodes a line by the track of its connection; returns the result or null. */
+export function read(track, line) {
   const value = valueOf(line);
   const message = toDecode(line, value);
   if (message) return track.read(message, idOf(line), timeOf(line) || Date.parse(value.time) || 0);

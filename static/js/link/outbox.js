@@ -1,8 +1,8 @@
 // Link: the batches that the worker hands to the page. One at most every 16 ms, and only while the page
 // keeps up; lines that a slow page cannot take are dropped, oldest first, and counted.
 
-import { holds } from "../model/query.js";
-import { idOf } from "../model/event.js";
+import { describe, idOf } from "../model/event.js";
+import { passes } from "../model/query.js";
 import { Tally } from "../model/tally.js";
 
 /** Batches that the page has not acknowledged. */
@@ -21,9 +21,8 @@ export class Outbox {
   #open = 0;
   #most;
   #mostChars;
-  /** Only lines with this text, in their content or anywhere. */
-  text = "";
-  within = "event";
+  /** Only lines that a view selects, if it has a text; the server has applied the expression. */
+  view = null;
 
   /** `post({ lines, counts, briefs })` hands a batch over. */
   constructor(post, most = 50_000, mostChars = 48_000_000) {
@@ -34,7 +33,7 @@ export class Outbox {
 
   /** Takes a line, and its brief if it was decoded. */
   push(line, brief = undefined) {
-    if (this.text !== "" && !line.startsWith('{"kind":"gap"') && !holds(line, this.text, this.within, brief?.row ?? "")) return;
+    if (this.view !== null && !passes(this.view, line, describe(line), brief?.row ?? "")) return;
     this.#lines.push(line);
     if (brief !== undefined) this.#briefs.push([idOf(line), brief]);
     this.#chars += line.length;

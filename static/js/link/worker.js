@@ -1,10 +1,10 @@
 // The worker of the page: wires the stream, or a file, the decoders and the list of connections to the
-// page. It takes open, counted, file, select, taken, roster, forget, now, ask, full, choose, learn, and
-// posts names (of the decoders), state, batch, labels, roster, briefs, full, note.
+// page. It takes open, counted, file, select, taken, roster, forget, now, ask, full, choose, learn, scan,
+// stop, and posts names (of the decoders), state, batch, labels, roster, briefs, full, note, scanned.
 
 import { add, names } from "../decode/index.js";
 import { fromDescriptors } from "../decode/schema.js";
-import { describe, idOf, kindOf, timeOf, valueOf } from "../model/event.js";
+import { connectionOf, describe, idOf, kindOf, timeOf, valueOf } from "../model/event.js";
 import { textOf } from "../model/packed.js";
 import { read } from "../model/recording.js";
 import { isAll, passes } from "../model/query.js";
@@ -14,10 +14,14 @@ import { FileContext, ServerContext } from "./context.js";
 import { Interpreter } from "./interpreter.js";
 import { OwnDecoders } from "./own-decoders.js";
 import { Outbox } from "./outbox.js";
+import { Scan } from "./scan.js";
 import { Watcher } from "./watcher.js";
 
 /** How often a batch goes to the page: once a frame. */
 const FRAME = 16;
+
+/** Messages of a search that wait for the beginning of their connection to be decoded. */
+const UNDECIDED = 500;
 
 let session = 0;
 let stream = null;
@@ -27,10 +31,19 @@ let file = null;
 /** Briefs of the messages of a file. */
 let briefs = new Map();
 let rosterView = {};
+/** The scan of the newest events, and that of the history. */
+const scans = new Map();
+/** The scan of the newest events that the stream continues, and their last. */
+let scanned = null;
+/** Lines by their id that match a search if their decoded form does, which is not known yet. */
+let undecided = new Map();
 
 const post = (batch) => postMessage({ type: "batch", session, ...batch });
 let outbox = new Outbox(post);
-const interpreter = new Interpreter((briefs) => postMessage({ type: "briefs", briefs }));
+const interpreter = new Interpreter((briefs) => {
+  for (const [id, brief] of briefs) decide(id, brief);
+  postMessage({ type: "briefs", briefs });
+});
 
 const own = new OwnDecoders();
 interpreter.own = own;
@@ -73,9 +86,24 @@ function flush() {
   outbox.flush();
 }
 
+function decide(id, brief) {
+  const line = undecided.get(id);
+  if (line === undefined) return;
+  undecided.delete(id);
+  outbox.push(line, brief);
+}
+
 function take(line) {
-  outbox.push(line, interpreter.see(line));
+  const brief = interpreter.see(line);
   const kind = kindOf(line);
+  // A search looks at decoded messages, too; those of a connection that began before are decoded later.
+  const isLater = outbox.view !== null && brief === undefined && kind === "message" && !interpreter.partial && !interpreter.isDormant(connectionOf(line));
+  if (isLater && undecided.size < UNDECIDED) {
+    undecided.set(idOf(line), line);
+    interpreter.ask([line]);
+  } else {
+    outbox.push(line, brief);
+  }
   if (kind === "connect" || kind === "close") watcher?.see(line);
 }
 
@@ -86,14 +114,15 @@ function named({ state, attempt, status }) {
   return state === "ended" ? "refused" : state;
 }
 
-function open({ base, query, text, within, past, lastId, silence, selects, partial }) {
+function open({ base, query, view, past, lastId, silence, selects, partial }) {
   stream?.close();
-  interpreter.reset(new ServerContext(base));
+  interpreter.reset(new ServerContext(base), scanned?.last === lastId && lastId !== "" ? scanned.tracks : []);
   interpreter.partial = partial;
+  scanned = null;
+  undecided = new Map();
   file = null;
   outbox = outbox.fresh();
-  outbox.text = text;
-  outbox.within = within;
+  outbox.view = view;
   const mine = session;
   const asked = new URLSearchParams(query);
   const selection = Object.fromEntries([...new Set(asked.keys())].map((name) => [name, asked.getAll(name)]));
@@ -111,6 +140,22 @@ function open({ base, query, text, within, past, lastId, silence, selects, parti
   watcher ??= new Watcher(base, roster, (message) => postMessage(message));
   watcher.streamTellsAll = !selects;
   watcher.view = rosterView;
+}
+
+/** Looks for the text of a view in decoded messages: the newest ones at once, or all, with reports. */
+async function look({ number, base, view, last, isNewest }) {
+  scans.get(isNewest)?.stop();
+  const mine = new Scan(base, view, interpreter);
+  scans.set(isNewest, mine);
+  const report = (told) => postMessage({ type: "scanned", number, ...told });
+  try {
+    if (!isNewest) return await mine.history(last, report);
+    const found = await mine.newest(last);
+    if (scans.get(isNewest) === mine) scanned = { last, tracks: mine.tracks };
+    return report({ ...found, isDone: true });
+  } catch (error) {
+    return report({ lines: [], briefs: [], isDone: true, fault: mine.isStopped ? "" : error.message });
+  }
 }
 
 // ---------------------------------------------------------------- a file instead of a server
@@ -175,6 +220,8 @@ onmessage = ({ data }) => {
       return interpreter.full(data.line).then((result) => postMessage({ type: "full", number: data.number, result }));
     case "learn":
       return learn(data).then((result) => postMessage({ type: "full", number: data.number, result }));
+    case "scan": return look(data);
+    case "stop": return scans.get(false)?.stop();
     case "choose": return interpreter.choose(data.connection, data.name);
     case "now":
       stream?.now();

@@ -1,6 +1,6 @@
 // Model: the decoded form of messages for their rows, by the id of the event. Bounded; no DOM.
 
-import { compareIds, idOf, kindOf } from "./event.js";
+import { idOf, kindOf } from "./event.js";
 
 /** Messages whose decoded form is held: more than the page holds events. */
 const MOST = 60_000;
@@ -33,14 +33,20 @@ export class Decoded {
   }
 
   /**
-   * Whether a line is folded into another: an answer into its request, if that is not older than the
-   * line `oldest`, and a part of a packet into the message that completes it.
+   * Whether a line is folded into another: an answer into its request, if `isListed(id)` says that the
+   * list has that, and a part of a packet into the message that completes it.
    */
-  isFolded(line, oldest) {
+  isFolded(line, isListed) {
     if (kindOf(line) !== "message") return false;
     const brief = this.#briefs.get(idOf(line));
     if (brief?.part) return true;
-    return Boolean(brief?.of) && !brief.asks && this.#briefs.has(brief.of.id) && compareIds(brief.of.id, idOf(oldest)) >= 0;
+    return Boolean(brief?.of) && !brief.asks && this.#briefs.has(brief.of.id) && isListed(brief.of.id);
+  }
+
+  /** The messages of some lines that are neither known nor asked for. They count as asked for then. */
+  unknown(lines) {
+    const found = lines.filter((line) => kindOf(line) === "message" && idOf(line) !== "" && !this.#briefs.has(idOf(line)) && !this.#asked.has(idOf(line)));
+    return this.#ask(found);
   }
 
   /** The lines that were looked for and are not known. Each is returned once. */
@@ -48,6 +54,10 @@ export class Decoded {
     const lines = this.#wanted;
     if (lines.length === 0) return lines;
     this.#wanted = [];
+    return this.#ask(lines);
+  }
+
+  #ask(lines) {
     // An answer comes for each; the set is only for those under way.
     if (this.#asked.size > 10 * ASKED) this.#asked.clear();
     for (const line of lines) this.#asked.add(idOf(line));
@@ -69,6 +79,8 @@ export class Decoded {
       // A line of the stream that was not decoded may have been decoded since.
       if (brief === null && known) continue;
       if (known?.answered && brief) brief.answered = known.answered;
+      // What was decoded again is dropped last.
+      if (known !== undefined) this.#briefs.delete(id);
       this.#briefs.set(id, brief);
       this.#asked.delete(id);
       if (brief === null) continue;

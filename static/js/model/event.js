@@ -42,6 +42,24 @@ export function compareIds(a, b) {
   return ams - bms || (aseq ?? 0) - (bseq ?? 0);
 }
 
+/**
+ * The index of an event among lines from oldest to newest, or -1. Lines without an id, such as gaps, may
+ * stand between them.
+ */
+export function findId(length, lineAt, id) {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    let at = middle;
+    while (at > low && idOf(lineAt(at)) === "") at -= 1;
+    const other = idOf(lineAt(at));
+    if (other === "" || compareIds(other, id) < 0) low = middle + 1;
+    else high = at;
+  }
+  return low < length && idOf(lineAt(low)) === id ? low : -1;
+}
+
 /** The event as an object, or null. */
 export function valueOf(raw) {
   try {

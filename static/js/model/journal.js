@@ -1,7 +1,7 @@
 // Model: the lines that the page holds. Bounded by number and by size. While the reader looks at older
 // lines they stay, and new ones wait, bounded too. Lines that do not fit are counted. No DOM.
 
-import { idOf, kindOf } from "./event.js";
+import { findId, idOf, kindOf } from "./event.js";
 
 /** A queue of lines, bounded by number and characters. The oldest lines leave it. */
 export class Ring {
@@ -161,6 +161,11 @@ export class Journal {
     this.total = 0;
     this.dropped = 0;
     this.missed = 0;
+  }
+
+  /** Whether an event is held. */
+  has(id) {
+    return findId(this.length, (index) => this.at(index), id) !== -1;
   }
 
   /** The index of an event, or -1. Ids only grow. */

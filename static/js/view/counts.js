@@ -12,7 +12,7 @@ function write(id, text) {
  * events it contains, `perSecond` how many come, `isSearched` whether the whole history was searched.
  */
 export function drawCounts(journal, archive, { kind, perSecond, isSearched }) {
-  const shown = archive ? `${number(archive.length, "event")}${kind}` : journal.total === 0 ? "no events yet" : number(journal.total, "event");
+  const shown = archive ? `${number(archive.count + archive.found, "event")}${kind}` : journal.total === 0 ? "no events yet" : number(journal.total, "event");
   const isPaused = journal.holding === "paused";
   const parts = [shown];
   if (isPaused) parts.push(`paused, ${count(journal.waiting)} new`);

@@ -48,7 +48,7 @@ export class Events {
   constructor(journal, decoded) {
     this.#journal = journal;
     this.#decoded = decoded;
-    this.#folding = new Folding(journal, (line) => decoded.isFolded(line, journal.at(0)));
+    this.#folding = new Folding(journal, (line) => decoded.isFolded(line, (id) => journal.has(id)));
     const box = at("events");
     this.list = new List(box, at("space"), { make: makeRow, fill: (row, index) => this.#fill(row, index) });
     this.list.source = journal;
@@ -86,11 +86,46 @@ export class Events {
     this.#archive = archive;
     this.list.selected = null;
     if (archive) {
-      archive.onload = () => this.list.refresh();
+      archive.onload = (lines) => this.#loaded(lines);
       archive.first = 0;
+      if (this.#isFolded) archive.fold((line) => this.#isFoldedIn(archive, line));
     }
     this.list.source = this.source;
     this.list.toNewest();
+  }
+
+  #isFoldedIn(archive, line) {
+    return this.#decoded.isFolded(line, (id) => archive.lineOf(id) !== null);
+  }
+
+  /** Decodes all of a part of the history: answers to what is in sight may stand below it. */
+  #loaded(lines) {
+    const wanted = this.#showDecoded || this.#isFolded ? this.#decoded.unknown(lines) : [];
+    if (wanted.length > 0) this.onask(wanted, true);
+    // Parts that are loaded again may have fewer rows now.
+    if (this.#isFolded) this.#keepPlace((archive) => archive.foldAgain(lines.map(idOf)));
+    this.list.refresh();
+  }
+
+  /** Changes the rows of the history, and shows those that were in sight. */
+  #keepPlace(change) {
+    const { list } = this;
+    const archive = this.#archive;
+    if (archive.length === 0) {
+      change(archive);
+      return list.refresh();
+    }
+    const top = archive.placeOf(list.top);
+    const selected = list.selected === null ? null : archive.placeOf(list.selected);
+    change(archive);
+    return list.resume(archive.indexOfPlace(top), selected && archive.indexOfPlace(selected));
+  }
+
+  /** Adds lines that were found to the history that is shown. Returns whether there was room. */
+  insert(lines) {
+    let hasRoom = true;
+    this.#keepPlace((archive) => { hasRoom = archive.insert(lines); });
+    return hasRoom;
   }
 
   /** Takes lines as they came. */
@@ -160,7 +195,9 @@ export class Events {
     const raw = this.#selected;
     this.#isFolded = folded;
     this.#folding.renew();
-    this.#selectAgain(raw);
+    if (!this.#archive) return this.#selectAgain(raw);
+    if (folded) this.onask(this.#decoded.unknown(this.#archive.heldLines), true);
+    return this.#keepPlace((archive) => archive.fold(folded ? (line) => this.#isFoldedIn(archive, line) : null));
   }
 
   get #selected() {
@@ -179,7 +216,8 @@ export class Events {
 
   /** The line of an event that the page holds, or null. */
   lineOf(id) {
-    const index = this.#archive ? -1 : this.#journal.indexOf(id);
+    if (this.#archive) return this.#archive.lineOf(id);
+    const index = this.#journal.indexOf(id);
     return index === -1 ? null : this.#journal.at(index);
   }
 
@@ -192,7 +230,8 @@ export class Events {
   /** Takes decoded forms that were asked for. */
   takeBriefs(pairs) {
     if (!this.#decoded.put(pairs)) return;
-    if (!this.#isFolded || this.#archive) return this.list.refresh();
+    if (!this.#isFolded) return this.list.refresh();
+    if (this.#archive) return this.#keepPlace((archive) => archive.foldAgain(pairs.map(([id]) => id)));
     // Lines that are shown may be folded now.
     const raw = this.#selected;
     this.#folding.renew();
@@ -202,6 +241,7 @@ export class Events {
   /** Decodes all rows again, since another decoder was chosen. */
   decodeAgain() {
     this.#decoded.clear();
+    if (this.#archive && this.#isFolded) this.isFolded = true;
     this.list.refresh();
   }
 
@@ -272,7 +312,7 @@ export class Events {
     const { source } = this;
     const raw = source.at(index);
     const brief = this.#showDecoded && raw ? this.#decoded.of(raw) : null;
-    fillRow(row, raw, { brief, folded: this.#isFolded && !this.#archive, deltas: this.deltas, dates: this.#dates, before: this.deltas && index > 0 ? source.at(index - 1) : null });
+    fillRow(row, raw, { brief, folded: this.#isFolded, deltas: this.deltas, dates: this.#dates, before: this.deltas && index > 0 ? source.at(index - 1) : null });
   }
 
   #click(event) {
@@ -334,7 +374,7 @@ export class Events {
 
   /** The index of an event among those shown, or -1. */
   indexOf(id) {
-    if (this.#archive) return -1;
+    if (this.#archive) return this.#archive.indexOf(id);
     const index = this.#journal.indexOf(id);
     return index === -1 || !this.#isFolded ? index : this.#folding.indexOf(index);
   }

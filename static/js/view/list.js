@@ -86,6 +86,13 @@ export class List {
     return true;
   }
 
+  /** Goes on where it was after lines have come or gone: at the index `top`, with the line `selected` or none. */
+  resume(top, selected) {
+    if (!this.following) this.#top = top + (this.#top - this.top);
+    this.selected = selected;
+    this.refresh();
+  }
+
   /** Brings a line into sight: the middle of it, if it was not there. */
   reveal(index, middle = true) {
     this.#follow(false);
