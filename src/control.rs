@@ -119,6 +119,7 @@ pub(crate) async fn send(
     };
     let message =
         Message { synthetic: true, ..Message::new(direction, opcode, body.len(), payload) };
+    hub.room_in_log().await;
     let event =
         hub.send(&to, outgoing, message).map_err(|undelivered| undeliverable(undelivered, &id))?;
     hub.kept(event).await?;
@@ -228,7 +229,7 @@ pub(crate) async fn ready(
     if hub.draining().is_cancelled() {
         return Err(Problem::new(Code::Stopping, "this server is stopping"));
     }
-    match hub.log().and_then(|log| log.fault) {
+    match hub.log().and_then(|log| log.problem()) {
         Some(fault) => Err(Problem::not_ready(format!("the log on disk: {fault}"))),
         None => Ok("ready\n"),
     }

@@ -121,6 +121,13 @@ impl Hub {
         progress.map(history::progress::Progress::room)
     }
 
+    /// Waits until the log on disk, if there is one, is not behind. Cancel safe.
+    pub async fn room_in_log(&self) {
+        if let Some(room) = self.log_room() {
+            room.await;
+        }
+    }
+
     /// Returns the settings that it was made with.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -286,7 +293,7 @@ impl Hub {
     /// Returns one event that is kept in memory. [`Hub::find`] looks into the log on disk as well.
     #[must_use]
     pub fn event(&self, id: EventId) -> Option<Arc<Event>> {
-        self.shared.empty_inbox();
+        // An event that has an id is not in the inbox any more.
         self.shared.flush();
         self.shared.store.evict(now_ms());
         match self.shared.store.events(&[id]) {
@@ -297,9 +304,8 @@ impl Hub {
 
     /// Returns one event that is kept. Cancel safe.
     pub async fn find(&self, id: EventId) -> Option<Arc<Event>> {
-        if let Some(event) = self.event(id) {
-            return Some(event);
-        }
+        self.shared.flush();
+        self.shared.store.evict(now_ms());
         let mut pick = self.pick();
         std::future::poll_fn(|cx| pick.poll(cx, &[id])).await.into_iter().next()
     }

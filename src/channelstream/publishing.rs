@@ -19,10 +19,11 @@ use crate::json::{self, Json};
 use crate::problem::Problem;
 
 impl Shared {
-    /// Waits until a channel takes another message without a backlog.
+    /// Waits until a channel, and the log on disk, take another message without a backlog.
     pub(super) async fn room_for(&self, delivery: &Delivery) {
-        if let Some(channel) = &delivery.channel {
-            self.hub.room_in(channel).await;
+        match &delivery.channel {
+            Some(channel) => self.hub.room_in(channel).await,
+            None => self.hub.room_in_log().await,
         }
     }
 

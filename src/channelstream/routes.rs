@@ -115,6 +115,7 @@ fn answer(value: &(impl Serialize + ?Sized)) -> Response {
 async fn connect(State(api): State<ApiState>, call: Call) -> Answer {
     let body = call.body(request::Connect::read)?;
     let arrival = call.arrival(body.username.clone());
+    api.shared.hub.room_in_log().await;
     Ok(answer(&api.shared.connect(body, arrival)?))
 }
 

@@ -35,6 +35,7 @@ const DELIVERIES: Bound = Bound { items: 256, bytes: 4 << 20 };
 pub(super) async fn attend(opened: Opened, user: Option<User>, consumer: impl Consumer) {
     let Opened { mut session, mut connect, hub, permit: _permit, .. } = opened;
     connect.user.clone_from(&user);
+    hub.room_in_log().await;
     let (connection, mut mailbox) = match hub.connect_with_generated_id(None, connect) {
         Ok(connected) => connected,
         Err(refused) => {

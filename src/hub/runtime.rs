@@ -2,6 +2,7 @@
 
 pub(super) mod inbox;
 pub(super) mod recorded;
+mod relayed;
 pub(super) mod shared;
 pub(super) mod shutdown;
 pub(super) mod slow;

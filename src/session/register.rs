@@ -104,11 +104,13 @@ async fn register(
     hub: &Hub,
 ) -> Result<Option<Registered>, Problem> {
     if let Some(id) = &arrival.id {
+        hub.room_in_log().await;
         let (connection, mailbox) = hub.connect(id.clone(), arrival.connect.clone())?;
         return Ok(Some(Registered { connection, mailbox, by_command: false }));
     }
     loop {
         let next = socket.next().await;
+        hub.room_in_log().await;
         // As a session does with each frame.
         let turn = match &next {
             Some(Ok(frame)) if frame.len() >= LONG => Some(hub.turn().await),

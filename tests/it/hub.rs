@@ -331,6 +331,27 @@ async fn nothing_follows_the_close_of_a_connection() {
 }
 
 #[tokio::test]
+async fn reading_has_everything_that_relays_have_seen_before_it() {
+    const MESSAGES: usize = 20_000;
+    let hub = Hub::new(Settings { heartbeat: Duration::from_hours(1), ..Settings::default() });
+    let (connection, _mailbox) = hub.connect_with_generated_id(None, connect()).expect("room");
+    // The pump has no turn in between.
+    connection.offer(&mut (0..MESSAGES).map(|_| connection.draft(message(1))).collect());
+    let range = wstap::hub::Range {
+        start: Start::Oldest,
+        until: None,
+        limit: usize::MAX,
+        order: wstap::hub::Order::Ascending,
+    };
+    let read = hub.scan(range, Filter::default()).map(|scanned| match scanned {
+        wstap::hub::Scanned::Events(events) => events.len(),
+        wstap::hub::Scanned::Gap(gap) => panic!("{gap:?}"),
+    });
+    assert_eq!(read.sum::<usize>(), 1 + MESSAGES);
+    hub.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn the_largest_sequence_number_is_followed_by_the_next_millisecond() {
     let hub = Hub::new(Settings { recording: true, ..Settings::default() });
     for (ms, seq) in [(10, u64::MAX), (10, u64::MAX), (u64::MAX, u64::MAX)] {

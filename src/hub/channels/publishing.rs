@@ -96,9 +96,10 @@ impl Hub {
         room.and_then(|room| room.outbox.as_ref()).is_some_and(|outbox| outbox.is_behind())
     }
 
-    /// Waits until what was published to a channel is nearly delivered, so that the next message
-    /// does not add to a backlog. Cancel safe.
+    /// Waits until what was published to a channel is nearly delivered, and the log on disk is not
+    /// behind, so that the next message does not add to a backlog. Cancel safe.
     pub async fn room_in(&self, channel: &Channel) {
+        self.room_in_log().await;
         let outbox = {
             let sequence = self.shared.sequence();
             sequence.state.channels.room(channel).and_then(|room| room.outbox.clone())

@@ -29,6 +29,8 @@ pub enum Start {
 /// The beginning of a reading, as far as it is known.
 #[derive(Debug)]
 pub(in crate::hub) enum Begin {
+    /// So many drafts were put into the inbox before: they are published first.
+    Publish(u64, Start),
     /// It begins after this cursor, and some events before it are lost.
     At(Cursor, Option<Gap>),
     /// The store looks for it.
@@ -37,16 +39,39 @@ pub(in crate::hub) enum Begin {
     Seek(Seek),
 }
 
+/// Pieces of the inbox that a poll publishes: they take a millisecond or two.
+const PIECES: usize = 4;
+
 impl Begin {
     /// Finds the beginning as far as that takes no time.
     pub(in crate::hub) fn new(shared: &Shared, start: Start, filter: &Filter) -> Self {
-        // Events that were published before are in the store now, or on their way to be sent.
-        if !matches!(start, Start::Now) {
-            if !shared.is_log_behind() {
-                shared.empty_inbox();
-            }
-            shared.flush();
+        if matches!(start, Start::Now) {
+            return Self::of(shared, start, filter);
         }
+        let mut begin = Self::Publish(shared.inbox.taken_in(), start);
+        begin.publish(shared, filter);
+        begin
+    }
+
+    /// Publishes some pieces of what has to come first. Returns whether that was all: then events that
+    /// were published before are in the store, or on their way to be sent.
+    fn publish(&mut self, shared: &Shared, filter: &Filter) -> bool {
+        let Self::Publish(until, start) = *self else { return true };
+        let mut more = true;
+        for _ in 0..PIECES {
+            more = !shared.is_log_behind() && shared.send_before(until);
+            if !more {
+                break;
+            }
+        }
+        if !more {
+            shared.flush();
+            *self = Self::of(shared, start, filter);
+        }
+        !more
+    }
+
+    fn of(shared: &Shared, start: Start, filter: &Filter) -> Self {
         let (position, id) = shared.sequence().order.head();
         let head = Cursor { position, id };
         let lost = |after| Gap { missed: None, after, before: None };
@@ -81,7 +106,13 @@ impl Begin {
         filter: &Filter,
         pace: &mut Pace,
     ) -> Poll<(Cursor, Option<Gap>)> {
+        if !self.publish(shared, filter) {
+            // A thread that is no worker of a runtime may be polling: see `Iterator for Scan`.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let (cursor, lost) = match self {
+            Self::Publish(..) => unreachable!("it is published"),
             Self::At(cursor, lost) => (*cursor, lost.clone()),
             Self::Find(mark, question) => {
                 let found = question.poll(cx, || shared.store.find(*mark));

@@ -92,7 +92,7 @@ impl Scan {
             settling: None,
         };
         let mut cx = Context::from_waker(Waker::noop());
-        if !matches!(scan.begin, Some(Begin::Seek(_))) {
+        if !matches!(scan.begin, Some(Begin::Seek(_) | Begin::Publish(..))) {
             // What is at hand is known at once.
             let _ = scan.poll_begin(&mut cx, &mut Pace::default());
         }
@@ -157,7 +157,12 @@ impl Scan {
 
     fn poll_begin(&mut self, cx: &mut Context<'_>, pace: &mut Pace) -> Poll<()> {
         if let Some(begin) = &mut self.begin {
-            (self.from, self.lost) = ready!(begin.poll(cx, &self.shared, &self.filter, pace));
+            let publishes = matches!(begin, Begin::Publish(..));
+            let polled = begin.poll(cx, &self.shared, &self.filter, pace);
+            if publishes && !matches!(begin, Begin::Publish(..)) {
+                self.to = self.shared.sequence().order.head().0;
+            }
+            (self.from, self.lost) = ready!(polled);
             self.begin = None;
         }
         Poll::Ready(())

@@ -67,7 +67,7 @@ impl Subscription {
         let unknown = Cursor { position: head, id: None };
         let mut cx = Context::from_waker(Waker::noop());
         let found = match &begin {
-            Begin::Seek(_) => Poll::Pending,
+            Begin::Seek(_) | Begin::Publish(..) => Poll::Pending,
             _ => begin.poll(&mut cx, &shared, &filter, &mut Pace::default()),
         };
         let (cursor, lost, source) = match found {

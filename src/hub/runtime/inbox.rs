@@ -74,11 +74,7 @@ impl Inbox {
         match part {
             Part::Next => queue.take_in_turn(&mut piece),
             Part::Before(until) => queue.take_before(until, &mut piece),
-            Part::Of(handle, until) => {
-                if let Some(flow) = queue.flows.get_mut(&handle.number) {
-                    flow.take(&mut piece, usize::MAX, until);
-                }
-            }
+            Part::Of(handle, until) => queue.take_of(handle.number, until, &mut piece),
         }
         queue.count -= piece.drafts.len();
         queue.bytes -= piece.bytes;
@@ -88,6 +84,12 @@ impl Inbox {
         drop(queue);
         piece.drafts.sort_unstable_by_key(|(number, _)| *number);
         piece.drafts.into_iter().map(|(_, taken)| taken).collect()
+    }
+
+    /// Replaces what is of a connection among the first `until` drafts by the number of what is lost,
+    /// and returns how many messages that adds.
+    pub(in crate::hub) fn lose(&self, handle: &ConnectionHandle, until: u64) -> u64 {
+        self.lock().lose(handle.number, until)
     }
 
     /// Returns whether another message of a usual size has room.
@@ -250,5 +252,36 @@ mod tests {
         assert_eq!(count(&inbox, Part::Before(until)), 1);
         assert_eq!(numbers(&inbox.take(Part::Next)), [1]);
         assert_eq!((first.waiting().counts(), second.waiting().counts()), ((0, 0), (0, 0)));
+    }
+
+    #[test]
+    fn connection_taken_out_alone_leaves_the_inbox() {
+        let (inbox, quiet) = (Inbox::default(), handle(0));
+        let (_, _) = inbox.put(&quiet, &mut vec![message(1)]);
+        for number in 1..=1000 {
+            let handle = handle(number);
+            let (_, _) = inbox.put(&handle, &mut vec![message(1)]);
+            assert_eq!(count(&inbox, Part::Of(&handle, inbox.taken_in())), 1);
+            assert_eq!(Arc::strong_count(&handle), 1);
+        }
+        let queue = inbox.lock();
+        assert_eq!((queue.flows.len(), queue.places()), (1, 1));
+    }
+
+    #[test]
+    fn drafts_of_one_connection_become_one_loss() {
+        let (inbox, first, second) = (Inbox::default(), handle(1), handle(2));
+        for handle in [&first, &second, &first, &first] {
+            let (_, _) = inbox.put(handle, &mut vec![message(100)]);
+        }
+        let until = inbox.taken_in();
+        assert_eq!(inbox.lose(&first, until), 3);
+        assert_eq!(inbox.lose(&first, until), 0, "they are counted once");
+        let taken = inbox.take(Part::Of(&first, until));
+        assert!(matches!(&taken[..], [(None, lost)] if matches!(lost.body, EventBody::Lost(3))));
+        assert_eq!(first.waiting().counts(), (0, 0));
+        assert_eq!(numbers(&inbox.take(Part::Next)), [2]);
+        let queue = inbox.lock();
+        assert_eq!((queue.count, queue.bytes), (0, 0));
     }
 }

@@ -37,6 +37,12 @@ use crate::hub::settings::Settings;
 use crate::metrics::Metrics;
 use crate::redact::Redacted;
 
+/// Returns whether an event is a message for all in its channel. One for some users is never kept.
+pub(in crate::hub) fn is_for_all(event: &Event) -> bool {
+    matches!(&event.body, EventBody::Message(message)
+        if message.routing.as_ref().is_some_and(|it| it.to.is_empty() && it.except.is_empty()))
+}
+
 #[derive(Debug)]
 pub(in crate::hub) struct Shared {
     pub(in crate::hub) settings: Settings,
@@ -44,6 +50,8 @@ pub(in crate::hub) struct Shared {
     pub(in crate::hub) store: Box<dyn Store>,
     /// What relays have seen and is not in the stream yet.
     pub(in crate::hub) inbox: Inbox,
+    /// Events beside the messages of relays that were not published since the log was behind.
+    pub(super) unpublished: AtomicU64,
     pub(in crate::hub) live: broadcast::Sender<Signal>,
     /// The segments that were sent last. Whoever holds its lock sends: segments go out in the order
     /// in which they were made.
@@ -98,6 +106,7 @@ impl Shared {
             sequence: Mutex::new(sequence),
             store,
             inbox: Inbox::default(),
+            unpublished: AtomicU64::new(0),
             live: broadcast::channel(RING).0,
             window: Mutex::default(),
             reread: Mutex::default(),
@@ -135,10 +144,8 @@ impl Shared {
         for event in messages {
             let Some(channel) = event.channel() else { continue };
             let rules = state.rules(&self.settings.channels, channel);
-            // A message for some users is never kept.
-            let keep = matches!(&event.body, EventBody::Message(message)
-                if message.routing.as_ref().is_some_and(|it| it.to.is_empty() && it.except.is_empty()));
-            let keep = keep && (rules.history == 0 || state.channels.has_room_for(1, max));
+            let keep =
+                is_for_all(&event) && (rules.history == 0 || state.channels.has_room_for(1, max));
             state.channels.message(channel, &event, keep, &rules, bytes, &mut dropped);
         }
         drop(sequence);
@@ -149,7 +156,7 @@ impl Shared {
         self.sequence.lock().expect("nothing panics while it holds this lock")
     }
 
-    fn context(&self, now: u64) -> Context<'_> {
+    pub(super) fn context(&self, now: u64) -> Context<'_> {
         Context {
             metrics: &self.metrics,
             redacts: self.settings.redaction.is_on(),
@@ -224,36 +231,9 @@ impl Shared {
         let Ok(_) = decided;
     }
 
-    /// Publishes what was in the inbox when this began, in pieces.
-    pub(in crate::hub) fn empty_inbox(&self) {
-        let until = self.inbox.taken_in();
-        while self.send(&mut self.window(), Some(Part::Before(until))) {}
-    }
-
-    /// The same for what was of one connection. What others have in the inbox does not hold it up.
-    pub(in crate::hub) fn empty_inbox_of(&self, handle: &ConnectionHandle) {
-        let until = self.inbox.taken_in();
-        while self.send(&mut self.window(), Some(Part::Of(handle, until))) {}
-    }
-
     /// Returns whether the log has so much to write that what relays see has to wait.
     pub(in crate::hub) fn is_log_behind(&self) -> bool {
         self.store.progress().is_some_and(Progress::is_behind)
-    }
-
-    /// Moves a piece of what relays have seen into the stream. Returns whether there was one.
-    fn take_piece(&self, sequence: &mut Sequence, part: Part<'_>, now: u64) -> bool {
-        let cx = self.context(now);
-        let mut applied = Applied::default();
-        let piece = self.inbox.take(part);
-        let any = !piece.is_empty();
-        for (handle, draft) in piece {
-            // Nothing follows the `close` of a connection.
-            if !handle.is_some_and(|handle| handle.ended()) {
-                sequence.apply(&cx, Record::Event(draft), &mut applied);
-            }
-        }
-        any
     }
 
     /// Returns whether an event would be read or kept.
@@ -289,12 +269,12 @@ impl Shared {
 
     /// Returns whether something was published that is not sent yet.
     pub(in crate::hub) fn is_pending(&self) -> bool {
-        self.pending.load(Relaxed) || !self.inbox.is_empty()
+        self.pending.load(Relaxed) || !self.inbox.is_empty() || self.unpublished.load(Relaxed) > 0
     }
 
     /// Sends what was published, and a piece of what relays have seen: of `part` also while the log is
     /// behind, and otherwise of all. Returns whether more of the part may follow.
-    fn send(&self, window: &mut Window, part: Option<Part<'_>>) -> bool {
+    pub(super) fn send(&self, window: &mut Window, part: Option<Part<'_>>) -> bool {
         let now = now_ms();
         let mut more = false;
         let segment = {
@@ -322,7 +302,7 @@ impl Shared {
             self.announce(&mut window, Arc::clone(segment));
         }
         drop(window);
-        if !self.inbox.is_empty() {
+        if self.is_pending() {
             self.wake.notify_one();
         }
     }
@@ -337,7 +317,7 @@ impl Shared {
         }
     }
 
-    fn window(&self) -> MutexGuard<'_, Window> {
+    pub(super) fn window(&self) -> MutexGuard<'_, Window> {
         self.window.lock().expect("nothing panics while it holds this lock")
     }
 

@@ -22,6 +22,9 @@ const PER_LISTENER: Duration = Duration::from_millis(5);
 /// The least reconnection time of a listener after a shutdown: the next process needs time to start.
 const RETURN: Duration = Duration::from_millis(500);
 
+/// Time for the log on disk to close after the grace. A disk may never answer.
+const CLOSE: Duration = Duration::from_secs(1);
+
 /// The reason in the close frames that clients get when the hub stops.
 const STOPPING: &str = "the server is stopping";
 
@@ -79,7 +82,10 @@ impl Hub {
         if shared.store.progress().is_some() {
             let shared = Arc::clone(shared);
             // A panic of the thread is that of a close, which has nothing to return.
-            let _ = tokio::task::spawn_blocking(move || shared.store.close()).await;
+            let closed = tokio::task::spawn_blocking(move || shared.store.close());
+            if tokio::time::timeout_at(deadline + CLOSE, closed).await.is_err() {
+                tracing::error!("the log on disk was not closed in time; the next start checks it");
+            }
         }
     }
 

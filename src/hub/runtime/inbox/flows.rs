@@ -33,6 +33,9 @@ const FIXED: usize = size_of::<Waiting>() + 64;
 /// of it free, four leave a thirty-third, which is 2,000 messages: what others send is not lost.
 const SHARE: usize = 8;
 
+/// Connections whose places an empty inbox keeps: a lone message allocates nothing.
+const SPARE: usize = 64;
+
 /// A draft, and how many came before it.
 type Waiting = (u64, Redacted<Draft>);
 
@@ -164,9 +167,20 @@ impl Queue {
         lost
     }
 
-    /// Gives back what a burst has taken, once all drafts are out.
+    /// Removes all flows, once all drafts are out, and gives back what a burst has taken.
     pub(super) fn clear(&mut self) {
-        *self = Self { taken_in: self.taken_in, ..Self::default() };
+        self.flows.clear();
+        self.fresh.clear();
+        self.round.clear();
+        if self.flows.capacity() > SPARE || self.fresh.capacity() + self.round.capacity() > SPARE {
+            *self = Self { taken_in: self.taken_in, ..Self::default() };
+        }
+    }
+
+    /// Returns the number of connections that are served in turn.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.fresh.len() + self.round.len()
     }
 
     /// Takes some drafts of each connection, until a piece is full.
@@ -186,12 +200,55 @@ impl Queue {
         }
     }
 
-    /// Takes drafts that came before others, until a piece is full.
+    /// Takes drafts that came before others, until a piece is full. The next piece begins with the
+    /// connections that this one has not come to.
     pub(super) fn take_before(&mut self, until: u64, piece: &mut Piece) {
-        for number in self.fresh.iter().chain(&self.round) {
-            if let Some(flow) = self.flows.get_mut(number) {
+        for _ in 0..self.fresh.len() + self.round.len() {
+            if piece.is_full() {
+                return;
+            }
+            let next = self.fresh.pop_front().or_else(|| self.round.pop_front());
+            let Some(number) = next else { return };
+            if let Some(flow) = self.flows.get_mut(&number) {
                 flow.take(piece, usize::MAX, until);
+                self.round.push_back(number);
             }
         }
+    }
+
+    /// Takes drafts of one connection that came before others, until a piece is full. A connection that
+    /// has no more leaves: what is taken of it alone is the end of it.
+    pub(super) fn take_of(&mut self, number: u64, until: u64, piece: &mut Piece) {
+        let Some(flow) = self.flows.get_mut(&number) else { return };
+        flow.take(piece, usize::MAX, until);
+        if flow.drafts.is_empty() {
+            self.flows.remove(&number);
+            self.fresh.retain(|other| *other != number);
+            self.round.retain(|other| *other != number);
+        }
+    }
+
+    /// Replaces the drafts of one connection that came before others by the number of what is lost.
+    /// Returns how many messages that adds.
+    pub(super) fn lose(&mut self, number: u64, until: u64) -> u64 {
+        let Some(flow) = self.flows.get_mut(&number) else { return 0 };
+        let (mut first, mut missed, mut added) = (None, 0, 0);
+        while let Some((number, draft)) = flow.drafts.pop_front_if(|(number, _)| *number < until) {
+            first.get_or_insert(number);
+            self.count -= 1;
+            if let EventBody::Lost(before) = draft.body {
+                missed += before;
+            } else {
+                let weight = weight(&draft);
+                flow.handle.waiting().take_out(weight);
+                self.bytes -= weight;
+                (missed, added) = (missed + 1, added + 1);
+            }
+        }
+        if let Some(first) = first {
+            flow.drafts.push_front((first, Redacted::lost(missed)));
+            self.count += 1;
+        }
+        added
     }
 }
