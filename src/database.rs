@@ -23,3 +23,6 @@ pub(crate) use write::{Checkpointer, Durability, Writer};
 
 /// Name of the database in the directory of a log.
 pub(crate) const FILE: &str = "events.db";
+
+#[cfg(test)]
+mod tests;

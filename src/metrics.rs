@@ -148,7 +148,11 @@ impl Gauges {
             "Events since the start that the log on disk could not keep",
             &gauges.log_unkept,
         );
-        gauge("log_failing", "1 while the log on disk cannot be written", &gauges.log_failing);
+        gauge(
+            "log_failing",
+            "1 while the log on disk cannot be written or read",
+            &gauges.log_failing,
+        );
         let channelize = [
             ("open_connections", "Connections that are registered"),
             ("private_connections", "Connections that are in a private channel"),

@@ -14,10 +14,15 @@ use crate::wire::{self, Recorded};
 pub(super) struct Handshakes {
     /// By the position of the `connect` event.
     read: HashMap<u64, Option<Arc<Handshake>>>,
+    /// Bytes of them.
+    bytes: usize,
 }
 
-/// Handshakes that are held at most: 10,000 connections, which is 2 MB.
-const MAX: usize = 10_000;
+/// Bytes of handshakes that are held at most: those of some 10,000 connections.
+const MAX: usize = 2 << 20;
+
+/// What an entry takes beside its handshake.
+const ENTRY: usize = 64;
 
 impl Handshakes {
     /// Returns the handshake of a connection at a position: that of its last `connect` event before.
@@ -52,9 +57,11 @@ impl Handshakes {
             },
             _ => None,
         };
-        if self.read.len() >= MAX {
-            self.read.clear();
+        let weight = ENTRY + handshake.as_ref().map_or(0, |handshake| handshake.weight());
+        if self.bytes + weight > MAX {
+            (self.read, self.bytes) = (HashMap::new(), 0);
         }
+        self.bytes += weight;
         self.read.insert(at.cast_unsigned(), handshake.clone());
         Ok(handshake)
     }

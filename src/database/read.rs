@@ -12,7 +12,7 @@ use super::handshakes::Handshakes;
 use super::place::{Place, next, place};
 use super::schema::{self, Bounds, event_id, position};
 use super::{Fault, OpenError};
-use crate::event::{ConnectionId, Event, EventBody, EventId, Handshake};
+use crate::event::{Body, ConnectionId, Event, EventBody, EventId, Handshake};
 use crate::wire::{self, Recorded};
 
 /// A database that is open for reading.
@@ -57,6 +57,11 @@ impl Reader {
         open().map_err(|fault| OpenError { path: path.to_owned(), fault })
     }
 
+    /// Leaves the write-ahead log as it is when this is closed.
+    pub(crate) fn keep_wal(&self) {
+        schema::keep_wal(&self.connection);
+    }
+
     /// Returns which part of the stream is there.
     pub(crate) fn bounds(&self) -> Result<Bounds, Fault> {
         schema::bounds(&self.connection)
@@ -64,9 +69,14 @@ impl Reader {
 
     /// Reads the events from a position on, none after `end`.
     pub(crate) fn forward(&mut self, from: u64, end: u64) -> Result<Rows, Fault> {
+        self.rows(from, end, PAGE_EVENTS)
+    }
+
+    /// The same, at most `limit` events.
+    fn rows(&mut self, from: u64, end: u64, limit: usize) -> Result<Rows, Fault> {
         let sql = "SELECT id, time, seq, event FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id \
                    LIMIT ?3";
-        let range = [from.cast_signed(), end.cast_signed(), PAGE_EVENTS.cast_signed() as i64];
+        let range = [from.cast_signed(), end.cast_signed(), limit.cast_signed() as i64];
         let events = self.read(sql, range, |first, place| first + place)?;
         match events.first() {
             Some((first, _)) if *first == from => {
@@ -130,26 +140,42 @@ impl Reader {
         Ok(events)
     }
 
-    /// Reads the messages of channels after a position. Returns them with the id after which they are
-    /// all: that of the event at the position, or of the newest event if some were lost.
+    /// Reads the newest messages of channels after a position, from the end of the stream backwards,
+    /// until they weigh `bytes` together. Those that `keeps` is false for are read without their
+    /// content. Returns them in their order, with the id after which they are all: that of the event
+    /// at which the reading stopped, or of the newest event if some were lost.
     pub(crate) fn channel_messages(
         &mut self,
-        after: u64,
+        mut after: u64,
         within: Bounds,
+        bytes: usize,
+        keeps: impl Fn(&Event) -> bool,
     ) -> Result<(Vec<Arc<Event>>, Option<EventId>), Fault> {
         let sql = "SELECT id, time, seq, event FROM events \
-                   WHERE id > ?1 AND channel IS NOT NULL AND kind = 'message' ORDER BY id";
-        let mut events = Vec::new();
+                   WHERE id > ?1 AND channel IS NOT NULL AND kind = 'message' ORDER BY id DESC";
+        let (mut events, mut weight) = (Vec::new(), 0);
         {
             let mut statement = self.connection.prepare_cached(sql)?;
             let mut rows = statement.query([after.cast_signed()])?;
             while let Some(row) = rows.next()? {
-                let text = row.get::<_, String>(3)?;
-                events.extend(event(event_id(row, 1)?, &text).map(|it| (position(row, 0), it)));
+                let text = row.get_ref(3)?.as_str();
+                let text = text.map_err(|fault| Fault::Damaged(fault.to_string()))?;
+                let Some(mut event) = event(event_id(row, 1)?, text) else { continue };
+                if !keeps(&event)
+                    && let EventBody::Message(message) = &mut event.body
+                {
+                    message.body = Body::Absent;
+                }
+                weight += event.weight();
+                let at = position(row, 0)?;
+                if weight > bytes {
+                    after = at;
+                    break;
+                }
+                events.push((at, event));
             }
         }
-        let events: rusqlite::Result<Vec<_>> =
-            events.into_iter().map(|(at, event)| Ok((at?, event))).collect();
+        events.reverse();
         let count = "SELECT count(*) FROM events WHERE id > ?1";
         let count: i64 =
             self.connection.query_row(count, [after.cast_signed()], |row| row.get(0))?;
@@ -162,7 +188,7 @@ impl Reader {
         } else {
             within.last
         };
-        Ok((self.with_handshakes(events?)?, since))
+        Ok((self.with_handshakes(events)?, since))
     }
 
     /// Reads rows from a position on as they are: position, id and JSON.
@@ -229,28 +255,31 @@ impl Reader {
         Ok(next(&self.connection, floor + 1)?.map(|(_, id)| id))
     }
 
-    /// Returns those of some events that are there.
+    /// Returns those of some events that are there. Reads at most twice as many as it looks for.
     pub(crate) fn pick(
         &mut self,
         ids: &[EventId],
         within: Bounds,
     ) -> Result<Vec<Arc<Event>>, Fault> {
         let mut found: Vec<Arc<Event>> = Vec::with_capacity(ids.len());
-        let mut page = Vec::new();
+        // `used` are the events of the page that were looked for.
+        let (mut page, mut used) = (Vec::new(), 0);
         for id in ids {
             // Neighbours in a list are often neighbours in the stream.
             let place = page.binary_search_by_key(id, |event: &Arc<Event>| event.id);
             if let Ok(place) = place {
                 found.push(Arc::clone(&page[place]));
+                used += 1;
                 continue;
             }
             let Some((at, known)) = self.place(*id, within)?.last else { continue };
             if known != *id {
                 continue;
             }
-            if let Rows::Events(_, events) = self.forward(at, within.head)? {
+            let limit = (2 * used).clamp(1, PAGE_EVENTS);
+            if let Rows::Events(_, events) = self.rows(at, within.head, limit)? {
                 found.extend(events.first().cloned());
-                page = events;
+                (page, used) = (events, 1);
             }
         }
         Ok(found)

@@ -1,5 +1,6 @@
 //! The schema, which is stable and versioned: other programs read it.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Fault;
@@ -116,6 +117,13 @@ pub(super) fn bounds(connection: &Connection) -> Result<Bounds, Fault> {
         head: newest.map_or(deleted, |(head, _)| head),
         last: newest.map(|(_, id)| id),
     })
+}
+
+/// Leaves the write-ahead log as it is when a connection is closed. The last one would empty it
+/// otherwise, which syncs files whose sync may have failed.
+pub(super) fn keep_wal(connection: &Connection) {
+    // An option that every version of SQLite in use has.
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
 }
 
 /// Reads a position from a column.

@@ -205,6 +205,11 @@ impl Writer {
         checkpoint(&self.connection, "RESTART")
     }
 
+    /// Leaves the write-ahead log as it is when this is closed.
+    pub(crate) fn keep_wal(&self) {
+        schema::keep_wal(&self.connection);
+    }
+
     /// Makes one file of a recording that is complete: without a write-ahead log beside it.
     pub(crate) fn finish(self) -> Result<(), OpenError> {
         let of = |fault| OpenError { path: self.path.clone(), fault };
@@ -233,6 +238,11 @@ impl Checkpointer {
             Ok(Self(connection))
         };
         open().map_err(|fault| OpenError { path: path.to_owned(), fault })
+    }
+
+    /// Leaves the write-ahead log as it is when this is closed.
+    pub(crate) fn keep_wal(&self) {
+        schema::keep_wal(&self.0);
     }
 
     /// Moves what it can without waiting for readers and for the writer.

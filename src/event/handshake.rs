@@ -42,7 +42,7 @@ impl Handshake {
         }
     }
 
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         size_of::<Self>() + self.path.len() + self.subprotocol.as_ref().map_or(0, |it| it.len())
     }
 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::Hub;
+use super::channels::rules::Declared;
+use super::clock::now_ms;
 use super::history::log::{Log, LogError, LogSettings, Opened};
-use super::runtime::shared::Shared;
+use super::runtime::shared::{Shared, is_for_all};
 use super::runtime::tasks;
 use super::sequence::order::Order;
 use super::settings::Settings;
+use crate::event::Event;
 
 impl Hub {
     /// Makes a hub that keeps its events in a database, and goes on with those that are there.
@@ -21,8 +24,14 @@ impl Hub {
     /// Outside of a tokio runtime.
     pub fn with_log(settings: Settings, log: &LogSettings) -> Result<Self, LogError> {
         let keeps = settings.channels.iter().any(|declared| declared.rules.history > 0);
+        let kept = |event: &Event| {
+            let rules =
+                event.channel().and_then(|channel| Declared::rules(&settings.channels, channel));
+            is_for_all(event) && rules.is_some_and(|rules| rules.history > 0)
+        };
+        let channels = keeps.then_some(&kept as &dyn Fn(&Event) -> bool);
         let Opened { log, position, last, messages, since } =
-            Log::open(log, settings.history, keeps)?;
+            Log::open(log, settings.history, channels, Box::new(now_ms))?;
         let order = Order::after(position, last);
         let shared = Shared::with(settings, Box::new(log), order);
         if keeps {

@@ -13,20 +13,18 @@ use crate::cli::{Running, wstap};
 use crate::harness::{Events, ask, request_at, within};
 use crate::log::{Directory, lines};
 
-fn rounds() -> usize {
+pub(crate) fn rounds() -> usize {
     std::env::var("WSTAP_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
-fn server(directory: &Directory, sync: &str) -> (Running, SocketAddr) {
+fn server(directory: &Directory, sync: &str) -> Running {
     let path = directory.path().to_str().expect("text");
     let arguments = ["--listen", "127.0.0.1:0", "--data-dir", path, "--sync", sync];
-    let server = Running::server(&[&arguments[..], &["--history-events", "100"]].concat());
-    let addr = SocketAddr::from(([127, 0, 0, 1], server.port()));
-    (server, addr)
+    Running::server(&[&arguments[..], &["--history-events", "100"]].concat())
 }
 
 /// Sends numbered messages, ten ahead of their acks, until the server is gone. Returns the acks.
-async fn publish(addr: SocketAddr, first: usize) -> Vec<(String, usize)> {
+pub(crate) async fn publish(addr: SocketAddr, first: usize) -> Vec<(String, usize)> {
     let mut acked = Vec::new();
     let Ok(tcp) = TcpStream::connect(addr).await else { return acked };
     let url = format!("ws://{addr}/ws?ack=1&connectionId=publisher");
@@ -54,7 +52,7 @@ async fn publish(addr: SocketAddr, first: usize) -> Vec<(String, usize)> {
 }
 
 /// Asks for the events after one.
-async fn listen(addr: SocketAddr, after: Option<&str>) -> Events {
+pub(crate) async fn listen(addr: SocketAddr, after: Option<&str>) -> Events {
     let headers: Vec<(&str, &str)> = after.iter().map(|after| ("last-event-id", *after)).collect();
     let path = if after.is_some() {
         "/events?format=full"
@@ -65,7 +63,7 @@ async fn listen(addr: SocketAddr, after: Option<&str>) -> Events {
 }
 
 /// Reads events until the server is gone.
-async fn hear(mut events: Events) -> Vec<(String, Value)> {
+pub(crate) async fn hear(mut events: Events) -> Vec<(String, Value)> {
     let mut heard = Vec::new();
     while let Some(event) = events.try_next().await {
         assert_ne!(event.name, "gap", "{event:?} after {:?}", heard.last());
@@ -79,16 +77,21 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a text, not {value}")).to_owned()
 }
 
-fn ordered(id: &str) -> (u64, u64) {
+pub(crate) fn ordered(id: &str) -> (u64, u64) {
     let (ms, seq) = id.split_once('-').expect("an id");
     (ms.parse().expect("a number"), seq.parse().expect("a number"))
 }
 
-async fn crash(sync: &str, rounds: usize) {
-    let directory = Directory::new();
+/// Kills a server again and again, and checks at the end that it has kept what it had told.
+pub(crate) async fn books(rounds: usize, server: impl Fn() -> Running, mut killed: impl FnMut()) {
+    let start = || {
+        let server = server();
+        let addr = SocketAddr::from(([127, 0, 0, 1], server.port()));
+        (server, addr)
+    };
     let (mut heard, mut acked) = (Vec::<(String, Value)>::new(), Vec::new());
     for round in 0..rounds {
-        let (server, addr) = server(&directory, sync);
+        let (server, addr) = start();
         let events = listen(addr, heard.last().map(|(id, _)| id.as_str())).await;
         let listener = tokio::spawn(hear(events));
         let publisher = tokio::spawn(publish(addr, 1_000_000 * round));
@@ -97,8 +100,10 @@ async fn crash(sync: &str, rounds: usize) {
         server.signal("KILL");
         acked.extend(within("the publisher", publisher).await.expect("it does not panic"));
         heard.extend(within("the listener", listener).await.expect("it does not panic"));
+        drop(server);
+        killed();
     }
-    let (server, addr) = server(&directory, sync);
+    let (server, addr) = start();
     let response = request_at(addr, "GET", "/api/events?format=ndjson&limit=all", &[], "").await;
     let body = within("a body", http_body_util::BodyExt::collect(response.into_body())).await;
     let body = body.expect("a body").to_bytes();
@@ -125,12 +130,14 @@ async fn crash(sync: &str, rounds: usize) {
 
 #[tokio::test]
 async fn killed_server_loses_nothing_that_was_told() {
-    crash("1s", rounds()).await;
+    let directory = Directory::new();
+    books(rounds(), || server(&directory, "1s"), || {}).await;
 }
 
 #[tokio::test]
 async fn killed_server_with_sync_always_loses_nothing_that_was_told() {
-    crash("always", rounds() / 4).await;
+    let directory = Directory::new();
+    books(rounds() / 4, || server(&directory, "always"), || {}).await;
 }
 
 /// Starts a server whose log is on a file system of `size`, which only it sees. `None` where a process
@@ -155,7 +162,7 @@ fn on_small_disk(directory: &Directory, size: &str) -> Option<(Running, String)>
     Some((server, inside))
 }
 
-async fn get(addr: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) async fn get(addr: SocketAddr, path: &str) -> (u16, String) {
     let response = request_at(addr, "GET", path, &[], "").await;
     let status = response.status().as_u16();
     let body = within("a body", http_body_util::BodyExt::collect(response.into_body())).await;

@@ -253,8 +253,8 @@ async fn stream_goes_on_while_another_program_locks_the_database() {
     let answer = tap.fetch("POST", "/api/channels/x/messages", &[], "1").await;
     answer.is_problem(502, "unavailable", "did not keep");
     let metrics = tap.get("/metrics").await.body;
-    assert!(metrics.contains("wstap_log_failing 1"), "{metrics}");
-    assert!(metrics.contains("wstap_log_unkept_events 2"), "{metrics}");
+    assert!(metrics.contains("\nwstap_log_failing 1\n"), "{metrics}");
+    assert!(metrics.contains("\nwstap_log_unkept_events 2\n"), "{metrics}");
 
     other.execute_batch("COMMIT").expect("unlocked");
     drop(other);

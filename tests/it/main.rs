@@ -31,8 +31,15 @@ mod library;
 mod lists;
 mod log;
 mod log_crash;
+#[cfg(target_os = "linux")]
+mod log_disk;
+#[cfg(target_os = "linux")]
+mod log_disk_faults;
 mod log_faults;
+#[cfg(target_os = "linux")]
+mod log_power;
 mod log_recordings;
+mod log_wal;
 mod model;
 mod openapi;
 mod pages;

@@ -27,6 +27,16 @@ pub struct Declared {
     pub rules: ChannelRules,
 }
 
+impl Declared {
+    /// Returns the rules that are declared of a channel: those of the first name that fits.
+    pub(in crate::hub) fn rules<'a>(
+        all: &'a [Self],
+        channel: &Channel,
+    ) -> Option<&'a ChannelRules> {
+        all.iter().find(|it| it.name.fits(channel)).map(|it| &it.rules)
+    }
+}
+
 /// A channel in a list.
 #[derive(Debug, Clone)]
 pub struct ChannelSeen {

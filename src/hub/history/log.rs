@@ -38,6 +38,7 @@ use self::high_water::HighWater;
 use self::inner::{Edge, Inner};
 use self::questions::{Asked, Readers};
 use self::queue::Queue;
+use self::retention::Clock;
 use super::memory::{Memory, Retention};
 use super::progress::Progress;
 use super::segment::Segment;
@@ -76,7 +77,8 @@ pub(in crate::hub) struct Opened {
 
 impl Log {
     /// Opens or makes the log in a directory, and starts its threads. With `channels` the last messages
-    /// of channels are read.
+    /// of channels are read, as many as history has bytes for: the content of those that it is true
+    /// for. `clock` says which events are too old.
     ///
     /// # Errors
     ///
@@ -84,7 +86,8 @@ impl Log {
     pub(in crate::hub) fn open(
         settings: &LogSettings,
         history: Retention,
-        channels: bool,
+        channels: Option<&dyn Fn(&Event) -> bool>,
+        clock: Clock,
     ) -> Result<Opened, LogError> {
         let folder = &settings.directory;
         let cannot = |error: io::Error| LogError::Folder(folder.clone(), error);
@@ -117,9 +120,9 @@ impl Log {
         let oldest =
             open[0].oldest(floor).map_err(|fault| OpenError { path: path.clone(), fault })?;
         let (mut messages, mut since) = (Vec::new(), last);
-        if channels {
+        if let Some(keeps) = channels {
             let after = head.saturating_sub(CHANNEL_EVENTS).max(floor);
-            let read = open[0].channel_messages(after, bounds);
+            let read = open[0].channel_messages(after, bounds, history.bytes, keeps);
             (messages, since) = read.map_err(|fault| OpenError { path: path.clone(), fault })?;
         }
         let inner = Arc::new(Inner {
@@ -136,7 +139,7 @@ impl Log {
         inner.count();
         let log = Self { inner, threads: Mutex::default(), lock };
         let keeps = settings.retention();
-        log.start("log-writer", move |inner| writer::run(inner, writer, keeps))?;
+        log.start("log-writer", move |inner| writer::run(inner, writer, keeps, clock))?;
         let sync = settings.sync;
         log.start("log-keeper", move |inner| keeper::run(inner, sync))?;
         for reader in open {
@@ -161,6 +164,7 @@ impl Store for Log {
             return Appended::Later;
         }
         let why: Arc<str> = "the log is closed".into();
+        self.inner.progress.done_with(std::slice::from_ref(segment));
         let _ = self.inner.high_water.note(segment.last(), segment.last_id());
         self.inner.progress.settle(std::slice::from_ref(segment), Some(&why));
         self.inner.memory.append(segment, now)
@@ -188,9 +192,11 @@ impl Store for Log {
     }
 
     fn events(&self, ids: &[EventId]) -> Answer<Vec<Arc<Event>>> {
+        let in_memory = self.inner.memory.events(ids);
         let last = self.inner.memory.beginning().1;
+        // None has left memory between the two looks.
         if ids.iter().all(|id| last.is_none_or(|last| *id > last)) {
-            return self.inner.memory.events(ids);
+            return in_memory;
         }
         let ids = ids.into();
         self.inner.readers.ask(|to| Asked::Events(ids, to))

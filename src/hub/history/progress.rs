@@ -25,6 +25,8 @@ pub struct LogStatus {
     pub fault: Option<String>,
     /// Since when, as time of the system.
     pub since: Option<SystemTime>,
+    /// Why a part of it cannot be read, if that is so.
+    pub unreadable: Option<String>,
     /// Events that were not written so far.
     pub unkept: u64,
     /// Events in the log.
@@ -38,9 +40,17 @@ pub struct LogStatus {
 }
 
 impl LogStatus {
+    /// Returns what is wrong with the log, if something is.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let unreadable = || Some(format!("it cannot be read: {}", self.unreadable.as_ref()?));
+        self.fault.clone().or_else(unreadable)
+    }
+
     pub(in crate::hub) fn numbers(&self) -> LogNumbers {
         let Self { events, bytes, wal_bytes, unkept, .. } = *self;
-        LogNumbers { events, bytes, wal_bytes, unkept, failing: self.fault.is_some() }
+        let failing = self.fault.is_some() || self.unreadable.is_some();
+        LogNumbers { events, bytes, wal_bytes, unkept, failing }
     }
 }
 
@@ -103,10 +113,15 @@ impl Progress {
         self.waiting.fetch_add(segment.weight(), Relaxed);
     }
 
-    /// Notes that segments were written, or with `why` that they were not.
-    pub(in crate::hub) fn settle(&self, segments: &[Arc<Segment>], why: Option<&Arc<str>>) {
+    /// Notes that segments wait no more. This comes before their announcement, which wakes what waits
+    /// until the log is not behind.
+    pub(in crate::hub) fn done_with(&self, segments: &[Arc<Segment>]) {
         let weight = segments.iter().map(|segment| segment.weight()).sum();
         self.waiting.fetch_sub(weight, Relaxed);
+    }
+
+    /// Notes that segments were written, or with `why` that they were not, after [`Self::done_with`].
+    pub(in crate::hub) fn settle(&self, segments: &[Arc<Segment>], why: Option<&Arc<str>>) {
         if why.is_some() {
             let events: usize = segments.iter().map(|segment| segment.events().len()).sum();
             self.status().unkept += events as u64;

@@ -65,7 +65,7 @@ impl List {
     }
 }
 
-fn event(id: EventId) -> Arc<Event> {
+pub(super) fn event(id: EventId) -> Arc<Event> {
     let body = Body::Binary(vec![7; 20].into());
     let message = Message::new(Direction::In, Opcode::Binary, 20, body);
     let draft = Draft::new("a".parse().expect("an id"), EventBody::Message(message));
@@ -81,7 +81,7 @@ fn known<T>(answer: Answer<T>) -> T {
 }
 
 /// Waits, with a limit, until a store has come to a state.
-fn until(what: &str, condition: impl Fn() -> bool) {
+pub(super) fn until(what: &str, condition: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_mins(1);
     while !condition() {
         assert!(Instant::now() < end, "{what} takes too long");

@@ -82,11 +82,7 @@ impl State {
     pub(in crate::hub) fn rules(&self, declared: &[Declared], channel: &Channel) -> ChannelRules {
         match self.channels.room(channel) {
             Some(room) => room.rules.clone(),
-            None => declared
-                .iter()
-                .find(|it| it.name.fits(channel))
-                .map(|it| it.rules.clone())
-                .unwrap_or_default(),
+            None => Declared::rules(declared, channel).cloned().unwrap_or_default(),
         }
     }
 }

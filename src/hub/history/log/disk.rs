@@ -22,6 +22,8 @@ pub(super) struct Disk {
     pub(super) closed: AtomicBool,
     /// A fault that ends writing for good, which the keeper has found.
     fatal: Mutex<Option<Fault>>,
+    /// A position that could not be read.
+    unreadable: Mutex<Option<u64>>,
 }
 
 impl Disk {
@@ -34,6 +36,7 @@ impl Disk {
             commits: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             fatal: Mutex::new(None),
+            unreadable: Mutex::new(None),
         })
     }
 
@@ -70,6 +73,11 @@ impl Disk {
 
     pub(super) fn fatal(&self) -> MutexGuard<'_, Option<Fault>> {
         self.fatal.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// Returns the position that could not be read, if that is so.
+    pub(super) fn unreadable(&self) -> MutexGuard<'_, Option<u64>> {
+        self.unreadable.lock().expect("nothing panics while it holds this lock")
     }
 
     pub(super) fn count_commit(&self, wal_pages: u64) {

@@ -8,7 +8,7 @@ use super::high_water::HighWater;
 use super::pages::Pages;
 use super::questions::Readers;
 use super::queue::Queue;
-use crate::database::Bounds;
+use crate::database::{Bounds, Fault};
 use crate::event::{EventId, Gap};
 use crate::hub::history::memory::Memory;
 use crate::hub::history::progress::Progress;
@@ -63,6 +63,44 @@ impl Inner {
     /// Returns the position before the oldest event, and of the newest.
     pub(super) fn bounds_of_all(&self) -> (u64, u64) {
         (self.edge().floor, self.memory.bounds().1)
+    }
+
+    /// Returns whether writing has failed: then nothing is synced any more.
+    pub(super) fn is_failing(&self) -> bool {
+        self.disk.fatal().is_some() || self.progress.status().fault.is_some()
+    }
+
+    /// Notes that reading has failed at a position, and logs it once until it works again.
+    pub(super) fn unreadable(&self, position: u64, fault: &Fault) {
+        let mut failed = self.disk.unreadable();
+        failed.get_or_insert(position);
+        let words = Some(fault.to_string());
+        let before = std::mem::replace(&mut self.progress.status().unreadable, words.clone());
+        drop(failed);
+        if before != words {
+            let path = self.disk.path().display();
+            tracing::error!("{path}: cannot read the log: {fault}; its readers receive a gap");
+        }
+    }
+
+    /// Notes that a position was read.
+    pub(super) fn readable(&self, position: u64) {
+        let mut failed = self.disk.unreadable();
+        if failed.take_if(|failed| *failed == position).is_some() {
+            self.progress.status().unreadable = None;
+            drop(failed);
+            tracing::info!("{}: the log is read again", self.disk.path().display());
+        }
+    }
+
+    /// Lets a reader see whether what could not be read can be read now.
+    pub(super) fn look_again(&self) {
+        let Some(position) = *self.disk.unreadable() else { return };
+        if position <= self.edge().floor {
+            self.readable(position);
+        } else {
+            self.readers.read_ahead(position);
+        }
     }
 
     /// Counts what there is, for the state of the log.

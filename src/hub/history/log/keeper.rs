@@ -15,12 +15,21 @@ const TICK: Duration = Duration::from_millis(50);
 /// Pages of the write-ahead log that are worth a checkpoint: 8 MiB.
 const PAGES: u64 = 2048;
 
-/// Syncs and checkpoints until the writer has ended.
+/// Syncs and checkpoints until the writer has ended, or a fault ends writing for good.
 pub(super) fn run(inner: &Inner, sync: LogSync) {
     let checkpointer = match Checkpointer::open(inner.disk.path()) {
         Ok(checkpointer) => checkpointer,
         Err(error) => return inner.disk.fail(error.fault),
     };
+    if let Err(fault) = keep(inner, sync, &checkpointer) {
+        inner.disk.fail(fault);
+    }
+    if inner.is_failing() {
+        checkpointer.keep_wal();
+    }
+}
+
+fn keep(inner: &Inner, sync: LogSync, checkpointer: &Checkpointer) -> Result<(), Fault> {
     let every = match sync {
         LogSync::Always => None,
         LogSync::Every(every) => Some(every),
@@ -34,17 +43,17 @@ pub(super) fn run(inner: &Inner, sync: LogSync) {
             last = Instant::now();
             if let Err(error) = self::sync(inner, &mut wal) {
                 // What the system has dropped after a failed sync is not known: no second try.
-                return inner.disk.fail(Fault::NotSynced(error.to_string()));
+                return Err(Fault::NotSynced(error.to_string()));
             }
             synced = commits;
         }
         if closed {
-            return;
+            return Ok(());
         }
         if inner.disk.wal_pages.load(Relaxed) >= PAGES {
             match checkpointer.passive() {
                 Ok(()) | Err(Fault::Locked | Fault::Full | Fault::ReadOnly) => {}
-                Err(fault) => return inner.disk.fail(fault),
+                Err(fault) => return Err(fault),
             }
         }
         std::thread::sleep(every.map_or(TICK, |every| every.min(TICK)));

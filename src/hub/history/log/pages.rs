@@ -24,6 +24,11 @@ impl Pages {
         (segment.last() >= position).then(|| Arc::clone(segment))
     }
 
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
     pub(super) fn add(&mut self, segment: &Arc<Segment>) {
         self.weight += segment.weight();
         self.order.push_back(segment.first());

@@ -17,6 +17,18 @@ pub(super) enum Asked {
     Events(Box<[EventId]>, oneshot::Sender<Vec<Arc<Event>>>),
 }
 
+impl Asked {
+    /// Returns whether the reader of the stream that has asked is gone.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Page(_, to) => to.is_closed(),
+            Self::Before(_, to) => to.is_closed(),
+            Self::Find(_, to) => to.is_closed(),
+            Self::Events(_, to) => to.is_closed(),
+        }
+    }
+}
+
 /// Questions in their order.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
@@ -57,9 +69,10 @@ impl Readers {
         self.more.notify_one();
     }
 
-    /// Waits for the next question; `None` is the end.
+    /// Waits for the next question that a reader waits for; `None` is the end.
     pub(super) fn next(&self) -> Option<Task> {
         let idle = |asked: &mut Questions| {
+            while asked.waiting.pop_front_if(|asked| asked.is_over()).is_some() {}
             asked.waiting.is_empty() && asked.ahead.is_none() && !asked.closed
         };
         let mut asked = self
@@ -67,7 +80,7 @@ impl Readers {
             .wait_while(self.lock(), idle)
             .expect("nothing panics while it holds this lock");
         if asked.closed {
-            // Readers of the stream that still wait are told nothing: the hub has stopped.
+            // Readers of the stream that still wait receive nothing: the hub has stopped.
             asked.waiting.clear();
             return None;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::inner::Inner;
 use super::questions::{Asked, Task};
-use crate::database::{Bounds, Fault, Place, Reader, Rows};
+use crate::database::{Bounds, Place, Reader, Rows};
 use crate::event::{Event, EventId, Gap};
 use crate::hub::history::segment::Segment;
 use crate::hub::history::store::{Before, Cursor, Found, Mark, Page};
@@ -30,11 +30,9 @@ pub(super) fn run(inner: &Inner, mut reader: Reader) {
             Task::Ahead(position) => ahead(inner, &mut reader, position),
         }
     }
-}
-
-/// Logs a fault once for each time that reading begins to fail.
-fn note(inner: &Inner, fault: &Fault) {
-    tracing::error!("{}: cannot read the log: {fault}", inner.disk.path().display());
+    if inner.is_failing() {
+        reader.keep_wal();
+    }
 }
 
 fn page(inner: &Inner, reader: &mut Reader, cursor: Cursor) -> Page {
@@ -54,7 +52,7 @@ fn page(inner: &Inner, reader: &mut Reader, cursor: Cursor) -> Page {
         }
         Ok(Rows::Hole(next)) => next.map(|(next, id)| (next, Some(id))),
         Err(fault) => {
-            note(inner, &fault);
+            inner.unreadable(from, &fault);
             Some((from + UNREADABLE, None)).filter(|(next, _)| *next <= bounds.head)
         }
     };
@@ -66,10 +64,16 @@ fn page(inner: &Inner, reader: &mut Reader, cursor: Cursor) -> Page {
 
 fn ahead(inner: &Inner, reader: &mut Reader, position: u64) {
     if inner.pages().holding(position).is_some() {
-        return;
+        return inner.readable(position);
     }
-    if let Ok(Rows::Events(first, events)) = reader.forward(position, inner.bounds().head) {
-        inner.pages().add(&Arc::new(Segment::new(first, events)));
+    match reader.forward(position, inner.bounds().head) {
+        Ok(rows) => {
+            inner.readable(position);
+            if let Rows::Events(first, events) = rows {
+                inner.pages().add(&Arc::new(Segment::new(first, events)));
+            }
+        }
+        Err(fault) => inner.unreadable(position, &fault),
     }
 }
 
@@ -87,7 +91,7 @@ fn before(inner: &Inner, reader: &mut Reader, position: u64) -> Before {
         Ok(Rows::Hole(Some((last, _)))) if last > floor => Before::Hole(last),
         Ok(Rows::Hole(_)) => Before::Nothing,
         Err(fault) => {
-            note(inner, &fault);
+            inner.unreadable(position, &fault);
             Before::Hole(position.saturating_sub(UNREADABLE).max(floor))
         }
     }
@@ -108,7 +112,7 @@ fn find(inner: &Inner, reader: &Reader, mark: Mark) -> Found {
     match found {
         None => Found { cursor: oldest, lost: None },
         Some((id, Err(fault))) => {
-            note(inner, &fault);
+            inner.unreadable(bounds.floor + 1, &fault);
             let after = Some(id).filter(|_| matches!(mark, Mark::After(_)));
             Found { cursor: oldest, lost: Some(Gap { missed: None, after, before: None }) }
         }
@@ -152,19 +156,23 @@ fn since_all(inner: &Inner, bounds: Bounds) -> Found {
 }
 
 fn events(inner: &Inner, reader: &mut Reader, ids: &[EventId]) -> Vec<Arc<Event>> {
+    // What is evicted from memory after this look is kept here.
+    let in_memory: Vec<_> = ids.iter().map(|id| inner.memory.event(*id)).collect();
+    let looked = || ids.iter().zip(&in_memory);
     let missing: Vec<EventId> =
-        ids.iter().copied().filter(|id| inner.memory.event(*id).is_none()).collect();
-    let read = match reader.pick(&missing, inner.bounds()) {
+        looked().filter(|(_, found)| found.is_none()).map(|(id, _)| *id).collect();
+    let bounds = inner.bounds();
+    let read = match reader.pick(&missing, bounds) {
         Ok(read) => read,
         Err(fault) => {
-            note(inner, &fault);
+            inner.unreadable(bounds.floor + 1, &fault);
             Vec::new()
         }
     };
     let mut read = read.into_iter().peekable();
-    let found = |id: &EventId| match read.next_if(|event| event.id == *id) {
-        Some(event) => Some(event),
-        None => inner.memory.event(*id),
+    let found = |(id, found): (&EventId, &Option<Arc<Event>>)| match found {
+        Some(event) => Some(Arc::clone(event)),
+        None => read.next_if(|event| event.id == *id),
     };
-    ids.iter().filter_map(found).collect()
+    looked().filter_map(found).collect()
 }

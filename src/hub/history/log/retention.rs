@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::inner::Inner;
 use crate::database::{Fault, Writer};
 
+/// Returns the time in milliseconds since 1970.
+pub(in crate::hub) type Clock = Box<dyn Fn() -> u64 + Send + Sync>;
+
 /// Bounds of the log. All hold at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keeps {

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::inner::Inner;
 use super::queue::Batch;
-use super::retention::Keeps;
+use super::retention::{Clock, Keeps};
 use crate::database::{Fault, Writer};
-use crate::hub::clock::now_ms;
 use crate::hub::history::memory::{FULL_BYTES, FULL_EVENTS};
 use crate::hub::history::segment::Segment;
 use crate::hub::history::store::Store as _;
@@ -23,7 +22,7 @@ const LOOK: usize = 1 << 20;
 const PAGE: u64 = 4096;
 
 /// Writes until the queue is closed, and then all that is left.
-pub(super) fn run(inner: &Inner, writer: Writer, keeps: Keeps) {
+pub(super) fn run(inner: &Inner, writer: Writer, keeps: Keeps, clock: Clock) {
     if let Err(fault) = writer.limit_wal(keeps.wal_bytes()) {
         inner.disk.fail(fault);
     }
@@ -32,6 +31,7 @@ pub(super) fn run(inner: &Inner, writer: Writer, keeps: Keeps) {
         writer,
         noted: false,
         keeps,
+        clock,
         fault: None,
         appended: 0,
         looked: Instant::now(),
@@ -53,6 +53,7 @@ pub(super) fn run(inner: &Inner, writer: Writer, keeps: Keeps) {
         let _ = writer.checkpoint();
     } else {
         let _ = inner.high_water.sync();
+        writer.keep_wal();
     }
 }
 
@@ -62,6 +63,7 @@ struct Thread<'a> {
     /// Something was noted beside the database and is not synced.
     noted: bool,
     keeps: Keeps,
+    clock: Clock,
     fault: Option<Failing>,
     /// Bytes that were appended since the size was looked at.
     appended: usize,
@@ -108,6 +110,7 @@ impl Thread<'_> {
         if self.fault.is_some() {
             self.not_kept(batch);
         }
+        self.inner.progress.done_with(batch);
         let joined = joined(batch);
         for segment in &joined {
             let _ = self.inner.memory.append(segment, now);
@@ -189,7 +192,7 @@ impl Thread<'_> {
             }
             self.look();
         }
-        if self.fault.is_some() {
+        if self.fault.is_some() || self.inner.disk.fatal().is_some() {
             return;
         }
         let wal = self.inner.disk.wal_pages.load(Relaxed) * PAGE;
@@ -201,7 +204,7 @@ impl Thread<'_> {
         }
         if due || self.more || self.appended >= LOOK {
             self.appended = 0;
-            let deleted = self.keeps.apply(self.inner, &mut self.writer, now_ms());
+            let deleted = self.keeps.apply(self.inner, &mut self.writer, (self.clock)());
             self.more = matches!(deleted, Ok(true));
             if let Err(fault) = deleted {
                 self.fail(self.explained(fault));
@@ -223,6 +226,7 @@ impl Thread<'_> {
                 Err(fault) => self.fail(self.explained(fault)),
             }
         }
+        self.inner.look_again();
         self.inner.count();
     }
 }
