@@ -13,6 +13,7 @@ mod can;
 mod channels;
 mod credential;
 mod delegate;
+mod guesses;
 mod layer;
 mod lease;
 mod narrowed;
@@ -33,6 +34,7 @@ pub(crate) use layer::authenticate;
 pub(crate) use lease::Ended;
 pub(crate) use narrowed::Narrowed;
 
+use self::guesses::Guesses;
 use self::ticket::Tickets;
 use crate::audit::Audit;
 use crate::auth::{Authority, Denied, Grant, Pending};
@@ -193,6 +195,17 @@ impl Authority for Access {
         let authorities = self.shared.as_ref()?.authorities();
         authorities.iter().find_map(|authority| authority.pending(token, now))
     }
+
+    fn is_ready(&self) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_none_or(|it| it.authorities().iter().all(|authority| authority.is_ready()))
+    }
+
+    fn change(&self) -> Option<Pending> {
+        let mut changes = self.shared.as_ref()?.changes.subscribe();
+        // An error says that there is nobody left who could change anything.
+        Some(Box::pin(async move { drop(changes.changed().await) }))
+    }
 }
 
 /// The bearer of a credential. Clones are the same.
@@ -203,6 +216,8 @@ pub(crate) struct Caller {
     filter: Option<Arc<Expression>>,
     /// The credential, and what knows when it ends; `None` if no credentials are asked for.
     held: Option<Arc<Held>>,
+    /// The limit of wrong credentials of its address.
+    guesses: Option<Guesses>,
 }
 
 /// A credential that is held by what it has opened.
@@ -257,7 +272,7 @@ impl Caller {
     /// Returns the caller of a server without credentials.
     pub(crate) fn anybody() -> Self {
         static ANYBODY: LazyLock<Arc<Grant>> = LazyLock::new(|| Arc::new(Grant::all()));
-        Self { grant: Arc::clone(&ANYBODY), filter: None, held: None }
+        Self { grant: Arc::clone(&ANYBODY), filter: None, held: None, guesses: None }
     }
 
     /// Returns the grant.

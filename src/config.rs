@@ -214,7 +214,11 @@ impl Config {
                 frames: limits.rate_frames.map_or(FRAMES, Rate::everywhere),
                 bytes: limits.rate_bytes.map_or(BYTES, Rate::everywhere),
             },
-            times: Times { head: times.head_timeout, stall: times.stall_timeout },
+            times: Times {
+                head: times.head_timeout,
+                body: times.body_timeout,
+                stall: times.stall_timeout,
+            },
             rates: Rates {
                 handshakes: limits.rate_handshakes.map_or(handshakes, Rate::everywhere),
                 calls: limits.rate_calls.map_or(CALLS, Rate::everywhere),

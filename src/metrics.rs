@@ -3,6 +3,7 @@
 //! Counters are atomics that the hot path holds; gauges are read from the hub when they are scraped.
 //! No label takes a value from the network.
 
+mod handshake;
 mod limit;
 
 use std::sync::atomic::AtomicU64;
@@ -16,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::event::Kind;
 use crate::filter::Evaluation;
+pub(crate) use handshake::Handshake;
 pub use limit::Limit;
 
 /// All counters of one hub.
@@ -50,6 +52,8 @@ pub struct Metrics {
     pub(crate) failed_requests: Counter,
     /// Messages that a relay forwarded and the tap had no room for.
     pub(crate) unseen_messages: Counter,
+    /// TLS handshakes with clients, by [`Handshake`].
+    handshakes: [Counter; Handshake::ALL.len()],
     /// Lines of the audit log that were lost.
     pub(crate) audit_lost: Counter,
     /// Times that a listener fell behind the live channel and was served from history.
@@ -194,6 +198,18 @@ impl Gauges {
     }
 }
 
+/// Registers a counter for each value of a label.
+fn counters<const N: usize>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    (label, values): (&'static str, [&'static str; N]),
+) -> [Counter; N] {
+    let family = Family::<[(&str, &str); 1], Counter>::default();
+    registry.register(name, help, family.clone());
+    values.map(|value| family.get_or_create(&[(label, value)]).clone())
+}
+
 impl Metrics {
     /// Counts an evaluation of a filter expression, and returns whether the expression holds.
     pub(crate) fn evaluated(&self, evaluation: Evaluation) -> bool {
@@ -214,15 +230,14 @@ impl Metrics {
 
         let gauges = Gauges::new(&mut registry);
 
-        let events = Family::<[(&str, &str); 1], Counter>::default();
-        let by_kind =
-            Kind::ALL.map(|kind| events.get_or_create(&[("kind", kind.as_str())]).clone());
-        registry.register("events", "Events published, by kind", events);
-
-        let limited = Family::<[(&str, &str); 1], Counter>::default();
-        let by_limit =
-            Limit::ALL.map(|limit| limited.get_or_create(&[("limit", limit.as_str())]).clone());
-        registry.register("limited", "What a limit has refused or ended, by limit", limited);
+        let kinds = ("kind", Kind::ALL.map(Kind::as_str));
+        let by_kind = counters(&mut registry, "events", "Events published, by kind", kinds);
+        let help = "What a limit has refused or ended, by limit";
+        let limits = ("limit", Limit::ALL.map(Limit::as_str));
+        let by_limit = counters(&mut registry, "limited", help, limits);
+        let help = "TLS handshakes with clients, by result";
+        let ends = ("result", Handshake::ALL.map(Handshake::as_str));
+        let by_end = counters(&mut registry, "tls_handshakes", help, ends);
 
         let mut counter = |name: &str, help: &str, unit: Option<Unit>| {
             let counter = Counter::default();
@@ -302,6 +317,7 @@ impl Metrics {
             frame_errors: counter("frame_errors", "Frames that were answered with an error", None),
             events: by_kind,
             limited: by_limit,
+            handshakes: by_end,
             gauges,
             registry,
         }
@@ -310,6 +326,11 @@ impl Metrics {
     /// Returns the counter of the events of a kind.
     pub(crate) fn events(&self, kind: Kind) -> &Counter {
         &self.events[kind as usize]
+    }
+
+    /// Returns the counter of the TLS handshakes that ended so.
+    pub(crate) fn handshakes(&self, end: Handshake) -> &Counter {
+        &self.handshakes[end as usize]
     }
 
     /// Returns the counter of what a limit has refused or ended.

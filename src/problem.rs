@@ -1,6 +1,8 @@
 //! Errors as answers: HTTP problem details (RFC 9457), or an error frame and a close code on a
 //! WebSocket. No other module turns an error of a lower row into an answer.
 
+mod unread;
+
 use std::borrow::Cow;
 
 use axum::Json;
@@ -12,6 +14,8 @@ use serde_json::json;
 use crate::code::Code;
 use crate::dialect::InvalidFrame;
 use crate::hub::{NotAllowed, NotKept, Refused, Undelivered};
+
+pub(crate) use self::unread::{NoRoom, TooSlow};
 
 /// An error that is answered: what is wrong, and what would be right. As a response it is problem
 /// details (RFC 9457):

@@ -15,6 +15,7 @@ mod health;
 mod held;
 mod interim;
 mod io;
+mod leased;
 mod link;
 mod messages;
 mod outgoing;

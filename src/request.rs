@@ -16,7 +16,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, Path};
@@ -143,14 +142,6 @@ impl fmt::Debug for ConnectionState {
 /// it does not answer `100 Continue` itself.
 pub(crate) const EXPECT_MASK: u8 = 0x80;
 
-/// The server has no memory for another request that is not complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("requests that are not complete take too much memory")]
-pub(crate) struct NoRoom;
-
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(10);
-
 /// Reads a body of at most `max` bytes to its end. `body` says what it is: "a message".
 ///
 /// # Errors
@@ -162,26 +153,8 @@ pub(crate) async fn read_body(body: Body, max: usize, name: &str) -> Result<Byte
     if body.size_hint().lower() > max as u64 {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_no_room(&error) => {
-            let full = "the bodies of other requests take all of the memory; try again later";
-            Err(Problem::new(Code::Full, full))
-        }
-        Ok(Err(_)) => Err(too_large()),
-        Err(_elapsed) => Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
-    }
-}
-
-fn is_no_room(error: &axum::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if error.is::<NoRoom>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    let read = to_bytes(body, max).await;
+    read.map_err(|error| Problem::of_unread_body(&error).unwrap_or_else(too_large))
 }
 
 /// Returns whether a request asks for a WebSocket.

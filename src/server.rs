@@ -176,6 +176,7 @@ async fn accept(
         let mut handover = Handover::new(patient, state.heads.share(), state.bodies.share());
         handover.times = state.transport.times;
         handover.stalls.clone_from(&state.stalls);
+        handover.late_bodies.clone_from(&state.late_bodies);
         let handover = handover.unasked(state.unasked.token());
         let arrival = Arrival { stream, permit, remote, handover: Arc::new(handover), websockets };
         let (router, state) = (router.clone(), Arc::clone(&state));

@@ -1,21 +1,52 @@
 //! What a grant says of channels, beside the tokens of private ones.
 
+use super::guesses::Outcome;
 use super::{Caller, now};
 use crate::auth::Authority as _;
 use crate::code::Code;
-use crate::event::Channel;
-use crate::hub::{Credential, Hub};
+use crate::event::{Channel, EventId};
+use crate::hub::{Connection, Credential, Hub, Kept};
 use crate::problem::Problem;
 
 impl Caller {
-    /// Checks that the caller may join channels, by its own grant or by the token of the command.
-    /// Returns the token that counts for private channels.
+    /// Has a connection join channels, by the grant of the caller or by the token of the command.
     ///
     /// # Errors
     ///
     /// [`Code::Forbidden`] if neither grants one of the channels, [`Code::Unauthorized`] if the token is
-    /// not good.
-    pub(crate) fn may_join<'a>(
+    /// not good, [`Code::SlowDown`] if the address has shown too many wrong ones, or why the hub refuses.
+    pub(crate) fn join(
+        &self,
+        hub: &Hub,
+        connection: &Connection,
+        channels: &[Channel],
+        token: Option<&str>,
+        kept: Kept,
+    ) -> Result<EventId, Problem> {
+        let join = |shown: Credential<'_>| {
+            Ok(connection.join(channels, self.may_join(channels, shown)?, kept)?)
+        };
+        let Some(token) = token else { return join(Credential::None) };
+        if let Some(guesses) = &self.guesses {
+            guesses.may_try(token)?;
+        }
+        let joined = join(Credential::Token(token));
+        if let Some(guesses) = &self.guesses {
+            guesses.note(
+                token,
+                match &joined {
+                    Err(problem) if problem.code == Code::Unauthorized => Outcome::Wrong,
+                    // Only a private channel has asked for it.
+                    Ok(_) if channels.iter().any(|it| hub.rules(it).private) => Outcome::Good,
+                    Ok(_) | Err(_) => Outcome::Unknown,
+                },
+            );
+        }
+        joined
+    }
+
+    /// Returns what counts for the hub.
+    fn may_join<'a>(
         &'a self,
         channels: &[Channel],
         shown: Credential<'a>,
@@ -32,7 +63,7 @@ impl Caller {
         let grant = held.access.grant(token, now());
         let grant = grant.map_err(|why| Problem::new(Code::Unauthorized, why.to_string()))?;
         match channels.iter().find(|channel| !grant.may_subscribe(channel)) {
-            None => Ok(shown),
+            None => Ok(Credential::Lent(token)),
             Some(missing) => Err(refused(missing)),
         }
     }

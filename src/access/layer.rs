@@ -1,6 +1,5 @@
 //! The layer in front of the routes: turns the credential of a request into its [`Caller`].
 
-use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -12,13 +11,13 @@ use http::request::Parts;
 use super::can::Refusal;
 use super::credential::{self, Place};
 use super::delegate::{Delegate, Inquiry};
+use super::guesses::{Guesses, Outcome};
 use super::{Access, Caller, Held, Shown, now, ticket};
 use crate::audit::Trail;
 use crate::auth::{Authority as _, Denied, Grant, Observe};
 use crate::code::Code;
 use crate::event::User;
 use crate::problem::Problem;
-use crate::rate::RateLimits;
 use crate::request::remote;
 
 /// Puts the caller of each request beside it. A request without a credential goes on without one, and
@@ -55,11 +54,6 @@ pub(crate) async fn authenticate(
     response
 }
 
-/// Returns whether a problem says that a credential is not good, rather than that it cannot be checked.
-fn is_refusal(problem: &Problem) -> bool {
-    matches!(problem.code, Code::Unauthorized | Code::Forbidden)
-}
-
 fn used_ticket() -> Problem {
     let used = "the ticket is used, or older than 30 s; POST /api/tickets makes one";
     Problem::new(Code::Unauthorized, used)
@@ -91,60 +85,54 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`Code::Unauthorized`] if the credential is not good, [`Code::SlowDown`] if its address has shown
-    /// too many wrong ones.
+    /// [`Code::Unauthorized`] if the credential is not good, [`Code::AuthUnavailable`] if it cannot be
+    /// verified now, [`Code::SlowDown`] if its address has shown too many wrong ones.
     pub(crate) async fn caller(&self, parts: &Parts) -> Result<Found, Problem> {
-        let Some(shared) = &self.shared else { return Ok(Found::Caller(Caller::anybody())) };
-        let found = credential::find(parts);
-        let attempt = match &found {
-            Some((_, credential)) => Some(self.attempt(parts, credential)?),
-            None => None,
+        let guesses = self.guesses(parts);
+        let Some(shared) = &self.shared else {
+            return Ok(Found::Caller(Caller { guesses, ..Caller::anybody() }));
         };
+        let found = credential::find(parts);
+        let offered = found.as_ref().map(|(_, credential)| credential.as_str());
+        if let (Some(guesses), Some(credential)) = (&guesses, offered) {
+            guesses.may_try(credential)?;
+        }
         let mut shown = match &found {
             None => Ok(Found::Nothing),
             Some((Place::Ticket, ticket)) => self.redeemed(ticket, parts).await.map(Found::Caller),
             // A page has to be served to sign in again.
-            Some((Place::Cookie, token)) => {
-                Ok(self.bearer(token).await.map_or(Found::Nothing, Found::Caller))
-            }
+            Some((Place::Cookie, token)) => Ok(match self.bearer(token).await {
+                Ok(caller) => Found::Caller(caller),
+                Err(problem) if Outcome::of(&problem) == Outcome::Wrong => Found::Nothing,
+                Err(problem) => Found::Refused(problem),
+            }),
             Some((_, token)) => self.bearer(token).await.map(Found::Caller),
         };
         let is_ticket = matches!(found, Some((Place::Ticket, _)));
-        if let (Some(delegate), false, Ok(Found::Nothing) | Err(_)) =
+        if let (Some(delegate), false, Ok(Found::Nothing | Found::Refused(_)) | Err(_)) =
             (&shared.delegate, is_ticket, &shown)
         {
             let found = found.as_ref().map(|(place, token)| (*place, token.as_str()));
             let asked = self.judged(&**delegate, Inquiry::of(parts, found)?).await;
             shown = Ok(asked.map_or_else(Found::Refused, Found::Caller));
         }
-        if let Some(attempt) = attempt {
-            attempt.note(match &shown {
+        if let (Some(guesses), Some(credential)) = (&guesses, offered) {
+            let outcome = match &shown {
                 Ok(Found::Caller(_)) => Outcome::Good,
                 Ok(Found::Refused(problem)) | Err(problem) => Outcome::of(problem),
                 Ok(Found::Nothing) => Outcome::Wrong,
-            });
+            };
+            guesses.note(credential, outcome);
+        }
+        if let Ok(Found::Caller(caller)) = &mut shown {
+            caller.guesses = guesses;
         }
         shown
     }
 
-    /// Returns whether a credential may be verified. What becomes of it has to be noted.
-    ///
-    /// # Errors
-    ///
-    /// [`Code::SlowDown`] if its address has shown too many wrong ones.
-    fn attempt<'a>(&'a self, parts: &Parts, credential: &'a str) -> Result<Attempt<'a>, Problem> {
-        self.may_try(parts, credential)?;
-        Ok(self.tried(parts, credential))
-    }
-
-    fn may_try(&self, parts: &Parts, credential: &str) -> Result<(), Problem> {
-        let from = remote(parts).ip();
-        let may = self.rates.as_ref().map_or(Ok(()), |rates| rates.may_sign_in(from, credential));
-        may.map_err(Into::into)
-    }
-
-    fn tried<'a>(&'a self, parts: &Parts, credential: &'a str) -> Attempt<'a> {
-        Attempt { rates: self.rates.as_ref(), from: remote(parts).ip(), credential }
+    /// Returns the limit of wrong credentials of the address of a request, if there is one.
+    fn guesses(&self, parts: &Parts) -> Option<Guesses> {
+        Some(Guesses::new(self.rates.clone()?, remote(parts).ip()))
     }
 
     /// Puts the caller of a proxied request beside it, and returns where its credential was, if it is one
@@ -158,18 +146,25 @@ impl Access {
             parts.extensions.insert(Caller::anybody());
             return Ok(None);
         };
+        let guesses = self.guesses(parts);
+        let may_try = |shown: &str| guesses.as_ref().map_or(Ok(()), |it| it.may_try(shown));
+        let note = |shown: &str, outcome| {
+            if let Some(guesses) = &guesses {
+                guesses.note(shown, outcome);
+            }
+        };
         let (mut refused, mut wrong) = (None, Vec::new());
         // What stands in one of the places may be of the application: it counts as wrong only if none of
         // them has a good credential.
         for (place, shown) in credential::of_proxied(parts) {
-            let tried = match self.may_try(parts, &shown) {
+            let tried = match may_try(&shown) {
                 Ok(()) if place == Place::Ticket => self.redeemed(&shown, parts).await,
                 Ok(()) => self.bearer(&shown).await,
                 Err(too_fast) => Err(too_fast),
             };
             match tried {
                 Ok(caller) => {
-                    self.tried(parts, &shown).note(Outcome::Good);
+                    note(&shown, Outcome::Good);
                     parts.extensions.insert(caller);
                     return Ok(Some(place));
                 }
@@ -183,17 +178,19 @@ impl Access {
         }
         if shared.delegate.is_none() {
             for shown in &wrong {
-                self.tried(parts, shown).note(Outcome::Wrong);
+                note(shown, Outcome::Wrong);
             }
         }
         if let Some(delegate) = &shared.delegate {
             let found = credential::find(parts);
             let found = found.as_ref().map(|(place, token)| (*place, token.as_str()));
             let place = found.map(|(place, _)| place).filter(|it| *it != Place::Header);
-            let attempt = found.map(|(_, shown)| self.attempt(parts, shown)).transpose()?;
+            if let Some((_, shown)) = found {
+                may_try(shown)?;
+            }
             let caller = self.judged(&**delegate, Inquiry::of(parts, found)?).await;
-            if let Some(attempt) = attempt {
-                attempt.note(caller.as_ref().err().map_or(Outcome::Good, Outcome::of));
+            if let Some((_, shown)) = found {
+                note(shown, caller.as_ref().err().map_or(Outcome::Good, Outcome::of));
             }
             parts.extensions.insert(caller?);
             return Ok(place);
@@ -207,7 +204,10 @@ impl Access {
     ///
     /// [`Code::Unauthorized`] if the token is not good, or what the delegate answers.
     pub(super) async fn signed_in(&self, parts: &Parts, token: &str) -> Result<Caller, Problem> {
-        let attempt = self.attempt(parts, token)?;
+        let guesses = self.guesses(parts);
+        if let Some(guesses) = &guesses {
+            guesses.may_try(token)?;
+        }
         let known = self.bearer(token).await;
         let caller = match (known, self.shared.as_ref().and_then(|it| it.delegate.clone())) {
             (Err(_), Some(delegate)) => {
@@ -216,7 +216,9 @@ impl Access {
             }
             (known, _) => known,
         };
-        attempt.note(caller.as_ref().err().map_or(Outcome::Good, Outcome::of));
+        if let Some(guesses) = &guesses {
+            guesses.note(token, caller.as_ref().err().map_or(Outcome::Good, Outcome::of));
+        }
         caller
     }
 
@@ -243,7 +245,8 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`Code::Unauthorized`] if the token is not good.
+    /// [`Code::Unauthorized`] if the token is not good, [`Code::AuthUnavailable`] if there are no keys
+    /// yet.
     async fn bearer(&self, token: &str) -> Result<Caller, Problem> {
         let grant = match self.grant(token, now()) {
             Ok(grant) => Ok(grant),
@@ -255,7 +258,10 @@ impl Access {
                 None => Err(denied),
             },
         };
-        let grant = grant.map_err(|Denied(why)| Problem::new(Code::Unauthorized, why))?;
+        let grant = grant.map_err(|Denied(why)| {
+            let code = if self.is_ready() { Code::Unauthorized } else { Code::AuthUnavailable };
+            Problem::new(code, why)
+        })?;
         self.bearing(grant, Shown::Token(token.into()))
     }
 
@@ -276,7 +282,7 @@ impl Access {
             _ => None,
         };
         let held = Held { access: self.clone(), credential };
-        Ok(Caller { grant: grant.into(), filter, held: Some(held.into()) })
+        Ok(Caller { grant: grant.into(), filter, held: Some(held.into()), guesses: None })
     }
 
     /// Makes a ticket for a caller.
@@ -292,37 +298,6 @@ impl Access {
             }
             // It is not looked at, so that clients need not know whether it has to be.
             None => ticket::random(),
-        }
-    }
-}
-
-/// A credential that may be verified.
-struct Attempt<'a> {
-    rates: Option<&'a RateLimits>,
-    from: IpAddr,
-    credential: &'a str,
-}
-
-/// What a credential has turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Good,
-    Wrong,
-    /// It was not judged: nothing is known of it.
-    Unknown,
-}
-
-impl Outcome {
-    /// Returns what a problem says of a credential.
-    fn of(problem: &Problem) -> Self {
-        if is_refusal(problem) { Self::Wrong } else { Self::Unknown }
-    }
-}
-
-impl Attempt<'_> {
-    fn note(self, outcome: Outcome) {
-        if let (Some(rates), Outcome::Good | Outcome::Wrong) = (self.rates, outcome) {
-            rates.signed_in(self.from, self.credential, outcome == Outcome::Good);
         }
     }
 }
@@ -354,7 +329,7 @@ impl Held {
                 match delegate.decide(inquiry).await {
                     Ok(now) => now == *grant,
                     // What is open stays open while the delegate does not answer.
-                    Err(problem) => !is_refusal(&problem),
+                    Err(problem) => Outcome::of(&problem) != Outcome::Wrong,
                 }
             }
         }

@@ -12,7 +12,7 @@ use crate::event::{Channel, User};
 /// Turns tokens into grants. The settings of a hub hold one, and an
 /// [`Access`](crate::access::Access) several. The hub calls it for each token that a client presents at
 /// a private channel, and again for a member whose grant has expired, before the next message is
-/// delivered. A grant without `expires` is not checked again: the member stays until it leaves. An
+/// delivered. A grant without `expires` is checked again after a [`change`](Self::change) only. An
 /// implementation must not block.
 ///
 /// ```
@@ -43,6 +43,19 @@ pub trait Authority: Send + Sync + fmt::Debug {
     fn pending(&self, _token: &str, _now: u64) -> Option<Pending> {
         None
     }
+
+    /// Returns whether it can verify tokens. An authority that fetches keys cannot before it has some:
+    /// its refusals then say nothing of a token.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Returns what ends when tokens that were granted something may be granted less, or nothing: a
+    /// hub then asks again for the tokens of all members. The default is `None`: a grant stands until
+    /// it expires.
+    fn change(&self) -> Option<Pending> {
+        None
+    }
 }
 
 /// Ends when an authority may decide otherwise than before.
@@ -59,8 +72,7 @@ pub type Pending = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Grant {
     /// The user.
     pub user: Option<User>,
-    /// The time of expiry, in seconds since 1970. A grant without one never expires and cannot be
-    /// revoked.
+    /// The time of expiry, in seconds since 1970. A grant without one never expires.
     pub expires: Option<u64>,
     /// The events that the bearer may read.
     pub observe: Observe,

@@ -1,7 +1,5 @@
 //! Answers of the API, and what its handlers read off a request.
 
-use std::time::Duration;
-
 use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -12,9 +10,6 @@ use serde_json::Value;
 
 use crate::code::{self, Code};
 use crate::problem::Problem;
-
-/// How long the body of a request may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// An error of a call, as its answer.
 #[derive(Debug)]
@@ -55,17 +50,15 @@ pub(super) fn json(text: impl Into<Body>) -> Response {
 
 /// Reads a body to its end.
 pub(super) async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if is_too_large(&error) => {
-            Err(Problem::new(Code::TooLarge, format!("a body has at most {max} bytes")))
-        }
-        Ok(Err(_)) => {
-            let full = "the bodies of other requests take all of the memory; try again later";
-            Err(Problem::new(Code::Full, full))
-        }
-        Err(_) => Err(Problem::new(Code::Timeout, "the body did not arrive in time")),
-    }
+    to_bytes(body, max).await.map_err(|error| {
+        Problem::of_unread_body(&error).unwrap_or_else(|| {
+            if is_too_large(&error) {
+                Problem::new(Code::TooLarge, format!("a body has at most {max} bytes"))
+            } else {
+                Problem::new(Code::Malformed, "the body broke off")
+            }
+        })
+    })
 }
 
 /// Returns whether a body is too large, and not cut off by the server or by its sender.

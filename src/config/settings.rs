@@ -200,6 +200,9 @@ pub(super) struct TimeArgs {
     /// Time limit for the head of a request, from the end of the previous one
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::nonzero_duration)]
     pub(super) head_timeout: Duration,
+    /// Time limit for the body of a request. Proxied bodies have none
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::nonzero_duration)]
+    pub(super) body_timeout: Duration,
     /// Time in which a client that reads nothing is disconnected. In front of an upstream it does not
     /// apply
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::nonzero_duration)]

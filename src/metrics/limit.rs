@@ -21,6 +21,8 @@ pub enum Limit {
     Bytes,
     /// Time for the head of a request: `--head-timeout`.
     Heads,
+    /// Time for the body of a request: `--body-timeout`.
+    Bodies,
     /// Time in which a peer reads nothing: `--stall-timeout`.
     Stalls,
     /// Memory for requests that are not complete.
@@ -29,7 +31,7 @@ pub enum Limit {
 
 impl Limit {
     /// All limits, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Connections,
         Self::Listeners,
         Self::Sockets,
@@ -39,6 +41,7 @@ impl Limit {
         Self::Frames,
         Self::Bytes,
         Self::Heads,
+        Self::Bodies,
         Self::Stalls,
         Self::Memory,
     ];
@@ -56,6 +59,7 @@ impl Limit {
             Self::Frames => "frames",
             Self::Bytes => "bytes",
             Self::Heads => "heads",
+            Self::Bodies => "bodies",
             Self::Stalls => "stalls",
             Self::Memory => "memory",
         }

@@ -13,19 +13,25 @@ use super::connect::ConnectError;
 use super::event_stream::{self, Asked};
 use super::exchange::Running;
 use super::headers::{self, Hops};
+use super::leased::leased;
 use super::link::{self, Client};
 use super::outgoing::{Outgoing, outgoing, unreachable};
 use super::shared::Proxy;
 use super::view::View;
+use crate::access::Caller;
 use crate::problem::Problem;
 
 /// Forwards a request that is not a WebSocket handshake.
 pub(super) async fn forward(proxy: &Proxy, request: Request<Body>) -> Result<Response, Problem> {
     let asked = Asked::of(proxy, &request);
+    let ended = request.extensions().get::<Caller>().and_then(Caller::ended);
     let (request, mut running) = Running::begin(proxy, request);
     let answered = send(proxy, request, &mut running).await;
     match answered {
-        Ok(response) => Ok(event_stream::answered(proxy, asked, running, response)),
+        Ok(response) => {
+            let response = leased(response, ended);
+            Ok(event_stream::answered(proxy, asked, running, response))
+        }
         Err(problem) => {
             running.failed(&problem);
             Err(problem)

@@ -160,6 +160,10 @@ impl Authority for RemoteKeys {
         granted
     }
 
+    fn is_ready(&self) -> bool {
+        !self.0.keys().is_empty()
+    }
+
     fn pending(&self, token: &str, now: u64) -> Option<Pending> {
         let mut attempts = self.0.attempts.subscribe();
         let first = *attempts.borrow_and_update() == 0;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 
-use crate::request::NoRoom;
+use crate::problem::NoRoom;
 
 /// A number of bytes that many share. Lock-free; it never waits.
 #[derive(Debug)]

@@ -39,6 +39,8 @@ pub(super) struct Handover {
     pub(super) times: Times,
     /// Counts peers that read nothing for too long.
     pub(super) stalls: Counter,
+    /// Counts bodies that took too long.
+    pub(super) late_bodies: Counter,
     /// The place of the client that a proxy has sent the current request for.
     client: Mutex<Option<AddressPermit>>,
     /// Held until the first request.
@@ -59,6 +61,7 @@ impl Handover {
             patient,
             times: Times::default(),
             stalls: Counter::default(),
+            late_bodies: Counter::default(),
             client: Mutex::default(),
             unasked: Mutex::default(),
             polled: Mutex::new(Instant::now()),

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::overload;
 use super::tls::{self, Tls, TlsStream};
 use crate::hub::Hub;
+use crate::metrics::Handshake;
 use crate::problem::Problem;
 use crate::socket::Stream;
 
@@ -88,21 +89,27 @@ impl Handshakes {
             return None;
         }
         let entry = self.enter();
+        let ended = |end| hub.metrics().handshakes(end).inc();
         let shaken = tokio::select! {
-            shaken = timeout_at(deadline, tls.accept(tcp, http2, hub)) => shaken,
-            () = entry.evicted.cancelled() => return None,
+            shaken = timeout_at(deadline, tls.accept(tcp, http2, hub)) => shaken.ok(),
+            () = entry.evicted.cancelled() => None,
             () = stopping.cancelled() => return None,
         };
         match shaken {
-            Ok(Ok(stream)) => {
+            Some(Ok(stream)) => {
+                ended(Handshake::Completed);
                 let http2 = tls::is_http2(&stream);
                 Some(Opened { stream: Stream::Tls(Box::new(stream)), http2 })
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
+                ended(Handshake::Failed);
                 tracing::debug!(%error, "a TLS handshake failed");
                 None
             }
-            Err(_elapsed) => None,
+            None => {
+                ended(Handshake::Abandoned);
+                None
+            }
         }
     }
 

@@ -19,7 +19,8 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::budget::Share;
-use crate::request::{EXPECT_MASK, NoRoom};
+use crate::problem::NoRoom;
+use crate::request::EXPECT_MASK;
 
 /// Bytes of a head that are not counted: few heads are longer.
 const FREE: usize = 4 << 10;

@@ -91,7 +91,7 @@ fn http(
             Err(Refused::Malformed(problem)) => refused = Some(problem.into_response()),
             Err(Refused::Full) => refused = Some(overload::full(&parts.headers)),
         }
-        let body = request_body::wrap(body, Arc::clone(&handover));
+        let body = request_body::wrap(body, &handover);
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(handover.control.clone());
         request.extensions_mut().insert(state.clone());

@@ -3,15 +3,19 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use prometheus_client::metrics::counter::Counter;
+use tokio::time::{Sleep, sleep};
 
 use super::budget::Share;
 use super::handover::Handover;
+use crate::problem::TooSlow;
 
 /// Bytes of each body that are not counted, so that small bodies pass whatever others do.
 const FREE: usize = 16 << 10;
@@ -25,13 +29,11 @@ const CHUNKS: u32 = 1024;
 
 /// Wraps the body of a request. Unless the peer is waited for without a limit, its data are counted
 /// as long as they are held: such requests are read to their end before they are handled.
-pub(super) fn wrap(body: Incoming, handover: Arc<Handover>) -> Body {
+pub(super) fn wrap(body: Incoming, handover: &Arc<Handover>) -> Body {
     if body.is_end_stream() {
         Body::empty()
     } else {
-        let (share, patient) = (Arc::clone(&handover.body), handover.patient);
-        let next = Some(handover);
-        Body::new(RequestBody { body, share, patient, next, read: 0, gathered: BytesMut::new() })
+        Body::new(RequestBody::new(body, handover, handover.patient, Some(Arc::clone(handover))))
     }
 }
 
@@ -40,9 +42,7 @@ pub(super) fn wrap_stream(body: Incoming, handover: &Handover) -> Body {
     if body.is_end_stream() {
         return Body::empty();
     }
-    let share = Arc::clone(&handover.body);
-    let gathered = BytesMut::new();
-    Body::new(RequestBody { body, share, patient: false, next: None, read: 0, gathered })
+    Body::new(RequestBody::new(body, handover, false, None))
 }
 
 struct RequestBody {
@@ -55,6 +55,10 @@ struct RequestBody {
     read: usize,
     /// Chunks that were gathered.
     gathered: BytesMut,
+    /// The time for all of it, once it was waited for.
+    end: Result<Duration, Pin<Box<Sleep>>>,
+    /// Counts bodies that took too long.
+    late: Counter,
 }
 
 impl http_body::Body for RequestBody {
@@ -69,7 +73,11 @@ impl http_body::Body for RequestBody {
             return self.poll_incoming(cx);
         }
         for _ in 0..CHUNKS {
-            let data = match ready!(self.poll_incoming(cx)) {
+            let Poll::Ready(next) = self.poll_incoming(cx) else {
+                ready!(self.poll_late(cx));
+                return Poll::Ready(Some(Err(TooSlow.into())));
+            };
+            let data = match next {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => data,
                     // Trailers are not used.
@@ -105,6 +113,29 @@ impl http_body::Body for RequestBody {
 }
 
 impl RequestBody {
+    fn new(
+        body: Incoming,
+        handover: &Handover,
+        patient: bool,
+        next: Option<Arc<Handover>>,
+    ) -> Self {
+        let share = Arc::clone(&handover.body);
+        let (end, late) = (Ok(handover.times.body), handover.late_bodies.clone());
+        Self { body, share, patient, next, read: 0, gathered: BytesMut::new(), end, late }
+    }
+
+    /// Polls until the body has taken too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Ok(time) = self.end {
+            self.end = Err(Box::pin(sleep(time)));
+        }
+        if let Err(end) = &mut self.end {
+            ready!(end.as_mut().poll(cx));
+        }
+        self.late.inc();
+        Poll::Ready(())
+    }
+
     fn poll_incoming(
         &mut self,
         cx: &mut Context<'_>,

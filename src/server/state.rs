@@ -57,6 +57,8 @@ pub(super) struct ServerState {
     pub(super) bodies: Arc<Budget>,
     /// Counts heads that took too long.
     pub(super) late_heads: Counter,
+    /// Counts bodies that took too long.
+    pub(super) late_bodies: Counter,
     /// Counts peers that read nothing for too long.
     pub(super) stalls: Counter,
     /// Runs the tasks of connections.
@@ -86,6 +88,7 @@ impl ServerState {
             heads: Budget::new(HEADS, counter(Limit::Memory)),
             bodies: Budget::new(BODIES, counter(Limit::Memory)),
             late_heads: counter(Limit::Heads),
+            late_bodies: counter(Limit::Bodies),
             stalls: counter(Limit::Stalls),
             run,
             hub,

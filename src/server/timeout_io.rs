@@ -252,6 +252,6 @@ mod tests {
         guarded.read_exact(&mut head).await.expect("short heads are not counted");
         client.write_all(b"x").await.expect("sent");
         let error = guarded.read_u8().await.expect_err("no room");
-        assert!(error.into_inner().expect("an error of ours").is::<crate::request::NoRoom>());
+        assert!(error.into_inner().expect("an error of ours").is::<crate::problem::NoRoom>());
     }
 }

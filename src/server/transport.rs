@@ -24,6 +24,8 @@ pub struct Transport {
 pub struct Times {
     /// For the head of a request, from the end of the previous one.
     pub head: Duration,
+    /// For the body of a request to the server itself, from when it is waited for.
+    pub body: Duration,
     /// For a write to make progress. It does not apply in front of an upstream.
     pub stall: Duration,
 }
@@ -31,6 +33,7 @@ pub struct Times {
 impl Default for Times {
     fn default() -> Self {
         // As long as the kernel waits for an acknowledgement.
-        Self { head: Duration::from_secs(10), stall: Duration::from_secs(30) }
+        let [head, body, stall] = [10, 10, 30].map(Duration::from_secs);
+        Self { head, body, stall }
     }
 }

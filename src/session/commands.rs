@@ -8,7 +8,7 @@ use crate::access::Caller;
 use crate::code::Code;
 use crate::dialect::{self, Command, InvalidFrame};
 use crate::event::{Body, EventId, Opcode};
-use crate::hub::{Connection, Credential, Hub, Kept, Outgoing, Publication};
+use crate::hub::{Connection, Hub, Kept, Outgoing, Publication};
 use crate::json::Json;
 use crate::problem::Problem;
 
@@ -34,10 +34,10 @@ pub(super) fn carry_out(
 ) -> Result<Done, Problem> {
     let done = match command {
         Command::Subscribe { channels, token, last, after } => {
-            let token = token.as_deref().map_or(Credential::None, Credential::Token);
-            let credential = caller.may_join(&channels, token)?;
             let kept = after.map_or(Kept::Last(last), Kept::After);
-            connection.join(&channels, credential, kept)
+            return caller
+                .join(hub, connection, &channels, token.as_deref(), kept)
+                .map(Done::Event);
         }
         Command::Unsubscribe { channels } => connection.leave(&channels),
         Command::Publish { channel, message } => {

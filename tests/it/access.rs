@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use wstap::access::Access;
 use wstap::auth::{Authority, Denied, Grant, Observe, Pattern};
-use wstap::hub::Settings;
+use wstap::hub::{ChannelRules, Declared, Settings};
 
 use crate::harness::{Tap, within};
 
@@ -345,6 +345,53 @@ async fn streams_and_sockets_end_with_the_token() {
     assert!(end.data.contains("\"unauthorized\""), "{}", end.data);
     assert_eq!(ws.closed().await, 4401);
     assert!(kept.next().await.data.contains("4401"), "other streams go on");
+}
+
+/// Neither of the tokens has a time of expiry.
+#[tokio::test]
+async fn member_leaves_when_the_token_of_its_command_is_withdrawn() {
+    let tokens = Arc::new(Tokens::default());
+    let subscribing = |channel: &str| Grant {
+        connect: true,
+        subscribe: vec![channel.parse().expect("a pattern")],
+        ..Grant::default()
+    };
+    *tokens.0.lock().expect("no panic") = vec![
+        ("client", subscribing("news")),
+        ("lent", named("ann", subscribing("chat"))),
+        ("secret", subscribing("private")),
+    ];
+    let access = Access::guarded(vec![Arc::<Tokens>::clone(&tokens)]);
+    let private = ChannelRules { private: true, ..ChannelRules::default() };
+    let private = Declared { name: "private".parse().expect("a pattern"), rules: private };
+    let authority: Arc<dyn Authority> = Arc::new(access.clone());
+    let settings =
+        Settings { authority: Some(authority), channels: vec![private], ..Settings::default() };
+    let own = access.clone();
+    let tap = Tap::with(settings, move |web| web.access = own).await;
+    let mut ws = tap.ws("/ws?connectionId=a&ack=1&access_token=client").await;
+    for (channel, token) in [("news", ""), ("chat", "lent"), ("private", "secret")] {
+        let token =
+            if token.is_empty() { String::new() } else { format!(",\"token\":\"{token}\"") };
+        let params = format!("{{\"channels\":[\"{channel}\"]{token}}}");
+        ws.send(&format!("{{\"type\":\"subscribe\",\"params\":{params}}}")).await;
+        assert!(ws.json().await["ack"].is_string(), "{channel}");
+    }
+    let connection = tap.hub.connection(&"a".parse().expect("an id")).expect("it is there");
+    let names = || connection.channels().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((names().len(), connection.user().is_some()), (3, true));
+    // What still grants the same changes nothing.
+    access.changed();
+    tokens.0.lock().expect("no panic").retain(|(token, _)| *token != "lent");
+    access.changed();
+    let left = ws.json().await;
+    assert!(left.to_string().contains("chat"), "{left}");
+    assert_eq!((names(), connection.user()), (vec!["news".into(), "private".into()], None));
+    tokens.0.lock().expect("no panic").retain(|(token, _)| *token != "secret");
+    access.changed();
+    let left = ws.json().await;
+    assert!(left.to_string().contains("private"), "{left}");
+    assert_eq!(names(), ["news"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use axum::extract::Request;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::cli::{Running, output, wstap};
-use crate::harness::{request_at, within};
+use crate::harness::{ask, request_at, within};
 use crate::proxy::{Back, SWITCH, read_head};
 
 /// An upstream that notes what it is asked.
@@ -43,6 +43,14 @@ impl Tokens {
         };
         let (all, small) = (made("ann", "all"), made("bob", "observe"));
         Self { dir, all, small }
+    }
+
+    /// Takes a token out of the file.
+    fn remove(&self, name: &str) {
+        let text = std::fs::read_to_string(self.file()).expect("the file");
+        let name = format!("{name} ");
+        let kept: Vec<_> = text.lines().filter(|line| !line.starts_with(&name)).collect();
+        std::fs::write(self.file(), kept.join("\n")).expect("written");
     }
 
     fn file(&self) -> String {
@@ -143,9 +151,7 @@ async fn relayed_socket_ends_with_its_token_and_has_its_user() {
     let list = http_body_util::BodyExt::collect(list.into_body()).await.expect("a body");
     let list = String::from_utf8_lossy(&list.to_bytes()).into_owned();
     assert!(list.contains("\"user\":\"ann\"") && !list.contains(&tokens.all), "{list}");
-    let text = std::fs::read_to_string(tokens.file()).expect("the file");
-    let kept: String = text.lines().filter(|line| !line.starts_with("ann ")).collect();
-    std::fs::write(tokens.file(), kept).expect("written");
+    tokens.remove("ann");
     let mut close = [0; 4];
     let read = tokio::io::AsyncReadExt::read_exact(&mut tcp, &mut close);
     within("a close frame", read).await.expect("a frame");
@@ -187,4 +193,69 @@ async fn parameters_of_the_application_do_not_count_as_wrong_beside_a_good_crede
     );
     let wrong = request_at(addr, "GET", "/page?ticket=43", &[], "").await;
     assert_eq!(wrong.status(), 401, "none of them has counted");
+}
+
+/// An event stream, an answer without a length, and one with it. None of them ends by itself.
+#[tokio::test]
+async fn proxied_stream_ends_with_its_token_and_a_download_does_not() {
+    let answer = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
+    let stream = answer("Content-Type: text/event-stream\r\nTransfer-Encoding: chunked");
+    let lines = answer("Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked");
+    let sized = answer("Content-Type: application/zip\r\nContent-Length: 9");
+    for (head, more, ends) in [
+        (&stream, &["--proxy-auth"][..], true),
+        (&stream, &["--proxy-auth", "--no-tap-sse"], true),
+        (&lines, &["--proxy-auth"], true),
+        (&sized, &["--proxy-auth"], false),
+        (&stream, &[], false),
+    ] {
+        let back = Back::new().await;
+        let tokens = Tokens::new();
+        let (server, addr) = front(back.addr.port(), &tokens, more);
+        let mut tcp = tokio::net::TcpStream::connect(addr).await.expect("the server is there");
+        let asked = format!(
+            "GET /x HTTP/1.1\r\nHost: {addr}\r\nAuthorization: Bearer {}\r\n\r\n",
+            tokens.all
+        );
+        tcp.write_all(asked.as_bytes()).await.expect("sent");
+        let (mut upstream, _) = back.accept().await;
+        upstream.write_all(head.as_bytes()).await.expect("sent");
+        assert!(read_head(&mut tcp).await.starts_with("HTTP/1.1 200"));
+        let observers = server.url().trim_start_matches("http://").parse().expect("an address");
+        tokens.remove("ann");
+        // The witness that the server has read the file.
+        let bearer = format!("Bearer {}", tokens.all);
+        let auth = [("authorization", bearer.as_str())];
+        ask("the file is read", async || {
+            let answer = request_at(observers, "GET", "/api/connections", &auth, "").await;
+            (answer.status() == 401).then_some(())
+        })
+        .await;
+        let mut rest = Vec::new();
+        if ends {
+            let end = tokio::io::AsyncReadExt::read_to_end(&mut tcp, &mut rest);
+            within("the end of the stream", end).await.expect("it is read");
+            assert!(!rest.ends_with(b"0\r\n\r\n"), "it is cut off: {rest:?}");
+        } else {
+            let body: &[u8] = if head == &sized { b"123456789" } else { b"9\r\n123456789\r\n" };
+            upstream.write_all(body).await.expect("it is still open");
+            rest.resize(body.len(), 0);
+            let read = tokio::io::AsyncReadExt::read_exact(&mut tcp, &mut rest);
+            within("the rest", read).await.expect("it is read");
+            assert_eq!(rest, body);
+        }
+        if ends && head == &stream && more.len() == 1 {
+            let bearer = format!("Bearer {}", tokens.small);
+            let auth = [("authorization", bearer.as_str())];
+            let close = ask("its close", async || {
+                let list = request_at(observers, "GET", "/api/events?kind=close", &auth, "").await;
+                let list =
+                    http_body_util::BodyExt::collect(list.into_body()).await.expect("a body");
+                let list = String::from_utf8_lossy(&list.to_bytes()).into_owned();
+                list.contains("\"close\"").then_some(list)
+            })
+            .await;
+            assert!(close.contains("4401") && close.contains("grants this no more"), "{close}");
+        }
+    }
 }

@@ -168,6 +168,44 @@ async fn wrong_credentials_over_the_rate_are_answered_with_429_wherever_they_sta
 }
 
 #[tokio::test]
+async fn wrong_tokens_of_commands_count_like_others() {
+    let tap = Tap::with(Settings::default(), |web| {
+        let rates = Rates { sign_ins: Rate::everywhere(1), ..Rates::default() };
+        web.rates = RateLimits::new(rates, web.hub.metrics());
+        let small = Grant { connect: true, ..Grant::default() };
+        let tokens: Arc<dyn Authority> = Arc::new(TwoTokens(small));
+        web.access = Access::guarded(vec![tokens]).limited(web.rates.clone());
+    })
+    .await;
+    let mut ws = tap.ws("/ws?connectionId=a&ack=1&access_token=small").await;
+    let mut code = async |token: &str| {
+        let params = format!("{{\"channels\":[\"a\"],\"token\":\"{token}\"}}");
+        ws.send(&format!("{{\"type\":\"subscribe\",\"params\":{params}}}")).await;
+        let answer = ws.json().await;
+        answer["error"]["code"].as_str().unwrap_or("none").to_owned()
+    };
+    let flood = async { while code("guess").await != "slow_down" {} };
+    within("a refusal", flood).await;
+    assert_eq!(code("other guess").await, "slow_down");
+    let bearer = [("authorization", "Bearer guess of a call")];
+    is_slow_down(&tap.fetch("GET", "/api/info", &bearer, "").await, "wrong credentials");
+}
+
+/// Grants little to one token, and all to another.
+#[derive(Debug)]
+struct TwoTokens(Grant);
+
+impl Authority for TwoTokens {
+    fn grant(&self, token: &str, _now: u64) -> Result<Grant, Denied> {
+        match token {
+            "small" => Ok(self.0.clone()),
+            "all" => Ok(Grant::all()),
+            _ => Err(Denied("unknown".to_owned())),
+        }
+    }
+}
+
+#[tokio::test]
 async fn good_credentials_are_not_limited() {
     let tap = Tap::with(Settings::default(), |web| {
         let rates = Rates { sign_ins: Rate::everywhere(1), ..Rates::default() };
@@ -218,8 +256,9 @@ async fn relayed_connections_have_no_rate_of_frames_and_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn late_heads_and_stalled_readers_end_after_the_times_of_the_settings() {
-    let target = Target::hub(&["--head-timeout", "200ms", "--stall-timeout", "200ms"]);
+async fn late_heads_and_bodies_and_stalled_readers_end_after_the_times_of_the_settings() {
+    let times = ["--head-timeout", "--body-timeout", "--stall-timeout"];
+    let target = Target::hub(&times.map(|flag| [flag, "200ms"]).concat());
     let counted = async |limit: &str, least: u64| {
         let name = format!("wstap_limited_total{{limit=\"{limit}\"}} ");
         ask(limit, async || {
@@ -237,6 +276,16 @@ async fn late_heads_and_stalled_readers_end_after_the_times_of_the_settings() {
     let mut end = Vec::new();
     let _ = within("the end of a late head", half.read_to_end(&mut end)).await;
     counted("heads", 1).await;
+
+    let mut half = TcpStream::connect(target.observers).await.expect("there");
+    let head =
+        "POST /api/channels/a/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1";
+    half.write_all(head.as_bytes()).await.expect("sent");
+    let mut answer = Vec::new();
+    let _ = within("the end of a late body", half.read_to_end(&mut answer)).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"timeout\""), "{answer}");
+    counted("bodies", 1).await;
 
     let mut stuck = TcpStream::connect(target.observers).await.expect("there");
     stuck.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");

@@ -15,7 +15,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::cli::{Running, output};
-use crate::harness::{Answer, LIMIT, request_at, within};
+use crate::harness::{Answer, LIMIT, ask, request_at, within};
 
 /// A server whose answers the test sets.
 pub(crate) struct Other {
@@ -164,6 +164,32 @@ async fn last_good_keys_stay_when_a_fetch_fails() {
         assert_eq!(other.asked(), before + 1, "no redirect is followed");
         assert_eq!(status(&server, &token("1", &key, 60)).await, 200);
     }
+}
+
+/// A token is neither good nor bad then.
+#[tokio::test]
+async fn without_keys_a_token_is_answered_with_503() {
+    let (key, jwk) = pair("1");
+    let set = Mutex::new(vec![jwk]);
+    let is_down = Arc::new(AtomicUsize::new(1));
+    let down = Arc::clone(&is_down);
+    let other = Other::start(Arc::new(move |_| match down.load(SeqCst) {
+        0 => keys(&set),
+        _ => StatusCode::BAD_GATEWAY.into_response(),
+    }));
+    let other = other.await;
+    let server = serve(&["--jwks", &other.url("/keys")]);
+    let good = token("1", &key, 60);
+    let bearer = format!("Bearer {good}");
+    let cookie = format!("wstap={good}");
+    for field in [("authorization", bearer.as_str()), ("cookie", &cookie)] {
+        let answer = get(&server, "/api/info", &[field]).await;
+        answer.is_problem(503, "auth_unavailable", "");
+    }
+    assert_eq!(get(&server, "/api/info", &[]).await.status, 401, "without a token");
+    is_down.store(0, SeqCst);
+    ask("the keys", async || (status(&server, &good).await == 200).then_some(())).await;
+    assert_eq!(status(&server, "a.b.c").await, 401);
 }
 
 #[tokio::test]

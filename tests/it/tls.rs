@@ -222,6 +222,10 @@ async fn client_that_sends_no_hello_is_closed_after_a_time() {
     let mut rest = Vec::new();
     within("the end", tcp.read_to_end(&mut rest)).await.expect("an end in good order");
     assert!(rest.is_empty(), "{rest:?}");
+    let metrics = server.tap.hub.metrics().render(server.tap.hub.numbers());
+    let count =
+        |result| metrics.contains(&format!("tls_handshakes_total{{result=\"{result}\"}} 1\n"));
+    assert!(count("abandoned") && !count("completed") && !count("failed"), "{metrics}");
 }
 
 #[tokio::test]

@@ -28,13 +28,17 @@ impl Shared {
         channels: &[Channel],
         credential: Credential<'_>,
     ) -> Result<Option<Arc<ChannelAuthorization>>, NotAllowed> {
-        let Credential::Token(token) = credential else { return Ok(None) };
-        let private = {
-            let sequence = self.sequence();
-            let private = |it: &&Channel| sequence.state.rules(&self.settings.channels, it).private;
-            channels.iter().find(private).cloned()
+        let (token, lent) = match credential {
+            Credential::Token(token) => (token, false),
+            Credential::Lent(token) => (token, true),
+            Credential::None | Credential::Trusted => return Ok(None),
         };
-        let Some(channel) = private else { return Ok(None) };
+        let asking = {
+            let sequence = self.sequence();
+            let rules = |it: &Channel| sequence.state.rules(&self.settings.channels, it);
+            channels.iter().find(|it| lent || rules(it).private).cloned()
+        };
+        let Some(channel) = asking else { return Ok(None) };
         let Some(authority) = &self.settings.authority else {
             return Err(NotAllowed::NoAuthority(channel));
         };
@@ -66,7 +70,7 @@ impl Shared {
     pub(in crate::hub) fn renew_own(&self, handle: &ConnectionHandle, channel: &Channel) {
         let now = now_ms();
         let member = self.member(handle, channel);
-        if let Some(member) = member.filter(|member| member.private && member.expired(now)) {
+        if let Some(member) = member.filter(|member| member.bound && member.expired(now)) {
             self.renew_member(&member, now);
         }
     }
@@ -91,6 +95,9 @@ impl Shared {
         let authority = self.settings.authority.as_ref();
         let grant = authority.and_then(|it| it.grant(&old.token, now / 1000).ok());
         let valid = grant.filter(|it| !it.expired(now / 1000) && it.may_subscribe(channel));
+        if valid.as_ref() == Some(&old.grant) {
+            return;
+        }
         let new = valid.map(|grant| ChannelAuthorization { token: old.token.clone(), grant });
         // It may have left, or shown a better token, meanwhile.
         let current = |state: &State| {
@@ -99,17 +106,46 @@ impl Shared {
             held.is_some_and(|held| Arc::ptr_eq(held, member))
                 && member.authorization().is_some_and(|held| Arc::ptr_eq(&held, &old))
         };
-        let record = match new {
-            Some(new) => Record::Shown(Arc::clone(member), Arc::new(new)),
-            None => Record::Left {
-                handle: Arc::clone(&member.handle),
-                channel: channel.clone(),
-                expelled: true,
-            },
+        let record = if let Some(new) = new {
+            Record::Shown(Arc::clone(member), Arc::new(new))
+        } else {
+            let handle = Arc::clone(&member.handle);
+            handle.withdraw(&old.token);
+            Record::Left { handle, channel: channel.clone(), expelled: true }
         };
         let decided: Result<_, std::convert::Infallible> =
             self.submit(|state| Ok(Some(record).filter(|_| current(state))));
         let Ok(_) = decided;
+    }
+
+    /// Asks again for the tokens of all members, whether or not they have expired: they may have been
+    /// withdrawn.
+    pub(in crate::hub) async fn renew_all(&self) {
+        let channels = in_pieces(usize::MAX, |last: Option<&Channel>, wanted| {
+            self.sequence().state.channels.names(last, wanted)
+        });
+        let now = now_ms();
+        for channel in channels {
+            let members = self.members(&channel);
+            for (n, member) in members.iter().filter(|it| it.bound).enumerate() {
+                if n % VERIFIED == VERIFIED - 1 {
+                    tokio::task::yield_now().await;
+                }
+                self.renew_member(member, now);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Returns the members of a channel.
+    fn members(&self, channel: &Channel) -> Vec<Arc<Membership>> {
+        in_pieces(usize::MAX, |last: Option<&Arc<Membership>>, wanted| {
+            let sequence = self.sequence();
+            let Some(room) = sequence.state.channels.room(channel) else { return Vec::new() };
+            let after = last.map_or(Bound::Unbounded, |last| Bound::Excluded(&last.handle.id));
+            let after = room.members.range::<ConnectionId, _>((after, Bound::Unbounded));
+            after.take(wanted).map(|(_, member)| Arc::clone(member)).collect()
+        })
     }
 
     /// Has the channels looked after in which tokens have expired, and notes when the next token of
@@ -118,13 +154,7 @@ impl Shared {
         let now = now_ms() / 1000;
         let due = self.sequence().state.channels.take_due(now);
         for channel in due {
-            let members = in_pieces(usize::MAX, |last: Option<&Arc<Membership>>, wanted| {
-                let sequence = self.sequence();
-                let Some(room) = sequence.state.channels.room(&channel) else { return Vec::new() };
-                let after = last.map_or(Bound::Unbounded, |last| Bound::Excluded(&last.handle.id));
-                let after = room.members.range::<ConnectionId, _>((after, Bound::Unbounded));
-                after.take(wanted).map(|(_, member)| Arc::clone(member)).collect()
-            });
+            let members = self.members(&channel);
             let next = members.iter().filter_map(|it| it.expires()).filter(|end| *end > now).min();
             let outbox = {
                 let channels = &mut self.sequence().state.channels;

@@ -128,7 +128,7 @@ impl Members {
         let end = self.list.len().min(done.saturating_add(budget));
         let piece = self.list.get(done..end).unwrap_or_default();
         for member in piece {
-            let valid = !member.private || !member.expired(courier.now);
+            let valid = !member.bound || !member.expired(courier.now);
             if valid && wants(member) {
                 courier.deliver(&member.handle, delivered);
             }

@@ -38,6 +38,8 @@ pub(in crate::hub) struct Membership {
     pub(in crate::hub) presence: Redacted<Presence>,
     /// Whether the channel was private when it entered.
     pub(in crate::hub) private: bool,
+    /// Whether it depends on its token.
+    pub(in crate::hub) bound: bool,
     /// The token that it entered with, if it needed one.
     authorization: Mutex<Option<Arc<ChannelAuthorization>>>,
 }
@@ -51,8 +53,9 @@ impl Membership {
         private: bool,
         authorization: Option<Arc<ChannelAuthorization>>,
     ) -> Self {
+        let bound = private || authorization.is_some();
         let authorization = Mutex::new(authorization);
-        Self { handle, channel, identity, presence, private, authorization }
+        Self { handle, channel, identity, presence, private, bound, authorization }
     }
 
     /// Returns the token that it entered with, or has shown since.

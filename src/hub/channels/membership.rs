@@ -18,6 +18,9 @@ pub enum Credential<'a> {
     None,
     /// A token for private channels. Shown again, it replaces the one before.
     Token(&'a str),
+    /// A token that the connection has no right to enter without, whatever the channels ask for. It
+    /// leaves them when the token ends.
+    Lent(&'a str),
     /// The word of a trusted party: no channel asks for a token.
     Trusted,
 }
@@ -55,6 +58,7 @@ impl Connection {
             identity,
             authorization,
             trusted: matches!(credential, Credential::Trusted),
+            lent: matches!(credential, Credential::Lent(_)),
             kept: KeptWish::new(kept.into()),
         };
         shared.submit(|state| {

@@ -87,9 +87,18 @@ impl Channels {
 
     /// Returns up to `limit` channels with names after `after`, in order.
     pub(in crate::hub) fn seen(&self, after: Option<&Channel>, limit: usize) -> Vec<ChannelSeen> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let names = self.names.range::<Channel, _>((start, Bound::Unbounded)).take(limit);
+        let names = self.names_after(after).take(limit);
         names.filter_map(|name| Some(self.rooms.get(name)?.seen(name))).collect()
+    }
+
+    /// Returns the names of these channels.
+    pub(in crate::hub) fn names(&self, after: Option<&Channel>, limit: usize) -> Vec<Channel> {
+        self.names_after(after).take(limit).cloned().collect()
+    }
+
+    fn names_after(&self, after: Option<&Channel>) -> impl Iterator<Item = &Channel> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.names.range::<Channel, _>((start, Bound::Unbounded))
     }
 
     /// Changes a channel, and keeps the index of idle ones. A channel that is not there is made with

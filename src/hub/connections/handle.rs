@@ -93,6 +93,8 @@ impl std::fmt::Debug for ChannelAuthorization {
 struct Identity {
     trusted: Option<User>,
     granted: Option<Arc<ChannelAuthorization>>,
+    /// Whether that token is no longer valid, although it has not expired.
+    withdrawn: bool,
 }
 
 impl Identity {
@@ -171,7 +173,7 @@ impl ConnectionHandle {
             bytes: Default::default(),
             last_ms: AtomicU64::new(since_ms),
             round_trip_us: AtomicU64::new(0),
-            identity: Mutex::new(Identity { trusted: user, granted: None }),
+            identity: Mutex::new(Identity { trusted: user, ..Identity::default() }),
             channels: Mutex::default(),
             moves: Mutex::new(Moves { left: MOVES, at_ms: since_ms }),
             waiting: OwnDrafts::default(),
@@ -277,7 +279,8 @@ impl ConnectionHandle {
         let identity = self.lock_identity();
         identity.trusted.clone().or_else(|| {
             let granted = identity.granted.as_ref()?;
-            if granted.grant.expired(now_ms / 1000) { None } else { granted.grant.user.clone() }
+            let ended = identity.withdrawn || granted.grant.expired(now_ms / 1000);
+            if ended { None } else { granted.grant.user.clone() }
         })
     }
 
@@ -294,8 +297,16 @@ impl ConnectionHandle {
     ) -> (Option<User>, Option<User>) {
         let mut identity = self.lock_identity();
         let before = identity.named();
-        identity.granted = Some(token);
+        (identity.granted, identity.withdrawn) = (Some(token), false);
         (before, identity.named())
+    }
+
+    /// Notes that a token is no longer valid. The connection has no user then, if that token named it.
+    pub(in crate::hub) fn withdraw(&self, token: &str) {
+        let mut identity = self.lock_identity();
+        if identity.granted.as_ref().is_some_and(|granted| &*granted.token == token) {
+            identity.withdrawn = true;
+        }
     }
 
     fn lock_identity(&self) -> MutexGuard<'_, Identity> {

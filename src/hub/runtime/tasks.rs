@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::shared::Shared;
+use crate::auth::Authority;
 use crate::hub::channels::fanout::Lane;
 use crate::hub::channels::outbox::PIECE;
 use crate::hub::clock::{ClockWatch, now_ms};
@@ -15,6 +16,9 @@ pub(in crate::hub) fn start(shared: &Arc<Shared>) {
     shared.tasks.spawn(pump(Arc::clone(shared)));
     shared.tasks.spawn(heartbeat(Arc::clone(shared)));
     shared.tasks.spawn(deliver(Arc::clone(shared)));
+    if let Some(authority) = shared.settings.authority.clone() {
+        shared.tasks.spawn(withdraw(Arc::clone(shared), authority));
+    }
     let (turns, stopped) = (Arc::clone(&shared.turns), shared.stopped.clone());
     shared.tasks.spawn(async move { turns.run(stopped).await });
 }
@@ -61,6 +65,19 @@ async fn heartbeat(shared: Arc<Shared>) {
         shared.store.evict(now);
         shared.renew_due().await;
         shared.signal(Signal::Pulse);
+    }
+}
+
+/// Asks for tokens again whenever they may have been withdrawn.
+async fn withdraw(shared: Arc<Shared>, authority: Arc<dyn Authority>) {
+    let mut next = authority.change();
+    while let Some(change) = next {
+        if shared.stopped.run_until_cancelled(change).await.is_none() {
+            return;
+        }
+        // What changes from here on is seen by the next round.
+        next = authority.change();
+        shared.renew_all().await;
     }
 }
 

@@ -55,6 +55,8 @@ pub(in crate::hub) struct Join<'a> {
     pub(in crate::hub) authorization: Option<Arc<ChannelAuthorization>>,
     /// Whether private channels ask for no token.
     pub(in crate::hub) trusted: bool,
+    /// Whether public channels depend on the token too.
+    pub(in crate::hub) lent: bool,
     /// The kept messages that are sent first, from all channels together.
     pub(in crate::hub) kept: KeptWish,
 }
@@ -65,7 +67,7 @@ pub(in crate::hub) fn join(
     settings: &Settings,
     join: Join<'_>,
 ) -> Result<Vec<Record>, NotAllowed> {
-    let Join { handle, channels, identity, authorization, trusted, mut kept } = join;
+    let Join { handle, channels, identity, authorization, trusted, lent, mut kept } = join;
     if handle.ended() {
         return Err(NotAllowed::Ended);
     }
@@ -85,7 +87,7 @@ pub(in crate::hub) fn join(
                 Some(_) => {}
             }
         }
-        let token = authorization.clone().filter(|_| rules.private);
+        let token = authorization.clone().filter(|_| rules.private || lent);
         let room = state.channels.room(&channel);
         if let Some(member) = room.and_then(|room| room.members.get(&handle.id)) {
             records.extend(token.map(|token| Record::Shown(Arc::clone(member), token)));

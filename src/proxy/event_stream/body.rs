@@ -15,7 +15,9 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::oneshot;
 
 use super::super::exchange::Running;
+use super::super::leased::CredentialEnded;
 use super::tap::{End, StreamTap};
+use crate::code::Code;
 use crate::hub::{CloseRequest, yield_turn};
 
 /// The body of an event stream whose copy is read.
@@ -142,6 +144,10 @@ fn failure(error: &axum::Error) -> End {
     while let Some(error) = cause {
         if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
             return End::Incomplete;
+        }
+        if let Some(CredentialEnded(why)) = error.downcast_ref() {
+            let code = Code::Unauthorized.close();
+            return End::Requested(CloseRequest { code, reason: (*why).to_owned() });
         }
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return match error.kind() {
