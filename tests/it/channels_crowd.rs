@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
-use wstap::hub::{Retention, Settings};
+use wstap::hub::{ChannelRules, Declared, Retention, Settings};
 
 use crate::harness::{Tap, until, within};
 
@@ -135,4 +135,43 @@ async fn a_million_channels_made_and_left_leave_nothing_behind() {
     // What the names alone would take is more.
     assert!(grown < (rounds * AT_ONCE * 400) as u64, "{grown} bytes more");
     assert_eq!(tap.hub.numbers().channels, 0);
+}
+
+/// They are entered and left in pieces, and that shows nowhere but in what comes between.
+#[tokio::test]
+async fn a_thousand_channels_are_entered_all_or_none_and_left_before_the_end() {
+    let full = ChannelRules { max_members: Some(1), ..ChannelRules::default() };
+    let full = Declared { name: "700".parse().expect("a pattern"), rules: full };
+    let tap = Tap::with(Settings { channels: vec![full], ..Settings::default() }, |_| {}).await;
+    let names = |count: u32| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+    let command = |kind: &str, channels: &[String]| {
+        json!({"type": kind, "params": {"channels": channels}}).to_string()
+    };
+    let mut other = tap.ws("/ws?connectionId=other&ack=1").await;
+    other.send(&command("subscribe", &["700".to_owned()])).await;
+    assert!(other.json().await["ack"].is_string());
+    let mut ws = tap.ws("/ws?connectionId=a&ack=1").await;
+    ws.send(&command("subscribe", &names(1000))).await;
+    assert_eq!(ws.json().await["error"]["code"], "full", "nothing was entered");
+    let connection = tap.hub.connection(&"a".parse().expect("an id")).expect("it is there");
+    assert_eq!(connection.channels().len(), 0);
+    ws.send(&command("subscribe", &names(700))).await;
+    assert!(ws.json().await["ack"].is_string());
+    assert_eq!(connection.channels().len(), 700);
+    ws.send(&command("unsubscribe", &names(300))).await;
+    assert!(ws.json().await["ack"].is_string());
+    assert_eq!(connection.channels().len(), 400);
+    drop(ws);
+    let mut events = tap.events("?connection=a&format=full&last=10000").await;
+    let (mut joins, mut leaves) = (0, 0);
+    loop {
+        let event = events.json().await;
+        match event["kind"].as_str() {
+            Some("join") => joins += 1,
+            Some("leave") => leaves += 1,
+            Some("close") => break,
+            _ => {}
+        }
+    }
+    assert_eq!((joins, leaves), (700, 700), "each of them, and before the close");
 }

@@ -1,7 +1,5 @@
 //! Entering channels and leaving them.
 
-use std::sync::Arc;
-
 use super::kept::{Kept, KeptWish};
 use super::member::MemberIdentity;
 use crate::event::{Channel, EventId, Presence};
@@ -10,6 +8,10 @@ use crate::hub::connections::connection::Connection;
 use crate::hub::refusal::NotAllowed;
 use crate::hub::sequence::decide::{self, Join};
 use crate::hub::sequence::record::Record;
+use crate::hub::sequence::state::State;
+
+/// Channels that are entered or left under one hold of the lock of the sequence.
+pub(in crate::hub) const AT_ONCE: usize = 32;
 
 /// What a connection shows to enter a channel.
 #[derive(Debug, Clone, Copy)]
@@ -48,24 +50,56 @@ impl Connection {
             user.map_or_else(|| MemberIdentity::Nobody(handle.id.clone()), MemberIdentity::User);
         // Redaction takes its time, and is done before the lock is taken.
         let redaction = &shared.settings.redaction;
-        let wish = |channel: &Channel| {
+        let presence = |channel: &Channel| {
             let presence = Presence { channel: channel.clone(), user: identity.name() };
             (channel.clone(), redaction.presence(presence))
         };
-        let join = Join {
-            handle,
-            channels: channels.iter().map(wish).collect(),
-            identity,
-            authorization,
-            trusted: matches!(credential, Credential::Trusted),
-            lent: matches!(credential, Credential::Lent(_)),
-            kept: KeptWish::new(kept.into()),
+        let mut wished: Vec<_> = channels.iter().map(presence).collect();
+        let mut kept = KeptWish::new(kept.into());
+        let decided = |state: &State, channels, kept: &mut KeptWish| {
+            let join = Join {
+                handle,
+                channels,
+                identity: identity.clone(),
+                authorization: authorization.clone(),
+                trusted: matches!(credential, Credential::Trusted),
+                lent: matches!(credential, Credential::Lent(_)),
+                kept,
+            };
+            decide::join(state, &shared.settings, join)
         };
-        shared.submit(|state| {
-            let records = decide::join(state, &shared.settings, join)?;
+        let take_moves = |records: &[Record]| {
             let moves = records.iter().filter(|it| matches!(it, Record::Entered(_))).count();
-            if handle.take_moves(moves, now) { Ok(records) } else { Err(NotAllowed::TooFast) }
-        })
+            if handle.take_moves(moves, now) { Ok(()) } else { Err(NotAllowed::TooFast) }
+        };
+        if wished.len() <= AT_ONCE {
+            return shared.submit(|state| {
+                let records = decided(state, wished, &mut kept)?;
+                take_moves(&records).map(|()| records)
+            });
+        }
+        // All of them are decided at once, and entered in pieces.
+        take_moves(&decided(&shared.sequence().state, wished.clone(), &mut kept.clone())?)?;
+        let mut entered: Vec<Channel> = Vec::with_capacity(wished.len());
+        loop {
+            let piece: Vec<_> = wished.drain(..AT_ONCE.min(wished.len())).collect();
+            let mut new = Vec::with_capacity(AT_ONCE);
+            let joined = shared.submit(|state| {
+                let records = decided(state, piece, &mut kept)?;
+                new.extend(records.iter().filter_map(Record::entered).cloned());
+                Ok(records)
+            });
+            entered.append(&mut new);
+            match joined {
+                // A channel has been filled or made private since they were all decided.
+                Err(refused) => {
+                    let _ = self.leave_in_pieces(&entered);
+                    return Err(refused);
+                }
+                Ok(id) if wished.is_empty() => return Ok(id),
+                Ok(_) => {}
+            }
+        }
     }
 
     /// Leaves channels. Those that it is not in are ignored. Returns the newest event after that.
@@ -74,15 +108,24 @@ impl Connection {
     ///
     /// [`NotAllowed::Ended`] or [`NotAllowed::TooFast`].
     pub fn leave(&self, channels: &[Channel]) -> Result<EventId, NotAllowed> {
-        let handle = Arc::clone(&self.handle);
-        let now = now_ms();
-        self.shared.submit(|_| {
-            let records = decide::leave(&handle, channels)?;
-            if handle.take_moves(records.len(), now) {
-                Ok(records)
-            } else {
-                Err(NotAllowed::TooFast)
+        let own = self.handle.lock_channels();
+        let moves = channels.iter().filter(|channel| own.contains(*channel)).count();
+        drop(own);
+        if !self.handle.take_moves(moves, now_ms()) {
+            return Err(NotAllowed::TooFast);
+        }
+        self.leave_in_pieces(channels)
+    }
+
+    fn leave_in_pieces(&self, channels: &[Channel]) -> Result<EventId, NotAllowed> {
+        let mut pieces = channels.chunks(AT_ONCE);
+        let mut piece = pieces.next().unwrap_or_default();
+        loop {
+            let left = self.shared.submit(|_| decide::leave(&self.handle, piece))?;
+            match pieces.next() {
+                Some(next) => piece = next,
+                None => return Ok(left),
             }
-        })
+        }
     }
 }

@@ -19,6 +19,7 @@ use crate::code::Code;
 use crate::event::{Close, ClosedBy, Event, EventBody, EventId};
 use crate::filter::Filter;
 use crate::hub::channels::fanout::Lane;
+use crate::hub::channels::membership::AT_ONCE;
 use crate::hub::channels::outbox::{Courier, PIECE};
 use crate::hub::clock::now_ms;
 use crate::hub::connections::handle::{CloseRequest, ConnectionHandle, Ending};
@@ -30,6 +31,7 @@ use crate::hub::listeners::expressions::Expressions;
 use crate::hub::listeners::listener::{Listeners, Signal};
 use crate::hub::sequence::Sequence;
 use crate::hub::sequence::apply::{Applied, Context};
+use crate::hub::sequence::decide;
 use crate::hub::sequence::order::{Order, PumpAction};
 use crate::hub::sequence::record::Record;
 use crate::hub::sequence::state::State;
@@ -225,6 +227,18 @@ impl Shared {
     /// The same with a `close` that is redacted already.
     pub(in crate::hub) fn end_with(&self, handle: &Arc<ConnectionHandle>, close: Redacted<Close>) {
         self.empty_inbox_of(handle);
+        // Its last few channels are left together with its end.
+        loop {
+            let own = handle.lock_channels();
+            let piece: Vec<_> = own.iter().take(AT_ONCE).cloned().collect();
+            if own.len() <= piece.len() {
+                break;
+            }
+            drop(own);
+            if self.submit(|_| decide::leave(handle, &piece)).is_err() {
+                break;
+            }
+        }
         let close = Record::Closed(Arc::clone(handle), close);
         let decided: Result<_, std::convert::Infallible> =
             self.submit(|_| Ok((!handle.ended()).then_some(close)));

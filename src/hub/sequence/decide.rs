@@ -57,8 +57,8 @@ pub(in crate::hub) struct Join<'a> {
     pub(in crate::hub) trusted: bool,
     /// Whether public channels depend on the token too.
     pub(in crate::hub) lent: bool,
-    /// The kept messages that are sent first, from all channels together.
-    pub(in crate::hub) kept: KeptWish,
+    /// The kept messages that are sent first, from all channels together. What they take is taken off.
+    pub(in crate::hub) kept: &'a mut KeptWish,
 }
 
 /// Decides whether a connection may enter channels: all or none of them.
@@ -67,7 +67,7 @@ pub(in crate::hub) fn join(
     settings: &Settings,
     join: Join<'_>,
 ) -> Result<Vec<Record>, NotAllowed> {
-    let Join { handle, channels, identity, authorization, trusted, lent, mut kept } = join;
+    let Join { handle, channels, identity, authorization, trusted, lent, kept } = join;
     if handle.ended() {
         return Err(NotAllowed::Ended);
     }
@@ -103,7 +103,7 @@ pub(in crate::hub) fn join(
         made += usize::from(room.is_none());
         // What each of several channels keeps counts towards one bound.
         let (count, weight) = room.map_or((0, 0), |room| {
-            room.kept(kept).fold((0, 0), |(n, sum), it| (n + 1, sum + it.weight()))
+            room.kept(*kept).fold((0, 0), |(n, sum), it| (n + 1, sum + it.weight()))
         });
         let private = rules.private;
         let member = Membership::new(
@@ -115,7 +115,7 @@ pub(in crate::hub) fn join(
             token,
         );
         let member = Arc::new(member);
-        records.push(Record::Entered(Box::new(Entered { member, rules, kept })));
+        records.push(Record::Entered(Box::new(Entered { member, rules, kept: *kept })));
         (kept.messages, kept.bytes) = (kept.messages - count, kept.bytes - weight);
     }
     if handle.lock_channels().len() + new > MAX_SUBSCRIPTIONS {

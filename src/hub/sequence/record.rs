@@ -38,6 +38,16 @@ pub(in crate::hub) enum Record {
     Routed(Box<Routed>),
 }
 
+impl Record {
+    /// Returns the channel that a connection enters.
+    pub(in crate::hub) fn entered(&self) -> Option<&Channel> {
+        match self {
+            Self::Entered(entered) => Some(&entered.member.channel),
+            _ => None,
+        }
+    }
+}
+
 /// A connection enters a channel.
 #[derive(Debug)]
 pub(in crate::hub) struct Entered {
