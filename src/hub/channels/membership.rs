@@ -6,12 +6,9 @@ use crate::event::{Channel, EventId, Presence};
 use crate::hub::clock::now_ms;
 use crate::hub::connections::connection::Connection;
 use crate::hub::refusal::NotAllowed;
-use crate::hub::sequence::decide::{self, Join};
+use crate::hub::sequence::decide::{self, AT_ONCE, Join};
 use crate::hub::sequence::record::Record;
 use crate::hub::sequence::state::State;
-
-/// Channels that are entered or left under one hold of the lock of the sequence.
-pub(in crate::hub) const AT_ONCE: usize = 32;
 
 /// What a connection shows to enter a channel.
 #[derive(Debug, Clone, Copy)]

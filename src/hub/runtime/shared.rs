@@ -19,7 +19,6 @@ use crate::code::Code;
 use crate::event::{Close, ClosedBy, Event, EventBody, EventId};
 use crate::filter::Filter;
 use crate::hub::channels::fanout::Lane;
-use crate::hub::channels::membership::AT_ONCE;
 use crate::hub::channels::outbox::{Courier, PIECE};
 use crate::hub::clock::now_ms;
 use crate::hub::connections::handle::{CloseRequest, ConnectionHandle, Ending};
@@ -230,7 +229,7 @@ impl Shared {
         // Its last few channels are left together with its end.
         loop {
             let own = handle.lock_channels();
-            let piece: Vec<_> = own.iter().take(AT_ONCE).cloned().collect();
+            let piece: Vec<_> = own.iter().take(decide::AT_ONCE).cloned().collect();
             if own.len() <= piece.len() {
                 break;
             }

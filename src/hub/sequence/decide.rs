@@ -13,6 +13,9 @@ use crate::hub::refusal::{MAX_SUBSCRIPTIONS, NotAllowed, Refused};
 use crate::hub::settings::{DuplicateId, Settings};
 use crate::redact::Redacted;
 
+/// Channels that are entered or left under one hold of the lock of the sequence.
+pub(in crate::hub) const AT_ONCE: usize = 32;
+
 /// Decides whether a connection may register. Returns the one that it replaces.
 pub(in crate::hub) fn connect(
     state: &State,
