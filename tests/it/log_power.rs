@@ -29,12 +29,19 @@ fn address(server: &Running) -> SocketAddr {
 
 #[tokio::test]
 async fn power_cut_with_sync_always_takes_nothing_that_was_told() {
-    let directory = Directory::new();
-    let disk = Disk::new(directory.path());
-    let server = || disk.server(&["--sync", "always", "--history-events", "100"]);
-    let mut forgotten = 0;
-    books(rounds() / 4, server, || forgotten += disk.cut_power(any_survival())).await;
-    assert!(forgotten > 0, "no cut has taken anything");
+    // A cut takes something if it comes between a write and its sync: the books are kept again until
+    // one of the cuts has.
+    for _ in 0..20 {
+        let directory = Directory::new();
+        let disk = Disk::new(directory.path());
+        let server = || disk.server(&["--sync", "always", "--history-events", "100"]);
+        let mut forgotten = 0;
+        books(rounds() / 4, server, || forgotten += disk.cut_power(any_survival())).await;
+        if forgotten > 0 {
+            return;
+        }
+    }
+    panic!("no cut has taken anything");
 }
 
 /// Sends numbered messages and waits for their acks.
@@ -77,7 +84,12 @@ async fn power_cut_takes_only_the_end_that_was_not_synced() {
     let arguments = ["--sync", "50ms", "--history-events", "100"];
     let mut cuts = 0;
     let mut server = disk.server(&arguments);
-    for round in 0..rounds().div_ceil(5) {
+    // All that was not synced may have reached the disk: until one of the cuts has taken something.
+    for round in 0.. {
+        if round >= rounds().div_ceil(5) && cuts > 0 {
+            break;
+        }
+        assert!(round < rounds() + 40, "no cut has taken what was announced");
         let (addr, first) = (address(&server), 1_000_000 * (round + 1));
         publish_some(addr, first..first + SYNCED).await;
         // A sync that begins from here on covers these.
@@ -113,5 +125,4 @@ async fn power_cut_takes_only_the_end_that_was_not_synced() {
         let newest = lines(&body)[0]["id"].as_str().expect("an id").to_owned();
         assert!(ordered(&newest) > ordered(last), "{newest} after {last}");
     }
-    assert!(cuts > 0 || rounds() < 20, "no cut has taken what was announced");
 }
