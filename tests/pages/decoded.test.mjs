@@ -23,7 +23,12 @@ async function drop(watch, files) {
   await watch.dispatchEvent("body", "drop", { dataTransfer: transfer });
 }
 
-const select = (watch, what) => watch.click(`.event:not([hidden]):has(.what:text-is(${JSON.stringify(what)})) .time >> nth=0`);
+/** Selects a row. While rows are decoded they fold and move, so that a click may reach another one. */
+const select = (watch, what) => until(`the selection of ${what}`, async () => {
+  const row = `:has(.what:text-is(${JSON.stringify(what)}))`;
+  await watch.click(`.event:not([hidden])${row} .time >> nth=0`);
+  return (await watch.$(`.event[aria-selected="true"]${row}`)) !== null;
+});
 
 /** A row of each recording, and the fields of its decoded form in the detail. */
 const RECORDINGS = {
