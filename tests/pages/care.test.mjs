@@ -5,7 +5,7 @@ import { after, test } from "node:test";
 import { diff, words } from "../../static/js/model/diff.js";
 import { describe } from "../../static/js/model/event.js";
 import { number, visible } from "../../static/js/model/text.js";
-import { accessible, client, drawn, end, page, rows, state, tap, text, until } from "./harness.mjs";
+import { accessible, client, drawn, end, page, rows, says, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -94,7 +94,7 @@ test("a file opens by a button and by a key, and needs no other door", async (t)
     await chooser.setFiles(file);
     await state(watch, "file");
     await until("its event", async () => (await rows(watch)).map((row) => row.what).join() === "hi");
-    assert.match(await text(watch, "#status"), /a file: 1 event$/);
+    await says(watch, "#status", /a file: 1 event$/);
     await until("the count", async () => (await text(watch, "#counts")) === "1 event");
   }
   await accessible(watch, "a file that was opened");
@@ -128,7 +128,7 @@ test("the client has its log beside the editor, and fills in numbers within JSON
   assert.ok(log.x > editor.x + editor.width && log.y < editor.y + editor.height, "the log is at the right of the editor");
   await connect.check("[value=json]");
   await connect.fill("#message", '{"n":{{n}},"at":{{time}}}');
-  assert.match(await text(connect, "#send-check"), /^JSON, /);
+  await says(connect, "#send-check", /^JSON, /);
   await connect.click("#sending button.main");
   await connect.click("#burst-box summary");
   await connect.fill("#burst-count", "3");
@@ -139,7 +139,7 @@ test("the client has its log beside the editor, and fills in numbers within JSON
   await until("all", async () => (await events()).length === 4);
   assert.deepEqual((await events()).map(({ message }) => message.n), [1, 1, 2, 3]);
   await connect.fill("#message", '{"n":{{m}}}');
-  assert.match(await text(connect, "#send-check"), /That is no JSON/);
+  await says(connect, "#send-check", /That is no JSON/);
   await connect.setViewportSize({ width: 390, height: 844 });
   const [narrow, below] = [await connect.locator("#message").boundingBox(), await connect.locator("#log").boundingBox()];
   assert.ok(below.y > narrow.y && await connect.evaluate(() => document.documentElement.scrollWidth <= innerWidth));

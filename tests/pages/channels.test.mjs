@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import WebSocket from "ws";
 import { Backoff, Connection, EventStream } from "../../static/js/wstap.js";
-import { connections, drawn, end, page, rows, serve, state, tap, text, until, violations } from "./harness.mjs";
+import { connections, drawn, end, page, rows, says, serve, state, tap, text, until, violations } from "./harness.mjs";
 
 after(end);
 
@@ -291,7 +291,7 @@ test("the client page enters channels, shows what comes back in each, publishes 
     await opened.keyboard.press("Enter");
   };
   await subscribe("");
-  assert.match(await text(opened, "#subscribe-fault"), /1 to 256 characters/);
+  await says(opened, "#subscribe-fault", /1 to 256 characters/);
   await subscribe("news");
   await subscribe("a/b");
   await until("both", async () => (await opened.$$('.joined [data-state="open"]')).length === 2);
@@ -308,7 +308,7 @@ test("the client page enters channels, shows what comes back in each, publishes 
   const [event] = await ask(server, "api/events?kind=message&order=desc&limit=1");
   await until("the answer", async () => (await opened.$$(`#log a.answer[href="es-client?event=${event.id}"]`)).length === 1);
   await opened.check("[value=binary]");
-  assert.match(await text(opened, "#send-check"), /JSON or text/);
+  await says(opened, "#send-check", /JSON or text/);
   await opened.check("[value=text]");
   await opened.fill("#to", "");
   await opened.fill("#message", '{"close":1}');
@@ -356,8 +356,8 @@ test("the inspector tells joins, leaves, channels and users apart, and a click s
   await watch.keyboard.press("4");
   await until("joins", async () => (await rows(watch)).map(({ kind }) => kind).join() === "join");
   await watch.click(".event[data-kind=join]:not([hidden])");
-  assert.match(await text(watch, "#detail-title"), /Join of a channel/);
-  assert.match(await text(watch, "#detail-body"), /Channelnews.*Userann/s);
+  await says(watch, "#detail-title", /Join of a channel/);
+  await says(watch, "#detail-body", /Channelnews.*Userann/s);
   await watch.keyboard.press("0");
   await until("all again", async () => (await rows(watch)).length === 5);
   await watch.click('#detail-body .value-filter:text-is("ann") >> nth=1');
@@ -372,7 +372,7 @@ test("the inspector tells joins, leaves, channels and users apart, and a click s
   await state(watch, "open");
   await until("the link", async () => (await rows(watch)).length === 3);
   await watch.click('.event:not([hidden]):has(.channel:text-is("news → ann"))');
-  assert.match(await text(watch, "#detail-body"), /Channelnews.*Only toann.*Publishedover HTTP/s);
+  await says(watch, "#detail-body", /Channelnews.*Only toann.*Publishedover HTTP/s);
   assert.equal((await watch.$$('button:text-is("Send again…")')).length, 0, "there is no connection to send to");
   ann.close();
   await until("the leave", async () => (await rows(watch)).some(({ kind }) => kind === "leave"));

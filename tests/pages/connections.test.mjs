@@ -6,7 +6,7 @@ import { WebSocketServer } from "ws";
 import { COLOURS, Palette } from "../../static/js/model/palette.js";
 import { isMade, label, program } from "../../static/js/model/label.js";
 import { Roster } from "../../static/js/model/roster.js";
-import { client, connections, end, page, rows, state, tap, text, until } from "./harness.mjs";
+import { client, connections, end, page, rows, says, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -138,8 +138,8 @@ test("in proxy mode connections have names and marks, everywhere the same", asyn
   assert.equal((await marks(".event:not([hidden]) .who")).length, 3);
   await watch.click(".connection:not([hidden]) >> text=/news #1");
   await until("its events", async () => (await rows(watch)).length === 3);
-  assert.match(await text(watch, "#conditions"), /connection \/news #1 · Chrome/);
+  await says(watch, "#conditions", /connection \/news #1 · Chrome/);
   await watch.click(".event[data-kind=out]:not([hidden])");
-  assert.match(await text(watch, "#detail-body"), /Connection\/news #1 · Chrome [0-9a-z]{11}/);
+  await says(watch, "#detail-body", /Connection\/news #1 · Chrome [0-9a-z]{11}/);
   assert.deepEqual(watch.faults, []);
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { PbfWriter } from "pbf";
-import { accessible, client, end, page, rows, state, tap, text, until } from "./harness.mjs";
+import { accessible, client, end, page, rows, says, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -55,7 +55,7 @@ test("a dropped decoder decodes rows and details with a state, in a worker witho
   await until("it as it was sent", async () => (await whats(watch)).includes("say one?"));
   await drop(watch, "say.js", SAY.replaceAll("OWN", JSON.stringify(`${server.url}/`)));
   await until("the row of before", async () => (await whats(watch)).includes("SAID ONE?"));
-  assert.match(await text(watch, "#notice-text"), /Decoder added.*Said aloud/);
+  await says(watch, "#notice-text", /Decoder added.*Said aloud/);
   socket.send("say two");
   socket.send("something else");
   await until("the next row", async () => (await whats(watch)).includes("SAID TWO"));

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, test } from "node:test";
 import { fake, sse } from "./fake.mjs";
-import { accessible, end, page, rows, state, tap, text, until } from "./harness.mjs";
+import { accessible, end, page, rows, says, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -141,8 +141,8 @@ test("the decoded form stands beside the sent one, another decoder is chosen by 
   await until("the rows", async () => (await whats(watch)).includes("next #1 {now: 7}"));
   await select(watch, "next #1 {now: 7}");
   await until("the decoded form", async () => /next #1 \{now: 7\}.*protocol:"graphql-transport-ws"/s.test(await text(watch, ".decoded").catch(() => "")));
-  assert.match(await text(watch, ".raw-content"), /id:"1"/, "beside it stands what was sent");
-  assert.match(await text(watch, ".decoded select"), /Automatic: GraphQL over WebSocket/);
+  await says(watch, ".raw-content", /id:"1"/, "beside it stands what was sent");
+  await says(watch, ".decoded select", /Automatic: GraphQL over WebSocket/);
   await accessible(watch, "decoded");
   await watch.selectOption(".decoded select", "mqtt");
   await until("its failure", async () => /starts no packet/.test(await text(watch, ".decoded .bad").catch(() => "")));

@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
-import { client, end, page, prefixed, serve, state, tap, text, until } from "./harness.mjs";
+import { client, end, page, prefixed, says, serve, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -70,7 +70,7 @@ test("a request goes out as the form says, and its line for a shell does the sam
   await opened.selectOption("#body-type", "application/json");
   await opened.fill("#body-text", '{"it\'s": "$HOME"}');
   await send(opened);
-  assert.match(await text(opened, ".answered"), /^202 Accepted in \d+ ms$/);
+  await says(opened, ".answered", /^202 Accepted in \d+ ms$/);
   await until("the answer", async () => /"id": "\d+-\d+"/.test(await text(opened, ".got pre")));
   await until("the message", () => heard.length === 1);
   const line = await text(opened, ".shell pre");
@@ -83,7 +83,7 @@ test("a request goes out as the form says, and its line for a shell does the sam
   await opened.fill("#field-query-code", "4001");
   const closed = new Promise((done) => { socket.once("close", done); });
   await send(opened);
-  assert.match(await text(opened, ".answered"), /^204/);
+  await says(opened, ".answered", /^204/);
   assert.equal(await closed, 4001);
   await send(opened);
   await until("that it is gone", async () => /^404/.test(await text(opened, ".answered")));
@@ -99,7 +99,7 @@ test("bytes are sent from a file", async (t) => {
   await opened.fill("#field-path-id", "a");
   await opened.selectOption("#body-type", "application/octet-stream");
   await opened.setInputFiles("#body-file", { name: "some bytes", mimeType: "", buffer: Buffer.from([0, 255]) });
-  assert.match(await text(opened, ".shell pre"), /--data-binary '@some bytes'/);
+  await says(opened, ".shell pre", /--data-binary '@some bytes'/);
   await send(opened);
   assert.deepEqual(await heard, [true, "00ff"]);
 });
@@ -109,7 +109,7 @@ test("a stream is shown as it comes, until it is stopped or left", async (t) => 
   const opened = await docs(t, server, "#stream");
   await opened.check('[value="message"]');
   await opened.fill("#field-query-connection", "a\nb");
-  assert.match(await text(opened, ".shell pre"), /^curl -N '.*\/events\?connection=a&connection=b&kind=message'$/);
+  await says(opened, ".shell pre", /^curl -N '.*\/events\?connection=a&connection=b&kind=message'$/);
   await send(opened);
   const socket = await client(server, "b");
   socket.send("hello");
@@ -154,10 +154,10 @@ test("what is missing is said at its field, and nothing is sent", async (t) => {
   const asked = [];
   opened.on("request", (one) => asked.push(one.url()));
   await opened.click("form button.main");
-  assert.equal(await text(opened, "form .bad"), "id is part of the address.");
+  await says(opened, "form .bad", "id is part of the address.");
   assert.equal(await opened.evaluate(() => document.activeElement.id), "field-path-id");
   assert.equal(await opened.getAttribute("#field-path-id", "aria-invalid"), "true");
-  assert.match(await text(opened, ".shell pre"), /\/api\/events\/ID$/);
+  await says(opened, ".shell pre", /\/api\/events\/ID$/);
   assert.deepEqual(asked.filter((url) => !url.endsWith("/api/info")), []);
 });
 
@@ -193,7 +193,7 @@ test("below a prefix everything is found and asked there", async (t) => {
   const proxy = await prefixed("/tap", server.url);
   t.after(() => proxy.server.close());
   const opened = await docs(t, { url: `${proxy.url}/tap` }, "#info");
-  assert.equal(await text(opened, ".shell pre"), `curl ${proxy.url}/tap/api/info`);
+  await says(opened, ".shell pre", `curl ${proxy.url}/tap/api/info`);
   await send(opened);
   await until("the answer", async () => /"name": "wstap"/.test(await text(opened, ".got pre")));
   assert.deepEqual(opened.faults, []);
@@ -225,5 +225,5 @@ test("a server that is gone is told, also in the middle", async (t) => {
   t.after(() => other.server.close());
   const without = await page(`${other.url}/api/docs`);
   await state(without, "failed");
-  assert.match(await text(without, "#page"), /The description did not come: there is no such thing/);
+  await says(without, "#page", /The description did not come: there is no such thing/);
 });

@@ -92,6 +92,17 @@ export const connections = (watch) => watch.$$eval(".connection:not([hidden])", 
   .map((row) => ({ name: row.querySelector(".name").textContent, about: row.querySelector(".about").textContent, open: row.dataset.open === "true" })));
 
 export const text = (watch, selector) => watch.textContent(selector);
+
+/** Waits until an element says something: a text, or what a pattern matches. */
+export async function says(watch, selector, expected, why = "") {
+  let said;
+  const fits = async () => {
+    said = await text(watch, selector);
+    return expected instanceof RegExp ? expected.test(said) : said === expected;
+  };
+  await until(`${expected} in ${selector}`, fits).catch((error) => assert.fail(`${why} ${error.message}: ${said}`));
+}
+
 export const state = (watch, name) => watch.waitForSelector(`#status[data-state="${name}"]`);
 
 /** Waits until what has changed is drawn. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, test } from "node:test";
 import { fake } from "./fake.mjs";
-import { accessible, client, end, page, rows, state, tap, text, until } from "./harness.mjs";
+import { accessible, client, end, page, rows, says, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -21,7 +21,7 @@ test("answers fold into the rows of their requests in the server's history, and 
   await watch.keyboard.press("b");
   await until("one row each", async () => numbers(await whats(watch)).includes("PUBLISH home/kitchen/temp {c: 20.1}  ⇒ PUBACK # (over 3 messages)"));
   await until("few rows", async () => (await whats(watch)).length < 20);
-  assert.match(await text(watch, "#counts"), /85 events/, "folded events are counted");
+  await says(watch, "#counts", /85 events/, "folded events are counted");
   await watch.click('.event:not([hidden]):has(.what:text-matches("⇒ PUBACK")) .took >> nth=0');
   await until("the answer in full", async () => /type:"PUBACK"/.test(await text(watch, ".decoded").catch(() => "")));
   await watch.click("#fold");

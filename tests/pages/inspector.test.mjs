@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, test } from "node:test";
-import { accessible, client, connections, end, page, rows, state, tap, text, until } from "./harness.mjs";
+import { accessible, client, connections, end, page, rows, says, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -30,7 +30,7 @@ test("the list of connections tells state, traffic, and who closed and why; it s
   for (let n = 0; n < 5; n += 1) a.send("x".repeat(1000));
   b.close(4000, "battery low");
   await until("the end", async () => (await connections(watch)).some((one) => one.name === "beta" && one.about === "4000 by the client: battery low" && !one.open));
-  assert.match(await text(watch, "#who-count"), /2 open/);
+  await says(watch, "#who-count", /2 open/);
   await until("bytes", async () => /4\.9 KiB/.test((await connections(watch)).find((one) => one.name === "alpha").about));
   await watch.selectOption("#connection-sort", "name");
   await until("by name", async () => (await connections(watch)).map((one) => one.name).join() === "alpha,beta,gamma");
@@ -67,11 +67,11 @@ test("an event is shown as tree, text and bytes, with every digit, and its value
   await watch.keyboard.press("ArrowLeft");
   await until("it to fold", async () => (await watch.$$('.node:has(.key:text-is("x"))')).length === 0);
   await watch.click('.content button:text-is("Text")');
-  assert.equal(await text(watch, ".content pre"), json);
+  await says(watch, ".content pre", json);
   await watch.click('.content button:text-is("Hex")');
-  assert.match(await text(watch, ".content pre"), /000000 {2}7b 22 74/);
+  await says(watch, ".content pre", /000000 {2}7b 22 74/);
   await open(watch, "00 41 ff");
-  assert.match(await text(watch, ".content pre"), /00 41 ff.*·A·/s);
+  await says(watch, ".content pre", /00 41 ff.*·A·/s);
   assert.match(await body(), /Size3 B/);
   await watch.click('.value-filter:text-is("a")');
   await until("the condition", async () => /connection a/.test(await text(watch, "#conditions")));
@@ -175,7 +175,7 @@ test("views are saved, linked and shown again", async (t) => {
   const link = await watch.evaluate(() => window.copied_);
   const other = await page(link);
   await other.waitForSelector("#detail:not([hidden])");
-  assert.match(await text(other, "#detail-body"), /apple/);
+  await says(other, "#detail-body", /apple/);
 });
 
 test("two events are compared", async (t) => {
@@ -242,7 +242,7 @@ test("messages are sent, sent again edited, and connections closed", async (t) =
   await watch.click('button:text-is("Send again…")');
   assert.equal(await watch.inputValue("#send-body"), '{"n":1}');
   await watch.fill("#send-body", "{no}");
-  assert.match(await text(watch, "#send-fault"), /That is no JSON/);
+  await says(watch, "#send-fault", /That is no JSON/);
   await accessible(watch, "dialog to send");
   await watch.fill("#send-body", '{"n":2}');
   await watch.click('#send-form button:text-is("Send")');
@@ -306,9 +306,9 @@ test("a client keeps what it sent, checks while somebody types, and sends bursts
   await until("the subprotocol", async () => /subprotocol one/.test(await text(connect, "#log")));
   await connect.check("[value=json]");
   await connect.fill("#message", '{"n":');
-  assert.match(await text(connect, "#send-check"), /That is no JSON/);
+  await says(connect, "#send-check", /That is no JSON/);
   await connect.fill("#message", '{"n":"{{n}}"}');
-  assert.match(await text(connect, "#send-check"), /JSON, 13 B/);
+  await says(connect, "#send-check", /JSON, 13 B/);
   await connect.click("#keep");
   await connect.fill("#keep-name", "numbered");
   await connect.click('#keep-form button:text-is("Keep")');

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, test } from "node:test";
-import { accessible, end, page, state, tap, text, until } from "./harness.mjs";
+import { accessible, end, page, says, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -27,8 +27,8 @@ test("in proxy mode the pages name the address to open instead of the upstream, 
 
   const watch = await page(`${server.url}/es-client`);
   await until("the blank", async () => /Nothing has passed yet/.test(await text(watch, "#blank")));
-  assert.match(await text(watch, "#blank-hint"), new RegExp(`instead of ${upstream}`));
-  assert.equal(await text(watch, "#blank-address"), traffic);
+  await says(watch, "#blank-hint", new RegExp(`instead of ${upstream}`));
+  await says(watch, "#blank-address", traffic);
   assert.equal(await watch.getAttribute("#blank-acts a", "href"), traffic);
   await accessible(watch, "the blank of a proxy");
 
@@ -36,7 +36,7 @@ test("in proxy mode the pages name the address to open instead of the upstream, 
   await state(overview, "open");
   await until("the address", async () => (await text(overview, "#traffic-text")).includes(`Open ${traffic} instead of ${upstream}`));
   assert.equal(await overview.getAttribute("#traffic-link", "href"), traffic);
-  assert.match(await text(overview, "#about"), new RegExp(`between clients and ${upstream}`));
+  await says(overview, "#about", new RegExp(`between clients and ${upstream}`));
   await accessible(overview, "the overview of a proxy");
 
   await fetch(traffic);
@@ -48,7 +48,7 @@ test("in front of an upstream of WebSockets the pages offer a WebSocket", async 
   const server = await started(t, "--upstream", `ws://${await application(t)}`, "--tap-listen", "127.0.0.1:0");
   const watch = await page(`${server.url}/es-client`);
   await until("the blank", async () => /Nothing has passed yet/.test(await text(watch, "#blank")));
-  assert.match(await text(watch, "#blank-address"), /^ws:/);
+  await says(watch, "#blank-address", /^ws:/);
   const overview = await page(server.url);
   await until("the address", async () => /Connect clients to ws:/.test(await text(overview, "#traffic-text")));
   assert.equal(await overview.getAttribute("#traffic-link", "href"), "ws-client");
@@ -60,5 +60,5 @@ test("in hub mode the pages offer a WebSocket and the frame that registers it", 
   await until("the blank", async () => (await text(watch, "#blank-hint")).includes('{"connectionId":"a"}'));
   const overview = await page(server.url);
   await state(overview, "open");
-  assert.equal(await text(overview, "#traffic-title"), "2. Connect");
+  await says(overview, "#traffic-title", "2. Connect");
 });

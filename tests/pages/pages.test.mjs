@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, test } from "node:test";
-import { client, drawn, end, page, prefixed, rows, serve, state, tap, text, until } from "./harness.mjs";
+import { client, drawn, end, page, prefixed, rows, says, serve, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -40,7 +40,7 @@ test("a connect is all that it takes to see traffic", async (t) => {
   await connect.click("#closing button");
   await until("the close", async () => (await rows(watch)).at(-1).what === "4001 by the client: enough");
   assert.equal((await rows(watch)).at(-2).kind, "out");
-  assert.match(await text(connect, "#log"), /closed 4001 .*: enough/);
+  await says(connect, "#log", /closed 4001 .*: enough/);
   await until("the end in the list", async () => (await text(watch, "#who-count")) === "0 open");
   for (const opened of [watch, connect]) assert.deepEqual(opened.faults, []);
 });
@@ -51,25 +51,25 @@ test("what cannot be sent is said, and nothing is sent", async (t) => {
   const connect = await page(`${server.url}/ws-client`);
   await connect.fill("#id", "");
   await connect.click("#open");
-  assert.match(await text(connect, "#connect-fault"), /1 to 128 characters/);
+  await says(connect, "#connect-fault", /1 to 128 characters/);
   await connect.fill("#id", "a");
   await connect.fill("#address", "nonsense://");
   await connect.click("#open");
-  assert.match(await text(connect, "#connect-fault"), /ws:\/\/localhost:8080\/ws would be one/);
+  await says(connect, "#connect-fault", /ws:\/\/localhost:8080\/ws would be one/);
   await connect.fill("#address", `ws://127.0.0.1:${server.port}/ws`);
   await connect.click("#open");
   await state(connect, "open");
   await connect.check("[value=json]");
   await connect.fill("#message", "{no}");
   await connect.click("#sending button.main");
-  assert.match(await text(connect, "#send-fault"), /That is no JSON/);
+  await says(connect, "#send-fault", /That is no JSON/);
   await connect.check("[value=binary]");
   await connect.fill("#message", "xyz");
   await connect.click("#sending button.main");
-  assert.match(await text(connect, "#send-fault"), /pairs of hexadecimal digits/);
+  await says(connect, "#send-fault", /pairs of hexadecimal digits/);
   await connect.fill("#code", "99");
   await connect.click("#closing button");
-  assert.match(await text(connect, "#close-fault"), /1000 or 3000 to 4999/);
+  await says(connect, "#close-fault", /1000 or 3000 to 4999/);
   const { now } = await (await fetch(`${server.url}/api/info`)).json();
   assert.equal(now.events, 1, "the registration alone");
 });
@@ -90,7 +90,7 @@ test("the stream resumes after the server has restarted, and tells the gap", asy
   await until("the new connection", async () => (await rows(watch)).some((row) => row.who === "after"));
   const kinds = (await rows(watch)).map((row) => row.kind);
   assert.deepEqual(kinds, ["connect", "gap", "connect"]);
-  assert.match(await text(watch, "#notice"), /gap in the stream/);
+  await says(watch, "#notice", /gap in the stream/);
   await until("the end of the old server's connection", async () => (await text(watch, "#who-count")).startsWith("1 open"));
 });
 
@@ -191,7 +191,7 @@ test("the keyboard alone is enough", async (t) => {
   await until("all", async () => (await rows(watch)).length === 2);
   await watch.keyboard.press("?");
   await watch.waitForSelector("#keys-dialog[open]");
-  assert.match(await text(watch, "#keys-body"), /the server's whole history/);
+  await says(watch, "#keys-body", /the server's whole history/);
   await watch.keyboard.press("Escape");
   await watch.keyboard.press("c");
   await until("nothing", async () => (await rows(watch)).length === 0);
@@ -249,10 +249,10 @@ test("the overview shows live counts and lines to copy", async (t) => {
   await state(overview, "open");
   await client(server, "a");
   await until("the count", async () => (await text(overview, "#connections")) === "1");
-  assert.match(await text(overview, "#lines"), new RegExp(`curl -N ${server.url}/events`));
+  await says(overview, "#lines", new RegExp(`curl -N ${server.url}/events`));
   await server.kill();
   await state(overview, "failed");
-  assert.match(await text(overview, "#status"), /does not answer/);
+  await says(overview, "#status", /does not answer/);
 });
 
 test("a page that is refused says so and tries again", async (t) => {
@@ -262,7 +262,7 @@ test("a page that is refused says so and tries again", async (t) => {
   await state(first, "open");
   const second = await page(`${server.url}/es-client`);
   await state(second, "failed");
-  assert.match(await text(second, "#banner"), /takes no more listeners.*--max-listeners/s);
+  await says(second, "#banner", /takes no more listeners.*--max-listeners/s);
   await first.close();
   await state(second, "open");
   assert.equal(await second.isHidden("#banner"), true);

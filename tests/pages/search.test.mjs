@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { holds } from "../../static/js/model/query.js";
 import { isShort, translate } from "../../static/js/model/shorthand.js";
-import { accessible, client, end, page, rows, state, tap, text, until } from "./harness.mjs";
+import { accessible, client, end, page, rows, says, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -72,7 +72,7 @@ test("a search looks at the content, and with the switch at all of the event, li
   await watch.click("#within");
   await until("each message", async () => (await whats()) === "direction of travel,other,new direction,not this");
   assert.match(watch.url(), /within=event/);
-  assert.match(await text(watch, "#conditions"), /“direction”, anywhere in the event/);
+  await says(watch, "#conditions", /“direction”, anywhere in the event/);
   await watch.reload();
   await until("the same", async () => (await rows(watch)).length === 4);
   assert.equal(await watch.getAttribute("#within", "aria-pressed"), "true");
@@ -150,7 +150,7 @@ test("a saved view is what is seen: the text just typed, and the history", async
     document.getElementById("views").click();
   });
   await watch.fill("#views-name", "fruit");
-  assert.match(await text(watch, "#views-now"), /This view: text “pear”\./);
+  await says(watch, "#views-now", /This view: text “pear”\./);
   await watch.click('#views-dialog button:text-is("Save this view")');
   await accessible(watch, "saved views");
   await watch.click("#views-dialog [data-close]");
@@ -159,5 +159,5 @@ test("a saved view is what is seen: the text just typed, and the history", async
   await watch.click("#views");
   await watch.click("#views-list a");
   await until("the one", async () => (await whats()) === "pear");
-  assert.equal(await text(watch, "#mode"), "the server's history");
+  await says(watch, "#mode", "the server's history");
 });

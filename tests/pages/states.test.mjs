@@ -46,8 +46,8 @@ test("an expression is completed, checked while it is typed, and its fault shown
   assert.equal(await watch.inputValue("#filter"), "kind");
   await watch.fill("#filter", "true && message.prize > 1");
   await watch.waitForSelector("#filter-fault:not([hidden])");
-  assert.equal(await text(watch, "#filter-fault mark"), "r");
-  assert.match(await text(watch, "#filter-fault"), /there is no such field/);
+  await says(watch, "#filter-fault mark", "r");
+  await says(watch, "#filter-fault", /there is no such field/);
   await watch.keyboard.press("Escape");
   await watch.keyboard.press("Enter");
   assert.deepEqual(asked, [null], "what is wrong is not asked for");
@@ -116,9 +116,9 @@ test("a gap is a line, a notice, and what would keep more", async (t) => {
     },
   });
   await until("three lines", async () => (await rows(watch)).map((row) => row.kind).join() === "in,gap,in");
-  assert.match(await text(watch, "#notice"), /1,234 events were forgotten.*--history-events/s);
+  await says(watch, "#notice", /1,234 events were forgotten.*--history-events/s);
   await watch.click(".event[data-kind=gap]");
-  assert.match(await text(watch, "#detail-body"), /--history-bytes.*Events1,234/s);
+  await says(watch, "#detail-body", /--history-bytes.*Events1,234/s);
   await accessible(watch, "gap");
 });
 
@@ -174,7 +174,7 @@ test("a page that falls behind says so with the number, and goes on", async (t) 
   await busy;
   await until("the last", async () => (await rows(watch)).at(-1)?.kind !== undefined && /came faster/.test(await text(watch, "#counts")));
   await until("every one to be counted", async () => (await counted(watch)) === 150_000);
-  assert.match(await text(watch, "#notice"), /This page fell behind: [\d,]+ events/);
+  await says(watch, "#notice", /This page fell behind: [\d,]+ events/);
   stream.write(sse([message(200_000, "the next")]));
   await until("the next", async () => (await rows(watch)).at(-1).what === "the next");
 });
@@ -225,7 +225,7 @@ test("hostile traffic is text and nothing else", async (t) => {
   assert.equal(script.what, "<script>document.title = 'broken'</script>\\u{202e}evil");
   await watch.click(".event:not([hidden]):has-text('svg onload')");
   await until("its tree", async () => /<\/pre><script>:"<\/script><svg onload/.test(await text(watch, ".tree")));
-  assert.match(await text(watch, ".tree"), /\\u\{202e\}key:"\\u\{2066\}x"/);
+  await says(watch, ".tree", /\\u\{202e\}key:"\\u\{2066\}x"/);
   await until("its name in the list", async () => (await connections(watch))[0]?.name === id);
   socket.send("ten megabytes ".repeat(750_000));
   socket.send(`${"[".repeat(50_000)}${"]".repeat(50_000)}`);

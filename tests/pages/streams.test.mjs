@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { connections, end, page, rows, serve, state, tap, text, until } from "./harness.mjs";
+import { connections, end, page, rows, says, serve, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -53,7 +53,7 @@ test("event streams of a browser pass, and are connections in the inspector", as
   await until("the connection in the list", async () => (await connections(watch)).some(({ about, open }) => open && about.includes("event stream")));
 
   await watch.click('.event[data-kind="out"]:not([hidden]) >> text=price');
-  assert.match(await text(watch, "#detail-body"), /Event id\s*7/);
+  await says(watch, "#detail-body", /Event id\s*7/);
 
   assert.match(await opened.evaluate(() => globalThis.ask()), /\[DONE\]/);
   await until("the answer to a fetch", async () => (await rows(watch)).some(({ what }) => what.includes("[DONE]")));

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { BUCKET, Density } from "../../static/js/model/density.js";
 import { Tally } from "../../static/js/model/tally.js";
-import { client, drawn, end, page, rows, state, tap, text, until } from "./harness.mjs";
+import { client, drawn, end, page, rows, says, state, tap, text, until } from "./harness.mjs";
 
 after(end);
 
@@ -148,7 +148,7 @@ test("the strip of a page counts what a list counts, before and after a search, 
       assert.deepEqual(seen, list);
       throw error;
     });
-    assert.match(await text(watch, "#strip-peak"), new RegExp(`^peak ${Math.max(...list.map(([, , n]) => n))} in ${seen[0][1]} s$`));
+    await says(watch, "#strip-peak", new RegExp(`^peak ${Math.max(...list.map(([, , n]) => n))} in ${seen[0][1]} s$`));
     return seen.length;
   };
   assert.ok(await agrees("") >= 5, "each burst has a column of its own");

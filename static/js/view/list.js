@@ -18,6 +18,8 @@ export class List {
   #height = 0;
   #tall = 0;
   #set = 0;
+  /** Whether the page has moved the list since it was drawn: a scroll event that comes now is of before. */
+  #moved = false;
   #asked = false;
   /** Whether the newest line stays in sight. */
   following = true;
@@ -74,6 +76,7 @@ export class List {
 
   /** Goes to the newest line and stays there. */
   toNewest() {
+    this.#moved = true;
     this.#follow(true);
     this.draw();
   }
@@ -88,6 +91,7 @@ export class List {
 
   /** Goes on where it was after lines have come or gone: at the index `top`, with the line `selected` or none. */
   resume(top, selected) {
+    this.#moved = true;
     if (!this.following) this.#top = top + (this.#top - this.top);
     this.selected = selected;
     this.refresh();
@@ -95,6 +99,7 @@ export class List {
 
   /** Brings a line into sight: the middle of it, if it was not there. */
   reveal(index, middle = true) {
+    this.#moved = true;
     this.#follow(false);
     const inSight = index >= this.#top && index + 1 <= this.#top + this.#height / this.#row;
     if (!inSight && middle) this.#top = index - this.page / 2;
@@ -159,6 +164,7 @@ export class List {
   }
 
   #scrolled() {
+    if (this.#moved) return;
     const top = this.#box.scrollTop;
     if (Math.abs(top - this.#set) < 2) return;
     this.#set = top;
@@ -182,6 +188,7 @@ export class List {
 
   #drawNow() {
     const { length, first } = this.#source;
+    this.#moved = false;
     if (this.following) this.#top = this.#most;
     this.#top = Math.min(this.#most, Math.max(0, this.#top));
     const scale = this.#scale;
