@@ -80,9 +80,10 @@ crash times="200":
     WSTAP_MONTH=100000 cargo test --release --lib -- --nocapture log_of_a_month
 
 # Attacks wstap beside a well-behaved client and listener, for long: memory, latency, shutdown.
+# With SIEGE=elsewhere the attackers are at a second server: the share of the machine in the latencies.
 siege *names:
     cargo build --release
-    ulimit -n $(ulimit -Hn); WSTAP_SIEGE=1 WSTAP_BINARY=${CARGO_TARGET_DIR:-target}/release/wstap cargo test --test it -- --test-threads 1 --nocapture beside::{{names}}
+    ulimit -n $(ulimit -Hn); WSTAP_SIEGE=${SIEGE:-here} WSTAP_BINARY=${CARGO_TARGET_DIR:-target}/release/wstap cargo test --test it -- --test-threads 1 --nocapture beside::{{names}}
 
 # Renders the picture of the README again.
 picture:

@@ -3,7 +3,8 @@
 //! For each attack: the pair loses nothing, the memory of the server stays within what
 //! `docs/performance.md` says, and SIGTERM ends the server while the attacker is still there. The 99th
 //! percentile of the pair is printed beside its baseline and never asserted. `WSTAP_SIEGE` is the long
-//! form (`just siege`).
+//! form (`just siege`). `WSTAP_SIEGE=elsewhere` attacks a second server instead: what the pair then loses
+//! is the share of the machine, whose cores the attackers, the servers and the pair have in common.
 
 mod attack;
 mod memory;
@@ -13,12 +14,13 @@ mod streams;
 mod work;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::Role;
@@ -32,6 +34,11 @@ use crate::proxy::{SWITCH, read_head};
 /// Returns whether this is the long form.
 fn long() -> bool {
     std::env::var_os("WSTAP_SIEGE").is_some()
+}
+
+/// Returns whether attacks are directed at another server than that of the pair.
+fn elsewhere() -> bool {
+    std::env::var_os("WSTAP_SIEGE").is_some_and(|form| form == "elsewhere")
 }
 
 /// Returns a number: of the short form, or of the long one.
@@ -52,6 +59,15 @@ pub(crate) struct Target {
     /// Where listeners do.
     pub(crate) observers: SocketAddr,
     is_proxy: bool,
+    flags: Vec<String>,
+}
+
+/// Where the pair connects.
+#[derive(Clone, Copy)]
+struct Place {
+    traffic: SocketAddr,
+    observers: SocketAddr,
+    is_proxy: bool,
 }
 
 impl Target {
@@ -59,7 +75,8 @@ impl Target {
     pub(crate) fn hub(more: &[&str]) -> Self {
         let server = started(more);
         let address = address(&server, "Events");
-        Self { server, traffic: address, observers: address, is_proxy: false }
+        let flags = more.iter().map(ToString::to_string).collect();
+        Self { server, traffic: address, observers: address, is_proxy: false, flags }
     }
 
     /// Starts a server in proxy mode in front of [`upstream`].
@@ -68,7 +85,14 @@ impl Target {
         let flags = ["--tap-listen", "127.0.0.1:0", "--upstream", &url];
         let server = started(&[&flags, more].concat());
         let (traffic, observers) = (address(&server, "Connect to"), address(&server, "Events"));
-        Self { server, traffic, observers, is_proxy: true }
+        let flags = more.iter().map(ToString::to_string).collect();
+        Self { server, traffic, observers, is_proxy: true, flags }
+    }
+
+    /// Starts another server of the same kind.
+    async fn another(&self) -> Self {
+        let flags: Vec<_> = self.flags.iter().map(String::as_str).collect();
+        if self.is_proxy { Self::proxy(&flags).await } else { Self::hub(&flags) }
     }
 
     /// Returns the number of the process.
@@ -91,8 +115,15 @@ impl Target {
         self.server.words()
     }
 
+    fn place(&self) -> Place {
+        let Self { traffic, observers, is_proxy, .. } = *self;
+        Place { traffic, observers, is_proxy }
+    }
+}
+
+impl Place {
     /// Returns the path that the client of the pair connects to.
-    fn path(&self) -> &'static str {
+    fn path(self) -> &'static str {
         if self.is_proxy { "/echo" } else { "/ws?connectionId=pair" }
     }
 }
@@ -135,16 +166,32 @@ async fn upstream() -> SocketAddr {
                 let more = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
                 let more = if compresses { more } else { "" };
                 tcp.write_all(format!("{SWITCH}{more}\r\n").as_bytes()).await.ok()?;
-                if !head.starts_with("GET /echo ") {
-                    let mut dropped = vec![0; 64 << 10];
-                    while tcp.read(&mut dropped).await.ok()? > 0 {}
+                if head.starts_with("GET /echo ") {
+                    apart().spawn(echo(tcp.into_std().ok()?));
                     return None;
                 }
-                pair::echo(WebSocketStream::from_raw_socket(tcp, Role::Server, None).await).await
+                let mut dropped = vec![0; 64 << 10];
+                while tcp.read(&mut dropped).await.ok()? > 0 {}
+                None::<()>
             });
         }
     });
     addr
+}
+
+/// Sends back what the client of the pair sends.
+async fn echo(tcp: std::net::TcpStream) -> Option<()> {
+    let tcp = TcpStream::from_std(tcp).ok()?;
+    pair::echo(WebSocketStream::from_raw_socket(tcp, Role::Server, None).await).await
+}
+
+/// A runtime for the pair: its tasks do not wait for those of the attackers.
+fn apart() -> &'static Runtime {
+    static APART: OnceLock<Runtime> = OnceLock::new();
+    APART.get_or_init(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().expect("a thread")
+    })
 }
 
 /// The resident memory of a process in bytes, as Linux says it; 0 elsewhere.
@@ -201,11 +248,13 @@ async fn beside(
     attack: impl AsyncFnOnce(&Target) -> Held,
 ) {
     let rounds = sized(30, 1000);
-    let pair = Pair::start(&target, rounds).await;
+    let pair = Pair::start(target.place(), rounds);
+    let pair = apart().spawn(pair).await.expect("the pair connects");
     let before = resident(target.server.pid());
     let peak = Peak::of(target.server.pid());
     let running = pair.run();
-    let held = attack(&target).await;
+    let other = if elsewhere() { Some(target.another().await) } else { None };
+    let held = attack(other.as_ref().unwrap_or(&target)).await;
     let (baseline, under) = running.stop(rounds).await;
     let highest = peak.highest.load(Relaxed).max(resident(target.server.pid()));
     drop(peak);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tungstenite::Message as Frame;
 use tungstenite::protocol::Role;
 
-use super::Target;
+use super::{Place, apart};
 use super::attack::shake;
 use crate::harness::{Events, LIMIT, request_at, within};
 
@@ -43,7 +43,7 @@ pub(super) struct Going {
 
 impl Pair {
     /// Connects the pair and measures its baseline over so many messages.
-    pub(super) async fn start(target: &Target, rounds: usize) -> Self {
+    pub(super) async fn start(target: Place, rounds: usize) -> Self {
         let tcp = shake(target.traffic, target.path(), "").await;
         let client = WebSocketStream::from_raw_socket(tcp, Role::Client, None).await;
         let id = within("the registration", id_of(target)).await;
@@ -109,7 +109,7 @@ impl Pair {
     pub(super) fn run(mut self) -> Going {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let task = tokio::spawn(async move {
+        let task = apart().spawn(async move {
             let mut latencies = Vec::new();
             while !stopped.is_cancelled() {
                 latencies.push(self.round().await);
@@ -122,7 +122,7 @@ impl Pair {
 }
 
 /// Returns the id of the client of the pair, once it is registered.
-async fn id_of(target: &Target) -> String {
+async fn id_of(target: Place) -> String {
     loop {
         let list = request_at(target.observers, "GET", "/api/connections", &[], "").await;
         let list = BodyExt::collect(list.into_body()).await.expect("a body").to_bytes();
@@ -138,9 +138,13 @@ impl Going {
     pub(super) async fn stop(self, rounds: usize) -> (Latencies, Latencies) {
         self.stop.cancel();
         let (mut pair, mut latencies) = self.task.await.expect("nothing is lost");
-        for _ in 0..rounds {
-            latencies.push(pair.round().await);
-        }
+        let rest = apart().spawn(async move {
+            for _ in 0..rounds {
+                latencies.push(pair.round().await);
+            }
+            (pair, latencies)
+        });
+        let (pair, mut latencies) = rest.await.expect("nothing is lost");
         latencies.sort_unstable();
         (pair.baseline, Latencies(latencies))
     }
