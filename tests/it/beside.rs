@@ -190,7 +190,7 @@ fn apart() -> &'static Runtime {
     static APART: OnceLock<Runtime> = OnceLock::new();
     APART.get_or_init(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(1).enable_all().build().expect("a thread")
+        builder.worker_threads(1).thread_name("pair").enable_all().build().expect("a thread")
     })
 }
 
