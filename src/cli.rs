@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 success, 1 failure, 2 usage or configuration. A closed pipe is success.
 
+mod again;
 mod audit;
 mod bearer;
 mod client;

@@ -9,6 +9,7 @@ mod declared;
 mod file;
 mod flags;
 mod places;
+mod reload;
 mod setting;
 mod settings;
 mod source;
@@ -29,6 +30,7 @@ use crate::server::{CertificateFiles, Listen, Times, TrustedProxies};
 use crate::session::Limits;
 
 pub use flags::Flags;
+pub use reload::Changes;
 pub(crate) use setting::suggestion;
 pub use setting::{SETTINGS, Setting};
 pub use source::{Faults, Source};
@@ -143,7 +145,7 @@ impl Config {
         let args: ServerArgs = declared::parse(&sources.all_given(&file), &mut faults);
         let routes = tables::routes(&file.tables, &mut faults);
         let channels = tables::channels(&file.tables, &mut faults);
-        let log_filter = sources.variable("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+        let log_filter = sources.variable("RUST_LOG");
         let config = Self::new(args, routes, channels, log_filter, &mut faults);
         if faults.0.is_empty() { Ok(config) } else { Err(faults) }
     }
@@ -152,7 +154,7 @@ impl Config {
         args: ServerArgs,
         routes: Vec<Route>,
         channels: Vec<Declared>,
-        log_filter: String,
+        log_filter: Option<String>,
         faults: &mut Faults,
     ) -> Self {
         let ServerArgs { addresses, history, log, limits, times, access, operation, .. } = args;
@@ -245,7 +247,7 @@ impl Config {
             channelstream,
             audit_log: operation.audit_log,
             log_format: operation.log_format,
-            log_filter,
+            log_filter: log_filter.unwrap_or(operation.log_level),
         }
     }
 }

@@ -61,6 +61,8 @@ pub use listeners::reading::Start;
 pub use listeners::scan::{Order, Range, Scan, Scanned};
 pub use listeners::subscription::Subscription;
 pub use refusal::{Ended, MAX_SUBSCRIPTIONS, NotAllowed, Refused, Undelivered};
+pub use runtime::live::CurrentSettings;
+pub(crate) use runtime::places::{Place, Places};
 pub use runtime::recorded::Pick;
 pub use settings::{DuplicateId, Settings, SlowClient};
 
@@ -128,10 +130,10 @@ impl Hub {
         }
     }
 
-    /// Returns the settings that it was made with.
+    /// Returns the settings that apply now.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.shared.settings
+    pub fn settings(&self) -> CurrentSettings<'_> {
+        self.shared.settings()
     }
 
     /// Returns the counters.
@@ -213,13 +215,14 @@ impl Hub {
         filter: Filter,
         about: About,
     ) -> Result<Subscription, Refused> {
-        let max = self.shared.settings.max_listeners;
+        let settings = self.shared.settings();
         let now = now_ms();
-        let about = About { query: self.shared.settings.redaction.query(about.query), ..about };
-        let listener = self.shared.listeners.enter(about, now, max).ok_or_else(|| {
-            self.shared.metrics.limited(Limit::Listeners).inc();
-            Refused::Full
-        })?;
+        let about = About { query: settings.redaction.query(about.query), ..about };
+        let listener =
+            self.shared.listeners.enter(about, now, settings.max_listeners).ok_or_else(|| {
+                self.shared.metrics.limited(Limit::Listeners).inc();
+                Refused::Full
+            })?;
         self.shared.store.evict(now);
         let subscription = Subscription::new(Arc::clone(&self.shared), listener, start, filter);
         if self.shared.stopping.is_cancelled() { Err(Refused::Stopping) } else { Ok(subscription) }

@@ -53,6 +53,7 @@ use handshakes::Opened;
 pub use heads::watch_head;
 pub use listen::{InvalidListen, Listen};
 use per_address::ConnectionPermit;
+pub use per_address::MaxPerAddress;
 pub use proxies::TrustedProxies;
 use state::ServerState;
 pub use tls::Tls;
@@ -113,7 +114,10 @@ impl Server {
                 tasks.spawn(task);
             })
         };
-        let state = ServerState::new(hub.clone(), transport, self.max_per_address, run);
+        let max_per_address = transport.max_per_address.clone();
+        let max_per_address =
+            max_per_address.unwrap_or_else(|| MaxPerAddress::new(self.max_per_address));
+        let state = ServerState::new(hub.clone(), transport, max_per_address, run);
         let state = Arc::new(state);
         let accepting = TaskTracker::new();
         for endpoint in self.endpoints {

@@ -5,6 +5,7 @@
 
 mod guard;
 mod rates;
+mod replaceable;
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -39,6 +40,7 @@ use crate::request::is_websocket;
 use crate::session::{self, Limits, UpgradeContext};
 use guard::{Guard, guard, guard_at_door};
 use rates::{handshakes_limited, limited};
+pub use replaceable::Replaceable;
 
 /// Settings of the routes.
 #[derive(Debug, Clone)]
@@ -71,6 +73,8 @@ pub struct Web {
     pub rates: RateLimits,
     /// Whether proxied traffic needs the grant `connect`.
     pub proxy_auth: bool,
+    /// When the server started.
+    pub started: Instant,
 }
 
 /// Another API over a hub, served on the traffic side below a path of its own.
@@ -106,6 +110,7 @@ impl Web {
             access: Access::open(),
             rates,
             proxy_auth: false,
+            started: Instant::now(),
         }
     }
 
@@ -168,7 +173,7 @@ impl Web {
 
     fn app(&self) -> App {
         let info = Info {
-            started: Instant::now(),
+            started: self.started,
             websocket: self.websocket.clone(),
             observers: self.observers.clone(),
             apart: self.apart,

@@ -31,7 +31,8 @@ type Hash = [u8; SHA256_OUTPUT_LEN];
 /// The tokens of a file.
 #[derive(Debug, Clone, Default)]
 pub struct TokenFile {
-    grants: HashMap<Hash, Grant>,
+    /// The grants of each token, with the number of its line.
+    grants: HashMap<Hash, (usize, Grant)>,
 }
 
 /// A fault in a token file.
@@ -59,17 +60,17 @@ impl TokenFile {
             }
             let fault = |fault| InvalidLine { line: n + 1, fault };
             let (hash, grant) = entry(line).map_err(fault)?;
-            if grants.insert(hash, grant).is_some() {
+            if grants.insert(hash, (n + 1, grant)).is_some() {
                 return Err(fault("this hash stands in the file twice".to_owned()));
             }
         }
         Ok(Self { grants })
     }
 
-    /// Returns the filter expressions of the grants.
-    pub fn filters(&self) -> impl Iterator<Item = &str> {
-        self.grants.values().filter_map(|grant| match &grant.observe {
-            Observe::Matching(filter) => Some(&**filter),
+    /// Returns the filter expressions of the grants, each with the number of its line.
+    pub fn filters(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.grants.values().filter_map(|(line, grant)| match &grant.observe {
+            Observe::Matching(filter) => Some((*line, &**filter)),
             Observe::Nothing | Observe::All => None,
         })
     }
@@ -92,7 +93,8 @@ impl Authority for TokenFile {
         // A lookup by the hash takes a time that depends on the hash, of which nobody can choose a
         // part without knowing the token.
         let grant = token.starts_with(PREFIX).then(|| self.grants.get(&hash(token))).flatten();
-        grant.cloned().ok_or_else(|| Denied("this token is not known".to_owned()))
+        let grant = grant.map(|(_, grant)| grant.clone());
+        grant.ok_or_else(|| Denied("this token is not known".to_owned()))
     }
 }
 
@@ -184,7 +186,7 @@ mod tests {
     fn grants_may_be_the_claim_of_a_token() {
         let (token, read) = file(r#"{"observe": true, "filter": "channel == \"a b\""}"#);
         let file = read.expect("a right file");
-        assert_eq!(file.filters().collect::<Vec<_>>(), [r#"channel == "a b""#]);
+        assert_eq!(file.filters().collect::<Vec<_>>(), [(3, r#"channel == "a b""#)]);
         let grant = file.grant(&token, 0).expect("a known token");
         assert_eq!(grant.observe, Observe::Matching(r#"channel == "a b""#.into()));
         assert!(!grant.connect && grant.subscribe.is_empty());

@@ -1,14 +1,12 @@
-//! The audit log of a server: opened at the start, opened again at SIGHUP, and written to its end.
+//! The audit log of a server: opened at the start, opened again on SIGHUP, and written to its end.
 
 use std::sync::Arc;
-
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use crate::audit::{Audit, Log, Writer};
 use crate::config::Config;
 use crate::hub::Hub;
+use crate::redact::Redaction;
 
 /// The audit log of a configuration.
 #[derive(Debug, Clone)]
@@ -29,34 +27,16 @@ impl AuditLog {
     }
 
     /// Returns what requests are written with.
-    pub(super) fn audit(&self, config: &Config) -> Audit {
-        let redaction = config.hub.redaction.clone();
+    pub(super) fn audit(&self, redaction: &Redaction) -> Audit {
+        let redaction = redaction.clone();
         self.0.as_ref().map_or_else(Audit::off, |log| Audit::new(log, redaction))
     }
 
-    /// Opens the file again at each SIGHUP, until the server stops.
-    ///
-    /// # Errors
-    ///
-    /// If the signal cannot be waited for.
-    pub(super) fn watch(
-        &self,
-        stop: CancellationToken,
-    ) -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
-        let mut hangups = match &self.0 {
-            Some(log) => {
-                let signals = signal(SignalKind::hangup());
-                let signals = signals.map_err(Failure::of("cannot wait for signals"))?;
-                Some((signals, Arc::clone(log)))
-            }
-            None => None,
-        };
-        Ok(async move {
-            let Some((signals, log)) = &mut hangups else { return };
-            while stop.run_until_cancelled(signals.recv()).await.flatten().is_some() {
-                log.reopen();
-            }
-        })
+    /// Opens the file again.
+    pub(super) fn reopen(&self) {
+        if let Some(log) = &self.0 {
+            log.reopen();
+        }
     }
 
     /// Writes what waits.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
+use super::again::Requests;
 use super::failure::Failure;
 use crate::access::{Access, Delegate};
 use crate::auth::{Authority, ExpectedClaims, Jwks, JwtKey, KeySource, TokenFile};
@@ -107,9 +108,13 @@ impl Credentials {
         if no_auth { Access::open() } else { self.access.clone() }
     }
 
-    /// Fetches the keys of an address, and reads the files again when they change, until the server
-    /// stops. A file that is not right changes nothing.
-    pub(super) fn watch(self, stop: CancellationToken) -> impl Future<Output = ()> + Send {
+    /// Fetches the keys of an address, and reads the files again when they change and when it is asked
+    /// to, until the server stops. A faulty file changes nothing.
+    pub(super) fn watch(
+        self,
+        requests: Requests,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send {
         let Self { files, remote, access } = self;
         async move {
             let fetching = async {
@@ -118,18 +123,33 @@ impl Credentials {
                     None => std::future::pending().await,
                 }
             };
-            let both = async { tokio::join!(fetching, watch(files, remote.as_ref(), &access)) };
+            let both =
+                async { tokio::join!(fetching, watch(files, remote.as_ref(), &access, requests)) };
             stop.run_until_cancelled(both).await;
         }
     }
 }
 
-/// Reads files again when they change.
-async fn watch(mut files: Vec<CredentialFile>, remote: Option<&RemoteKeys>, access: &Access) {
-    while !files.is_empty() {
-        tokio::time::sleep(LOOK).await;
-        let changed = files.iter_mut().filter_map(CredentialFile::look).count();
-        if changed > 0 {
+/// Reads files again when they change. A request reads all of them, and fetches the keys of an
+/// address, for which it does not wait.
+async fn watch(
+    mut files: Vec<CredentialFile>,
+    remote: Option<&RemoteKeys>,
+    access: &Access,
+    mut requests: Requests,
+) {
+    loop {
+        let request = tokio::select! {
+            () = tokio::time::sleep(LOOK), if !files.is_empty() => None,
+            Some(asked) = requests.next() => Some(asked),
+            else => return,
+        };
+        if let Some(remote) = remote.filter(|_| request.is_some()) {
+            remote.fetch_again();
+        }
+        let due = |file: &CredentialFile| request.is_some() || file.has_changed();
+        let read = files.iter_mut().filter(|file| due(file)).filter_map(CredentialFile::reread);
+        if read.count() > 0 {
             access.replace(authorities(&files, remote));
         }
     }
@@ -147,13 +167,13 @@ impl CredentialFile {
         Ok(Self { kind, path: path.to_owned(), claims: claims.clone(), version, read })
     }
 
-    /// Reads the file again if it has changed. Returns `None` if its content stays as it was.
-    fn look(&mut self) -> Option<()> {
-        let found = version(&self.path);
-        if found == self.version {
-            return None;
-        }
-        self.version = found;
+    fn has_changed(&self) -> bool {
+        version(&self.path) != self.version
+    }
+
+    /// Reads the file again. Returns `None` if what was read before stays.
+    fn reread(&mut self) -> Option<()> {
+        self.version = version(&self.path);
         match self.kind.read(&self.path, &self.claims) {
             Ok(read) => {
                 tracing::info!("{}: {}", self.path, read.words);
@@ -184,9 +204,10 @@ impl Kind {
             Self::TokenFile => {
                 let text = str::from_utf8(&content).map_err(|error| fault(&error))?;
                 let file = TokenFile::read(text).map_err(|invalid| fault(&invalid))?;
-                for filter in file.filters() {
-                    Expression::parse(filter)
-                        .map_err(|error| fault(&format!("filter {filter:?}: {error}")))?;
+                for (line, filter) in file.filters() {
+                    Expression::parse(filter).map_err(|error| {
+                        fault(&format!("line {line}: filter {filter:?}: {error}"))
+                    })?;
                 }
                 let words = format!("{} tokens", file.len());
                 (Arc::new(file), words)

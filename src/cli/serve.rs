@@ -1,23 +1,23 @@
-//! `wstap serve`: binds the addresses, prints them, and serves until a signal. `wstap check`: checks
-//! the configuration.
+//! `wstap serve`: binds the addresses, prints them, and serves until a signal.
 
 #![expect(clippy::doc_markdown, reason = "the comments of fields are the help on a terminal")]
 
 mod announce;
 mod certificate;
+mod check;
+mod logging;
+mod reload;
+mod routes;
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::again;
 use super::audit::AuditLog;
 use super::credentials::Credentials;
 use super::failure::{Failure, print};
@@ -27,15 +27,17 @@ use super::service::{self, Passed};
 use crate::access::Access;
 use crate::auth::Hosts;
 use crate::channelstream::{self, Channelstream};
-use crate::config::{
-    Config, Faults, Flags, LogFormat, ProxyConfig, Sources, read_upstream, suggestion,
-};
+use crate::config::{Config, Faults, Flags, ProxyConfig, Sources, read_upstream, suggestion};
 use crate::hub::Hub;
 use crate::proxy::{Dialer, Proxy, ProxySettings};
 use crate::rate::RateLimits;
-use crate::server::{BindError, Endpoint, Listen, Server, Tls, Transport, bind};
+use crate::server::{BindError, Listen, MaxPerAddress, Server, Tls, Transport, bind};
 use crate::web::{Api, Web};
 use announce::url;
+pub(super) use check::Check;
+use logging::LogLevel;
+use reload::Reload;
+use routes::{Bound, Routes};
 
 /// Run the server (the default command)
 #[derive(Debug, Args)]
@@ -49,14 +51,6 @@ pub(super) struct Serve {
     /// Prints the configuration that would apply, with the source of each value
     #[arg(long, help_heading = "Operation", hide_short_help = true)]
     print_config: bool,
-}
-
-/// Check the configuration and print all of its faults
-#[derive(Debug, Args)]
-#[command(after_help = CHECK)]
-pub(super) struct Check {
-    #[command(flatten)]
-    given: Given,
 }
 
 #[derive(Debug, Args)]
@@ -109,28 +103,9 @@ Examples:
   wstap --listen 0.0.0.0:8080 --no-auth        open to every machine that can connect
   wstap --open traffic.har                     a recording instead of traffic";
 
-const CHECK: &str = "\
-Examples:
-  wstap check --config wstap.toml
-  WSTAP_HEARTBEAT=5s wstap check               variables too";
-
 impl Given {
     fn sources(self) -> Result<Sources, Faults> {
         Sources::new(self.flags.0, self.config.as_deref())
-    }
-}
-
-impl Check {
-    pub(super) fn run(self) -> Result<(), Failure> {
-        let sources = self.given.sources()?;
-        let config = Config::load(&sources)?;
-        certificate::read(&config)?;
-        Credentials::read(&config)?;
-        for unknown in sources.unknown_variables() {
-            anstream::eprintln!("wstap: {unknown}");
-        }
-        anstream::eprintln!("the configuration is right");
-        Ok(())
     }
 }
 
@@ -151,31 +126,38 @@ impl Serve {
         }
         let credentials = Credentials::read(&config)?;
         let tls = certificate::read(&config)?;
-        log_to_stderr(config.log_format, &config.log_filter);
+        let level = logging::to_stderr(config.log_format, &config.log_filter);
         credentials.announce();
         config.hub.authority = credentials.authority();
         if config.hub.redaction.is_on() {
-            log_panics_without_message();
+            logging::panics_without_message();
         }
         for unknown in sources.unknown_variables() {
             tracing::warn!("{unknown}");
         }
         raise_open_files_limit(&config);
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::of("cannot start"))?;
-        let served = runtime.block_on(serve(&config, credentials, tls, names_upstream));
+        let start = Start { sources, credentials, tls, names_upstream, level };
+        let served = runtime.block_on(serve(&config, start));
         // After a second signal, tasks that still run are not waited for.
         runtime.shutdown_background();
         served
     }
 }
 
-/// Serves. With `names_upstream` the command line names the upstream, which is then checked.
-async fn serve(
-    config: &Config,
+/// What a server starts with, apart from its configuration.
+struct Start {
+    /// Where the configuration comes from.
+    sources: Sources,
     credentials: Credentials,
     tls: Option<Tls>,
+    /// Whether the command line names the upstream, which is then checked.
     names_upstream: bool,
-) -> Result<(), Failure> {
+    level: LogLevel,
+}
+
+async fn serve(config: &Config, start: Start) -> Result<(), Failure> {
+    let Start { sources, credentials, tls, names_upstream, level } = start;
     let mut ending = Ending::new()?;
     let access = credentials.access(config.no_auth);
     // Without credentials, whoever reaches the server may do everything.
@@ -191,15 +173,31 @@ async fn serve(
     let observed = observers.iter().flat_map(|(_, all)| all);
     let observed = observed.filter_map(|listener| listener.local_addr().ok()).collect();
     let log = AuditLog::open(config, &hub)?;
-    hub.run(log.watch(hub.stopping().clone())?);
-    let access = access.audited(log.audit(config));
-    let (web, endpoints) = routes(config, &hub, access, traffic, observers)?;
-    hub.run(credentials.watch(hub.stopping().clone()));
+    let access = access.audited(log.audit(&config.hub.redaction));
+    let web = web(config, &hub, access, &traffic, &observers)?;
+    let routes = Routes::new(&web);
+    let endpoints = routes.endpoints(&web, traffic, observers);
+    let max_per_address = MaxPerAddress::new(config.max_per_address);
+    let (asker, requests) = again::pair();
+    hub.run(credentials.watch(requests, hub.stopping().clone()));
+    let mut readers = vec![asker];
     if let Some(tls) = tls.clone() {
-        hub.run(certificate::watch(tls, hub.stopping().clone())?);
+        let (asker, requests) = again::pair();
+        hub.run(certificate::watch(tls, requests, hub.stopping().clone()));
+        readers.push(asker);
     }
+    let reload = Reload {
+        web: web.clone(),
+        routes,
+        max_per_address: max_per_address.clone(),
+        level,
+        log: log.clone(),
+        readers,
+        rates: config.rates,
+    };
+    hub.run(reload.watch(sources, hub.stopping().clone())?);
     announce::announce(&web, config);
-    service::ready();
+    service::ready("serving");
     hub.run(service::watchdog(hub.stopping().clone()));
     if let Some(proxy) = web.proxy.clone().filter(|_| names_upstream) {
         hub.run(async move { proxy.check().await });
@@ -211,6 +209,7 @@ async fn serve(
         proxies: config.proxies.clone(),
         without_websockets: observed,
         times: config.times,
+        max_per_address: Some(max_per_address),
     };
     let (draining, grace) = (hub.draining().clone(), config.shutdown_grace);
     let mut running = std::pin::pin!(server.run_over(transport, hub, stop.clone(), grace));
@@ -259,9 +258,6 @@ fn hub(config: &Config) -> Result<Hub, Failure> {
     Ok(hub)
 }
 
-/// Addresses of the configuration, and the sockets that are bound for each.
-type Bound = Vec<(Listen, Vec<TcpListener>)>;
-
 /// Binds addresses, unless sockets were passed that stand for them.
 async fn bind_each(
     asked: &[Listen],
@@ -293,17 +289,17 @@ async fn bind_each(
     Ok(bound)
 }
 
-fn routes(
+fn web(
     config: &Config,
     hub: &Hub,
     access: Access,
-    traffic: Bound,
-    observers: Bound,
-) -> Result<(Web, Vec<Endpoint>), Failure> {
+    traffic: &Bound,
+    observers: &Bound,
+) -> Result<Web, Failure> {
     let apart = !observers.is_empty();
     let bound: Vec<SocketAddr> = traffic
         .iter()
-        .chain(&observers)
+        .chain(observers)
         .flat_map(|(_, all)| all)
         .filter_map(|l| l.local_addr().ok())
         .collect();
@@ -312,14 +308,14 @@ fn routes(
     let proxy = proxy.map(|proxy| self::proxy(proxy, config, hub, (bound, Arc::clone(&hosts))));
     let rates = RateLimits::new(config.rates, hub.metrics());
     let schemes = if config.certificate.is_some() { ("wss", "https") } else { ("ws", "http") };
-    let web = Web {
+    Ok(Web {
         hub: hub.clone(),
         limits: config.limits,
         cors: config.cors_origins.clone(),
         ws_origins: config.ws_origins.clone(),
         hosts,
         websocket: traffic.iter().map(|bound| url(schemes.0, bound)).collect(),
-        observers: (if apart { &observers } else { &traffic })
+        observers: (if apart { observers } else { traffic })
             .iter()
             .map(|bound| url(schemes.1, bound))
             .collect(),
@@ -330,18 +326,8 @@ fn routes(
         access: access.limited(rates.clone()),
         rates,
         proxy_auth: config.proxy_auth,
-    };
-    let side = |bound: Bound, router: axum::Router, patient: bool| {
-        let listeners = bound.into_iter().flat_map(|(_, all)| all);
-        listeners.map(move |listener| Endpoint { listener, router: router.clone(), patient })
-    };
-    let endpoints = if apart {
-        let observers = side(observers, web.observers(), false);
-        side(traffic, web.traffic(), web.proxy.is_some()).chain(observers).collect()
-    } else {
-        side(traffic, web.together(), false).collect()
-    };
-    Ok((web, endpoints))
+        started: Instant::now(),
+    })
 }
 
 fn channelstream(hub: &Hub, settings: &channelstream::ChannelstreamSettings) -> Arc<dyn Api> {
@@ -369,43 +355,6 @@ fn proxy(
         max_message_bytes: config.limits.max_message_bytes,
     };
     Ok(Proxy::new(hub.clone(), settings, dialer))
-}
-
-fn log_to_stderr(format: LogFormat, filter: &str) {
-    let (filter, fault) = match filter.parse::<EnvFilter>() {
-        Ok(filter) => (filter, None),
-        Err(fault) => (EnvFilter::new("info"), Some(fault)),
-    };
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second logger in one process exists in tests only.
-    let _ = match format {
-        LogFormat::Text => {
-            let colours = std::io::stderr().is_terminal();
-            let logs = logs.with_ansi(colours).with_target(false).finish();
-            logs.with(filter_fn(has_no_payload)).try_init()
-        }
-        LogFormat::Json => logs.json().finish().with(filter_fn(has_no_payload)).try_init(),
-    };
-    if let Some(fault) = fault {
-        tracing::warn!("RUST_LOG: {fault}; expected a filter such as info or wstap=debug");
-    }
-}
-
-/// Returns whether a log line may be printed, whatever `RUST_LOG` says. At debug and trace level the
-/// libraries log frames, heads and headers; the lines of wstap contain none of these.
-fn has_no_payload(line: &tracing::Metadata<'_>) -> bool {
-    let own = line.target() == "wstap" || line.target().starts_with("wstap::");
-    own || *line.level() <= tracing::Level::INFO
-}
-
-/// Logs only the place of a panic: its message may contain data that redaction hides.
-fn log_panics_without_message() {
-    std::panic::set_hook(Box::new(|panic| {
-        let at = panic
-            .location()
-            .map_or_else(|| "at an unknown place".to_owned(), |at| format!("at {at}"));
-        tracing::error!("wstap panicked {at}; this is a bug of wstap");
-    }));
 }
 
 /// Raises the limit of open files as far as the system allows, and warns if that is not enough.

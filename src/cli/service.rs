@@ -67,8 +67,15 @@ impl Passed {
 }
 
 /// Notifies the supervisor that the server accepts connections.
-pub(super) fn ready() {
-    notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
+pub(super) fn ready(status: &str) {
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// Notifies the supervisor that the server reads its configuration again. [`ready`] ends that.
+pub(super) fn reloading() {
+    let mut state = vec![NotifyState::Reloading];
+    state.extend(NotifyState::monotonic_usec_now());
+    notify(&state);
 }
 
 /// Notifies the supervisor that the server begins to stop.

@@ -346,7 +346,11 @@ pub(super) struct OperationArgs {
     /// output. SIGHUP opens the file again
     #[arg(long, value_name = "FILE")]
     pub(super) audit_log: Option<String>,
-    /// Format of the logs on stderr: text or json. RUST_LOG sets the level (info, wstap=debug)
+    /// Level of the logs: error, warn, info, debug or trace, or a filter such as wstap=debug,warn.
+    /// RUST_LOG wins over it
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = values::log_level)]
+    pub(super) log_level: String,
+    /// Format of the logs on stderr: text or json
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = values::log_format)]
     pub(super) log_format: LogFormat,
 }

@@ -121,7 +121,7 @@ impl Sources {
     }
 
     /// Returns the values of a setting from the source that counts.
-    fn given(&self, setting: &Setting, file: &File) -> Given {
+    pub(super) fn given(&self, setting: &Setting, file: &File) -> Given {
         if let Some(values) = self.flags.get(setting.name) {
             let source = Source::Flag(setting.name.to_owned());
             return Given { values: values.clone(), source };

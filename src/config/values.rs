@@ -170,6 +170,16 @@ pub(super) fn binary(text: &str) -> Read<Binary> {
     }
 }
 
+/// A filter of logs, as `RUST_LOG` has it.
+pub(super) fn log_level(text: &str) -> Read<String> {
+    let is_filter = !text.is_empty() && text.parse::<tracing_subscriber::EnvFilter>().is_ok();
+    if is_filter {
+        Ok(text.to_owned())
+    } else {
+        Err("a level such as info, or a filter such as wstap=debug,warn")
+    }
+}
+
 pub(super) fn log_format(text: &str) -> Read<LogFormat> {
     match text {
         "text" => Ok(LogFormat::Text),

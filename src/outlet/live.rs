@@ -23,7 +23,8 @@ use super::{Endless, RETRY, retry_with_jitter};
 use crate::access::{Can, Ended, Observe};
 use crate::audit::{StreamTrail, Trail};
 use crate::code::Code;
-use crate::hub::{About, Delivery, Hub, Subscription};
+use crate::hub::{self, About, Delivery, Hub, Subscription, now_ms};
+use crate::metrics::Sampler;
 use crate::problem::Problem;
 use crate::request::{self, PROXY_NAME, accepts, has_passed, remote};
 use crate::wire::Form;
@@ -105,6 +106,8 @@ struct Stream {
     shows_positions: bool,
     /// Ends when the credential does.
     credential: Option<Ended>,
+    /// Samples how old events are when they are written.
+    sampler: Sampler,
     /// Writes the end of the stream to the audit log.
     trail: Option<StreamTrail>,
 }
@@ -135,6 +138,7 @@ impl Stream {
             quiet: true,
             shows_positions: true,
             credential,
+            sampler: Sampler::default(),
             trail,
         }
     }
@@ -163,6 +167,7 @@ impl Stream {
             match ready!(self.subscription.poll_next(cx)) {
                 Some(Delivery::Events(selection)) => {
                     self.quiet = false;
+                    self.observe(&selection);
                     if let Some(trail) = &mut self.trail {
                         let last = selection.events().last().map(|event| event.id);
                         trail.given(selection.len(), last);
@@ -193,6 +198,17 @@ impl Stream {
                     return Poll::Ready(Some(goodbye).filter(|bytes| !bytes.is_empty()));
                 }
             }
+        }
+    }
+
+    /// Observes the age of the oldest of the events that are written next, now and then.
+    fn observe(&mut self, selection: &hub::Selection) {
+        if self.subscription.is_live()
+            && self.sampler.is_due()
+            && let Some(event) = selection.events().next()
+        {
+            let age = Duration::from_millis(now_ms().saturating_sub(event.id.ms));
+            self.hub.metrics().histograms.delivery.observe(age.as_secs_f64());
         }
     }
 

@@ -79,6 +79,11 @@ impl RemoteKeys {
         })))
     }
 
+    /// Asks [`run`](Self::run) to fetch the keys now.
+    pub fn fetch_again(&self) {
+        self.0.wake.notify_one();
+    }
+
     /// Fetches the keys until it is dropped. `changed` is called with each new set.
     pub async fn run(self, changed: impl Fn()) {
         let shared = &*self.0;

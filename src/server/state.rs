@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -15,10 +14,10 @@ use super::budget::Budget;
 use super::connection_tracker::ConnectionTracker;
 use super::handshakes::{Handshakes, Opened};
 use super::overload::TurnAway;
-use super::per_address::{ConnectionPermit, PerAddress};
+use super::per_address::{ConnectionPermit, MaxPerAddress, PerAddress};
 use super::proxy_protocol;
 use super::transport::Transport;
-use crate::hub::Hub;
+use crate::hub::{Hub, Places};
 use crate::metrics::Limit;
 use crate::request::Task;
 use crate::throttle::Throttle;
@@ -42,7 +41,7 @@ const PROXY_HEADER: Duration = Duration::from_secs(5);
 
 /// State that all connections share.
 pub(super) struct ServerState {
-    room: Arc<Semaphore>,
+    room: Arc<Places>,
     pub(super) per_address: PerAddress,
     pub(super) turn_away: TurnAway,
     pub(super) transport: Transport,
@@ -69,15 +68,12 @@ impl ServerState {
     pub(super) fn new(
         hub: Hub,
         transport: Transport,
-        max_per_address: Option<usize>,
+        max_per_address: MaxPerAddress,
         run: Arc<dyn Fn(Task) + Send + Sync>,
     ) -> Self {
         let counter = |limit| hub.metrics().limited(limit).clone();
-        let settings = hub.settings();
-        let room = settings.max_connections.saturating_add(settings.max_listeners);
-        let room = room.saturating_add(SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
         Self {
-            room: Arc::new(Semaphore::new(room)),
+            room: Arc::default(),
             per_address: PerAddress::new(max_per_address),
             turn_away: TurnAway::new(counter(Limit::Sockets)),
             transport,
@@ -98,7 +94,9 @@ impl ServerState {
     /// Takes a place in the server and in the share of an address, if both have room. The share of a
     /// trusted proxy is not limited: those of its clients are.
     pub(super) fn permit(&self, address: IpAddr) -> Option<ConnectionPermit> {
-        let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        let settings = self.hub.settings();
+        let room = settings.max_connections.saturating_add(settings.max_listeners);
+        let permit = self.room.take(room.saturating_add(SPARE_CONNECTIONS))?;
         if self.transport.proxies.trusts(address) {
             return Some(ConnectionPermit::of_proxy(permit));
         }

@@ -161,20 +161,21 @@ mod tests {
     use prometheus_client::metrics::counter::Counter;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
-    use tokio::sync::Semaphore;
     use tokio::time::{Instant, timeout};
 
     use super::super::budget::Budget;
-    use super::super::per_address::PerAddress;
+    use super::super::per_address::{MaxPerAddress, PerAddress};
     use super::*;
+    use crate::hub::Places;
 
     async fn pair(patient: bool, limit: Duration) -> (Guarded, TcpStream) {
         let here: SocketAddr = ([127, 0, 0, 1], 0).into();
         let listener = TcpListener::bind(here).await.expect("a free port");
         let reader = TcpStream::connect(listener.local_addr().expect("it is bound")).await;
         let (stream, _) = listener.accept().await.expect("it comes");
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
-        let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
+        let permit = Arc::new(Places::default()).take(1).expect("it is free");
+        let place =
+            PerAddress::new(MaxPerAddress::default()).enter(here.ip()).expect("there is no limit");
         let handover = Arc::new(Handover::new(
             patient,
             Budget::new(1, Counter::default()).share(),
@@ -237,8 +238,9 @@ mod tests {
         let listener = TcpListener::bind(here).await.expect("a free port");
         let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await;
         let (stream, _) = listener.accept().await.expect("it comes");
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free");
-        let place = PerAddress::new(None).enter(here.ip()).expect("there is no limit");
+        let permit = Arc::new(Places::default()).take(1).expect("it is free");
+        let place =
+            PerAddress::new(MaxPerAddress::default()).enter(here.ip()).expect("there is no limit");
         let (heads, bodies) =
             (Budget::new(1, Counter::default()), Budget::new(1, Counter::default()));
         let others = heads.share();

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::per_address::MaxPerAddress;
 use super::proxies::TrustedProxies;
 use super::tls::Tls;
 
@@ -17,6 +18,9 @@ pub struct Transport {
     pub without_websockets: Vec<SocketAddr>,
     /// How long a peer may take.
     pub times: Times,
+    /// A maximum number of connections from one address that may change while the server runs, in place
+    /// of [`Server::max_per_address`](super::Server).
+    pub max_per_address: Option<MaxPerAddress>,
 }
 
 /// Time limits of connections, apart from those of their TLS and of a PROXY header.

@@ -112,7 +112,7 @@ pub(crate) fn speak(port: u16, frames: &[&str]) -> TcpStream {
 }
 
 /// Returns the answer to a GET.
-fn got(port: u16, path: &str) -> String {
+pub(crate) fn got(port: u16, path: &str) -> String {
     use std::io::Write as _;
     let mut tcp = TcpStream::connect(("127.0.0.1", port)).expect("the server is there");
     let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

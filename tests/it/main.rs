@@ -64,6 +64,7 @@ mod recording_archives;
 mod recording_open;
 mod redact;
 mod registration;
+mod reload;
 mod remote;
 mod remote_hostile;
 mod replay;

@@ -79,6 +79,8 @@ const COMMANDS: &[(&str, Expect)] = &[
     ("wstap inspect day.ndjson", Prints("1 in (")),
     ("wstap export day.ndjson -o day.har", Prints("")),
     ("wstap check --config wstap.toml", Prints("")),
+    ("wstap check --live", Parses),
+    ("wstap check --live --listen localhost:8080", Prints("")),
     ("wstap man man", Prints("")),
     ("wstap --print-config", Prints("listen = [\"localhost:8080\"]")),
     ("wstap", Serves),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::again::Requests;
 use crate::cli::credentials::{Version, version};
 use crate::cli::failure::Failure;
 use crate::config::Config;
@@ -24,29 +24,25 @@ pub(super) fn read(config: &Config) -> Result<Option<Tls>, Failure> {
     tls.map_err(|fault| Failure::Usage(fault.to_string()))
 }
 
-/// Reads the files again when they change, and on SIGHUP, until the server stops. Files that are not
-/// right change nothing. A certificate is often replaced before its key, so that a fault is logged
-/// if it is still there at the next look.
-///
-/// # Errors
-///
-/// If the process cannot wait for signals.
+/// Reads the files again when they change, and when it is asked to, until the server stops. Faulty
+/// files change nothing. A certificate is often replaced before its key: a fault is logged if it is
+/// still there at the next look.
 pub(super) fn watch(
     tls: Tls,
+    mut requests: Requests,
     stop: CancellationToken,
-) -> Result<impl Future<Output = ()> + Send, Failure> {
-    let mut hangup =
-        signal(SignalKind::hangup()).map_err(Failure::of("cannot wait for signals"))?;
+) -> impl Future<Output = ()> + Send {
     let mut known = versions(&tls);
-    Ok(async move {
+    async move {
         // A fault that the last look has found.
         let mut fresh = false;
         loop {
-            let asked = tokio::select! {
-                () = sleep(LOOK) => false,
-                _ = hangup.recv() => true,
+            let request = tokio::select! {
+                () = sleep(LOOK) => None,
+                Some(asked) = requests.next() => Some(asked),
                 () = stop.cancelled() => return,
             };
+            let asked = request.is_some();
             let found = versions(&tls);
             let changed = std::mem::replace(&mut known, found) != found;
             if !(asked || changed || fresh) {
@@ -60,7 +56,7 @@ pub(super) fn watch(
                 Err(fault) => tracing::error!("{fault}; the certificate stays as it was"),
             }
         }
-    })
+    }
 }
 
 /// Returns what the files are like.

@@ -33,13 +33,14 @@ impl Shared {
             Credential::Lent(token) => (token, true),
             Credential::None | Credential::Trusted => return Ok(None),
         };
+        let settings = self.settings();
         let asking = {
             let sequence = self.sequence();
-            let rules = |it: &Channel| sequence.state.rules(&self.settings.channels, it);
+            let rules = |it: &Channel| sequence.state.rules(&settings.channels, it);
             channels.iter().find(|it| lent || rules(it).private).cloned()
         };
         let Some(channel) = asking else { return Ok(None) };
-        let Some(authority) = &self.settings.authority else {
+        let Some(authority) = &settings.authority else {
             return Err(NotAllowed::NoAuthority(channel));
         };
         let now = now_ms() / 1000;
@@ -60,7 +61,7 @@ impl Shared {
         handle: &ConnectionHandle,
         channel: &Channel,
     ) -> Option<Arc<Membership>> {
-        self.settings.authority.as_ref()?;
+        self.settings().authority.as_ref()?;
         let sequence = self.sequence();
         sequence.state.channels.room(channel)?.members.get(&handle.id).cloned()
     }
@@ -92,7 +93,8 @@ impl Shared {
     fn renew_member(&self, member: &Arc<Membership>, now: u64) {
         let Some(old) = member.authorization() else { return };
         let channel = &member.channel;
-        let authority = self.settings.authority.as_ref();
+        let settings = self.settings();
+        let authority = settings.authority.as_ref();
         let grant = authority.and_then(|it| it.grant(&old.token, now / 1000).ok());
         let valid = grant.filter(|it| !it.expired(now / 1000) && it.may_subscribe(channel));
         if valid.as_ref() == Some(&old.grant) {

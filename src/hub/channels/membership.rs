@@ -46,7 +46,8 @@ impl Connection {
         let identity =
             user.map_or_else(|| MemberIdentity::Nobody(handle.id.clone()), MemberIdentity::User);
         // Redaction takes its time, and is done before the lock is taken.
-        let redaction = &shared.settings.redaction;
+        let settings = shared.settings();
+        let redaction = &settings.redaction;
         let presence = |channel: &Channel| {
             let presence = Presence { channel: channel.clone(), user: identity.name() };
             (channel.clone(), redaction.presence(presence))
@@ -63,7 +64,7 @@ impl Connection {
                 lent: matches!(credential, Credential::Lent(_)),
                 kept,
             };
-            decide::join(state, &shared.settings, join)
+            decide::join(state, &settings, join)
         };
         let take_moves = |records: &[Record]| {
             let moves = records.iter().filter(|it| matches!(it, Record::Entered(_))).count();

@@ -189,7 +189,7 @@ impl Hub {
     /// Returns the rules of a channel, whether it is there or not.
     #[must_use]
     pub fn rules(&self, channel: &Channel) -> ChannelRules {
-        self.shared.sequence().state.rules(&self.shared.settings.channels, channel)
+        self.shared.sequence().state.rules(&self.shared.settings().channels, channel)
     }
 
     /// Sets the rules of a channel, which then stays also when it is empty. Members stay.
@@ -198,7 +198,7 @@ impl Hub {
     ///
     /// [`NotAllowed::Full`].
     pub fn configure(&self, channel: &Channel, rules: ChannelRules) -> Result<(), NotAllowed> {
-        let max = self.shared.settings.max_channels;
+        let max = self.shared.settings().max_channels;
         let mut dropped = Vec::new();
         let mut sequence = self.shared.sequence();
         let channels = &mut sequence.state.channels;
@@ -244,7 +244,8 @@ impl Shared {
         };
         let routing = Routing { channel: channel.clone(), user, to, except };
         let mut message = Message::new(direction, opcode, size, body);
-        let redaction = &self.settings.redaction;
+        let settings = self.settings();
+        let redaction = &settings.redaction;
         // Members get the message as it was sent, whatever redaction changes in the event.
         let whole = redaction.is_on().then(|| {
             let routing = Some(Box::new(routing.clone()));
@@ -268,7 +269,7 @@ impl Shared {
                     return Err(NotAllowed::Ended);
                 }
                 if let Some(channel) = &channel {
-                    decide::publish(state, &self.settings, handle, channel, now)?;
+                    decide::publish(state, &settings, handle, channel, now)?;
                 }
             }
             let room = channel.as_ref().and_then(|channel| state.channels.room(channel));
@@ -280,7 +281,7 @@ impl Shared {
                 return Err(NotAllowed::Busy);
             }
             let channel = channel.map(|channel| {
-                let rules = state.rules(&self.settings.channels, &channel);
+                let rules = state.rules(&settings.channels, &channel);
                 (channel, rules)
             });
             let routed = Routed { draft, channel, audience, users, whole, words, keep };

@@ -318,6 +318,20 @@ impl Channels {
         self.trim(channel);
     }
 
+    /// Changes the rules of a channel unless they were set. What it keeps beyond them is dropped.
+    pub(in crate::hub) fn declare(
+        &mut self,
+        channel: &Channel,
+        rules: ChannelRules,
+        dropped: &mut Dropped,
+    ) {
+        if self.room(channel).is_some_and(|room| !room.pinned) {
+            self.change(channel, None, |room| room.rules = rules);
+            self.trim(channel);
+            self.tidy(channel, dropped);
+        }
+    }
+
     /// Lets a channel whose rules were set go once it is empty, with what it keeps.
     pub(in crate::hub) fn unset(&mut self, channel: &Channel, dropped: &mut Dropped) {
         let Some(room) = self.rooms.get(channel).filter(|room| room.pinned) else { return };

@@ -71,8 +71,8 @@ impl Connection {
     /// Makes a draft of a message of this connection, after redaction. Takes no lock.
     #[must_use]
     pub fn draft(&self, message: Message) -> Redacted<Draft> {
-        let redaction = &self.shared.settings.redaction;
-        let draft = redaction.draft(&self.handle.id, EventBody::Message(message));
+        let settings = self.shared.settings();
+        let draft = settings.redaction.draft(&self.handle.id, EventBody::Message(message));
         draft.after(Arc::clone(&self.handle.handshake))
     }
 

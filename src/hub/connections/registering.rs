@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::connection::Connection;
 use super::handle::{CloseRequest, ConnectionHandle, ConnectionInfo, Ending, Mailbox};
 use super::queue::Outgoing;
@@ -20,6 +18,7 @@ use crate::hub::Hub;
 use crate::hub::clock::now_ms;
 use crate::hub::pieces::in_pieces;
 use crate::hub::refusal::{Refused, Undelivered};
+use crate::hub::runtime::places::Place;
 use crate::hub::runtime::shared::Shared;
 use crate::hub::sequence::decide;
 use crate::hub::sequence::record::Record;
@@ -47,17 +46,18 @@ impl Hub {
     ///
     /// [`Refused::Full`], [`Refused::Stopping`] or [`Refused::Recording`].
     pub fn permit(&self) -> Result<ConnectionPermit, Refused> {
-        if self.shared.settings.recording {
+        let settings = self.shared.settings();
+        if settings.recording {
             return Err(Refused::Recording);
         }
         if self.shared.stopping.is_cancelled() {
             return Err(Refused::Stopping);
         }
-        let permit = Arc::clone(&self.shared.permits).try_acquire_owned().map_err(|_| {
+        let permit = self.shared.permits.take(settings.max_connections).ok_or_else(|| {
             self.shared.metrics.limited(Limit::Connections).inc();
             Refused::Full
         })?;
-        Ok(ConnectionPermit { _permit: permit })
+        Ok(ConnectionPermit { _place: permit })
     }
 
     /// Returns whether a connection may register under an id, as far as can be said now.
@@ -66,9 +66,10 @@ impl Hub {
     ///
     /// [`Refused::Taken`] or [`Refused::Stopping`].
     pub fn may_connect(&self, id: &ConnectionId) -> Result<(), Refused> {
-        let id = self.shared.settings.redaction.id(id.clone());
+        let settings = self.shared.settings();
+        let id = settings.redaction.id(id.clone());
         let sequence = self.shared.sequence();
-        decide::may_connect(&sequence.state, &self.shared.settings, &id)
+        decide::may_connect(&sequence.state, &settings, &id)
     }
 
     /// Registers a connection: its `connect` event is published. A connection that has the id
@@ -109,7 +110,8 @@ impl Hub {
         secret: Option<ClientSecret>,
         connect: Connect,
     ) -> Result<(Connection, Mailbox, bool), Refused> {
-        let (shared, redaction) = (&self.shared, &self.shared.settings.redaction);
+        let (shared, settings) = (&self.shared, self.shared.settings());
+        let redaction = &settings.redaction;
         // The same id is always shown alike, so this one tells connections apart as well.
         let (own, id) = (id.clone(), redaction.id(id));
         let user = connect.user.clone();
@@ -123,7 +125,7 @@ impl Hub {
         let opened = opened(&handle);
         let mut resumes = false;
         shared.submit(|state| {
-            let old = decide::connect(state, &shared.settings, &handle)?;
+            let old = decide::connect(state, &settings, &handle)?;
             resumes = old.as_ref().is_some_and(|old| old.has_client_of(&handle));
             let [replaced_close, resumed_close] = endings;
             let closed = old.map(|old| {
@@ -148,7 +150,8 @@ impl Hub {
         wish: Option<ConnectionId>,
         connect: Connect,
     ) -> Result<(Connection, Mailbox), Refused> {
-        let (shared, redaction) = (&self.shared, &self.shared.settings.redaction);
+        let (shared, settings) = (&self.shared, self.shared.settings());
+        let redaction = &settings.redaction;
         let user = connect.user.clone();
         let connect = redaction.connect(connect);
         for id in candidates(wish.map(|id| redaction.id(id))) {
@@ -181,7 +184,8 @@ impl Hub {
         by: ClosedBy,
         reason: String,
     ) {
-        let (shared, redaction) = (&self.shared, &self.shared.settings.redaction);
+        let (shared, settings) = (&self.shared, self.shared.settings());
+        let redaction = &settings.redaction;
         let close = Close {
             code: absent::ABNORMAL,
             reason,
@@ -214,7 +218,7 @@ impl Hub {
     /// Publishes a plain request that has passed.
     pub fn exchanged(&self, exchange: Exchange) {
         let body = EventBody::Request(Box::new(exchange));
-        let draft = self.shared.settings.redaction.draft(&ConnectionId::nobody(), body);
+        let draft = self.shared.settings().redaction.draft(&ConnectionId::nobody(), body);
         self.shared.observe(|_| Record::Event(draft));
     }
 
@@ -320,7 +324,7 @@ impl Shared {
         message: Message,
     ) -> Result<EventId, Undelivered> {
         let (direction, size) = (message.direction, message.size);
-        let draft = self.settings.redaction.draft(&handle.id, EventBody::Message(message));
+        let draft = self.settings().redaction.draft(&handle.id, EventBody::Message(message));
         let draft = draft.after(Arc::clone(&handle.handshake));
         if handle.relayed() {
             // What has passed before comes first.
@@ -351,5 +355,5 @@ impl Shared {
 /// One of the `max_connections` permits. It is given back when dropped.
 #[derive(Debug)]
 pub struct ConnectionPermit {
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }

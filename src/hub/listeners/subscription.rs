@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use tokio_stream::wrappers::BroadcastStream;
@@ -20,6 +21,7 @@ use crate::hub::history::segment::{Segment, Selecting, Selection};
 use crate::hub::history::store::{Cursor, Page, Question};
 use crate::hub::runtime::shared::Shared;
 use crate::hub::runtime::turns::Turns;
+use crate::metrics::Sampler;
 
 /// A place in the stream. The listener is registered as long as this value lives.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Subscription {
     turns: Turns,
     /// Whether the next poll needs a turn.
     needs_turn: bool,
+    /// Samples how long the filter takes.
+    sampler: Sampler,
     /// A shutdown waits until this is dropped.
     _token: TaskTrackerToken,
 }
@@ -94,8 +98,14 @@ impl Subscription {
             selecting: None,
             turns,
             needs_turn,
+            sampler: Sampler::default(),
             _token: token,
         }
+    }
+
+    /// Returns whether it follows live, and reads nothing that was kept.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.source, Source::Live(_))
     }
 
     /// Returns what is known of this listener.
@@ -130,7 +140,14 @@ impl Subscription {
             }
             if let Some(selecting) = &mut self.selecting {
                 let more = || pace.may_go_on();
-                if !selecting.run(&self.filter, &self.shared.metrics, more) {
+                let metrics = &self.shared.metrics;
+                let is_sampled = self.filter.expression.is_some() && self.sampler.is_due();
+                let begun = is_sampled.then(Instant::now);
+                let is_done = selecting.run(&self.filter, metrics, more);
+                if let Some(begun) = begun {
+                    metrics.histograms.filter.observe(begun.elapsed().as_secs_f64());
+                }
+                if !is_done {
                     return self.yield_turn(cx);
                 }
                 if let Some(selection) = self.selected() {

@@ -31,12 +31,13 @@ impl Hub {
     /// that is not smaller is there already. Listeners that are subscribed already are not told, so
     /// this comes before them.
     pub fn restore(&self, event: Event) {
-        let redaction = &self.shared.settings.redaction;
+        let settings = self.shared.settings();
+        let redaction = &settings.redaction;
         let mut draft = redaction.draft(&redaction.id(event.connection), event.body).into_inner();
         let full = {
             let mut sequence = self.shared.sequence();
             draft.handshake = sequence.state.restored.follow(&draft.connection, &draft.body);
-            if self.shared.settings.recording {
+            if settings.recording {
                 let handshake = draft.handshake.as_ref();
                 let recorded = &mut sequence.state.recorded;
                 recorded.follow(event.id.ms, &draft.connection, handshake, &draft.body);
@@ -53,7 +54,7 @@ impl Hub {
     /// recording with the oldest event.
     #[must_use]
     pub fn beginning(&self) -> Start {
-        if self.shared.settings.recording { Start::Oldest } else { Start::Now }
+        if self.shared.settings().recording { Start::Oldest } else { Start::Now }
     }
 
     /// Returns the id of the oldest event that is kept.

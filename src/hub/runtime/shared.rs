@@ -7,21 +7,22 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use tokio::sync::{Notify, Semaphore, broadcast};
+use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::inbox::{Inbox, Part};
+use super::live::{CurrentSettings, Live};
+use super::places::Places;
 use super::slow::SlowClients;
 use super::turns::TurnPool;
 use super::window::{RING, Window};
-use crate::code::Code;
-use crate::event::{Close, ClosedBy, Event, EventBody, EventId};
+use crate::event::{Close, Event, EventBody, EventId};
 use crate::filter::Filter;
 use crate::hub::channels::fanout::Lane;
 use crate::hub::channels::outbox::{Courier, PIECE};
 use crate::hub::clock::now_ms;
-use crate::hub::connections::handle::{CloseRequest, ConnectionHandle, Ending};
+use crate::hub::connections::handle::{ConnectionHandle, Ending};
 use crate::hub::history::memory::Memory;
 use crate::hub::history::progress::Progress;
 use crate::hub::history::segment::Segment;
@@ -46,7 +47,7 @@ pub(in crate::hub) fn is_for_all(event: &Event) -> bool {
 
 #[derive(Debug)]
 pub(in crate::hub) struct Shared {
-    pub(in crate::hub) settings: Settings,
+    pub(in crate::hub) settings: Live,
     sequence: Mutex<Sequence>,
     pub(in crate::hub) store: Box<dyn Store>,
     /// What relays have seen and is not in the stream yet.
@@ -70,7 +71,7 @@ pub(in crate::hub) struct Shared {
     pub(in crate::hub) expressions: Expressions,
     /// For work whose amount a client chooses.
     pub(in crate::hub) turns: Arc<TurnPool>,
-    pub(in crate::hub) permits: Arc<Semaphore>,
+    pub(in crate::hub) permits: Arc<Places>,
     pub(in crate::hub) metrics: Metrics,
     /// Numbers of connections.
     pub(in crate::hub) registered: AtomicU64,
@@ -119,7 +120,7 @@ impl Shared {
             listeners: Listeners::default(),
             expressions: Expressions::default(),
             turns: TurnPool::new(),
-            permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
+            permits: Arc::default(),
             metrics: Metrics::new(),
             registered: AtomicU64::new(0),
             over: AtomicBool::new(false),
@@ -130,7 +131,7 @@ impl Shared {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
-            settings,
+            settings: Live::new(settings),
         })
     }
 
@@ -138,13 +139,14 @@ impl Shared {
     /// is missing.
     pub(in crate::hub) fn restore_channels(&self, messages: Vec<Arc<Event>>, since: EventId) {
         let mut dropped = Vec::new();
-        let (max, bytes) = (self.settings.max_channels, self.settings.history.bytes);
+        let settings = self.settings();
+        let (max, bytes) = (settings.max_channels, settings.history.bytes);
         let mut sequence = self.sequence();
         let state = &mut sequence.state;
         state.channels.know_since(since);
         for event in messages {
             let Some(channel) = event.channel() else { continue };
-            let rules = state.rules(&self.settings.channels, channel);
+            let rules = state.rules(&settings.channels, channel);
             let keep =
                 is_for_all(&event) && (rules.history == 0 || state.channels.has_room_for(1, max));
             state.channels.message(channel, &event, keep, &rules, bytes, &mut dropped);
@@ -153,16 +155,21 @@ impl Shared {
         drop(dropped);
     }
 
+    pub(in crate::hub) fn settings(&self) -> CurrentSettings<'_> {
+        self.settings.get()
+    }
+
     pub(in crate::hub) fn sequence(&self) -> MutexGuard<'_, Sequence> {
         self.sequence.lock().expect("nothing panics while it holds this lock")
     }
 
     pub(super) fn context(&self, now: u64) -> Context<'_> {
+        let settings = self.settings();
         Context {
             metrics: &self.metrics,
-            redacts: self.settings.redaction.is_on(),
-            max_channels: self.settings.max_channels,
-            max_kept_bytes: self.settings.history.bytes,
+            redacts: settings.redaction.is_on(),
+            max_channels: settings.max_channels,
+            max_kept_bytes: settings.history.bytes,
             now,
         }
     }
@@ -220,7 +227,7 @@ impl Shared {
         if handle.ended() || self.over.load(Relaxed) {
             return;
         }
-        self.end_with(handle, self.settings.redaction.close(ending.close()));
+        self.end_with(handle, self.settings().redaction.close(ending.close()));
     }
 
     /// The same with a `close` that is redacted already.
@@ -251,7 +258,8 @@ impl Shared {
 
     /// Returns whether an event would be read or kept.
     pub(in crate::hub) fn wanted(&self) -> bool {
-        self.settings.history.events > 0 && self.settings.history.bytes > 0
+        let history = self.settings().history;
+        history.events > 0 && history.bytes > 0
             || self.store.progress().is_some()
             || self.live.receiver_count() > 0
     }
@@ -322,6 +330,7 @@ impl Shared {
 
     fn announce(&self, window: &mut Window, segment: Arc<Segment>) {
         if self.live.receiver_count() > 0 {
+            self.metrics.histograms.batch_of(segment.last() - segment.first() + 1);
             let signal = Signal::Segment(Arc::downgrade(&segment));
             window.push(segment);
             self.signal(signal);
@@ -368,18 +377,6 @@ impl Shared {
 
     fn lanes(&self) -> MutexGuard<'_, VecDeque<Lane>> {
         self.lanes.lock().expect("nothing panics while it holds this lock")
-    }
-
-    /// Closes the clients that do not keep up. Their `close` is published now, since the session of a
-    /// client that reads nothing may hang in a write. The lock is taken for each anew.
-    pub(in crate::hub) fn close_slow(&self) {
-        for handle in self.slow.take() {
-            let code = Code::SlowDown.close();
-            let reason = "it does not keep up with its channels".to_owned();
-            handle.request_close(CloseRequest { code, reason: reason.clone() });
-            let ending = Ending { code, reason, clean: false, by: ClosedBy::Tap, wire: None };
-            self.end(&handle, ending);
-        }
     }
 
     /// Evaluates a filter at an event that is read for one listener only.

@@ -44,7 +44,7 @@ impl Hub {
             sequence.state.stopping = true;
             sequence.state.connection_count()
         };
-        let spread = shared.settings.drain_time.min(grace / 2);
+        let spread = shared.settings().drain_time.min(grace / 2);
         let spread = spread.min(times(PER_CONNECTION, connections));
         let (code, reason) = (Code::Stopping.close(), STOPPING.to_owned());
         self.each_connection(deadline, Spread { over: spread, count: connections }, |handle| {
@@ -93,7 +93,7 @@ impl Hub {
     /// them return over [`drain_time`](crate::hub::Settings), and a few of them at once.
     pub(crate) fn return_time(&self) -> Duration {
         let spread = times(PER_LISTENER, self.shared.listeners.len());
-        RETURN + self.shared.settings.drain_time.min(spread).mul_f64(fastrand::f64())
+        RETURN + self.shared.settings().drain_time.min(spread).mul_f64(fastrand::f64())
     }
 
     /// Does something with each connection, as many as are reached before `end`, and lets other tasks

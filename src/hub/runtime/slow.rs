@@ -10,19 +10,24 @@ use crate::hub::settings::SlowClient;
 /// The list of them. Its lock is a leaf.
 #[derive(Debug)]
 pub(in crate::hub) struct SlowClients {
-    policy: SlowClient,
+    closes: AtomicBool,
     any: AtomicBool,
     handles: Mutex<Vec<Arc<ConnectionHandle>>>,
 }
 
 impl SlowClients {
     pub(in crate::hub) fn new(policy: SlowClient) -> Self {
-        Self { policy, any: AtomicBool::new(false), handles: Mutex::default() }
+        let closes = AtomicBool::new(policy == SlowClient::Close);
+        Self { closes, any: AtomicBool::new(false), handles: Mutex::default() }
+    }
+
+    pub(in crate::hub) fn set_policy(&self, policy: SlowClient) {
+        self.closes.store(policy == SlowClient::Close, Release);
     }
 
     /// Notes that a client did not keep up, if such clients are to be closed.
     pub(in crate::hub) fn note(&self, handle: &Arc<ConnectionHandle>) {
-        if self.policy == SlowClient::Close {
+        if self.closes.load(Acquire) {
             self.lock().push(Arc::clone(handle));
             self.any.store(true, Release);
         }

@@ -6,9 +6,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::shared::Shared;
 use crate::auth::Authority;
+use crate::code::Code;
+use crate::event::ClosedBy;
 use crate::hub::channels::fanout::Lane;
 use crate::hub::channels::outbox::PIECE;
 use crate::hub::clock::{ClockWatch, now_ms};
+use crate::hub::connections::handle::{CloseRequest, Ending};
 use crate::hub::listeners::listener::Signal;
 
 /// Starts the tasks of a hub.
@@ -16,7 +19,7 @@ pub(in crate::hub) fn start(shared: &Arc<Shared>) {
     shared.tasks.spawn(pump(Arc::clone(shared)));
     shared.tasks.spawn(heartbeat(Arc::clone(shared)));
     shared.tasks.spawn(deliver(Arc::clone(shared)));
-    if let Some(authority) = shared.settings.authority.clone() {
+    if let Some(authority) = shared.settings().authority.clone() {
         shared.tasks.spawn(withdraw(Arc::clone(shared), authority));
     }
     let (turns, stopped) = (Arc::clone(&shared.turns), shared.stopped.clone());
@@ -46,7 +49,7 @@ async fn pump(shared: Arc<Shared>) {
 
 /// The clock of heartbeats, of history that gets too old, and of tokens that expire.
 async fn heartbeat(shared: Arc<Shared>) {
-    let period = shared.settings.heartbeat;
+    let period = shared.settings().heartbeat;
     let mut clock = interval_at(Instant::now() + period, period);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut watch = ClockWatch::default();
@@ -57,7 +60,7 @@ async fn heartbeat(shared: Arc<Shared>) {
         }
         let (now, (_, newest)) = (now_ms(), shared.sequence().order.head());
         // A recording has events of any time.
-        if !shared.settings.recording
+        if !shared.settings().recording
             && let Some(change) = watch.look(newest, now)
         {
             change.log();
@@ -98,9 +101,21 @@ async fn deliver(shared: Arc<Shared>) {
             if lane.drain(&shared.courier(true), PIECE) {
                 shared.schedule(lane);
             }
-            shared.close_slow();
+            close_slow(&shared);
             tokio::task::yield_now().await;
         }
-        shared.close_slow();
+        close_slow(&shared);
+    }
+}
+
+/// Closes the clients that do not keep up. Their `close` is published now, since the session of a
+/// client that reads nothing may hang in a write. The lock is taken for each anew.
+fn close_slow(shared: &Shared) {
+    for handle in shared.slow.take() {
+        let code = Code::SlowDown.close();
+        let reason = "it does not keep up with its channels".to_owned();
+        handle.request_close(CloseRequest { code, reason: reason.clone() });
+        let ending = Ending { code, reason, clean: false, by: ClosedBy::Tap, wire: None };
+        shared.end(&handle, ending);
     }
 }
