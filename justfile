@@ -79,6 +79,11 @@ crash times="200":
     WSTAP_CRASHES={{times}} cargo test --test it -- log_crash log_power
     WSTAP_MONTH=100000 cargo test --release --lib -- --nocapture log_of_a_month
 
+# Restarts a server with a log ten times under load, keeps books, and prints the pauses of listeners.
+restart times="10":
+    cargo build --release
+    WSTAP_RESTARTS={{times}} WSTAP_BINARY=${CARGO_TARGET_DIR:-target}/release/wstap cargo test --test it -- --nocapture restart::
+
 # Attacks wstap beside a well-behaved client and listener, for long: memory, latency, shutdown.
 # With SIEGE=elsewhere the attackers are at a second server: the share of the machine in the latencies.
 siege *names:

@@ -69,6 +69,7 @@ mod remote;
 mod remote_hostile;
 mod replay;
 mod replay_ids;
+mod restart;
 mod search_time;
 mod secrets;
 mod security;

@@ -29,7 +29,7 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// A command that runs wstap with a listening socket as descriptor 3, as a supervisor starts it.
-fn with_socket(socket: &TcpListener, arguments: &[&str]) -> Command {
+pub(crate) fn with_socket(socket: &TcpListener, arguments: &[&str]) -> Command {
     let wstap = wstap();
     let mut command = Command::new("sh");
     let script = "exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" \"$@\"";
