@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tungstenite::Message as Frame;
 use tungstenite::protocol::Role;
 
-use super::{Place, apart};
 use super::attack::shake;
+use super::{Place, apart};
 use crate::harness::{Events, LIMIT, request_at, within};
 
 /// Latencies, sorted.
