@@ -24,6 +24,7 @@ mod admin;
 mod answer;
 mod calls;
 mod channels;
+mod earlier;
 mod edits;
 mod encoding;
 mod guard;

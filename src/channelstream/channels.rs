@@ -12,7 +12,7 @@ use super::time::Moment;
 use crate::event::{Channel, EventId};
 
 /// The most messages that a history keeps, whatever `history_size` is.
-const MAX_HISTORY: usize = 1000;
+pub(super) const MAX_HISTORY: usize = 1000;
 
 /// Channels that a search for idle ones looks at. Each costs a look-up in the hub, under the lock of
 /// the tables; 1,024 of them take less than a millisecond.
@@ -52,6 +52,13 @@ impl KnownChannel {
             self.history.insert(at, (id, post.clone()));
             self.trim();
         }
+    }
+
+    /// Begins the history with messages of an earlier process.
+    pub(super) fn begin_with(&mut self, earlier: Vec<(EventId, Post)>) {
+        self.newest_foreign = earlier.last().map(|(id, _)| *id);
+        self.history = earlier.into();
+        self.trim();
     }
 
     /// Adds a message of another dialect. Such an event may be encoded more than once if its readers
@@ -119,6 +126,11 @@ impl Channels {
         let known = self.by_name.get_mut(channel)?;
         known.last_active = at;
         Some(known)
+    }
+
+    /// Returns a channel, to change it. It counts as used when it was before.
+    pub(super) fn get_mut(&mut self, channel: &Channel) -> Option<&mut KnownChannel> {
+        self.by_name.get_mut(channel)
     }
 
     fn touch(&mut self, channel: &Channel, now: Instant) {

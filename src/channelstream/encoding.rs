@@ -100,6 +100,17 @@ impl Shared {
 
 /// Encodes a message of another protocol, and adds it to the history of its channel.
 fn foreign(tables: &mut Tables, event: &Event, message: &Message) -> String {
+    let post = post_of(event, message);
+    let channel = post.delivery.channel.as_ref();
+    let known = channel.and_then(|it| tables.channels.used(it, Instant::now(), post.timestamp));
+    if let Some(known) = known {
+        known.keep_foreign(event.id, &post);
+    }
+    post.frame()
+}
+
+/// Returns a message of the stream as one of this API.
+pub(super) fn post_of(event: &Event, message: &Message) -> Post {
     let routing = message.routing.as_deref().cloned().unwrap_or_default();
     let Routing { channel, user, to, except } = routing;
     let own = &event.connection;
@@ -109,22 +120,15 @@ fn foreign(tables: &mut Tables, event: &Event, message: &Message) -> String {
         None => own.to_string(),
     };
     let delivery = Delivery { channel, pm_users: to, exclude_users: except, no_history: false };
-    let timestamp = Moment::of_ms(event.id.ms);
-    let post = Post {
+    Post {
         delivery,
         uuid: uuid_of(event.id),
         user,
-        timestamp,
+        timestamp: Moment::of_ms(event.id.ms),
         message: Some(payload(&message.body)),
         edited: None,
         extra: State::new(),
-    };
-    let channel = post.delivery.channel.as_ref();
-    let known = channel.and_then(|it| tables.channels.used(it, Instant::now(), timestamp));
-    if let Some(known) = known {
-        known.keep_foreign(event.id, &post);
     }
-    post.frame()
 }
 
 /// Returns the frame of a message to a single connection.

@@ -47,7 +47,12 @@ impl Shared {
             if known.is_none() && inside.is_none() {
                 continue;
             }
-            let kept = known.filter(|_| info.include_history).map(KnownChannel::history);
+            let settings = known.map_or_else(|| self.settings_of(channel), |it| it.settings);
+            let kept = info.include_history.then(|| {
+                let earlier = || self.earlier(tables, channel, settings);
+                let earlier = || earlier().iter().map(|(_, post)| post.kept()).collect();
+                known.map_or_else(earlier, KnownChannel::history)
+            });
             let (members, inside) =
                 inside.map(|it| (it.members.len(), it.users)).unwrap_or_default();
             let shown = if info.include_users { inside } else { Vec::new() };
@@ -55,7 +60,7 @@ impl Shared {
                 uuid: channel_uuid(channel).to_string(),
                 name: channel.to_string(),
                 long_name: None,
-                settings: known.map_or_else(|| self.settings_of(channel), |it| it.settings),
+                settings,
                 history: kept.unwrap_or_default(),
                 last_active: known.map_or_else(Moment::now, |it| it.last_active),
                 total_connections: members,

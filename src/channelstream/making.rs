@@ -84,6 +84,13 @@ impl Shared {
                 return Err(not);
             }
             tables.channels.add(channel, settings, Instant::now(), Moment::now());
+            let earlier = self.earlier(tables, channel, settings);
+            if let Some(known) = tables.channels.get_mut(channel) {
+                known.begin_with(earlier);
+            }
+        }
+        for channel in &new {
+            tables.earlier.remove(channel);
         }
         Ok(new)
     }
@@ -111,8 +118,14 @@ impl Shared {
 
     /// Returns the settings of a channel that no call has configured.
     pub(super) fn settings_of(&self, channel: &Channel) -> ChannelSettings {
-        let notify_presence = self.hub.rules(channel).presence;
-        ChannelSettings { notify_presence, ..ChannelSettings::default() }
+        let rules = self.hub.rules(channel);
+        let (notify_presence, defaults) = (rules.presence, ChannelSettings::default());
+        match rules.history {
+            0 => ChannelSettings { notify_presence, ..defaults },
+            history_size => {
+                ChannelSettings { notify_presence, store_history: true, history_size, ..defaults }
+            }
+        }
     }
 
     /// Has the hub announce joins and leaves of a channel, or not.

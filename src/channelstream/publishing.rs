@@ -73,6 +73,8 @@ impl Shared {
         let channel = edit.delivery.channel.as_ref();
         if let Some(known) = channel.and_then(|it| tables.channels.used(it, Instant::now(), now)) {
             known.edit(edit, edited);
+        } else if let Some(channel) = channel {
+            tables.earlier.remove(channel);
         }
         Ok(shape::edit_answer(edit, edited))
     }
@@ -89,6 +91,8 @@ impl Shared {
         let (channel, now) = (delete.delivery.channel.as_ref(), Moment::now());
         if let Some(known) = channel.and_then(|it| tables.channels.used(it, Instant::now(), now)) {
             known.delete(&delete.uuid);
+        } else if let Some(channel) = channel {
+            tables.earlier.remove(channel);
         }
         Ok(shape::delete_answer(delete))
     }

@@ -44,10 +44,14 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(hub: Hub, settings: ChannelstreamSettings) -> Self {
+        let mut tables = Tables::default();
+        if hub.log().is_some() {
+            tables.earlier = hub.channels().into_iter().map(|seen| seen.channel).collect();
+        }
         Self {
             hub,
             settings,
-            tables: Mutex::default(),
+            tables: Mutex::new(tables),
             edits: Edits::default(),
             ids: Hmac::new_from_slice(Uuid::new_v4().as_bytes()).expect("a key has any length"),
             delivered: AtomicU64::new(0),

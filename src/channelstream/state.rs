@@ -4,7 +4,7 @@
 //! without connections and channels without members are forgotten after a while, and sooner where
 //! there are too many.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::channels::Channels;
 use super::handle::SessionHandle;
 use super::users::Users;
-use crate::event::EventId;
+use crate::event::{Channel, EventId};
 
 /// Encoded events that are remembered for all their readers, which read one within moments.
 const ENCODED: usize = 256;
@@ -23,6 +23,9 @@ const ENCODED: usize = 256;
 pub(super) struct Tables {
     pub(super) users: Users,
     pub(super) channels: Channels,
+    /// Channels whose history is still to be taken from an earlier process. A channel leaves when it
+    /// becomes known, or when a message of it is edited or deleted.
+    pub(super) earlier: HashSet<Channel>,
     pub(super) connections: HashMap<Uuid, Arc<SessionHandle>>,
     encoded: VecDeque<(EventId, Arc<str>)>,
     /// Messages that were accepted.

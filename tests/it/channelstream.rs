@@ -5,6 +5,7 @@ mod delivery;
 mod faults;
 mod listening;
 mod order;
+mod restart;
 mod signing;
 mod strangers;
 mod transcripts;
@@ -50,10 +51,26 @@ impl Api {
         server: impl FnOnce(&mut Web),
         change: impl FnOnce(&mut ChannelstreamSettings),
     ) -> Self {
+        Self::beside(async |add| Tap::with(hub, add).await, server, change).await
+    }
+
+    /// Starts with a log on disk.
+    async fn logged(hub: hub::Settings, log: &hub::LogSettings) -> Self {
+        Self::beside(async |add| crate::log::start_with(hub, log, add).await, |_| {}, |_| {}).await
+    }
+
+    /// Adds the API to a server that `start` starts.
+    async fn beside(
+        start: impl AsyncFnOnce(&mut dyn FnMut(&mut Web)) -> Tap,
+        server: impl FnOnce(&mut Web),
+        change: impl FnOnce(&mut ChannelstreamSettings),
+    ) -> Self {
         let mut settings = ChannelstreamSettings::new(SECRET);
         change(&mut settings);
+        let mut added = Some((settings, server));
         let mut own = None;
-        let tap = Tap::with(hub, |web| {
+        let tap = start(&mut |web| {
+            let (settings, server) = added.take().expect("it is added once");
             web.ws_origins = Origins::Any;
             let api = Channelstream::new(web.hub.clone(), settings);
             web.apis.push(std::sync::Arc::new(api.clone()));

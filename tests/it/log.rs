@@ -66,10 +66,21 @@ impl Drop for Directory {
 
 /// Starts a server with a log.
 pub(crate) async fn start(settings: Settings, log: &LogSettings) -> Tap {
+    start_with(settings, log, |_| {}).await
+}
+
+/// Starts a server with a log, and with what is changed before.
+pub(crate) async fn start_with(
+    settings: Settings,
+    log: &LogSettings,
+    change: impl FnOnce(&mut Web),
+) -> Tap {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let addr = listener.local_addr().expect("it is bound");
     let hub = Hub::with_log(settings, log).expect("the log opens");
-    let router = Web::new(hub.clone()).together();
+    let mut web = Web::new(hub.clone());
+    change(&mut web);
+    let router = web.together();
     let server = Server {
         endpoints: vec![Endpoint { listener, router, patient: false }],
         max_per_address: None,
