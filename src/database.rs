@@ -25,4 +25,6 @@ pub(crate) use write::{Checkpointer, Durability, Writer};
 pub(crate) const FILE: &str = "events.db";
 
 #[cfg(test)]
+pub(crate) mod checked;
+#[cfg(test)]
 mod tests;

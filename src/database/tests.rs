@@ -1,13 +1,14 @@
 use std::collections::HashSet;
 
+use super::checked::CheckedFolder;
 use super::*;
 use crate::event::{Body, Direction, Draft, Event, EventBody, EventId, Message, Opcode, Routing};
 
 const SIZE: usize = 1000;
 
 /// Makes a database of messages, each of which is of a channel. Returns its folder.
-fn messages(count: u64) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
+fn messages(count: u64) -> CheckedFolder {
+    let folder = CheckedFolder::new();
     let (mut writer, _) =
         Writer::open(&folder.path().join(FILE), Durability::Later).expect("it opens");
     let events: Vec<_> = (1..=count)
@@ -64,7 +65,7 @@ fn events_are_picked_in_the_order_of_their_ids() {
 /// A database that version 0.1.0 has made, with an event: later versions read and continue it.
 #[test]
 fn database_of_the_first_schema_is_continued() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = CheckedFolder::new();
     let path = folder.path().join(FILE);
     let first = rusqlite::Connection::open(&path).expect("a database");
     first.execute_batch(include_str!("schema_1.sql")).expect("written");
@@ -77,7 +78,9 @@ fn database_of_the_first_schema_is_continued() {
     let event = draft.stamp(EventId { ms: old.ms + 1, seq: 0 });
     writer.append(std::iter::once((3, &event))).expect("written");
     let mut reader = Reader::open(&path).expect("it opens");
-    let Rows::Events(1, events) = reader.forward(1, 3).expect("read") else { panic!("events") };
+    let Rows::Events(1, events) = reader.forward(1, 3, |_| {}).expect("read") else {
+        panic!("events")
+    };
     assert_eq!((events.len(), events[1].id), (3, old));
     assert_eq!(events[1].handshake.as_ref().map(|it| &*it.path), Some("/ws"));
 }

@@ -229,6 +229,51 @@ fn no_file_is_longer_than_400_lines() {
     }
 }
 
+/// Returns the files below a folder that contain one of some texts.
+fn files_with(folder: &str, texts: &[&str]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for file in fs::read_dir(root().join(folder)).expect("it is here") {
+        let path = file.expect("an entry").path();
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        if texts.iter().any(|part| text.contains(part)) {
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            found.push((name, text));
+        }
+    }
+    found
+}
+
+/// The folders in which tests make logs check the databases when they are dropped.
+#[test]
+fn every_log_of_a_test_is_checked_at_its_end() {
+    let own = ["house.rs", "log.rs"];
+    let makes = ["\"--data-dir\"", "--data-dir /", "LogSettings::new(", "\"record\""];
+    let mut checked = 0;
+    for (name, text) in files_with("tests/it", &makes) {
+        if own.contains(&name.as_str()) {
+            continue;
+        }
+        assert!(
+            !text.contains("LogSettings::new("),
+            "{name}: settings of a log are of a Directory"
+        );
+        let makes_a_database = makes[..3].iter().any(|part| text.contains(part))
+            || text.contains(".db\"")
+            || text.contains(".db {");
+        // The disk that loses what was not synced is made for a directory of its caller.
+        if makes_a_database && name != "log_disk.rs" {
+            assert!(text.contains("Directory::new()"), "{name}: a log is in a checked Directory");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 4, "{checked} files");
+    for folder in ["src/database", "src/hub/history/log"] {
+        for (name, _) in files_with(folder, &["tempfile::"]) {
+            assert_eq!(name, "checked.rs", "{folder}: a log is in a CheckedFolder");
+        }
+    }
+}
+
 #[test]
 fn every_file_says_what_it_is() {
     for (path, code) in sources() {

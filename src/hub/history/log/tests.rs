@@ -4,6 +4,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
+use crate::database::checked::CheckedFolder;
 use crate::hub::clock::now_ms;
 use crate::hub::history::suite::{agrees_with_a_list, batches, event, until};
 
@@ -16,7 +17,7 @@ proptest! {
         in_memory in 0_usize..30,
         batches in batches(),
     ) {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = CheckedFolder::new();
         let settings = LogSettings { events: Some(max), ..LogSettings::new(folder.path()) };
         // What is in memory is not more than what is kept.
         let events = in_memory.min(usize::try_from(max).expect("it is small"));
@@ -37,7 +38,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 fn log_of_a_month_is_as_large_as_that_of_the_day_that_it_keeps() {
     let text = std::env::var("WSTAP_MONTH").ok();
     let per_day: u64 = text.and_then(|text| text.parse().ok()).unwrap_or(2000);
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = CheckedFolder::new();
     let age = Some(Duration::from_millis(DAY_MS));
     let settings = LogSettings { age, bytes: None, ..LogSettings::new(folder.path()) };
     let history = Retention { events: 1000, bytes: 1 << 20, age: None };
