@@ -30,6 +30,12 @@ impl Json {
         Some(Self::from_valid(text))
     }
 
+    /// Takes text that a JSON parser has accepted, as it is or as a value of an object; returns `None`
+    /// if it nests too deep.
+    pub(crate) fn accepted(text: &str) -> Option<Self> {
+        (!too_deep(text)).then(|| Self::from_valid(text))
+    }
+
     /// Makes a JSON string of any text.
     #[must_use]
     pub fn string(text: &str) -> Self {

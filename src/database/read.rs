@@ -20,6 +20,24 @@ use crate::wire::{self, Recorded};
 pub(crate) struct Reader {
     connection: Connection,
     handshakes: Handshakes,
+    /// The rows of a page, reused.
+    page: RawPage,
+}
+
+/// Rows that were read and not decoded yet.
+#[derive(Debug, Default)]
+struct RawPage {
+    rows: Vec<RawRow>,
+    /// The JSON of all of them.
+    text: String,
+}
+
+/// A row: its position, its id, and where its JSON ends.
+#[derive(Debug)]
+struct RawRow {
+    at: u64,
+    id: EventId,
+    end: usize,
 }
 
 /// What stands at a position.
@@ -52,7 +70,8 @@ impl Reader {
             connection.busy_timeout(BUSY)?;
             connection.pragma_update(None, "query_only", true)?;
             schema::check(&connection)?;
-            Ok(Self { connection, handshakes: Handshakes::default() })
+            let (handshakes, page) = (Handshakes::default(), RawPage::default());
+            Ok(Self { connection, handshakes, page })
         };
         open().map_err(|fault| OpenError { path: path.to_owned(), fault })
     }
@@ -67,17 +86,34 @@ impl Reader {
         schema::bounds(&self.connection)
     }
 
-    /// Reads the events from a position on, none after `end`.
-    pub(crate) fn forward(&mut self, from: u64, end: u64) -> Result<Rows, Fault> {
-        self.rows(from, end, PAGE_EVENTS)
+    /// Reads the events from a position on, none after `end`. `fetched` receives the last position
+    /// of the page before its events are decoded, unless they are large.
+    pub(crate) fn forward(
+        &mut self,
+        from: u64,
+        end: u64,
+        fetched: impl FnOnce(u64),
+    ) -> Result<Rows, Fault> {
+        self.rows(from, end, PAGE_EVENTS, fetched)
     }
 
     /// The same, at most `limit` events.
-    fn rows(&mut self, from: u64, end: u64, limit: usize) -> Result<Rows, Fault> {
+    fn rows(
+        &mut self,
+        from: u64,
+        end: u64,
+        limit: usize,
+        fetched: impl FnOnce(u64),
+    ) -> Result<Rows, Fault> {
         let sql = "SELECT id, time, seq, event FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id \
                    LIMIT ?3";
         let range = [from.cast_signed(), end.cast_signed(), limit.cast_signed() as i64];
-        let events = self.read(sql, range, |first, place| first + place)?;
+        self.fetch(sql, range, |first, place| first + place)?;
+        if let Some(last) = self.page.rows.last().filter(|_| self.page.text.len() < 2 * PAGE_BYTES)
+        {
+            fetched(last.at);
+        }
+        let events = self.decoded();
         match events.first() {
             Some((first, _)) if *first == from => {
                 let events = self.with_handshakes(events)?;
@@ -99,7 +135,8 @@ impl Reader {
         let sql =
             "SELECT id, time, seq, event FROM events WHERE id <= ?1 ORDER BY id DESC LIMIT ?2";
         let range = [to.cast_signed(), PAGE_EVENTS.cast_signed() as i64];
-        let mut events = self.read(sql, range, |first, place| first - place)?;
+        self.fetch(sql, range, |first, place| first - place)?;
+        let mut events = self.decoded();
         match events.first() {
             Some((last, _)) if *last == to => {
                 events.reverse();
@@ -111,33 +148,47 @@ impl Reader {
         }
     }
 
-    /// Reads rows as long as each has the position that `expected` says.
-    fn read<const N: usize>(
-        &self,
+    /// Reads rows as long as each has the position that `expected` says. Their transaction is over
+    /// before they are decoded.
+    fn fetch<const N: usize>(
+        &mut self,
         sql: &str,
         range: [i64; N],
         expected: impl Fn(u64, u64) -> u64,
-    ) -> Result<Vec<(u64, Event)>, Fault> {
+    ) -> Result<(), Fault> {
+        let RawPage { rows: fetched, text } = &mut self.page;
+        fetched.clear();
+        text.clear();
+        text.shrink_to(2 * PAGE_BYTES);
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(range))?;
-        let (mut events, mut bytes) = (Vec::<(u64, Event)>::new(), 0);
         while let Some(row) = rows.next()? {
             let at = position(row, 0)?;
-            let first = events.first().map_or(at, |(first, _)| *first);
-            if at != expected(first, events.len() as u64) {
+            let first = fetched.first().map_or(at, |first| first.at);
+            if at != expected(first, fetched.len() as u64) {
                 break;
             }
-            let text =
+            let json =
                 row.get_ref(3)?.as_str().map_err(|fault| Fault::Damaged(fault.to_string()))?;
-            // An event that cannot be read is a hole.
-            let Some(event) = event(event_id(row, 1)?, text) else { break };
-            events.push((at, event));
-            bytes += text.len();
-            if bytes >= PAGE_BYTES {
+            text.push_str(json);
+            fetched.push(RawRow { at, id: event_id(row, 1)?, end: text.len() });
+            if text.len() >= PAGE_BYTES {
                 break;
             }
         }
-        Ok(events)
+        Ok(())
+    }
+
+    /// Decodes the rows that were read last, up to one that is no event: it is a hole.
+    fn decoded(&self) -> Vec<(u64, Event)> {
+        let mut events = Vec::with_capacity(self.page.rows.len());
+        let mut begin = 0;
+        for row in &self.page.rows {
+            let Some(event) = event(row.id, &self.page.text[begin..row.end]) else { break };
+            events.push((row.at, event));
+            begin = row.end;
+        }
+        events
     }
 
     /// Reads the newest messages of channels after a position, from the end of the stream backwards,
@@ -277,7 +328,7 @@ impl Reader {
                 continue;
             }
             let limit = (2 * used).clamp(1, PAGE_EVENTS);
-            if let Rows::Events(_, events) = self.rows(at, within.head, limit)? {
+            if let Rows::Events(_, events) = self.rows(at, within.head, limit, |_| {})? {
                 found.extend(events.first().cloned());
                 (page, used) = (events, 1);
             }

@@ -1,18 +1,19 @@
 //! Reads the full JSON of an event, as [`full`](super::full) writes it.
 
+mod line;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::str::FromStr;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use self::line::Line;
+pub use self::line::Unreadable;
 use super::field::Field;
 use super::json::string;
 use crate::code::absent;
@@ -30,17 +31,6 @@ pub enum Recorded {
     Event(Event),
     /// Events that the recorder has lost.
     Gap(Gap),
-}
-
-/// Why a text is not an event.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unreadable(pub(super) String);
-
-impl Unreadable {
-    fn lacks(what: &str) -> Self {
-        Self(format!("it has no {what} that can be read"))
-    }
 }
 
 /// The remote address of a connection whose address is unknown.
@@ -110,67 +100,6 @@ pub(super) fn routing(
     (routing != Routing::default()).then(|| Box::new(routing))
 }
 
-/// A line of a recording: the members of the field list, as they stand in the text. Other members are
-/// ignored; `null` counts as absent.
-struct Line<'a> {
-    members: [Option<&'a RawValue>; Field::ALL.len()],
-}
-
-impl<'de> Deserialize<'de> for Line<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Line<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line<'de>, A::Error> {
-                let mut members = [None; Field::ALL.len()];
-                while let Some(Name(field)) = map.next_key()? {
-                    match field {
-                        Some(field) => {
-                            let value: &RawValue = map.next_value()?;
-                            members[field as usize] = Some(value).filter(|it| it.get() != "null");
-                        }
-                        None => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(Line { members })
-            }
-        }
-
-        deserializer.deserialize_map(Members)
-    }
-}
-
-/// The name of a member; `None` if the field list does not have it.
-struct Name(Option<Field>);
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = Name;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-                Ok(Name(Field::named(name)))
-            }
-        }
-
-        deserializer.deserialize_str(Text)
-    }
-}
-
 /// `close` of a close event.
 #[derive(Deserialize)]
 struct CloseLine {
@@ -191,28 +120,7 @@ struct FlowLine<T> {
     outward: T,
 }
 
-impl<'a> Line<'a> {
-    fn raw(&self, field: Field) -> Option<&'a RawValue> {
-        self.members[field as usize]
-    }
-
-    /// Reads a member, if the line has it.
-    fn get<T: Deserialize<'a>>(&self, field: Field) -> Result<Option<T>, Unreadable> {
-        let Some(raw) = self.raw(field) else { return Ok(None) };
-        serde_json::from_str(raw.get()).map(Some).map_err(|fault| {
-            Unreadable(format!("this is no event of wstap (`{}`: {fault})", field.name()))
-        })
-    }
-
-    fn text(&self, field: Field) -> Result<Option<String>, Unreadable> {
-        self.get(field)
-    }
-
-    /// Reads a text that has a form; one of another form counts as absent.
-    fn parsed<T: FromStr>(&self, field: Field) -> Result<Option<T>, Unreadable> {
-        Ok(self.text(field)?.and_then(|text| text.parse().ok()))
-    }
-
+impl Line<'_> {
     fn seconds(&self, field: Field) -> Result<Duration, Unreadable> {
         Ok(seconds(self.get(field)?))
     }
@@ -238,13 +146,13 @@ impl<'a> Line<'a> {
     fn connect(&self) -> Result<Connect, Unreadable> {
         let answer = match self.text(Field::Upstream)? {
             Some(upstream) => Some(Box::new(Answer {
-                upstream: upstream.into(),
+                upstream: upstream.into_owned().into(),
                 status: self.get(Field::Status)?.unwrap_or(101),
                 time: self.seconds(Field::UpstreamTime)?,
-                subprotocol: self.text(Field::Subprotocol)?,
-                extensions: self.text(Field::Extensions)?,
-                body: self.text(Field::Answer)?,
-                hint: self.text(Field::Hint)?,
+                subprotocol: self.owned(Field::Subprotocol)?,
+                extensions: self.owned(Field::Extensions)?,
+                body: self.owned(Field::Answer)?,
+                hint: self.owned(Field::Hint)?,
                 event_stream: self.event_stream()?.map(Box::new),
             })),
             None => None,
@@ -252,7 +160,7 @@ impl<'a> Line<'a> {
         let headers: BTreeMap<String, String> = self.get(Field::Headers)?.unwrap_or_default();
         Ok(Connect {
             remote: self.parsed(Field::Remote)?.unwrap_or(UNKNOWN),
-            path: self.text(Field::Path)?.unwrap_or_else(|| "/".to_owned()),
+            path: self.owned(Field::Path)?.unwrap_or_else(|| "/".to_owned()),
             headers: worth_knowing(|name| headers.get(name).cloned()),
             answer,
             user: self.parsed(Field::User)?,
@@ -264,9 +172,9 @@ impl<'a> Line<'a> {
             return Ok(None);
         }
         Ok(Some(EventStream {
-            method: self.text(Field::Method)?.unwrap_or_else(|| "GET".to_owned()),
-            encoding: self.text(Field::ContentEncoding)?,
-            note: self.text(Field::Note)?.map(Into::into),
+            method: self.owned(Field::Method)?.unwrap_or_else(|| "GET".to_owned()),
+            encoding: self.owned(Field::ContentEncoding)?,
+            note: self.owned(Field::Note)?.map(Into::into),
             of_wstap: false,
         }))
     }
@@ -282,14 +190,14 @@ impl<'a> Line<'a> {
     fn exchange(&self) -> Result<Exchange, Unreadable> {
         Ok(Exchange {
             remote: self.parsed(Field::Remote)?.unwrap_or(UNKNOWN),
-            method: self.text(Field::Method)?.unwrap_or_else(|| "GET".to_owned()),
-            path: self.text(Field::Path)?.unwrap_or_else(|| "/".to_owned()),
-            upstream: self.text(Field::Upstream)?.map(Into::into),
+            method: self.owned(Field::Method)?.unwrap_or_else(|| "GET".to_owned()),
+            path: self.owned(Field::Path)?.unwrap_or_else(|| "/".to_owned()),
+            upstream: self.owned(Field::Upstream)?.map(Into::into),
             status: self.get(Field::Status)?.ok_or_else(|| Unreadable::lacks("status"))?,
             time: self.seconds(Field::UpstreamTime)?,
             duration: self.seconds(Field::Duration)?,
             bytes: self.flow(Field::Bytes)?,
-            note: self.text(Field::Note)?.map(Into::into),
+            note: self.owned(Field::Note)?.map(Into::into),
         })
     }
 
@@ -324,14 +232,14 @@ impl<'a> Line<'a> {
                 fragments: self.get(Field::Fragments)?.unwrap_or(1),
                 compressed: self.get(Field::Compressed)?.unwrap_or_default(),
                 truncated: self.get(Field::Truncated)?.unwrap_or_default(),
-                note: self.text(Field::Note)?.map(Into::into),
+                note: self.owned(Field::Note)?.map(Into::into),
             }),
             None => None,
         };
         Ok(Message {
             direction: direction.ok_or_else(|| Unreadable::lacks("direction"))?,
             opcode,
-            size: self.get(Field::Size)?.unwrap_or_default(),
+            size: self.number(Field::Size)?.unwrap_or_default(),
             body: self.body(connection)?,
             synthetic: self.get(Field::Synthetic)?.unwrap_or_default(),
             frame_info,
@@ -346,7 +254,7 @@ impl<'a> Line<'a> {
     fn body(&self, connection: &ConnectionId) -> Result<Body, Unreadable> {
         let (message, fields) = (self.raw(Field::Message), self.raw(Field::Fields));
         let (note, wire) = (self.raw(Field::Note), self.raw(Field::Wire));
-        let size: u64 = self.get(Field::Size)?.unwrap_or_default();
+        let size = self.number(Field::Size)?.unwrap_or_default();
         let raw = message.map_or("null", RawValue::get);
         if self.text(Field::Encoding)?.as_deref() == Some("base64") {
             let base64: Cow<'_, str> =
@@ -365,10 +273,14 @@ impl<'a> Line<'a> {
             let published = self.raw(Field::Channel).is_some();
             Ok(wire.is_none() && !synthetic && !published && size >= own.len() as u64)
         };
-        if fields.is_some() || larger()? {
+        if fields.is_some() {
             return Ok(Json::parse(&own).map_or(Body::Absent, Body::Object));
         }
-        Ok(Body::Value(Json::parse(raw).unwrap_or_else(|| Json::string(raw))))
+        // Both consist of what was parsed as a part of the line.
+        if larger()? {
+            return Ok(Json::accepted(&own).map_or(Body::Absent, Body::Object));
+        }
+        Ok(Body::Value(Json::accepted(raw).unwrap_or_else(|| Json::string(raw))))
     }
 
     fn closing(&self) -> Result<Close, Unreadable> {
@@ -385,7 +297,7 @@ impl<'a> Line<'a> {
                     bytes: wire.flow(),
                     client_silence: seconds(silence.as_ref().map(|silence| silence.inward)),
                     server_silence: seconds(silence.as_ref().map(|silence| silence.outward)),
-                    note: self.text(Field::Note)?.map(Into::into),
+                    note: self.owned(Field::Note)?.map(Into::into),
                     comments: self.get(Field::Comments)?,
                 })
             }
@@ -415,7 +327,10 @@ fn own_object(
     message: Option<&RawValue>,
     fields: Option<&RawValue>,
 ) -> String {
-    let mut own = Vec::from(b"{\"connectionId\":");
+    let parts = message.map_or(0, |it| it.get().len()) + fields.map_or(0, |it| it.get().len());
+    // The names, an id and brackets.
+    let mut own = Vec::with_capacity(parts + 64);
+    own.extend_from_slice(b"{\"connectionId\":");
     string(connection.as_str(), &mut own);
     let mut own = String::from_utf8(own).expect("JSON is text");
     if let Some(message) = message {

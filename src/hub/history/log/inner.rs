@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use super::disk::Disk;
 use super::high_water::HighWater;
 use super::pages::Pages;
-use super::questions::Readers;
+use super::questions::{AHEAD, Ahead, Readers};
 use super::queue::Queue;
 use crate::database::{Bounds, Fault};
 use crate::event::{EventId, Gap};
@@ -99,7 +99,7 @@ impl Inner {
         if position <= self.edge().floor {
             self.readable(position);
         } else {
-            self.readers.read_ahead(position);
+            self.readers.read_ahead(Ahead { position, more: 0 });
         }
     }
 
@@ -129,7 +129,11 @@ impl Inner {
             let gap = Gap { missed, after: cursor.id, before: oldest };
             return Some(Page::Gap(gap, Cursor { position: floor, id: evicted }));
         }
-        self.pages().holding(cursor.position + 1).map(Page::Events)
+        let (segment, ahead) = self.pages().with_ahead(cursor.position + 1, AHEAD)?;
+        if let Some(position) = ahead.filter(|position| *position <= self.memory.beginning().0) {
+            self.readers.read_ahead(Ahead { position, more: 0 });
+        }
+        Some(Page::Events(segment))
     }
 
     /// Returns what is at hand before a position; `None` if it has to be read.

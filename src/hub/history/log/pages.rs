@@ -24,6 +24,27 @@ impl Pages {
         (segment.last() >= position).then(|| Arc::clone(segment))
     }
 
+    /// Returns the segment that holds a position, and the first position behind it that is not held,
+    /// unless so many segments behind it are, or a quarter of what is held at most.
+    pub(super) fn with_ahead(
+        &self,
+        position: u64,
+        segments: usize,
+    ) -> Option<(Arc<Segment>, Option<u64>)> {
+        let segment = self.holding(position)?;
+        let (mut next, mut weight) = (segment.last() + 1, segment.weight());
+        for _ in 0..segments {
+            if weight > BYTES / 4 {
+                break;
+            }
+            match self.holding(next) {
+                Some(ahead) => (next, weight) = (ahead.last() + 1, weight + ahead.weight()),
+                None => return Some((segment, Some(next))),
+            }
+        }
+        Some((segment, None))
+    }
+
     #[cfg(test)]
     pub(super) fn weight(&self) -> usize {
         self.weight

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::inner::Inner;
-use super::questions::{Asked, Task};
-use crate::database::{Bounds, Place, Reader, Rows};
+use super::questions::{AHEAD, Ahead, Asked, Task};
+use crate::database::{Bounds, Fault, Place, Reader, Rows};
 use crate::event::{Event, EventId, Gap};
 use crate::hub::history::segment::Segment;
 use crate::hub::history::store::{Before, Cursor, Found, Mark, Page};
@@ -18,7 +18,9 @@ pub(super) fn run(inner: &Inner, mut reader: Reader) {
     while let Some(task) = inner.readers.next() {
         match task {
             Task::Answer(Asked::Page(cursor, to)) => {
-                drop(to.send(page(inner, &mut reader, cursor)));
+                let page = page(inner, &mut reader, cursor);
+                inner.readers.done_with(cursor.position + 1);
+                drop(to.send(page));
             }
             Task::Answer(Asked::Before(position, to)) => {
                 drop(to.send(before(inner, &mut reader, position)));
@@ -27,7 +29,10 @@ pub(super) fn run(inner: &Inner, mut reader: Reader) {
             Task::Answer(Asked::Events(ids, to)) => {
                 drop(to.send(events(inner, &mut reader, &ids)));
             }
-            Task::Ahead(position) => ahead(inner, &mut reader, position),
+            Task::Ahead(page) => {
+                ahead(inner, &mut reader, page);
+                inner.readers.done_with(page.position);
+            }
         }
     }
     if inner.is_failing() {
@@ -41,13 +46,10 @@ fn page(inner: &Inner, reader: &mut Reader, cursor: Cursor) -> Page {
     }
     let bounds = inner.bounds();
     let from = cursor.position + 1;
-    let next = match reader.forward(from, bounds.head) {
+    let next = match forward(inner, reader, from, bounds.head, AHEAD) {
         Ok(Rows::Events(first, events)) => {
             let segment = Arc::new(Segment::new(first, events));
             inner.pages().add(&segment);
-            if segment.last() < bounds.head {
-                inner.readers.read_ahead(segment.last() + 1);
-            }
             return Page::Events(segment);
         }
         Ok(Rows::Hole(next)) => next.map(|(next, id)| (next, Some(id))),
@@ -62,11 +64,26 @@ fn page(inner: &Inner, reader: &mut Reader, cursor: Cursor) -> Page {
     Page::Gap(Gap { missed, after: cursor.id, before }, behind)
 }
 
-fn ahead(inner: &Inner, reader: &mut Reader, position: u64) {
+/// Reads a page. As soon as its end is known, another thread may read those behind it.
+fn forward(
+    inner: &Inner,
+    reader: &mut Reader,
+    from: u64,
+    head: u64,
+    more: usize,
+) -> Result<Rows, Fault> {
+    reader.forward(from, head, |last| {
+        if let Some(more) = more.checked_sub(1).filter(|_| last < head) {
+            inner.readers.read_ahead(Ahead { position: last + 1, more });
+        }
+    })
+}
+
+fn ahead(inner: &Inner, reader: &mut Reader, Ahead { position, more }: Ahead) {
     if inner.pages().holding(position).is_some() {
         return inner.readable(position);
     }
-    match reader.forward(position, inner.bounds().head) {
+    match forward(inner, reader, position, inner.bounds().head, more) {
         Ok(rows) => {
             inner.readable(position);
             if let Rows::Events(first, events) = rows {
