@@ -85,7 +85,8 @@ restart times="10":
     WSTAP_RESTARTS={{times}} WSTAP_BINARY=${CARGO_TARGET_DIR:-target}/release/wstap cargo test --test it -- --nocapture restart::
 
 # Attacks wstap beside a well-behaved client and listener, for long: memory, latency, shutdown.
-# With SIEGE=elsewhere the attackers are at a second server: the share of the machine in the latencies.
+# SIEGE=elsewhere: the attackers are at a second server, for the share of the machine in the latencies.
+# SIEGE=realtime: the server and the client wait for no time slice of the attackers (Linux, root).
 siege *names:
     cargo build --release
     ulimit -n $(ulimit -Hn); WSTAP_SIEGE=${SIEGE:-here} WSTAP_BINARY=${CARGO_TARGET_DIR:-target}/release/wstap cargo test --test it -- --test-threads 1 --nocapture beside::{{names}}

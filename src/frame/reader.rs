@@ -25,7 +25,7 @@ pub enum Side {
 const STEP: usize = 2 << 10;
 
 /// What a frame counts for in a budget at least: its head takes time, too.
-const FRAME: usize = 512;
+const FRAME: usize = 2 << 10;
 
 /// Reads one direction.
 ///
@@ -95,7 +95,7 @@ impl Reader {
     }
 
     /// Reads bytes until `budget` is used, and returns how many it has read. The budget counts these
-    /// bytes, at least 512 for each frame, and those that they inflate to, which may exceed it by 2 MB.
+    /// bytes, at least 2 KiB for each frame, and those that they inflate to, which may exceed it by 2 MB.
     pub fn feed_within(
         &mut self,
         bytes: &[u8],

@@ -31,7 +31,7 @@ const VIOLATIONS: u32 = 32;
 const REPEATED: &str =
     "protocol violation: one after the other; nothing more of this direction is shown";
 
-/// Bytes that a turn reads and inflates: with messages of a byte, 512 of them, which take half a
+/// Bytes that a turn reads and inflates: with messages of a byte, 128 of them, which take an eighth of a
 /// millisecond until they are in the inbox of the hub and a piece of it is published.
 const BUDGET: usize = 256 << 10;
 

@@ -4,7 +4,8 @@
 //! `docs/performance.md` says, and SIGTERM ends the server while the attacker is still there. The 99th
 //! percentile of the pair is printed beside its baseline and never asserted. `WSTAP_SIEGE` is the long
 //! form (`just siege`). `WSTAP_SIEGE=elsewhere` attacks a second server instead: what the pair then loses
-//! is the share of the machine, whose cores the attackers, the servers and the pair have in common.
+//! is the share of the machine, whose cores the attackers, the servers and the pair have in common. With
+//! `WSTAP_SIEGE=realtime` the server and the pair wait for no time slice of the attackers (Linux, root).
 
 mod attack;
 mod memory;
@@ -14,6 +15,7 @@ mod streams;
 mod work;
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -28,7 +30,7 @@ use tungstenite::protocol::Role;
 use self::attack::Held;
 pub(crate) use self::attack::shake;
 use self::pair::Pair;
-use crate::cli::{Running, wstap};
+use crate::cli::{Running, wstap_by};
 use crate::proxy::{SWITCH, read_head};
 
 /// Returns whether this is the long form.
@@ -39,6 +41,11 @@ fn long() -> bool {
 /// Returns whether attacks are directed at another server than that of the pair.
 fn elsewhere() -> bool {
     std::env::var_os("WSTAP_SIEGE").is_some_and(|form| form == "elsewhere")
+}
+
+/// Returns whether the server and the pair run before all other processes.
+fn realtime() -> bool {
+    std::env::var_os("WSTAP_SIEGE").is_some_and(|form| form == "realtime")
 }
 
 /// Returns a number: of the short form, or of the long one.
@@ -129,7 +136,7 @@ impl Place {
 }
 
 fn started(more: &[&str]) -> Running {
-    let mut command = wstap();
+    let mut command = wstap_by(if realtime() { &["chrt", "-r", "10"] } else { &[] });
     command.args(["--listen", "127.0.0.1:0", "--shutdown-grace", "1s"]);
     let mut server = Running::start(command.args(more));
     server.until("Ctrl-C stops.");
@@ -190,6 +197,14 @@ fn apart() -> &'static Runtime {
     static APART: OnceLock<Runtime> = OnceLock::new();
     APART.get_or_init(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
+        if realtime() {
+            builder.on_thread_start(|| {
+                let thread = std::fs::read_link("/proc/thread-self").expect("Linux");
+                let thread = thread.file_name().expect("its number").to_owned();
+                let done = Command::new("chrt").args(["-f", "-p", "20"]).arg(thread).status();
+                assert!(done.expect("chrt").success(), "only root may do that");
+            });
+        }
         builder.worker_threads(1).thread_name("pair").enable_all().build().expect("a thread")
     })
 }

@@ -9,9 +9,17 @@ use std::time::Instant;
 use crate::harness::{LIMIT, ask_blocking};
 
 pub(crate) fn wstap() -> Command {
+    wstap_by(&[])
+}
+
+/// Returns the program, to be run by another one, or by none.
+pub(crate) fn wstap_by(other: &[&str]) -> Command {
     let built = env!("CARGO_BIN_EXE_wstap").into();
-    let mut command = Command::new(std::env::var_os("WSTAP_BINARY").unwrap_or(built));
+    let program = std::env::var_os("WSTAP_BINARY").unwrap_or(built);
+    let words: Vec<_> = other.iter().map(Into::into).chain([program]).collect();
+    let mut command = Command::new(&words[0]);
     command
+        .args(&words[1..])
         .env_remove("RUST_LOG")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
