@@ -176,13 +176,15 @@ impl Hub {
         &self.shared.stopping
     }
 
-    /// Runs a task that serves a client. A shutdown waits for it, and ends it after its grace.
+    /// Runs a task that serves a client. A shutdown waits for it, and ends it after its grace, before
+    /// it does anything more: thousands of tasks may each have frames to handle.
     pub fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stopped = self.shared.stopped.clone();
         self.shared.serving.spawn(async move {
             tokio::select! {
-                () = task => {}
+                biased;
                 () = stopped.cancelled() => {}
+                () = task => {}
             }
         });
     }
