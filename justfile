@@ -59,6 +59,11 @@ bench-http *flags:
     cargo build --release
     node benches/http/run.mjs {{flags}}
 
+# Builds all packages into a folder (target/packages), then installs and runs each.
+package folder="target/packages":
+    packaging/build {{folder}}
+    cd tests/packaging && PACKAGES="$OLDPWD/{{folder}}" python3 -m unittest test_packages
+
 # Looks for input that a parser cannot bear: one target of fuzz/fuzz_targets, `decode` (the decoders of the
 # pages), or all of them, for so many seconds each (cargo-fuzz, a nightly toolchain).
 fuzz target="all" seconds="60":

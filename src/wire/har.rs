@@ -3,7 +3,7 @@
 //! messages in `_webSocketMessages`.
 //!
 //! ```json
-//! {"log":{"version":"1.2","creator":{"name":"wstap","version":"0.1.0"},"pages":[],"entries":[
+//! {"log":{"version":"1.2","creator":{"name":"wstap","version":"0.2.0"},"pages":[],"entries":[
 //!  {"startedDateTime":"…","time":1500.0,"request":{…},"response":{…},"cache":{},"timings":{…},
 //!   "_resourceType":"websocket",
 //!   "_webSocketClose":{"code":1000,"reason":"","timestamp":1763670001.5,"wasClean":true,"by":"client"},
