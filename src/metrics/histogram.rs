@@ -1,6 +1,6 @@
 //! Distributions: what quantiles are asked of.
 //!
-//! An observation takes a short lock, so that what happens for each listener is sampled.
+//! An observation takes a short lock: all of them are sampled.
 
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
@@ -38,7 +38,7 @@ impl Histograms {
         let batch = Histogram::new(BATCH);
         registry.register(
             "batch_events",
-            "Events that are sent to listeners together",
+            "Events that are sent to listeners together, sampled",
             batch.clone(),
         );
         let filter = Histogram::new(FILTER);

@@ -330,7 +330,9 @@ impl Shared {
 
     fn announce(&self, window: &mut Window, segment: Arc<Segment>) {
         if self.live.receiver_count() > 0 {
-            self.metrics.histograms.batch_of(segment.last() - segment.first() + 1);
+            if window.sampler.is_due() {
+                self.metrics.histograms.batch_of(segment.last() - segment.first() + 1);
+            }
             let signal = Signal::Segment(Arc::downgrade(&segment));
             window.push(segment);
             self.signal(signal);

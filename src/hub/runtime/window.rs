@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::hub::history::segment::Segment;
+use crate::metrics::Sampler;
 
 /// Segments that the broadcast channel holds. A listener further behind reads from the store, so
 /// this only has to cover what is published while one round of all listeners is served; in the
@@ -23,6 +24,8 @@ pub(in crate::hub) struct Window {
     weight: usize,
     /// The connection that has sent the last segment itself, and when.
     settled: Option<(u64, Instant)>,
+    /// Chooses the segments whose number of events is observed.
+    pub(in crate::hub) sampler: Sampler,
 }
 
 /// While several connections publish within this time, their events are left to the pump, which makes
