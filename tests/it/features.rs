@@ -22,7 +22,7 @@ fn library_without_features_has_no_crates_of_the_program() {
     let bare = crates("");
     assert!(bare.contains("axum") && bare.contains("tokio"), "{bare:?}");
     for (feature, names) in [
-        ("cli", &["clap", "indicatif", "toml", "anyhow", "tracing-subscriber", "mimalloc"][..]),
+        ("cli", &["clap", "indicatif", "toml", "anyhow", "tracing-subscriber"][..]),
         ("pages", &["rust-embed"]),
         ("channelstream", &["hmac", "uuid"]),
         ("tls", &["rustls", "tokio-rustls", "rustls-native-certs"]),
