@@ -17,12 +17,15 @@ macro_rules! pages {
 }
 
 pages! {
-"[behind]: crate::docs::operations#behind-a-reverse-proxy
+"[backup]: crate::docs::operations#backup
+[behind]: crate::docs::operations#behind-a-reverse-proxy
 [channels]: crate::docs::channels
 [channelstream]: crate::docs::channelstream
+[clock]: crate::docs::operations#clock
 [codes]: crate::docs::http#codes
 [comparison]: crate::docs::comparison
 [events]: crate::docs::events
+[faults]: crate::docs::log#when-the-disk-fails
 [filters]: crate::docs::filters
 [heartbeat]: crate::docs::websocket#heartbeat
 [http]: crate::docs::http
