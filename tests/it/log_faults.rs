@@ -311,6 +311,13 @@ async fn damaged_page_is_a_gap_for_its_readers() {
     }
     drop(ws);
     tap.stop().await;
+    // All of it is in the one file, whatever the close had time for.
+    let log = rusqlite::Connection::open(directory.database()).expect("a database");
+    let busy: i64 = log
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .expect("a checkpoint");
+    assert_eq!(busy, 0, "another process has the database open");
+    drop(log);
     // A leaf of the table of events: a page that begins as one and holds their text.
     let mut bytes = std::fs::read(directory.database()).expect("read");
     let text = b"something that takes";
