@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { BEGIN, fake, history, message, problem, sse } from "./fake.mjs";
-import { accessible, client, connections, drawn, end, page, rows, state, tap, text, until, violations } from "./harness.mjs";
+import { accessible, client, connections, drawn, end, page, rows, says, state, tap, text, until, violations } from "./harness.mjs";
 
 after(end);
 
