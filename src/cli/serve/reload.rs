@@ -75,7 +75,8 @@ impl Reload {
     /// Takes over the settings that can change. Those that have not changed keep their effect.
     fn apply(&mut self, config: &Config) {
         let web = &mut self.web;
-        web.hub.replace_settings(&config.hub);
+        // Each channel that exists is looked at.
+        tokio::task::block_in_place(|| web.hub.replace_settings(&config.hub));
         self.max_per_address.set(config.max_per_address);
         self.level.set(&config.log_filter);
         if config.hub.redaction.is_on() {

@@ -79,12 +79,18 @@ pub(super) enum Task {
 
 impl Questions {
     fn next(&mut self) -> Option<Task> {
-        self.waiting.retain(|asked| !asked.is_over());
-        let free = |asked: &Asked| asked.page().is_none_or(|page| !self.reading.contains(&page));
-        if let Some(asked) = self.waiting.iter().position(free).and_then(|n| self.waiting.remove(n))
-        {
-            self.reading.extend(asked.page());
-            return Some(Task::Answer(asked));
+        // Those behind the first one that can be answered are not looked at: listeners choose how many.
+        let mut n = 0;
+        while let Some(asked) = self.waiting.get(n) {
+            if asked.is_over() {
+                self.waiting.remove(n);
+            } else if asked.page().is_some_and(|page| self.reading.contains(&page)) {
+                n += 1;
+            } else {
+                let asked = self.waiting.remove(n)?;
+                self.reading.extend(asked.page());
+                return Some(Task::Answer(asked));
+            }
         }
         let ahead = self.ahead.pop_front()?;
         self.reading.push(ahead.position);
